@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
 
@@ -14,12 +14,17 @@ from batch_updater.text.printable import command_line
 
 _NEEDS_QUOTES = re.compile(r"[^\w./=,:-]")
 _SPECIAL_IN_QUOTES = re.compile(r"[\"$`!\\\x00-\x1f\x7f-\x9f]")
+ALL_COLUMNS: Final = ""
+"""In place of a header: every column about which nothing else is said."""
 Order: TypeAlias = Literal["DMY", "MDY"]
 Mark: TypeAlias = Literal[".", ","]
 
 
 class Answers(Struct, frozen=True, omit_defaults=True):
-    """What was decided about a file beyond the configuration. Headers are keys as the file spells them."""
+    """What was decided about a file beyond the configuration. Headers are keys as the file spells them.
+
+    Those about how cells are read may be about `ALL_COLUMNS` instead.
+    """
 
     sheet: str | None = None
     header_row: int | None = None
@@ -36,11 +41,26 @@ class Answers(Struct, frozen=True, omit_defaults=True):
     """What is done with totals and remarks below the table."""
 
     def with_more(self, more: Answers) -> Answers:
-        """Return these answers and some more, which win where both say something."""
+        """Return these answers and some more, which win where both say something; one on all columns wins over all."""
         fields: dict[str, Any] = {
             name: _joined(getattr(self, name), getattr(more, name)) for name in self.__struct_fields__
         }
         return Answers(**fields)
+
+    def about(self, headers: Mapping[str, Collection[str]]) -> Answers:
+        """Return these answers with those on all columns spelled out; `headers`: name of an answer -> its columns."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        for name in OF_COLUMNS:
+            answers = dict(fields[name])
+            if ALL_COLUMNS in answers:
+                of_all = answers.pop(ALL_COLUMNS)
+                fields[name] = dict.fromkeys(headers[name], of_all) | answers
+        return Answers(**fields)
+
+    @property
+    def named_headers(self) -> frozenset[str]:
+        """The headers of which they say something."""
+        return frozenset().union(*(getattr(self, name) for name in ("columns", *OF_COLUMNS))) - {ALL_COLUMNS}
 
     def renamed(self, headers: Mapping[str, str]) -> Answers:
         """Return those about some columns, under other headers, and all that are about none."""
@@ -55,17 +75,17 @@ class Answers(Struct, frozen=True, omit_defaults=True):
     def settings(self) -> dict[str, str]:
         """Those about how cells and rows are read, as settings are listed: `date_order: Close date` -> DMY."""
         listed = {
-            f"{name}: {header}": str(answer) for name in _OF_COLUMNS for header, answer in getattr(self, name).items()
+            f"{name}: {header}": str(answer) for name in OF_COLUMNS for header, answer in getattr(self, name).items()
         }
         return listed | ({"rows_below": self.rows_below} if self.rows_below else {})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, str]) -> Answers:
         """Return the answers that a list of settings holds, among others. Raises ValueError if one cannot be."""
-        answers: dict[str, Any] = {name: {} for name in _OF_COLUMNS}
+        answers: dict[str, Any] = {name: {} for name in OF_COLUMNS}
         for key, value in settings.items():
             name, _, header = key.partition(": ")
-            if name in _OF_COLUMNS:
+            if name in OF_COLUMNS:
                 answers[name][header] = value
             elif key == "rows_below":
                 answers[key] = value
@@ -79,14 +99,15 @@ class Answers(Struct, frozen=True, omit_defaults=True):
             value = getattr(self, name)
             if isinstance(value, Mapping):
                 for header, answer in value.items():
-                    words += (option, f"{header}={'' if answer is None else answer}")
+                    words += _words(option, str(answer) if header == ALL_COLUMNS else f"{header}={answer or ''}")
             elif value is not None:
-                words += (option, str(value))
+                words += _words(option, str(value))
         words += [option for (name, value), option in _FLAGS.items() if getattr(self, name) == value]
         return tuple(words)
 
 
-_OF_COLUMNS = ("date_order", "two_digit_years", "decimal", "clear_marker")
+OF_COLUMNS: Final = ("date_order", "two_digit_years", "decimal", "clear_marker")
+"""The answers about how the cells of single columns are read."""
 NO_ANSWERS: Final = Answers()
 _OPTIONS = {
     "sheet": "--sheet",
@@ -106,9 +127,13 @@ _FLAGS = {
 }
 
 
+def _words(option: str, value: str) -> tuple[str, ...]:
+    return (f"{option}={value}",) if value.startswith("-") else (option, value)  # which would be taken for an option
+
+
 def _joined(value: object, more: object) -> object:
     if isinstance(value, Mapping) and isinstance(more, Mapping):
-        return {**value, **more}
+        return {**more} if ALL_COLUMNS in more else {**value, **more}
     return value if more is None else more
 
 
@@ -124,6 +149,22 @@ class QuestionKind(StrEnum):
     CLEAR_MARKER = "clear marker"
     HIDDEN_ROWS = "hidden rows"
     ROWS_BELOW = "rows below the table"
+
+    @property
+    def key(self) -> str | None:
+        """The key of the configuration that answers it for every file; None if there is none."""
+        return _KEYS.get(self)
+
+
+_KEYS = {
+    QuestionKind.SHEET: "input.sheet",
+    QuestionKind.HEADER_ROW: "input.header_row",
+    QuestionKind.COLUMN: "input.columns",
+    QuestionKind.DATE_ORDER: "input.date_order",
+    QuestionKind.CENTURY: "input.two_digit_years",
+    QuestionKind.DECIMAL: "input.decimal",
+    QuestionKind.CLEAR_MARKER: "input.clear_marker",
+}
 
 
 class Choice(Struct, frozen=True):

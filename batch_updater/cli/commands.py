@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 from msgspec.structs import replace
@@ -130,8 +130,9 @@ def _run_once(options: argparse.Namespace, config: Config, interview: Interview,
         restart=options.restart, override_guards=options.override_guards,
         answers=interview.answers, layout=options.layout,
     ) as opened:  # fmt: skip
-        opened.require_answered(asking=interview.asking)
-        interview.remember(opened.plan)
+        if interview.asking and opened.plan.staged.questions and not opened.earlier.resumed:
+            raise opened.plan.open_questions  # those about single cells as well
+        interview.remember(config.layouts_folder, opened.plan)
         asking = interview.asking and bool(opened.to_send)
         write_lines(preview.earlier_lines(opened), sys.stderr)
         if not options.yes and not _on_terminal():
@@ -221,20 +222,20 @@ def _check(options: argparse.Namespace) -> int:
             return plan
 
         plan = interview.until_answered(prepared)
-        interview.remember(plan)
+        interview.remember(config.layouts_folder, plan)
         options.asked = interview.asked
         with plan.store:
             stem = plan.snapshot.stem if plan.staged.columns.origin else path.stem
             results = _results(options) or (path.parent / fitting_name(stem, "-check.xlsx")).resolve()
             may_lose = _may_lose(plan, options, tell=False)  # it is among the notes
             if not compares:
-                result = check.check(plan, results, may_lose=may_lose)
+                result = check.check(plan, results, may_lose=may_lose, invocation=_as_typed(options))
             else:
                 require_sendable(config)
                 if not options.json:
                     write_lines(preview.reads_lines(plan), sys.stderr)
                 with _progress(plan.staged.good) as (progress, interrupts):
-                    choices = Options(results, may_lose=may_lose)
+                    choices = Options(results, invocation=_as_typed(options), may_lose=may_lose)
                     result = check.compare(plan, choices, folder, options.environment, progress, interrupts)
             return _end(result, options, _next_step(result, _as_typed(options)))
 
@@ -397,12 +398,8 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
 def _reading_options(options: argparse.Namespace) -> tuple[str, ...]:
     """Return the options that say how cells are read, as typed, and what was answered and is not remembered."""
     words = ["--layout", options.layout] if options.layout else []
-    for name in ("date_order", "two_digit_years", "decimal", "clear_marker"):
-        for header, value in getattr(options, name):
-            if header is None:
-                words += [f"--{name.replace('_', '-')}", value]
-    answers = structs.replace(_answers(options), hidden_rows=None).with_more(getattr(options, "asked", NO_ANSWERS))
-    return (*words, *answers.options)
+    answers = structs.replace(_answers(options), sheet=None, header_row=None, hidden_rows=None)
+    return (*words, *answers.with_more(getattr(options, "asked", NO_ANSWERS)).options)
 
 
 def _from_anywhere(options: argparse.Namespace) -> Invocation:
@@ -418,20 +415,18 @@ def _from_anywhere(options: argparse.Namespace) -> Invocation:
 
 
 def _answers(options: argparse.Namespace) -> Answers:
-    """Return what the options say of single columns and of rows."""
+    """Return what the options say of the file, its columns and its rows."""
     return Answers(
+        sheet=options.sheet,
+        header_row=options.header_row,
         columns=dict(options.columns),
-        date_order=_by_header(options.date_order),
-        two_digit_years={header: int(year) for header, year in _by_header(options.two_digit_years).items()},
-        decimal=_by_header(options.decimal),
-        clear_marker=_by_header(options.clear_marker),
+        date_order=dict(options.date_order),
+        two_digit_years=dict(options.two_digit_years),
+        decimal=dict(options.decimal),
+        clear_marker=dict(options.clear_marker),
         hidden_rows="leave out" if options.visible_only else "send" if options.all_rows else None,
         rows_below="leave out" if options.without_totals else "judge" if options.with_totals else None,
     )
-
-
-def _by_header(values: Sequence[tuple[str | None, Any]]) -> dict[str, Any]:
-    return {header: value for header, value in values if header is not None}
 
 
 def _columns(options: argparse.Namespace) -> int:
@@ -445,14 +440,19 @@ def _columns(options: argparse.Namespace) -> int:
             options.save = require_name(options.save)
         except ValueError as error:
             raise UsageError(f"--save {options.save!r} is no name of a layout.", remedy=f"{error}.") from error
-    interview = Interview(_answers(options), asking=_on_terminal() and not options.yes and not options.json)
+    asking = _on_terminal() and not options.yes and options.file != STDIN
+    interview = Interview(_answers(options), asking=asking)
     with temporary_folder() as folder:
         source = _source(options.file)
         opened = interview.until_answered(
             lambda: open_source(source, config, folder, interview.answers, options.layout)
         )
         opened.table.close()
-    saved = write_layout(config.layouts_folder, opened.layout(options.save)) if options.save else None
+    saved = None
+    if options.save:
+        saved = write_layout(config.layouts_folder, opened.layout(options.save))
+    else:
+        interview.remember(config.layouts_folder, opened)
     _show(options, json_output.columns_object(opened, saved), text_output.columns_lines(opened, saved))
     return ExitCode.OK
 
@@ -602,17 +602,9 @@ def _config_path(options: argparse.Namespace) -> Path | None:
 def _config(options: argparse.Namespace) -> Config:
     """Load the configuration, with what the command line says on top."""
     from batch_updater.config.loading import load_config
-    from batch_updater.config.schema import DateOrder
 
     config = load_config(_config_path(options), os.environ)
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
-    for name in ("sheet", "header_row"):
-        if getattr(options, name, None) is not None:
-            fields[name] = getattr(options, name)
-    for name in ("date_order", "two_digit_years", "decimal", "clear_marker"):
-        for header, value in getattr(options, name, ()):
-            if header is None:  # of all columns
-                fields[name] = {"date_order": DateOrder, "two_digit_years": int}.get(name, str)(value)
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})

@@ -6,16 +6,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from batch_updater.cli.colour import Style
-from batch_updater.cli.preview import ask, cancelled
+from batch_updater.cli.preview import ask, ask_for_text, cancelled
 from batch_updater.cli.text_output import Line, shown_path, write_lines
 from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError, QuestionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import TypeVar
 
     from batch_updater.questions import Choice, Question
-    from batch_updater.runs.plan import Plan
+    from batch_updater.runs.plan import Opened, Plan
 
     Result = TypeVar("Result")
 
@@ -54,24 +55,29 @@ class Interview:
                 questions = error.questions
             self.asked = self.asked.with_more(_answers_to(questions))
 
-    def remember(self, plan: Plan) -> None:
-        """Offer to remember the answers for all files with the same headers."""
-        from batch_updater.runs.layouts import require_name, write_layout
+    def remember(self, folder: Path, opened: Plan | Opened) -> None:
+        """Offer to remember the answers for all files with the same headers as the opened one, in its layout if any."""
+        from batch_updater.runs.layouts import layout_file, require_name, write_layout
 
         if self.asked == NO_ANSWERS:
             return
-        folder, proposed = plan.config.layouts_folder, plan.layout_name or plan.snapshot.stem
+        own, proposed = opened.layout_name, opened.layout_name or opened.snapshot.stem
         write_lines([Line("Remember this for files with these headers?", 0, Style.STRONG)], sys.stderr)
         name = None
         while name is None:
-            answer = ask(f"Name (Enter: {proposed}, - for no) >")
-            if answer is None or answer in _NO:
+            answer = ask_for_text(f"Name (Enter: {proposed}, - for no) >")
+            if answer is None or answer.casefold() in _NO:
                 return
             try:
                 name = require_name(answer or proposed)
             except ValueError as error:
                 write_lines([Line(f"That is no name: {error}.", 0)], sys.stderr)
-        path = write_layout(folder, plan.layout(name))
+                continue
+            path = layout_file(folder, name)
+            replaces = path.exists() and name != own
+            if replaces and ask(f"{shown_path(path)} is there already. Replace it? [y/N]") not in {"y", "yes"}:
+                name = None
+        path = write_layout(folder, opened.layout(name))
         write_lines([Line(f"Remembered in {shown_path(path)}.")], sys.stderr)
         self._remembered, self.asked = self._remembered.with_more(self.asked), NO_ANSWERS
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from batch_updater.cli.meant import Meant
 from batch_updater.errors import UsageError
+from batch_updater.questions import ALL_COLUMNS
 from batch_updater.version import __version__
 
 if TYPE_CHECKING:
@@ -121,14 +122,16 @@ def _mapped(text: str) -> tuple[str, str | None]:
     return header, field.strip() or None
 
 
-def _of_column(is_valid: Callable[[str], bool], valid: str) -> Callable[[str], tuple[str | None, str]]:
-    """Return what reads VALUE, for the whole file, or HEADER=VALUE; `valid` says what a value is."""
+def _of_column(
+    is_valid: Callable[[str], bool], valid: str, kind: Callable[[str], Any] = str
+) -> Callable[[str], tuple[str, Any]]:
+    """Return what reads VALUE, for all columns, or HEADER=VALUE; `valid` says what a value is."""
 
-    def read(text: str) -> tuple[str | None, str]:
+    def read(text: str) -> tuple[str, Any]:
         header, equals, value = text.rpartition("=")
         if not is_valid(value) or (equals and not header):
             raise argparse.ArgumentTypeError(f"{text!r} is neither {valid} nor HEADER= with it")
-        return header or None, value
+        return (header if equals else ALL_COLUMNS), kind(value)
 
     return read
 
@@ -191,7 +194,7 @@ _COLUMNS = (
     ),
     _option(
         "--two-digit-years", action="append", default=[], metavar="[HEADER=]YEAR", help=_CENTURY,
-        type=_of_column(lambda text: text.isascii() and text.isdigit() and 1900 <= int(text) <= 2100, "a year"),
+        type=_of_column(lambda text: text.isascii() and text.isdigit() and 1900 <= int(text) <= 2100, "a year", int),
     ),
     _option(
         "--decimal", action="append", default=[], metavar="[HEADER=]MARK", help=_DECIMAL,

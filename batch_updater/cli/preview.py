@@ -204,7 +204,13 @@ def ask_to_open(workbook: Path) -> bool:
 
 
 def ask(question: str) -> str | None:
-    """Ask on stderr and return the answer in lower case; None for Ctrl-C or the end. Raises Interrupted for SIGTERM."""
+    """Ask on stderr and return the answer in lower case; None as of `ask_for_text`."""
+    answer = ask_for_text(question)
+    return None if answer is None else answer.casefold()
+
+
+def ask_for_text(question: str) -> str | None:
+    """Ask on stderr and return the answer; None for Ctrl-C or the end. Raises Interrupted for SIGTERM."""
     *lines, last = parts_of(Line(question, 0, Style.STRONG), sys.stderr)
     sys.stderr.writelines(f"{line}\n" for line in ("", *lines))
     sys.stderr.write(f"{last} ")
@@ -216,4 +222,4 @@ def ask(question: str) -> str | None:
         if signalled.number != signal.SIGINT:
             raise
         return None
-    return answer.strip().casefold() if answer else None
+    return answer.strip() if answer else None

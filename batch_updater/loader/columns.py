@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues, KnownNames
-from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
+from batch_updater.loader.header_words import IDENTIFIER_WORDS, spelled_in, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
@@ -23,6 +23,7 @@ _FAULTS_NAMED = 100
 _HEADERS_NAMED = 8
 _NOTED = 10
 _ANSWERS = "Correct the header row, or say by option what these columns are:"
+_NOT_SENT = 'Without --map "HEADER=FIELD" for it, such a column is not sent.'
 _REMEMBER = (
     "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE "
     "--save NAME`; to keep them for every file, name the headers in the configuration, under input.columns."
@@ -82,6 +83,25 @@ class HeaderRow(msgspec.Struct, frozen=True):
         return ", ".join(texts[:_HEADERS_NAMED]) + more
 
 
+class ToldOfColumns(msgspec.Struct, frozen=True):
+    """What options, answers and the layout of a file say of its columns."""
+
+    fields: Mapping[str, str | None] = {}
+    """Header -> field, or None for a column that is not sent."""
+    named: frozenset[str] = frozenset()
+    """Headers of which a person has said something: a header row without one of them does not fit."""
+    added: frozenset[str] = frozenset()
+    """Headers that the layout does not know: what they are is asked, likely or not."""
+
+    def of_row(self, texts: Sequence[str]) -> dict[str, str | None]:
+        """Return the fields by the headers as a header row spells them."""
+        spelled = spelled_in(texts, self.fields)
+        return {spelled[header]: name for header, name in self.fields.items() if header in spelled}
+
+
+NOTHING_TOLD: Final = ToldOfColumns()
+
+
 class _Match(NamedTuple):
     """What the headers are, by position."""
 
@@ -111,15 +131,15 @@ def fit_columns(
     further: Mapping[str, str | None],
     constants: Collection[str],
     names: KnownNames = no_names,
-    added: frozenset[str] = frozenset(),
+    told: ToldOfColumns = NOTHING_TOLD,
 ) -> Columns:
     """Find the field that each column holds.
 
     `further` are more headers that are understood, as in `input.columns`: header -> field, or None for a column that is
-    not sent. `constants` are the fields that need no column; `added` are headers that are asked about if they are
-    unknown, whatever they look like. Raises InputError with all faults.
+    not sent. `constants` are the fields that need no column; `told` is what was said of this file's. Raises InputError
+    with all faults.
     """
-    known = HeaderNames(endpoint, further)
+    known = HeaderNames(endpoint, further, told.of_row(row.texts))
     match = _Match({}, {}, [])
     for position, text in enumerate(row.texts):
         meanings = known.meanings(text) if row.is_theirs(position) else (None,)
@@ -135,19 +155,25 @@ def fit_columns(
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
+    for header in sorted(told.named - spelled_in(row.texts, told.named).keys()):
+        close = nearest(header, row.texts)
+        sentence = f"There is no column {header!r}, of which an option says something."
+        faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
     faults += _header_faults(row, known, match, constants, names)
     asked = {fault.cell for fault in faults}
     ask = _Questions(row, endpoint, {*match.field_at.values(), *constants})
     for position in match.unknown:
-        if row.texts[position] in added and row.address(position) not in asked:
+        if row.texts[position] in told.added and row.address(position) not in asked:
             sentence = f"{shown(row.texts[position], quoted=True)} is new to the layout."
-            faults.append(_Fault(sentence, row.address(position), ask.of_column(position, (), sentence)))
+            question = ask.of_column(position, (), sentence)
+            meant = tuple(name for choice in question.choices for name in choice.answers.columns.values() if name)
+            faults.append(_Fault(sentence, row.address(position), question, meant))
     in_doubt = {name for fault in faults for name in fault.meant}
     asked = {fault.cell for fault in faults}
     unknown = [at for at in match.unknown if row.address(at) not in asked]
     faults += _missing(row, endpoint, unknown, {*match.field_at.values(), *in_doubt, *constants})
     if faults:
-        left = ask.of_others([at for at in unknown if row.texts[at] not in added])
+        left = ask.of_others([at for at in unknown if row.texts[at] not in told.added])
         raise _error(row, faults, left, has_fields=bool(match.field_at))
     return Columns(
         headers=row.texts,
@@ -284,6 +310,8 @@ def _header_faults(
             how = "is set for every row" if at is None else f"has the column {ask.column(at)}"
             sentence += f" {first} {how} already."
         question = ask.of_column(position, free, sentence)
+        if not free:  # it can hardly be anything else
+            question = msgspec.structs.replace(question, likely=1)
         yield _Fault(sentence, row.address(position), question, proposal.fields)
     for position, name in match.field_at.items():
         if name in constants:
@@ -346,7 +374,8 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
             message.append(f"  and {more:,} more.")
     questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)
     place = Location(row.file, row.sheet, next((fault.cell for fault in faults if fault.cell), None))
-    remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines), _REMEMBER]
+    remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines)]
+    remedies += [f"{left.evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
     if len(questions) == len(all_faults):
         every_question = (*questions, left) if left else questions
         return OpenQuestionsError(message, every_question, remedy=remedies, place=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from batch_updater.loader.currencies import currency_in_header
 from batch_updater.text.characters import composed, without_unseen
@@ -36,6 +37,27 @@ def loose(header: str) -> str:
 def squeezed(header: str) -> str:
     """Return a header without regard to case, blanks and `_`."""
     return loose(header).replace(" ", "")
+
+
+def spelled_in(texts: Iterable[str], headers: Iterable[str]) -> dict[str, str]:
+    """Return how the texts of a header row spell some headers: header -> text, of those that are there.
+
+    It is spelled so exactly, or without regard to case, blanks and `_` if that leaves one reading.
+    """
+    wanted, texts = list(dict.fromkeys(headers)), dict.fromkeys(texts)
+    found = {header: header for header in wanted if header in texts}
+    left = _by_spelling(text for text in texts if text not in found)
+    for key, (header, *others) in _by_spelling(header for header in wanted if header not in found).items():
+        if not others and len(left.get(key, ())) == 1:
+            (found[header],) = left[key]
+    return {header: found[header] for header in wanted if header in found}
+
+
+def _by_spelling(texts: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        found.setdefault(squeezed(text), []).append(text)
+    return found
 
 
 def words(text: str) -> list[str]:

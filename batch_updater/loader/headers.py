@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
 
 import msgspec
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues, KnownNames
-from batch_updater.loader.columns import HeaderRow, fit_columns
+from batch_updater.loader.columns import HeaderRow, ToldOfColumns, fit_columns
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.choice import Fit, Sheet
 from batch_updater.loader.proposals import HeaderNames, Proposals
@@ -83,7 +82,7 @@ def _row_choice(row: HeaderRow) -> Choice:
     return Choice(f"row {row.number:,}: {row.contents}", Answers(header_row=row.number))
 
 
-class HeaderFit(msgspec.Struct, frozen=True, dict=True):
+class HeaderFit(msgspec.Struct, frozen=True):
     """Fits header rows to an endpoint."""
 
     endpoint: Endpoint
@@ -92,8 +91,7 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
     constants: Collection[str]
     """Fields that need no column."""
     names: KnownNames
-    added: frozenset[str] = frozenset()
-    """Headers that the layout of the file does not know: what they are is asked, likely or not."""
+    told: ToldOfColumns
 
     def columns(self, head: Head) -> Columns:
         """Return what the header row says.
@@ -104,7 +102,9 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
         try:
             return self._fit(header)
         except InputError as fault:
-            if other := self._other_row(head):
+            # A person who has said which row it is is asked about its columns, not once more about the row.
+            is_settled = head.is_given and isinstance(fault, OpenQuestionsError)
+            if not is_settled and (other := self._other_row(head)):
                 raise self._row_question(header, other) from fault
             if not head.is_given and not self._meant(header) and (question := self._any_row(head)):
                 remedy = (*fault.remedy_lines, "Or say by option which row holds the headers:")
@@ -135,9 +135,11 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
         return OpenQuestionsError(
             (sentence, *(open_there.lines if open_there else ())),
             (question, *(open_there.questions if isinstance(open_there, OpenQuestionsError) else ())),
-            remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
+            remedy=(
+                remedy, *(f"    {line}" for line in question.lines), *(open_there.remedy_lines if open_there else ()),
+            ),
             place=Location(header.file, header.sheet, f"A{first}"),
-        )
+        )  # fmt: skip
 
     def _any_row(self, head: Head) -> Question | None:
         """Return the question which row holds the headers, where none has the name of a field."""
@@ -199,24 +201,21 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
             return fault
         return None
 
-    @cached_property
-    def _known(self) -> HeaderNames:
-        return HeaderNames(self.endpoint, self.further)
-
     def _meant(self, row: HeaderRow) -> int:
         """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
-        known = {text: self._known.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
+        names = HeaderNames(self.endpoint, self.further, self.told.of_row(row.texts))
+        known = {text: names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
         named = {fields for fields in known.values() if fields and None not in fields}
         unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
         texts = [ColumnValues((row.texts[position],)) for position in unknown]
         if any(text.are_dates or text.are_numbers for text in texts):
             return len(named)
         fed = {fields[0] for fields in named if len(fields) == 1 and fields[0] is not None}
-        proposals = Proposals(self._known, {*fed, *self.constants}, row.below, self.names)
+        proposals = Proposals(names, {*fed, *self.constants}, row.below, self.names)
         looked_at = unknown[:_UNKNOWN_LOOKED_AT]
         return len(named) + sum(
             proposals.by_header(row.texts[at], ColumnValues.of(row.below, at)) is not None for at in looked_at
         )
 
     def _fit(self, row: HeaderRow) -> Columns:
-        return fit_columns(row, self.endpoint, self.further, self.constants, self.names, self.added)
+        return fit_columns(row, self.endpoint, self.further, self.constants, self.names, self.told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -10,10 +10,12 @@ from msgspec import Struct, structs
 
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
-from batch_updater.loader.header_words import plain
+from batch_updater.loader.formats.choice import is_named
+from batch_updater.loader.header_words import spelled_in, squeezed
 from batch_updater.loader.refusal import shown
-from batch_updater.questions import Answers
-from batch_updater.records import Columns
+from batch_updater.questions import NO_ANSWERS, Answers
+from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at
+from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
@@ -50,6 +52,8 @@ class FittingLayout(Struct, frozen=True):
     name: str
     answers: Answers
     """Where the headers are, and what was answered; keys are the headers as the file spells them."""
+    texts: tuple[str, ...]
+    """The headers of the file."""
     added: frozenset[str]
     """Headers that the layout does not know: about them alone there are questions."""
     missing: tuple[str, ...]
@@ -66,18 +70,40 @@ class FittingLayout(Struct, frozen=True):
 class _Head(NamedTuple):
     """A row that may be the header row of a layout."""
 
-    sheet: int
+    sheet: str | None
+    is_hidden: bool
     row: int
-    texts: Mapping[str, str]
-    """What headers are compared by -> the header."""
+    texts: tuple[str, ...]
+    keys: frozenset[str]
+    """What headers are compared by."""
 
 
-def fitting_layout(source: Book, choice: LayoutChoice, answers: Answers) -> FittingLayout | None:
+class _Match(NamedTuple):
+    layout: Layout
+    head: _Head
+    spelled: Mapping[str, str]
+    """Header of the layout -> as the file spells it."""
+
+    @property
+    def share(self) -> tuple[float, float]:
+        """Which part of the layout's headers the row has, and which part of the row they are."""
+        return len(self.spelled) / len(self.layout.headers), len(self.spelled) / len(self.head.texts)
+
+
+def fitting_layout(
+    source: Book, choice: LayoutChoice, answers: Answers, fields: Collection[str]
+) -> FittingLayout | None:
     """Return the layout that a file has; None if it has none. `answers` may say which sheet and row to look at.
 
-    Raises InputError if more than one fits as well, or not even the one that is asked for.
+    `fields` are those of the endpoint: a layout that names none of them is of another one. Raises InputError if more
+    than one fits as well, or not even the one that is asked for.
     """
-    layouts = [layout for layout in choice.layouts if choice.name in {None, layout.name}]
+    layouts = [
+        layout
+        for layout in choice.layouts
+        if choice.name == layout.name
+        or (choice.name is None and not set(layout.answers.columns.values()).isdisjoint(fields))
+    ]
     if choice.name is not None and not layouts:
         names = [layout.name for layout in choice.layouts]
         close = nearest(choice.name, names)
@@ -85,20 +111,8 @@ def fitting_layout(source: Book, choice: LayoutChoice, answers: Answers) -> Fitt
             f"There is no layout {choice.name!r}.",
             remedy=f"Did you mean {close!r}?" if close else f"Layouts are: {', '.join(names) or 'none yet'}.",
         )
-    best: list[tuple[Layout, _Head]] = []
-    best_share = (0.0, 0.0)
-    for head in _heads(source, answers) if layouts else ():
-        for layout in layouts:
-            keys = {_key(header) for header in layout.headers}
-            common = len(keys & head.texts.keys())
-            if common < min(_FEWEST, len(keys)) or (common < _ENOUGH * len(keys) and choice.name is None):
-                continue
-            share = common / len(keys), common / len(head.texts)
-            if share > best_share:
-                best, best_share = [], share
-            if share == best_share:
-                best.append((layout, head))
-    if not best:
+    matches = list(_matches(source, layouts, answers, 0.0 if choice.name else _ENOUGH)) if layouts else []
+    if not matches:
         if choice.name is None:
             return None
         headers = ", ".join(map(_quoted, layouts[0].headers))
@@ -107,42 +121,67 @@ def fitting_layout(source: Book, choice: LayoutChoice, answers: Answers) -> Fitt
             remedy="Name another layout, or leave --layout out.",
             place=Location(source.name),
         )
-    names = list(dict.fromkeys(layout.name for layout, _ in best))
+    best = max(match.share for match in matches)
+    names = list(dict.fromkeys(match.layout.name for match in matches if match.share == best))
     if len(names) > 1:
         raise InputError(
             f"The layouts {' and '.join(map(repr, names))} fit {source.name} equally well.",
-            remedy=f"Name one with --layout, such as --layout {names[0]}, or remove one of the files.",
+            remedy=f"Name one, such as {command_line(['--layout', names[0]])}, or remove one of the files.",
             place=Location(source.name),
         )
-    layout, head = next(((one, at) for one, at in best if source.sheets[at.sheet].name == one.answers.sheet), best[0])
-    return _applied(layout, head, source)
+    return _applied([match for match in matches if match.layout.name == names[0] and match.share[0] == best[0]])
 
 
-def _heads(source: Book, answers: Answers) -> Iterator[_Head]:
-    sheets = [
-        index
-        for index, entry in enumerate(source.sheets)
-        if (not entry.hidden if answers.sheet is None else entry.name in {None, answers.sheet})
-    ]
+def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: float) -> Iterator[_Match]:
+    keys = {layout.name: frozenset(map(squeezed, layout.headers)) for layout in layouts}
+    remembered = {layout.answers.sheet for layout in layouts} - {None}
+    for head in _heads(source, answers, remembered):
+        for layout in layouts:
+            fewest = max(min(_FEWEST, len(layout.headers)), enough * len(layout.headers))
+            if len(keys[layout.name] & head.keys) < min(fewest, len(keys[layout.name])):
+                continue
+            if head.is_hidden and layout.answers.sheet != head.sheet and answers.sheet is None:
+                continue
+            match = _Match(layout, head, spelled_in(head.texts, layout.headers))
+            if len(match.spelled) >= fewest:
+                yield match
+
+
+def _heads(source: Book, answers: Answers, remembered: Collection[str | None]) -> Iterator[_Head]:
+    """Yield the rows that may be header rows, of hidden sheets only where a layout remembers one."""
+    if answers.sheet is None:
+        sheets = [at for at, one in enumerate(source.sheets) if not one.hidden or one.name in remembered]
+    else:
+        sheets = [at for at, one in enumerate(source.sheets) if one.name is None or is_named(one, answers.sheet)]
     for index in sheets[:_SHEETS_LOOKED_AT]:
         filled = (row for row in source.rows(index) if not is_blank_row(row.cells))
         for row in islice(filled, _ROWS_LOOKED_AT):
             if answers.header_row in {None, row.number} and len(row.cells) <= _WIDEST_LOOKED_AT:
                 texts = [cell if isinstance(cell, str) else shown(cell) for cell in row.cells]
-                yield _Head(index, row.number, {_key(text): text for text in texts if text.strip()})
+                at = annotation_at(texts) if source.is_annotated else None
+                if at is not None:
+                    del texts[at : at + len(ANNOTATION_COLUMNS)]
+                texts = [text for text in dict.fromkeys(texts) if text.strip()]
+                sheet = source.sheets[index]
+                yield _Head(sheet.name, sheet.hidden, row.number, tuple(texts), frozenset(map(squeezed, texts)))
 
 
-def _applied(layout: Layout, head: _Head, source: Book) -> FittingLayout:
-    spelled = {header: head.texts[_key(header)] for header in layout.headers if _key(header) in head.texts}
-    known = {_key(header) for header in layout.headers}
-    answers = layout.answers.renamed(spelled).with_more(
-        Answers(sheet=source.sheets[head.sheet].name, header_row=head.row)
-    )
+def _applied(matches: Sequence[_Match]) -> FittingLayout:
+    """Return the layout of some matches: where it fits several sheets, and remembers none of them, that stays open."""
+    sheets = {match.head.sheet for match in matches}
+    layout = matches[0].layout
+    if layout.answers.sheet in sheets:
+        sheets = {layout.answers.sheet}
+    match = max((match for match in matches if match.head.sheet in sheets), key=lambda match: match.share)
+    where = Answers(sheet=match.head.sheet, header_row=match.head.row) if len(sheets) == 1 else NO_ANSWERS
+    own = structs.replace(layout.answers.renamed(match.spelled), sheet=None)
+    known = set(match.spelled.values())
     return FittingLayout(
         layout.name,
-        answers,
-        frozenset(text for key, text in head.texts.items() if key not in known),
-        tuple(header for header in layout.headers if header not in spelled),
+        own.with_more(where),
+        match.head.texts,
+        frozenset(text for text in match.head.texts if text not in known),
+        tuple(header for header in layout.headers if header not in match.spelled),
     )
 
 
@@ -151,10 +190,6 @@ def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
     mapping = {column.header: column.field for column in columns.mapping}
     own = answers.renamed({header: header for header in mapping})
     return Layout(name, tuple(mapping), structs.replace(own, columns=mapping, header_row=None))
-
-
-def _key(header: str) -> str:
-    return plain(header).casefold()
 
 
 def _quoted(header: str) -> str:

@@ -180,6 +180,15 @@ def one_reading_each(text: str, mark: str) -> tuple[str, str]:
     return _GROUP.sub(r"\1\2", text), _GROUP.sub(fraction, text)
 
 
+def without_group_mark(text: str, mark: str) -> str:
+    """Return a number without the mark before its last three digits, where a person has told the decimal mark.
+
+    `1.500` is `1500` then with a decimal comma; any other text stays as it is.
+    """
+    group = "," if mark == "." else "."
+    return one_reading_each(text.strip(), mark)[0] if may_be_grouped(text, group) else text
+
+
 def mark_shown_by(text: str) -> str | None:
     """Return the decimal mark of a number that can be read with one only, as 200,50 and 1.234.567 can."""
     if "." not in text and "," not in text:

@@ -12,7 +12,7 @@ from batch_updater.config.schema import DateOrder
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.loader.dates import AMBIGUOUS_CENTURY, AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY
 from batch_updater.loader.findings import MarkEvidence
-from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_from_text
+from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_from_text, without_group_mark
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import NEAR_CLEAR_MARKER
 from batch_updater.messages import counted
@@ -71,7 +71,8 @@ class OpenCells:
         """Return the one text that a column has for the clear marker, and in how many cells; None if it has not one."""
         texts = self._near_misses.get(field, Counter())
         ((text, count),) = texts.items() if len(texts) == 1 else (("", 0),)
-        return (text, count) if count >= _FEWEST_NEAR_MISSES else None
+        is_option = "=" not in text  # which parts header and text in the option that answers it
+        return (text, count) if count >= _FEWEST_NEAR_MISSES and is_option else None
 
 
 class ColumnQuestions:
@@ -213,6 +214,6 @@ def rows_below_question(rows: Mapping[int, str]) -> Question:
 
 def _reads(text: str, mark: Mark) -> Decimal | None:
     try:
-        return decimal_from_text(text, mark)
+        return decimal_from_text(without_group_mark(text, mark), mark)
     except ValueProblem:
         return None

@@ -55,9 +55,15 @@ class Proposal(NamedTuple):
 class HeaderNames:
     """All headers that are understood, and the fields that each may mean."""
 
-    def __init__(self, endpoint: Endpoint, further: Mapping[str, str | None]) -> None:
-        """`further` is `input.columns`: header -> field, or None for a column that is not sent."""
+    def __init__(
+        self, endpoint: Endpoint, further: Mapping[str, str | None], answers: Mapping[str, str | None]
+    ) -> None:
+        """`further` is `input.columns`: header -> field, or None for a column that is not sent.
+
+        `answers` say the same of single columns of one file, whose headers they name as the file spells them.
+        """
         self.endpoint = endpoint
+        self._answers = answers
         self.further = further
         self._exactly = {plain(header): name for header, name in further.items()} | dict(further)
         self._further = _grouped((squeezed(header), name) for header, name in further.items())
@@ -70,6 +76,8 @@ class HeaderNames:
 
     def meanings(self, header: str) -> tuple[str | None, ...]:
         """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown."""
+        if header in self._answers:
+            return (self._answers[header],)
         for text in (header, plain(header)):
             if text in self._exactly:
                 return (self._exactly[text],)

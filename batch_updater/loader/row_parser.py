@@ -17,7 +17,7 @@ from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.column_reader import ColumnReader, Converter
 from batch_updater.loader.findings import RAGGED, CellNote, Findings
 from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
-from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
+from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped, without_group_mark
 from batch_updater.loader.plain_columns import plain_reader
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import Answers
@@ -138,6 +138,8 @@ class RowParser:
         convert, read_plain = converter(field, settings, self._noted, facts), None
         if self._is_verbatim:
             pass
+        elif header in self.answers.decimal and field.kind in {Kind.DECIMAL, Kind.INTEGER}:
+            convert, read_plain = _with_certain_mark(convert, settings.decimal), plain_reader(field, settings)
         elif evidence:
             convert = _strict(
                 convert, configured, settings.decimal, evidence.sentence, is_whole=field.kind is Kind.INTEGER
@@ -283,6 +285,11 @@ class RowParser:
                 "The row has nothing to update: every cell that could be sent is blank.",
                 "Fill in what is to be changed, or delete the row.",
             )
+
+
+def _with_certain_mark(convert: Converter, mark: str) -> Converter:
+    """Return the same function, which takes the other mark in a number for that between thousands."""
+    return lambda cell: convert(without_group_mark(cell, mark) if isinstance(cell, str) else cell)
 
 
 def _strict(convert: Converter, configured: str, mark: str, evidence: str, *, is_whole: bool) -> Converter:

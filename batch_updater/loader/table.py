@@ -9,16 +9,17 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.description import Endpoint
-from batch_updater.errors import ConfigError, Location
+from batch_updater.config.schema import DateOrder, InputSettings
+from batch_updater.endpoint.description import Endpoint, Kind
+from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.column_values import KnownNames
-from batch_updater.loader.columns import HeaderRow, no_names
+from batch_updater.loader.columns import HeaderRow, ToldOfColumns, no_names
 from batch_updater.loader.findings import Findings, MarkEvidence
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Sheet, choose_sheet
 from batch_updater.loader.formats.opening import open_source
+from batch_updater.loader.header_words import spelled_in
 from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.layouts import NO_LAYOUTS, FittingLayout, LayoutChoice, fitting_layout
@@ -35,7 +36,7 @@ from batch_updater.loader.own_sheets import (
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
 from batch_updater.loader.survey import FileEvidence, Questions, SurveyedRow, survey
-from batch_updater.questions import NO_ANSWERS, Answers, Question
+from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, Question
 from batch_updater.records import (
     TEMPLATE_SHEET,
     TO_FIX,
@@ -52,6 +53,7 @@ from batch_updater.text.spelling import nearest
 
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; no one has more by intention."""
+_ROWS_NAMED = 10
 _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
@@ -86,12 +88,24 @@ def open_table(
         expected = expected_in(source)
         if expected is not None:
             settings = as_undo(settings)
-        layout = None if source.mark else fitting_layout(source, layouts, answers)
+            answers = Answers(answers.sheet, answers.header_row, answers.columns, hidden_rows=answers.hidden_rows)
+        _require_fields(answers, endpoint, "--map says")
+        layout, named = None, answers.named_headers
+        if not source.mark and expected is None:
+            layout = fitting_layout(source, layouts, answers, endpoint.by_name)
+        elif layouts.name is not None:
+            raise InputError(
+                f"{source.name} was written by batch-updater, and says itself how it is read.",
+                remedy="Leave --layout out.",
+                place=Location(source.name),
+            )
         if layout:
-            answers = layout.answers.with_more(answers)
+            _require_fields(layout.answers, endpoint, f"The layout {layout.name!r} says")
+            answers = layout.answers.with_more(_as_spelled(answers, layout.texts))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
-        fit = HeaderFit(endpoint, settings.columns, constants, known_names, layout.added if layout else frozenset())
+        told = ToldOfColumns(answers.columns, named, layout.added if layout else frozenset())
+        fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:
             # It has the fields' own names, whatever other files call them.
@@ -99,24 +113,60 @@ def open_table(
             fit = replace(fit, further=own)
         elif sheet.ours:
             answers = answers_in(source, endpoint.by_name).with_more(answers)
-            fit = replace(fit, further={**settings.columns, **answers.columns})
+            # Columns may have been deleted since.
+            fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns = fit.columns(head)
+        answers = _as_spelled(answers, head.header.texts).about(_headers_by_answer(endpoint, columns))
         sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
         if sheet.ours and sheet.name == TO_FIX and head.header.first_column == len(TO_FIX_COLUMNS):
             columns = replace(columns, origin=origin_in(source))
         table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
         table.layout = layout
+        table.has_other_header_row = head.header.number != head.rows[0].number
         on_error.pop_all()
     return table
 
 
 def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
-    """Return the settings with the answers on top that name the sheet, the header row and the columns."""
-    update: dict[str, object] = {"columns": {**settings.columns, **answers.columns}} if answers.columns else {}
-    update |= {} if answers.sheet is None else {"sheet": answers.sheet}
+    """Return the settings with the answers on top that name sheet and header row, or are about all columns."""
+    update: dict[str, object] = {} if answers.sheet is None else {"sheet": answers.sheet}
     update |= {} if answers.header_row is None else {"header_row": answers.header_row}
+    of_all = {name: getattr(answers, name).get(ALL_COLUMNS) for name in OF_COLUMNS}
+    of_all["date_order"] = of_all["date_order"] and DateOrder(of_all["date_order"])
+    update |= {name: answer for name, answer in of_all.items() if answer is not None}
     return settings.model_copy(update=update) if update else settings
+
+
+def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
+    """Raise InputError if answers name what is no field; `says` is how the message begins."""
+    for header, name in answers.columns.items():
+        if name is not None and name not in endpoint.by_name:
+            close = nearest(name, endpoint.by_name)
+            raise InputError(
+                f"{says} that {header!r} is {name!r}, which is no field.",
+                remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
+            )
+
+
+def _as_spelled(answers: Answers, texts: Sequence[str]) -> Answers:
+    """Return answers with the headers as a header row spells them, where it has them."""
+    headers = {header: header for header in (*answers.named_headers, ALL_COLUMNS)}
+    return answers.renamed(headers | spelled_in(texts, answers.named_headers))
+
+
+def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[str]]:
+    """Return which columns an answer about all of them is about."""
+    headers = {name: columns.headers[at] for name, at in columns.of_field.items()}
+    dates = [headers[field.name] for field in endpoint.fields if field.name in headers and field.kind is Kind.DATE]
+    numbers = [
+        headers[field.name]
+        for field in endpoint.fields
+        if field.name in headers and field.kind in {Kind.DECIMAL, Kind.INTEGER}
+    ]
+    return {
+        "date_order": dates, "two_digit_years": dates, "decimal": numbers, "clear_marker": list(headers.values()),
+    }  # fmt: skip
 
 
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
@@ -157,10 +207,14 @@ class Table:
         self.answers = rules.answers
         self.layout: FittingLayout | None = None
         """The one that the file has."""
+        self.has_other_header_row = False
+        """Whether the header row is not the first that holds anything."""
         self.visible_only = sheet.visible_only
         """Whether rows that the sheet does not show are left out."""
         self.hidden_rows = HiddenRows(0, "")
         """Rows that the sheet does not show, left out or not; after `rows`."""
+        self.rows_left_out: Sequence[int] = ()
+        """Numbers of the rows that are no records and are left out, as was answered."""
         self.expected = expected
         """What the records must still hold, in a workbook that undoes a run; None in any other."""
         self.endpoint = endpoint
@@ -216,6 +270,14 @@ class Table:
                 else f"Columns {letters} have no header and are not sent."
             )
         notes += self._notes_on_hidden()
+        if numbers := self.rows_left_out:
+            listed = ", ".join(f"{number:,}" for number in numbers[:_ROWS_NAMED])
+            listed += " and more" if len(numbers) > _ROWS_NAMED else ""
+            notes.append(
+                f"Row {listed} is left out, as you said: it holds totals or a remark, and is no record."
+                if len(numbers) == 1
+                else f"{len(numbers):,} rows are left out, as you said: {listed} hold totals or remarks, no records."
+            )
         if self._is_cut:
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
@@ -233,7 +295,7 @@ class Table:
             are = "is" if rows.count == 1 else "are"
             how, told = "(filtered, or by hand)", f"{rows.numbers}."
             if self.visible_only:
-                yield f"{rows.counted} hidden in the sheet {how} {are} left out, as --visible-only asked: {told}"
+                yield f"{rows.counted} hidden in the sheet {how} {are} left out, as you said: {told}"
             else:
                 read = f"{rows.counted} {are} hidden in the sheet {how} and read like the others"
                 yield f"{read}: {told} To leave {'it' if rows.count == 1 else 'them'} out, add --visible-only."

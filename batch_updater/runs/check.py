@@ -37,17 +37,19 @@ from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
 
 
-def check(plan: Plan, results: Path | None, *, may_lose: bool = False) -> RunResult:
+def check(
+    plan: Plan, results: Path | None, *, may_lose: bool = False, invocation: Invocation | None = None
+) -> RunResult:
     """Write the workbook of a check, if it is given a place; send nothing. The plan's store stays open.
 
-    `may_lose`: whether a person has agreed to what an annotated copy loses.
+    `may_lose`: whether a person has agreed to what an annotated copy loses; `invocation`: how it was typed.
 
     Raises ResultsError if the place is taken. That the workbook cannot be written is a fault of what is returned.
     """
     clock = time.monotonic()
     _require_replaceable(results)
     every_row = partial(report_rows, plan.store, plan.staged, plan.endpoint, PLANNED)
-    facts, over = _facts(plan), tuple(exceeded(plan.config.guards, plan.staged, plan.store))
+    facts, over = _facts(plan, invocation), tuple(exceeded(plan.config.guards, plan.staged, plan.store))
     return _reported(plan, Options(results, may_lose=may_lose), facts, over, every_row, clock)
 
 
@@ -64,12 +66,13 @@ def _require_replaceable(results: Path | None) -> None:
             raise
 
 
-def _facts(plan: Plan) -> RunFacts:
+def _facts(plan: Plan, typed: Invocation | None) -> RunFacts:
     """Return the facts about a check, with the command line of a run that reads and treats the same rows so."""
-    reading = plan.config.input
-    invocation = Invocation(
-        PurePath(plan.snapshot.name).name, None, reading.sheet, (),
-        compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.staged.visible_only,
+    name, reading = PurePath(plan.snapshot.name).name, plan.config.input
+    invocation = replace(typed or Invocation("", None, reading.sheet, (), header_row=reading.header_row), file=name)
+    invocation = replace(
+        invocation, config=None, annotate=False,
+        compare=plan.config.sending.compare, visible_only=plan.staged.visible_only,
     )  # fmt: skip
     facts = plan.facts("check", datetime.now(UTC), plan.store)
     return replace(facts, invocation=invocation, allowed=plan.names.allowed)
@@ -134,7 +137,7 @@ def compare(
     staged, guards = plan.staged, plan.config.guards
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
-    facts, over = _facts(plan), tuple(exceeded(guards, staged, plan.store))
+    facts, over = _facts(plan, asked.invocation), tuple(exceeded(guards, staged, plan.store))
     caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
     try:
         plan.store.learn(plan.names.told_to(caller))

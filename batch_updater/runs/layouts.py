@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -24,7 +25,7 @@ _HEAD = """\
 class _Content(Answers, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What such a file holds."""
 
-    headers: tuple[str, ...]
+    headers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
@@ -63,11 +64,16 @@ def require_name(name: str) -> str:
     return bare
 
 
+def layout_file(folder: Path, name: str) -> Path:
+    """Return where the layout of a name is kept."""
+    return folder / f"{name}{_ENDING}"
+
+
 def write_layout(folder: Path, layout: Layout) -> Path:
     """Write a layout, in place of the one of that name. Returns its file. Raises ResultsError."""
     import yaml
 
-    path = folder / f"{layout.name}{_ENDING}"
+    path = layout_file(folder, layout.name)
     value = {"headers": list(layout.headers), **msgspec.to_builtins(layout.answers)}
     text = _HEAD + yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=10_000)
     try:

@@ -110,15 +110,6 @@ class OpenRun(msgspec.Struct, frozen=True):
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
 
-    def require_answered(self, *, asking: bool) -> None:
-        """Raise OpenQuestionsError if the rows of a new run leave something open that an answer would settle.
-
-        `asking`: whether there is a person to ask, about single cells as well.
-        """
-        questions = self.plan.staged.questions
-        if not self.earlier.resumed and any(asking or not question.is_about_one_cell for question in questions):
-            raise self.plan.open_questions
-
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
         if self.is_old and self.to_send and self.earlier.resumed:
@@ -145,7 +136,8 @@ def open_run(
 
     A new folder is removed again if no run comes of it. `restart`: do not resume an unfinished run. Raises
     LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
-    header's value cannot be fetched, InputError if the database of such a run is damaged, and what `prepare` raises.
+    header's value cannot be fetched, InputError if the database of such a run is damaged, OpenQuestionsError if the
+    rows of a new run leave something open that an answer would settle, and what `prepare` raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
     with folder_faults(parent):
@@ -186,6 +178,8 @@ def open_run(
                     store = stack.enter_context(Store.draft(folder / DATABASE))
                     plan = opened.staged(store, for_sending=True)
                     store.learn(plan.names.told_to(candidate.caller))
+                if any(not question.is_about_one_cell for question in plan.staged.questions):
+                    raise plan.open_questions
             plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
                 place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
@@ -218,8 +212,9 @@ def folder_faults(folder: Path) -> Iterator[None]:
 def _identity(opened: Opened) -> Identity:
     columns, settings = opened.table.columns, opened.config.input
     reading = settings.model_dump(
-        mode="json", include={"header_row", "encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
+        mode="json", include={"encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
     )
+    reading["header_row"] = columns.header_row if opened.table.has_other_header_row else None
     described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
     return Identity(
         content=opened.snapshot.sha256,

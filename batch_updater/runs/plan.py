@@ -36,6 +36,10 @@ from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
 
 _ROWS_NAMED = 5
+_REMEMBER = (
+    "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE "
+    "--save NAME`."
+)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -103,11 +107,13 @@ class Plan(msgspec.Struct, frozen=True):
     def open_questions(self) -> OpenQuestionsError:
         """What keeps rows from being sent until it is answered."""
         questions, name = self.staged.questions, self.snapshot.name
+        found = dict.fromkeys(one.kind.key for one in questions if one.kind.key)
+        keys = [f"For every column of every file, set {' and '.join(found)} in the configuration."] if found else []
         are = "a question is" if len(questions) == 1 else f"{len(questions)} questions are"
         return OpenQuestionsError(
             (f"Nothing was sent: {are} open about {name}.", *(f"  {one.evidence} {one.text}" for one in questions)),
             questions,
-            remedy=("Answer by option:", *(f"    {line}" for one in questions for line in one.lines)),
+            remedy=("Answer by option:", *(f"    {line}" for one in questions for line in one.lines), _REMEMBER, *keys),
             place=Location(name, self.staged.sheet),
         )
 
@@ -151,6 +157,11 @@ class Opened(msgspec.Struct, frozen=True):
     table: Table
     names: RememberedNames
     """Those that the API is known to have."""
+
+    @property
+    def layout_name(self) -> str | None:
+        """Name of the layout that the file has."""
+        return self.table.layout.name if self.table.layout else None
 
     def layout(self, name: str) -> Layout:
         """Return the layout that files with the same headers have from now on."""

@@ -93,7 +93,8 @@ class Staging:
             self._names.clear()
             self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
         if table.answers.rows_below == "leave out":
-            self._store.executemany(statements.LEAVE_OUT, [{"row": number} for number in evidence.rows_below])
+            table.rows_left_out = tuple(evidence.rows_below)
+            store.executemany(statements.LEAVE_OUT, [{"row": number} for number in table.rows_left_out])
         self._mark_repeated()
         if self._is_again:
             for statement in statements.in_order("TAKE_OVER"):

@@ -27,7 +27,7 @@ def test_hidden_rows_are_left_out_and_the_workbook_says_so(tmp_path: Path) -> No
         configure(tmp_path, api.url)
         done = batch_updater("run", "c.xlsx", "--visible-only", "--json", cwd=tmp_path)
         assert sorted(int(request["path"].rpartition("/")[2]) for request in api.requests()) == [1, 4, 6]
-    told = "3 rows hidden in the sheet (filtered, or by hand) are left out, as --visible-only asked: rows 3-4, 6."
+    told = "3 rows hidden in the sheet (filtered, or by hand) are left out, as you said: rows 3-4, 6."
     assert (done.code, done.object["rows"], done.outcomes) == (0, 3, {"updated": 3})
     assert told in done.object["notes"]
     (run,) = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
@@ -42,22 +42,22 @@ def test_hidden_rows_are_left_out_and_the_workbook_says_so(tmp_path: Path) -> No
         book.close()
 
 
-def test_without_a_terminal_an_option_says_whether_hidden_rows_are_sent(tmp_path: Path) -> None:
-    """Nothing is asked there, and nothing sent by accident."""
+def test_hidden_rows_are_sent_only_if_an_option_says_so(tmp_path: Path) -> None:
+    """Without a terminal the message names the options; those that are sent are counted in a note."""
     filtered(tmp_path)
     with sandbox() as api:
         configure(tmp_path, api.url)
         refused = batch_updater("run", "c.xlsx", cwd=tmp_path)
         assert (refused.code, api.requests()) == (2, [])
-        assert "3 rows are hidden" in refused.err
-        assert "--visible-only" in refused.err
+        assert "    --all-rows   all: they are read like the others\n" in refused.err
         done = batch_updater("run", "c.xlsx", "--all-rows", cwd=tmp_path)
-        assert (done.code, len(api.requests())) == (0, 6)
+        assert len(api.requests()) == 6
+    assert done.code == 0
     assert "3 rows are hidden in the sheet" in done.err
 
 
-@pytest.mark.parametrize("options", [["--all-rows"], ["--visible-only"]])
-def test_a_run_is_gone_on_with_only_by_the_same_decision(tmp_path: Path, options: list[str]) -> None:
+@pytest.mark.parametrize("option", ["--all-rows", "--visible-only"])
+def test_a_run_is_gone_on_with_only_by_the_same_decision(tmp_path: Path, option: str) -> None:
     """Other rows are another run, and the note names what has changed; the next command keeps the option."""
     filtered(tmp_path)
     with sandbox("--fault", "status-503=1") as down:
@@ -65,10 +65,9 @@ def test_a_run_is_gone_on_with_only_by_the_same_decision(tmp_path: Path, options
         first = batch_updater("run", "c.xlsx", "--visible-only", cwd=tmp_path)
         assert first.code == 3
         assert "batch-updater run c.xlsx --visible-only" in first.out
-        second = batch_updater("run", "c.xlsx", *options, cwd=tmp_path)
-    is_same = options == ["--visible-only"]
-    assert ("Resuming the run" in second.err) == is_same
-    assert ("whether hidden rows are left out (--visible-only)" in second.err) != is_same
+        second = batch_updater("run", "c.xlsx", option, cwd=tmp_path)
+    assert ("Resuming the run" in second.err) == (option == "--visible-only")
+    assert ("whether hidden rows are left out (--visible-only)" in second.err) == (option == "--all-rows")
 
 
 def test_a_check_leaves_them_out_and_names_the_run_that_does(tmp_path: Path) -> None:

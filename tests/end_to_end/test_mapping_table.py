@@ -224,9 +224,10 @@ def test_a_night_asks_in_the_note_and_tells_the_columns(tmp_path: Path) -> None:
         assert (asked.code, api.requests()) == (1, [])
         (note,) = (tmp_path / "attention").glob("*/c.csv.txt")
         assert '--map "Deal stage=StageName"' in note.read_text(encoding="utf-8")
-        configure(tmp_path, api.url, f"{more}, columns: {{Deal stage: StageName}}}}\n")
         file.write_bytes(content)
         age(file)
+        mapping = ["--map", "Deal stage=StageName", "--save", "day"]
+        assert batch_updater("columns", file, *mapping, cwd=tmp_path).code == 0
         done = batch_updater("nightly", "--json", cwd=tmp_path)
     assert done.code == 0, done.out + done.err
     assert [column["field"] for column in done.object["files"][0]["columns"]] == [

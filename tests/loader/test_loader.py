@@ -229,10 +229,7 @@ def test_columns_that_are_not_sent_and_hidden_rows_are_said(tmp_path: Path) -> N
     assert table.notes[-1] == told
     visible = open_table(path, endpoint(), settings(), name="a.xlsx", answers=Answers(hidden_rows="leave out"))
     assert staged(visible).input.good == 1
-    assert (
-        visible.notes[-1]
-        == "1 row hidden in the sheet (filtered, or by hand) is left out, as --visible-only asked: row 3."
-    )
+    assert visible.notes[-1] == "1 row hidden in the sheet (filtered, or by hand) is left out, as you said: row 3."
 
 
 def test_the_header_row_can_be_configured(tmp_path: Path) -> None:

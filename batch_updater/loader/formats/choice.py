@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.book import Book, Layout, SheetRow, is_blank_row
+from batch_updater.loader.formats.book import Book, Layout, SheetEntry, SheetRow, is_blank_row
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import folded
@@ -140,11 +140,17 @@ def _question(
 ) -> OpenQuestionsError:
     sentence = f"{source.name} has {text}"
     question = Question(QuestionKind.SHEET, "Which sheet is to be read?", sentence, choices)
-    return OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(file=source.name, sheet=sheet))
+    remedies = (remedy, *(f"    {line}" for line in question.lines))
+    return OpenQuestionsError(sentence, (question,), remedy=remedies, place=Location(file=source.name, sheet=sheet))
 
 
 def _error(source: Book, text: str, remedy: str, sheet: str | None = None) -> InputError:
     return InputError(f"{source.name} has {text}", remedy=remedy, place=Location(file=source.name, sheet=sheet))
+
+
+def is_named(sheet: SheetEntry, wanted: str) -> bool:
+    """Whether a sheet has a name, without regard to case and blanks at the ends."""
+    return folded(sheet.name or "") == folded(wanted)
 
 
 def _named(source: Book, wanted: str) -> int | None:
@@ -152,7 +158,7 @@ def _named(source: Book, wanted: str) -> int | None:
     names = [entry.name or "" for entry in source.sheets]
     if wanted in names:
         return names.index(wanted)
-    same = [index for index, name in enumerate(names) if folded(name) == folded(wanted)]
+    same = [index for index, entry in enumerate(source.sheets) if is_named(entry, wanted)]
     if len(same) > 1:
         text = f"more than one sheet {wanted!r}: {_listed([names[index] for index in same])}."
         raise _error(source, text, "Name one of them as it is written.", wanted)
