@@ -16,7 +16,8 @@ _NEEDS_QUOTES = re.compile(r"[^\w./=,:-]")
 _SPECIAL_IN_QUOTES = re.compile(r"[\"$`!\\\x00-\x1f\x7f-\x9f]")
 ALL_COLUMNS: Final = ""
 """In place of a header: every column about which nothing else is said."""
-Order: TypeAlias = Literal["DMY", "MDY"]
+Order: TypeAlias = Literal["DMY", "MDY", "none"]
+"""`none`: dates that can be read either way are problems."""
 Mark: TypeAlias = Literal[".", ","]
 
 

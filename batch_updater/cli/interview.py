@@ -65,7 +65,7 @@ class Interview:
         write_lines([Line("Remember this for files with these headers?", 0, Style.STRONG)], sys.stderr)
         name = None
         while name is None:
-            answer = ask_for_text(f"Name (Enter: {proposed}, - for no) >")
+            answer = ask_for_text(f"Name (Enter for {proposed}, - for no) >")
             if answer is None or answer.casefold() in _NO:
                 return
             try:
@@ -108,7 +108,8 @@ def _answer_to(question: Question, count: str) -> Choice:
     lines = [Line(), *(Line(text, 0, style) for text, style in zip(texts, strong, strict=True))]
     lines += [Line(f"  {number:>2}  {choice.text}", 6) for number, choice in enumerate(question.choices, 1)]
     write_lines(lines, sys.stderr)
-    prompt = f"{'Enter: 1, or ' if question.is_conclusive else ''}1-{len(question.choices)}, q to cancel >"
+    numbers = f"1-{len(question.choices)}" if len(question.choices) > 1 else "1"
+    prompt = f"{'Enter for 1, or ' if question.is_conclusive else ''}{numbers}, or q to cancel >"
     while True:
         answer = ask(prompt)
         if answer is None or answer in {"q", "quit", "cancel"}:

@@ -204,6 +204,7 @@ def columns_object(opened: Opened, saved: Path | None) -> dict[str, object]:
         "command": "columns",
         "input": opened.snapshot.name,
         "sheet": table.sheet,
+        "header_row": table.columns.header_row,
         "endpoint": opened.endpoint.name,
         "columns": [
             {"header": one.header, "field": one.field, "first_value": one.first_value} for one in table.columns.mapping

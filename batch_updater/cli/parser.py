@@ -190,7 +190,7 @@ _COLUMNS = (
     _option("--map", action="append", default=[], dest="columns", metavar="HEADER=FIELD", type=_mapped, help=_MAP),
     _option(
         "--date-order", action="append", default=[], metavar="[HEADER=]ORDER", help=_ORDER,
-        type=_of_column(lambda text: text in {"DMY", "MDY"}, "DMY or MDY"),
+        type=_of_column(lambda text: text in {"DMY", "MDY", "none"}, "DMY or MDY or none"),
     ),
     _option(
         "--two-digit-years", action="append", default=[], metavar="[HEADER=]YEAR", help=_CENTURY,

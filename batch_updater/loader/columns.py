@@ -164,7 +164,7 @@ def fit_columns(
     ask = _Questions(row, endpoint, {*match.field_at.values(), *constants})
     for position in match.unknown:
         if row.texts[position] in told.added and row.address(position) not in asked:
-            sentence = f"{shown(row.texts[position], quoted=True)} is new to the layout."
+            sentence = f"{shown(row.texts[position], quoted=True)} is not in the layout."
             question = ask.of_column(position, (), sentence)
             meant = tuple(name for choice in question.choices for name in choice.answers.columns.values() if name)
             faults.append(_Fault(sentence, row.address(position), question, meant))
@@ -230,7 +230,13 @@ class _Questions:
         """Ask which column holds a field that every row needs; None if there is none that may."""
         field = self._endpoint.field(name)
         values = {at: ColumnValues.of(self._row.below, at) for at in positions}
-        fitting = [at for at in positions if values[at].cells and not values[at].contradict(field)]
+        fitting = [
+            at
+            for at in positions
+            if values[at].cells
+            and not values[at].contradict(field)
+            and not (field.kind is Kind.INTEGER and values[at].are_amounts)
+        ]
         choices = tuple(
             Choice(
                 f"{self.column(at)}, which begins with {self._first_values(values[at])}",

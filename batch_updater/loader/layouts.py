@@ -62,9 +62,9 @@ class FittingLayout(Struct, frozen=True):
     @property
     def note(self) -> str:
         """What a person should know: that it is used, and what has changed."""
-        changes = [f"it does not know {', '.join(map(_quoted, sorted(self.added)))}"] if self.added else []
-        changes += [f"the file has no {', '.join(map(_quoted, self.missing))}"] if self.missing else []
-        return f"The layout {self.name!r} is used{': ' if changes else ''}{'; '.join(changes)}."
+        added = f" New headers: {', '.join(map(_quoted, sorted(self.added)))}." if self.added else ""
+        missing = f" Missing: {', '.join(map(_quoted, self.missing))}." if self.missing else ""
+        return f"The layout {self.name!r} is used.{added}{missing}"
 
 
 class _Head(NamedTuple):

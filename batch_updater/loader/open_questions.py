@@ -10,7 +10,13 @@ from msgspec import Struct
 
 from batch_updater.config.schema import DateOrder
 from batch_updater.endpoint.description import Endpoint, Field
-from batch_updater.loader.dates import AMBIGUOUS_CENTURY, AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY
+from batch_updater.loader.dates import (
+    AMBIGUOUS_CENTURY,
+    AMBIGUOUS_DATE,
+    AMBIGUOUS_ORDER_AND_CENTURY,
+    DateSettings,
+    date_from_text,
+)
 from batch_updater.loader.findings import MarkEvidence
 from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_from_text, without_group_mark
 from batch_updater.loader.refusal import ValueProblem, shown
@@ -27,7 +33,8 @@ _FEWEST_NEAR_MISSES = 2
 """Fewer cells are a slip of the hand."""
 _ROWS_NAMED = 3
 _DATES = {DateOrder.DMY: "day/month", DateOrder.MDY: "month/day"}
-_EXAMPLES = {DateOrder.DMY: "03/04/2025 is 3 April 2025", DateOrder.MDY: "03/04/2025 is 4 March 2025"}
+_FEWEST_TELLING_DATES = 3
+"""That are conclusive if no other tells otherwise."""
 _HUNDREDS = {1930: "1930 to 2029, as Excel reads them", 2000: "2000 to 2099", 1900: "1900 to 1999"}
 """First year of the hundred that two digits may stand for -> in words."""
 _MARK_NAMES: Mapping[Mark, str] = {".": "a point", ",": "a comma"}
@@ -116,7 +123,11 @@ class ColumnQuestions:
     ) -> Iterator[Question]:
         if len(orders) > 1:
             return  # the column mixes both: no answer is right for all of it
-        choices = sorted(DateOrder, key=lambda order: order not in orders)
+        examples = {order: _example(cells.text, order) for order in DateOrder}
+        choices = [
+            Choice(f"{_DATES[order]}{examples[order]}", Answers(date_order={header: order.value}))
+            for order in orders or DateOrder
+        ]
         text = f"How are the dates of {self._column(field, header)} written?"
         evidence = f"{counted(cells.count, 'date')} can be read either way, such as {cells.text} in row {cells.row:,}."
         if orders:
@@ -127,24 +138,26 @@ class ColumnQuestions:
                 f"{telling} of {shown(header, quoted=True)} that {can} tell {are} {_DATES[order]}, none the other way "
                 f"({example} in row {row:,}). {evidence}"
             )
-            text = f"Read all {count + cells.count:,} so?"
+            text = f"Read all {count + cells.count:,} dates as {_DATES[order]}?"
+            # The other order would be right for none that tell, and mix both in one column.
+            choices.append(
+                Choice("no: those that can be read either way are problems", Answers(date_order={header: "none"}))
+            )
         yield Question(
             QuestionKind.DATE_ORDER,
             text,
             evidence,
-            tuple(
-                Choice(f"{_DATES[order]}: {_EXAMPLES[order]}", Answers(date_order={header: order.value}))
-                for order in choices
-            ),
-            is_conclusive=bool(orders),
+            tuple(choices),
+            is_conclusive=sum(count for _, _, count in orders.values()) >= _FEWEST_TELLING_DATES,
             is_about_one_cell=cells.count == 1,
         )
 
     def _century(self, field: Field, header: str, cells: _Cells) -> Question:
         return Question(
             QuestionKind.CENTURY,
-            f"Which hundred years are the two digits of {self._column(field, header)} for?",
-            f"{counted(cells.count, 'year')} with two digits, such as {cells.text} in row {cells.row:,}.",
+            f"Which century are the years of {self._column(field, header)} in?",
+            f"{counted(cells.count, 'date')} {'has' if cells.count == 1 else 'have'} years of two digits, such as "
+            f"{cells.text} in row {cells.row:,}.",
             tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items()),
             is_about_one_cell=cells.count == 1,
         )
@@ -161,7 +174,7 @@ class ColumnQuestions:
         yield Question(
             QuestionKind.DECIMAL,
             f"What is the decimal mark of {self._column(field, header)}?",
-            f"{counted(cells.count, 'number')} without a certain reading, such as {cells.text} in row {cells.row:,}."
+            f"{counted(cells.count, 'number')} can be read either way, such as {cells.text} in row {cells.row:,}."
             + (f" {evidence.sentence}." if evidence else ""),
             tuple(choices),
             is_about_one_cell=cells.count == 1,
@@ -185,11 +198,11 @@ def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     return Question(
         QuestionKind.HIDDEN_ROWS,
-        f"Send {'it' if is_one else 'them'} too?",
+        f"Send the {'hidden row' if is_one else f'{hidden.count:,} hidden rows'} too?",
         f"{hidden.counted} {'is' if is_one else 'are'} hidden (filtered, or by hand) in {where}: {hidden.numbers}.",
         (
-            Choice(f"visible only: {'it is' if is_one else 'they are'} left out", Answers(hidden_rows="leave out")),
-            Choice(f"all: {'it is' if is_one else 'they are'} read like the others", Answers(hidden_rows="send")),
+            Choice(f"no: {'it is' if is_one else 'they are'} left out", Answers(hidden_rows="leave out")),
+            Choice(f"yes: {'it is' if is_one else 'they are'} sent like the others", Answers(hidden_rows="send")),
         ),
     )
 
@@ -201,8 +214,8 @@ def rows_below_question(rows: Mapping[int, str]) -> Question:
     more = f" {counted(len(rows) - 1, 'more row')} {'is' if len(rows) == 2 else 'are'} like it." if not is_one else ""
     return Question(
         QuestionKind.ROWS_BELOW,
-        f"Leave {'it' if is_one else 'them'} out?",
-        f"Row {number:,}: {reason}{more}",
+        f"Leave {f'row {number:,}' if is_one else 'them'} out?",
+        f"Row {number:,} {reason.removeprefix('The row ').removesuffix('.')}.{more}",
         (
             Choice(f"yes: {'it is' if is_one else 'they are'} no part of the data", Answers(rows_below="leave out")),
             Choice(f"no: {'it counts as a row' if is_one else 'they count as rows'} with a problem",
@@ -210,6 +223,15 @@ def rows_below_question(rows: Mapping[int, str]) -> Question:
         ),
         is_conclusive=True,
     )  # fmt: skip
+
+
+def _example(text: str, order: DateOrder) -> str:
+    """Return what a date of the file is with day and month in that order, as `: 10/03/2026 is 10 March 2026`."""
+    try:
+        day = date_from_text(text.strip("'"), DateSettings(order))
+    except ValueProblem:
+        return ""
+    return f": {text} is {day.day} {day:%B %Y}"
 
 
 def _reads(text: str, mark: Mark) -> Decimal | None:

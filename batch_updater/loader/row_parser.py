@@ -153,8 +153,9 @@ class RowParser:
     def _answers_on(self, header: str) -> InputSettings:
         """Return how the cells of a column are read, by the configuration and by what was answered."""
         answers = self.answers
+        order = answers.date_order.get(header)
         by_key = {
-            "date_order": answers.date_order.get(header) and DateOrder(answers.date_order[header]),
+            "date_order": None if order in {None, "none"} else DateOrder(order),
             "two_digit_years": answers.two_digit_years.get(header),
             "decimal": answers.decimal.get(header),
         }
