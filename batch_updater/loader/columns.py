@@ -161,7 +161,7 @@ def fit_columns(
         faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
     faults += _header_faults(row, known, match, constants, names)
     asked = {fault.cell for fault in faults}
-    ask = _Questions(row, endpoint, {*match.field_at.values(), *constants})
+    ask = _HeaderQuestions(row, endpoint, {*match.field_at.values(), *constants})
     for position in match.unknown:
         if row.texts[position] in told.added and row.address(position) not in asked:
             sentence = f"{shown(row.texts[position], quoted=True)} is not in the layout."
@@ -190,7 +190,7 @@ def fit_columns(
     )
 
 
-class _Questions:
+class _HeaderQuestions:
     """Makes the questions about the columns of one header row."""
 
     def __init__(self, row: HeaderRow, endpoint: Endpoint, fed: Collection[str]) -> None:
@@ -291,7 +291,7 @@ def _header_faults(
     """Yield what is wrong with headers, or open: which field is meant is never guessed."""
     field = known.endpoint.field
     fed = {*match.field_at.values(), *constants}
-    ask = _Questions(row, known.endpoint, fed)
+    ask = _HeaderQuestions(row, known.endpoint, fed)
     for position, meant in match.several.items():
         text, free = row.texts[position], [name for name in meant if name not in fed]
         free.sort(key=lambda name: not field(name).required)
@@ -331,7 +331,7 @@ def _header_faults(
 
 def _missing(row: HeaderRow, endpoint: Endpoint, unknown: Sequence[int], known: Collection[str]) -> Iterator[_Fault]:
     """Yield the fields without a column that a row needs; `unknown` are the columns that may be they."""
-    ask = _Questions(row, endpoint, known)
+    ask = _HeaderQuestions(row, endpoint, known)
     for field in endpoint.fields:
         if field.required and field.name not in known:
             same = f", or give all rows the same value with --set {field.name}={field.example or 'VALUE'}"

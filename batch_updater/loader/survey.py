@@ -29,7 +29,7 @@ _CENT = Decimal("0.01")
 _SEMICOLONS = "The columns are separated by semicolons, as programs do that write a decimal comma"
 
 
-class Questions(msgspec.Struct):
+class Doubts(msgspec.Struct):
     """What the rows leave open."""
 
     other_mark: bool = False
@@ -56,7 +56,7 @@ class SurveyedRow(NamedTuple):
 
 def survey(
     rows: Iterable[SurveyedRow],
-    questions: Questions,
+    doubts: Doubts,
     numbers: Mapping[str, int],
     positions: Mapping[str, int],
     mark: str,
@@ -70,7 +70,7 @@ def survey(
     """
     marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
     with_fractions: set[str] = set()
-    below_from, rows_above = questions.below_from, 0
+    below_from, rows_above = doubts.below_from, 0
     sums: dict[int, Decimal] = defaultdict(Decimal)
     for row in rows:
         if row.is_ragged:
@@ -79,16 +79,16 @@ def survey(
             marks.add(row.number, row.cells)
         if below_from is not None and row.number < below_from:
             rows_above += 1
-            for position, amount in amounts(row.cells, questions.unsure_totals):
+            for position, amount in amounts(row.cells, doubts.unsure_totals):
                 sums[position] += amount
         elif below_from is not None and row.below is Below.PERHAPS_TOTALS:
             # A number of a column that is sent has to be the sum of its column; of any column, if no such one has any.
-            all_totals = dict(amounts(row.cells, questions.unsure_totals))
+            all_totals = dict(amounts(row.cells, doubts.unsure_totals))
             totals = {at: amount for at, amount in all_totals.items() if at in numbers.values()} or all_totals
             near = (abs(amount - sums[at]) < _CENT for at, amount in totals.items() if amount)
             if rows_above <= 1 or not any(near):
                 below_from = row.number + 1
-        for name in questions.point_zero - with_fractions:
+        for name in doubts.point_zero - with_fractions:
             cell = row.cells[positions[name]]
             if isinstance(cell, str) and _FRACTION.fullmatch(cell.strip()):
                 with_fractions.add(name)
@@ -162,7 +162,7 @@ class FileEvidence:
         self.open_cells = OpenCells()
         self.rows_below: dict[int, str] = {}
         """Number of each row that is no record -> the reason."""
-        self.questions = Questions()
+        self.doubts = Doubts()
         """What only the whole file can answer."""
         self.notes = NoteCollector()
         """What people should know of cells that are sent as they are."""
@@ -179,14 +179,14 @@ class FileEvidence:
                 self.open_cells.add(problem)
                 if problem.code in NO_RECORD:
                     self.rows_below[row.number] = problem.reason
-                self.questions.other_mark |= problem.code == OTHER_MARK
+                self.doubts.other_mark |= problem.code == OTHER_MARK
                 if problem.code == POINT_ZERO and problem.field:
-                    self.questions.point_zero.add(problem.field)
+                    self.doubts.point_zero.add(problem.field)
             if row.below is not None:
                 self._add_below(row, row.below)
-            elif self.questions.below_from is not None:
-                self.questions.below_from = None
-                self.questions.unsure_totals.clear()
+            elif self.doubts.below_from is not None:
+                self.doubts.below_from = None
+                self.doubts.unsure_totals.clear()
             self._last_row = row.number
 
     def _add_cells(self, rows: Sequence[ParsedRow]) -> None:
@@ -206,19 +206,19 @@ class FileEvidence:
                 and may_be_grouped(cell, mark)
                 for cell in [row.cells[position] for row in rows]
             ):
-                self.questions.thousands = True
+                self.doubts.thousands = True
                 self._number_columns.clear()
                 break
 
     def _add_below(self, row: ParsedRow, below: Below) -> None:
         """Take note of a row that is no record: those at the end of the rows so far are below the table."""
-        questions = self.questions
+        doubts = self.doubts
         has_gap = row.number > self._last_row + 1
-        if questions.below_from is None and (below is not Below.PERHAPS_REMARK or has_gap):
-            questions.below_from = row.number
+        if doubts.below_from is None and (below is not Below.PERHAPS_REMARK or has_gap):
+            doubts.below_from = row.number
         if below is Below.PERHAPS_TOTALS:
             positions = range(min(len(row.cells), self._headers))
-            questions.unsure_totals.update(position for position, _ in amounts(row.cells, positions))
+            doubts.unsure_totals.update(position for position, _ in amounts(row.cells, positions))
 
     def has_dates_of_one_order(self) -> bool:
         """Whether a text date can be read in one order only, which may help with others that can be read in two."""

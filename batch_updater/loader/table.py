@@ -35,7 +35,7 @@ from batch_updater.loader.own_sheets import (
 )
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
-from batch_updater.loader.survey import FileEvidence, Questions, SurveyedRow, survey
+from batch_updater.loader.survey import Doubts, FileEvidence, SurveyedRow, survey
 from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, Question
 from batch_updater.records import (
     TEMPLATE_SHEET,
@@ -238,7 +238,7 @@ class Table:
         self._without_header = [position for position, header in enumerate(columns.headers) if not header.strip()]
         self._nameless: set[int] = set()
         """Columns without a header, between others, in which a row has something."""
-        self._layout = sheet.layout()
+        self._properties = sheet.properties()
         self.cell_notes: tuple[str, ...] = ()
         """What people should know of cells that are sent as they are."""
         self._is_cut = False
@@ -311,7 +311,7 @@ class Table:
         return [
             column_letters(first + position)
             for position in sorted(self.columns.of_field.values())
-            if any(first + position in columns for columns in self._layout.hidden_columns)
+            if any(first + position in columns for columns in self._properties.hidden_columns)
         ]
 
     def rows(self) -> Iterator[ParsedRow]:
@@ -353,20 +353,20 @@ class Table:
                 self._note_nameless(cells)
             yield numbers.of(in_sheet) if numbers else number, cells
 
-    def findings(self, questions: Questions, stored: Iterable[ParsedCells]) -> Findings | None:
-        """Return what the whole file answers to the questions that its rows raise; None if that changes nothing.
+    def findings(self, doubts: Doubts, stored: Iterable[ParsedCells]) -> Findings | None:
+        """Return what the whole file answers to the doubts that its rows raise; None if that changes nothing.
 
         `stored` are the rows that `rows` has yielded, looked at only where that is needed.
         """
         parser = self.parser
         has_semicolons = parser.decimal_mark == "." and self._sheet.source.delimiter == ";"
-        marks_are_open = questions.other_mark or questions.thousands
-        if marks_are_open or questions.point_zero or questions.unsure_totals:
-            rows = self._surveyed(questions.below_from, stored)
+        marks_are_open = doubts.other_mark or doubts.thousands
+        if marks_are_open or doubts.point_zero or doubts.unsure_totals:
+            rows = self._surveyed(doubts.below_from, stored)
             numbers, mark = parser.number_columns, parser.decimal_mark
-            found = survey(rows, questions, numbers, self.columns.of_field, mark, has_semicolons=has_semicolons)
+            found = survey(rows, doubts, numbers, self.columns.of_field, mark, has_semicolons=has_semicolons)
         else:
-            found = Findings(below_from=questions.below_from)
+            found = Findings(below_from=doubts.below_from)
         return None if found == Findings() else found
 
     def _surveyed(self, below_from: int | None, stored: Iterable[ParsedCells]) -> Iterator[SurveyedRow]:
@@ -403,7 +403,7 @@ class Table:
         self._nameless.update(at for at in filled if not is_blank_row((cells[at],)))
 
     def _merged_cells(self) -> MergedCells | None:
-        if not self._layout.merged:
+        if not self._properties.merged:
             return None
         place = Location(self._sheet.source.name, self._sheet.name)
-        return MergedCells(self._layout.merged, self.columns.of_field.values(), self.columns.first_column, place)
+        return MergedCells(self._properties.merged, self.columns.of_field.values(), self.columns.first_column, place)

@@ -84,7 +84,7 @@ class Staging:
         table, store = self._table, self._store
         evidence = FileEvidence(table.parser)
         self._insert(table.rows(), evidence, statements.STAGE)
-        findings = table.findings(evidence.questions, self._stored())
+        findings = table.findings(evidence.doubts, self._stored())
         if findings:
             # Only the whole file shows how its cells are meant: every row is judged by that, from the table.
             table.parser.settle(findings)

@@ -74,7 +74,7 @@ class Area(msgspec.Struct, frozen=True):
         return f"{column_letters(self.first_column)}{self.first_row}:{column_letters(self.last_column)}{self.last_row}"
 
 
-class Layout(msgspec.Struct, frozen=True):
+class SheetProperties(msgspec.Struct, frozen=True):
     """What a sheet says beside its rows."""
 
     merged: tuple[Area, ...] = ()
@@ -146,19 +146,19 @@ class Book:
         }
         self.notes = tuple(note for note, is_so in notes.items() if is_so)
 
-    def layout(self, sheet: int) -> Layout:
+    def properties(self, sheet: int) -> SheetProperties:
         """Return what the sheet at that position of `sheets` says beside its rows. Raises InputError."""
         with faults_named(self.name, self.sheets[sheet].name):
-            return self.read_layout(sheet)
+            return self.read_properties(sheet)
 
     def rows(self, sheet: int) -> Generator[SheetRow, None, None]:
         """Yield the rows of the sheet at that position, in ascending order, reading as it goes. Raises InputError."""
         with faults_named(self.name, self.sheets[sheet].name):
             yield from self.read_rows(sheet)
 
-    def read_layout(self, _sheet: int) -> Layout:
-        """Do what `layout` does, as the format needs it."""
-        return Layout()
+    def read_properties(self, _sheet: int) -> SheetProperties:
+        """Do what `properties` does, as the format needs it."""
+        return SheetProperties()
 
     def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Do what `rows` does, as the format needs it."""

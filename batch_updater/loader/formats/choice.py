@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.book import Book, Layout, SheetEntry, SheetRow, is_blank_row
+from batch_updater.loader.formats.book import Book, SheetEntry, SheetProperties, SheetRow, is_blank_row
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import folded
@@ -47,9 +47,9 @@ class Sheet(msgspec.Struct, frozen=True):
         """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
         return self.source.mark is not None
 
-    def layout(self) -> Layout:
+    def properties(self) -> SheetProperties:
         """Return what it says beside its rows. Raises InputError."""
-        return self.source.layout(self.index)
+        return self.source.properties(self.index)
 
     def rows(self) -> Iterator[SheetRow]:
         """Yield its rows. Raises InputError."""

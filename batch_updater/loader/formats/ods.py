@@ -21,8 +21,8 @@ from batch_updater.loader.formats.book import (
     SAVE_AGAIN,
     Area,
     Book,
-    Layout,
     SheetEntry,
+    SheetProperties,
     SheetRow,
     UnreadableError,
     is_blank_row,
@@ -128,14 +128,14 @@ class OdsBook(Book):
         """Let go of the file."""
         self._package.close()
 
-    def read_layout(self, sheet: int) -> Layout:
+    def read_properties(self, sheet: int) -> SheetProperties:
         """Return its merged areas and hidden columns."""
         reader = self._reader(sheet)
         with closing(self._elements(sheet)) as elements:
             for _ in reader.rows(elements):
                 if sheet not in self._with_spans:
                     break  # columns come before the rows
-        return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
+        return SheetProperties(tuple(reader.merged), tuple(reader.hidden_columns))
 
     def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a sheet."""

@@ -25,8 +25,8 @@ from batch_updater.loader.formats.book import (
     SAVE_AS,
     Area,
     Book,
-    Layout,
     SheetEntry,
+    SheetProperties,
     SheetRow,
     UnreadableError,
 )
@@ -114,7 +114,7 @@ class XlsBook(Book):
         pairs = zip(self._book.sheet_names(), visibilities, strict=False)
         self.sheets = [SheetEntry(name, bool(visibility)) for name, visibility in pairs]
 
-    def read_layout(self, sheet: int) -> Layout:
+    def read_properties(self, sheet: int) -> SheetProperties:
         """Return its merged areas and hidden columns."""
         with _damage_named():
             found = self._book.sheet_by_index(sheet)
@@ -124,7 +124,7 @@ class XlsBook(Book):
                 if bottom > top
             )
             hidden = tuple(range(at, at + 1) for at, info in sorted(found.colinfo_map.items()) if info.hidden)
-        return Layout(merged, hidden)
+        return SheetProperties(merged, hidden)
 
     def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""

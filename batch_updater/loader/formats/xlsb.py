@@ -20,7 +20,7 @@ from batch_updater.loader.formats.book import (
     MOST_CHARACTERS,
     SAVE_AGAIN,
     Area,
-    Layout,
+    SheetProperties,
     SheetRow,
     UnreadableError,
     too_long,
@@ -70,7 +70,7 @@ class XlsbBook(OfficeBook):
                     self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
                     self._is_manual = not is_automatic and not flags & _CALCULATED_ON_SAVING
 
-    def read_layout(self, sheet: int) -> Layout:
+    def read_properties(self, sheet: int) -> SheetProperties:
         """Return its merged areas and hidden columns."""
         merged: list[Area] = []
         hidden: list[range] = []
@@ -87,7 +87,7 @@ class XlsbBook(OfficeBook):
                     first, last, _, _, flags = struct.unpack_from("<4IH", data)
                     if flags & 1 and first <= last:
                         hidden.append(range(first, min(last + 1, LAST_COLUMN)))
-        return Layout(tuple(merged), tuple(hidden))
+        return SheetProperties(tuple(merged), tuple(hidden))
 
     def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""

@@ -14,7 +14,7 @@ from batch_updater.loader.formats.book import (
     SAVE_AGAIN,
     SAVE_AS,
     Area,
-    Layout,
+    SheetProperties,
     SheetRow,
     UnreadableError,
     column_position,
@@ -53,10 +53,10 @@ class XlsxBook(OfficeBook):
             hidden = sheet.get("state", "visible") != "visible"
             self._add_sheet(sheet.get("name", ""), sheet.get("id", ""), hidden=hidden)
 
-    def read_layout(self, sheet: int) -> Layout:
+    def read_properties(self, sheet: int) -> SheetProperties:
         """Return its merged areas and hidden columns."""
         with self._package.open(self._sheet_parts[sheet]) as stream:
-            return layout_of(stream)
+            return properties_of(stream)
 
     def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
@@ -91,8 +91,8 @@ class XlsxBook(OfficeBook):
         return {index: shown for index, shown in styles if shown is not None}
 
 
-def layout_of(stream: IO[bytes]) -> Layout:
-    """Return the layout of a worksheet. Its rows, which are nearly all of it, are not parsed where that is safe."""
+def properties_of(stream: IO[bytes]) -> SheetProperties:
+    """Return the properties of a worksheet. Its rows, which are nearly all of it, are not parsed where that is safe."""
     merged: list[Area] = []
     hidden: list[range] = []
     in_data = False
@@ -113,7 +113,7 @@ def layout_of(stream: IO[bytes]) -> Layout:
 
     for _ in LongPart(safe_parser(start), "sheetData", "row", is_open=lambda: in_data).elements(stream):
         pass
-    return Layout(tuple(merged), tuple(hidden))
+    return SheetProperties(tuple(merged), tuple(hidden))
 
 
 def area_of(reference: str) -> Area:

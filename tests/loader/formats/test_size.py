@@ -36,7 +36,7 @@ def repeated(rows: int, cells: str) -> str:
 
 def read(source: Book) -> list[int]:
     """Read a sheet in every way. Returns the numbers of its rows."""
-    source.layout(0)
+    source.properties(0)
     return [row.number for row in source.rows(0)]
 
 

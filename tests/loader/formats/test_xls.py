@@ -77,7 +77,7 @@ def test_formulas_give_what_was_saved_with_them(tmp_path: Path) -> None:
     assert read(file) == [(1, [None, 2], False)]
 
 
-def test_the_layout_is_known(tmp_path: Path) -> None:
+def test_merged_cells_and_hidden_columns_are_known(tmp_path: Path) -> None:
     """Merged areas, hidden rows, columns and sheets."""
     book = xlwt.Workbook()
     sheet = book.add_sheet("S")
@@ -88,9 +88,9 @@ def test_the_layout_is_known(tmp_path: Path) -> None:
     book.add_sheet("H").visibility = 1
     book.add_sheet("V").visibility = 2
     source = open_source(saved(tmp_path, book), settings(), name="a.xls")
-    layout = source.layout(0)
-    assert [area.address for area in layout.merged] == ["B2:D3"]
-    assert list(layout.hidden_columns) == [range(4, 5)]
+    properties = source.properties(0)
+    assert [area.address for area in properties.merged] == ["B2:D3"]
+    assert list(properties.hidden_columns) == [range(4, 5)]
     assert [row.number for row in source.rows(0) if row.hidden] == [2]
     assert [(entry.name, entry.hidden) for entry in source.sheets] == [("S", False), ("H", True), ("V", True)]
 

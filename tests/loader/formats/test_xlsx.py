@@ -37,9 +37,9 @@ def read(path: Path) -> list[tuple[int, list[Cell]]]:
     return [(row.number, row.cells) for row in open_source(path, settings(), name="a.xlsx").rows(0)]
 
 
-def read_with_layout(path: Path) -> None:
+def read_with_properties(path: Path) -> None:
     source = open_source(path, settings(), name="a.xlsx")
-    source.layout(0)
+    source.properties(0)
     list(source.rows(0))
 
 
@@ -233,7 +233,7 @@ def test_elements_do_not_stand_within_one_another_without_end(tmp_path: Path, ta
     with pytest.raises(InputError, match="too many elements within one another"):
         read(handmade(tmp_path, tag * 200))
     with pytest.raises(InputError, match="too many elements within one another"):
-        open_source(handmade(tmp_path, "", tail=tag * 200), settings(), name="a.xlsx").layout(0)
+        open_source(handmade(tmp_path, "", tail=tag * 200), settings(), name="a.xlsx").properties(0)
     with pytest.raises(InputError, match="too many elements within one another"):
         read(handmade(tmp_path, "<row><c t='s'><v>0</v></c></row>", strings=f"<si>{tag * 200}"))
 
@@ -309,7 +309,7 @@ def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) 
         parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"<sheetData>", f"{columns}<sheetData>".encode())
     write_package(file, parts)
     with pytest.raises(InputError, match=r"unreasonable size|more than 200,000"):
-        read_with_layout(file)
+        read_with_properties(file)
 
 
 def test_a_workbook_with_the_password_of_excel_itself_opens_as_in_excel(tmp_path: Path) -> None:
@@ -375,4 +375,4 @@ def test_a_prefix_changes_nothing(tmp_path: Path) -> None:
         parts[part] = text.replace(b" xmlns=", b" xmlns:x=", 1)
     source = open_source(write_package(tmp_path / "b.xlsx", parts), settings(), name="a.xlsx")
     assert [row.cells for row in source.rows(0)] == [["b", 2]]
-    assert [area.address for area in source.layout(0).merged] == ["A2:B3"]
+    assert [area.address for area in source.properties(0).merged] == ["A2:B3"]

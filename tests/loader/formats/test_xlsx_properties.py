@@ -4,18 +4,20 @@ import io
 
 import pytest
 
-from batch_updater.loader.formats.book import Area, Layout, UnreadableError
-from batch_updater.loader.formats.xlsx import area_of, layout_of
+from batch_updater.loader.formats.book import Area, SheetProperties, UnreadableError
+from batch_updater.loader.formats.xlsx import area_of, properties_of
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 BEFORE = "<cols><col min='2' max='3' hidden='1'/><col min='5' max='5' hidden='0'/></cols>"
 AFTER = "<mergeCells><mergeCell ref='B2:C4'/><mergeCell ref='A9'/></mergeCells>"
-EXPECTED = Layout((Area(2, 4, 1, 2), Area(9, 9, 0, 0)), (range(1, 3),))
+EXPECTED = SheetProperties((Area(2, 4, 1, 2), Area(9, 9, 0, 0)), (range(1, 3),))
 
 
-def layout(rows: str, *, head: str = "", before: str = BEFORE, after: str = AFTER, encoding: str = "utf-8") -> Layout:
+def properties(
+    rows: str, *, head: str = "", before: str = BEFORE, after: str = AFTER, encoding: str = "utf-8"
+) -> SheetProperties:
     data = f"{head}<worksheet xmlns='{MAIN}'>{before}<sheetData>{rows}</sheetData>{after}</worksheet>".encode(encoding)
-    return layout_of(io.BytesIO(data))
+    return properties_of(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -26,20 +28,20 @@ def layout(rows: str, *, head: str = "", before: str = BEFORE, after: str = AFTE
         "<row><?x </sheetData> ?></row>", "<row>" + "x" * 65_530 + "</row>",
     ],
 )  # fmt: skip
-def test_the_layout_is_the_same_whatever_the_rows_hold(rows: str) -> None:
+def test_the_properties_are_the_same_whatever_the_rows_hold(rows: str) -> None:
     """Rows are skipped unparsed only where their end cannot be mistaken."""
-    assert layout(rows) == EXPECTED
+    assert properties(rows) == EXPECTED
 
 
 def test_other_encodings_are_parsed_whole() -> None:
     """The bytes of UTF-16 are no tags."""
-    assert layout("<row r='1'/>", head="<?xml version='1.0' encoding='utf-16'?>", encoding="utf-16") == EXPECTED
+    assert properties("<row r='1'/>", head="<?xml version='1.0' encoding='utf-16'?>", encoding="utf-16") == EXPECTED
 
 
-def test_a_sheet_without_rows_has_a_layout() -> None:
+def test_a_sheet_without_rows_has_properties() -> None:
     """It may have hidden columns all the same."""
     data = f"<worksheet xmlns='{MAIN}'>{BEFORE}<sheetData/>{AFTER}</worksheet>".encode()
-    assert layout_of(io.BytesIO(data)) == EXPECTED
+    assert properties_of(io.BytesIO(data)) == EXPECTED
 
 
 @pytest.mark.parametrize("reference", ["", "B", "2", "C4:B2", "A0:B2", "A1:XFE2", "A1:B1048577", "A1:B2:C3", "a1:b2"])
