@@ -82,7 +82,7 @@ def test_client_credentials_by_options(tmp_path: Path) -> None:
         "init", "--base-url", URL, "--oauth-token-url", "https://login.example.org/t", "--client-id", 'a "b"',
         "--client-secret", "file:secret", "--json", cwd=tmp_path,
     )  # fmt: skip
-    assert done.object == {"config": "config.yaml", "exit_code": 0}
+    assert done.object == {"schema": 1, "command": "init", "config": "config.yaml", "exit_code": 0}
     oauth = load_config(tmp_path / "config.yaml", {}).api.oauth
     assert oauth
     assert (oauth.client_id, str(oauth.client_secret)) == ('a "b"', f"file:{tmp_path}/secret")
