@@ -49,7 +49,7 @@ def test_the_message_says_where_what_and_what_to_do(tmp_path: Path) -> None:
     assert f"Host: {os.uname().nodename}" in lines
     assert f"Run: {Path(file['run']).name}" in lines
     assert f"Page: {file['run']}/report.html" in lines
-    assert any(line.startswith("1 x 400 Bad Request, such as row 2") for line in lines)
+    assert any(line.startswith("1 x 400 Bad Request (row 2)") for line in lines)
     assert (
         f'What to do: Repair the coloured cells on the sheet "To fix" of the results workbook, save it, and put it '
         f"into the inbox, {inbox}: the next night sends just those rows." in lines

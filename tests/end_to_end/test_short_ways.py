@@ -73,7 +73,7 @@ def test_rows_to_fix_of_a_repair_come_before_those_of_an_older_run(tmp_path: Pat
     for name in ("d.csv", "c.csv"):
         assert batch_updater("run", name, "--yes", cwd=tmp_path).code == 1
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 1
-    (workbook,) = (tmp_path / "runs").glob("*-c-results-*/*-results-*.xlsx")
+    *_, workbook = sorted((tmp_path / "runs").glob("*-c*/c-results-*.xlsx"))
     repair(workbook, 200)
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 0
     done = batch_updater("run", "--fix", "--yes", cwd=tmp_path)
