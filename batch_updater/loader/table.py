@@ -92,7 +92,7 @@ def open_table(
         _require_fields(answers, endpoint, "--map says")
         layout, named = None, answers.named_headers
         if not source.mark and expected is None:
-            layout = fitting_layout(source, layouts, answers, endpoint.by_name)
+            layout = fitting_layout(source, layouts, answers, endpoint.by_name, settings.sheet)
         elif layouts.name is not None:
             raise InputError(
                 f"{source.name} was written by batch-updater, and says itself how it is read.",

@@ -50,7 +50,23 @@ ANY = st.builds(
     clear_marker=of_columns(TEXTS), hidden_rows=st.sampled_from([None, "send", "leave out"]),
     rows_below=st.sampled_from([None, "leave out", "judge"]),
 )  # fmt: skip
-ODD = ["-x", "--map", " a b ", "=", "a=b", "it's", 'say "so"', "$HOME", "`x`", "!", "\\", "Größe", "📈 Deal", "\u202e", "\t"]
+ODD = [
+    "-x",
+    "--map",
+    " a b ",
+    "=",
+    "a=b",
+    "it's",
+    'say "so"',
+    "$HOME",
+    "`x`",
+    "!",
+    "\\",
+    "Größe",
+    "📈 Deal",
+    "\u202e",
+    "\t",
+]
 
 
 @pytest.mark.parametrize("header", ODD)
@@ -116,7 +132,7 @@ class Person:
 def judged(plan: Plan) -> list[Any]:
     """Return what each row comes to, and which columns are which fields."""
     with plan.store:
-        rows = [(row.number, row.job, row.outcome.problems) for row in plan.store.rows(PLANNED)]
+        rows = [(row.number, row.is_good and row.job, row.outcome.problems) for row in plan.store.rows(PLANNED)]
     return [plan.staged.sheet, plan.staged.columns.of_field, plan.staged.rows, plan.staged.good, *rows]
 
 
