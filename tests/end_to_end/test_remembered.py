@@ -32,9 +32,6 @@ SENT = [
     {"StageName": "Qualified", "PendingCloseDate": "2026-04-03"},
     {"StageName": "Proposal", "PendingCloseDate": "2026-05-04"},
 ]
-ANSWERS = [
-    ("Which field is C1", ""), ("q to cancel >", "1"), ("Which field is D1", ""), ("q to cancel >", "1"),
-]  # fmt: skip
 
 
 @pytest.fixture
@@ -119,10 +116,11 @@ def test_an_added_or_renamed_header_asks_about_that_one_alone(
     assert refused.code == 2
     assert f"    {line}" in refused.err
     mapped = {one.split("=")[0].strip() for one in refused.err.splitlines() if one.startswith("    --map")}
-    assert mapped == {line.split("=")[0]}
+    assert mapped == {line.partition("=")[0]}
     new = line.split()[1].partition("=")[0]
-    code, shown = dialogue([("q to cancel >", "2" if new == "Remark" else "1"),
-                            ("Name (Enter: q1, - for no) >", ""), ("[y/N]", "y")], inside.folder, "run", "c.csv")  # fmt: skip
+    field = "2" if new == "Remark" else "1"
+    answers = [("q to cancel >", field), ("Name (Enter: q1, - for no) >", ""), ("[y/N]", "y")]
+    code, shown = dialogue(answers, inside.folder, "run", "c.csv")
     assert code == 0, shown
     assert "Replace it?" not in shown
     assert inside("check", "c.csv").code == 0

@@ -195,7 +195,7 @@ def by_layout(path: Path, config: Config, folder: Path, plan: Plan) -> Plan:
 def test_an_answer_about_a_header_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A slip in an option is no answer; the message names the header that is near."""
     path = write(tmp_path / "c.csv", [["Id", "Type", "Close date"], [5, "Pre", "13/01/2026"]])
-    with pytest.raises(InputError, match="no column 'Closing date', of which an option says something. Did you mean"):
+    with pytest.raises(InputError, match="Did you mean 'Close date'"):
         opened(path, answers=Answers(date_order={"Closing date": "DMY"}, columns={"Close date": "PendingCloseDate"}))
 
 
@@ -226,7 +226,7 @@ def test_a_field_that_is_none_is_refused(tmp_path: Path, name: str, remedy: str)
 def test_a_row_that_a_person_has_chosen_is_not_asked_about_again(tmp_path: Path) -> None:
     """Although another row looks more like a header row, the questions are then about the columns of the chosen one."""
     path = write(tmp_path / "c.csv", [["Deal", "Kind", "Stage"], ["Id", "Type", "StageName"], [5, "Pre", "Won"]])
-    with pytest.raises(OpenQuestionsError, match="Row 1 of c.csv is not the header row"):
+    with pytest.raises(OpenQuestionsError, match="is not the header row"):
         opened(path)
     with pytest.raises(OpenQuestionsError) as raised:
         opened(path, answers=Answers(header_row=1))
