@@ -200,6 +200,8 @@ def _ask_to_send(
 
 
 def _check(options: argparse.Namespace) -> int:
+    from tempfile import mkdtemp
+
     with quick_imports():
         from batch_updater.config.schema import require_sendable
         from batch_updater.files.writing import fitting_name, temporary_folder
@@ -215,7 +217,8 @@ def _check(options: argparse.Namespace) -> int:
         source, compares = _source(options.file), config.sending.compare
 
         def prepared() -> Plan:
-            plan = prepare(source, config, folder, answers=interview.answers, layout=options.layout, compares=compares)
+            own = Path(mkdtemp(dir=folder))  # what an earlier round has copied is there
+            plan = prepare(source, config, own, answers=interview.answers, layout=options.layout, compares=compares)
             if asking and plan.staged.questions:
                 plan.store.close()
                 raise plan.open_questions
@@ -236,7 +239,8 @@ def _check(options: argparse.Namespace) -> int:
                     write_lines(preview.reads_lines(plan), sys.stderr)
                 with _progress(plan.staged.good) as (progress, interrupts):
                     choices = Options(results, invocation=_as_typed(options), may_lose=may_lose)
-                    result = check.compare(plan, choices, folder, options.environment, progress, interrupts)
+                    own = plan.snapshot.path.parent
+                    result = check.compare(plan, choices, own, options.environment, progress, interrupts)
             return _end(result, options, _next_step(result, _as_typed(options)))
 
 
@@ -430,6 +434,8 @@ def _answers(options: argparse.Namespace) -> Answers:
 
 
 def _columns(options: argparse.Namespace) -> int:
+    from tempfile import mkdtemp
+
     from batch_updater.files.writing import temporary_folder
     from batch_updater.runs.layouts import require_name, write_layout
     from batch_updater.runs.plan import open_source
@@ -445,7 +451,7 @@ def _columns(options: argparse.Namespace) -> int:
     with temporary_folder() as folder:
         source = _source(options.file)
         opened = interview.until_answered(
-            lambda: open_source(source, config, folder, interview.answers, options.layout)
+            lambda: open_source(source, config, Path(mkdtemp(dir=folder)), interview.answers, options.layout)
         )
         opened.table.close()
     saved = None

@@ -11,7 +11,7 @@ import msgspec
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues, KnownNames
-from batch_updater.loader.header_words import IDENTIFIER_WORDS, spelled_in, stem, words
+from batch_updater.loader.header_words import IDENTIFIER_WORDS, each_spelled_in, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
@@ -95,7 +95,7 @@ class ToldOfColumns(msgspec.Struct, frozen=True):
 
     def of_row(self, texts: Sequence[str]) -> dict[str, str | None]:
         """Return the fields by the headers as a header row spells them."""
-        spelled = spelled_in(texts, self.fields)
+        spelled = each_spelled_in(texts, self.fields)
         return {spelled[header]: name for header, name in self.fields.items() if header in spelled}
 
 
@@ -155,7 +155,7 @@ def fit_columns(
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
-    for header in sorted(told.named - spelled_in(row.texts, told.named).keys()):
+    for header in sorted(told.named - each_spelled_in(row.texts, told.named).keys()):
         close = nearest(header, row.texts)
         sentence = f"There is no column {header!r}, of which an option says something."
         faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))

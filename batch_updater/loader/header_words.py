@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from batch_updater.loader.currencies import currency_in_header
 from batch_updater.text.characters import composed, without_unseen
@@ -51,6 +51,11 @@ def spelled_in(texts: Iterable[str], headers: Iterable[str]) -> dict[str, str]:
         if not others and len(left.get(key, ())) == 1:
             (found[header],) = left[key]
     return {header: found[header] for header in wanted if header in found}
+
+
+def each_spelled_in(texts: Sequence[str], headers: Iterable[str]) -> dict[str, str]:
+    """Return the same for headers of which several may mean one text, as people have typed them."""
+    return {header: text for header in headers for text in spelled_in(texts, (header,)).values()}
 
 
 def _by_spelling(texts: Iterable[str]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.loader.formats.choice import is_named
 from batch_updater.loader.header_words import spelled_in, squeezed
 from batch_updater.loader.refusal import shown
-from batch_updater.questions import NO_ANSWERS, Answers
+from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at
 from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
@@ -91,12 +91,13 @@ class _Match(NamedTuple):
 
 
 def fitting_layout(
-    source: Book, choice: LayoutChoice, answers: Answers, fields: Collection[str]
+    source: Book, choice: LayoutChoice, answers: Answers, fields: Collection[str], configured_sheet: str | None
 ) -> FittingLayout | None:
     """Return the layout that a file has; None if it has none. `answers` may say which sheet and row to look at.
 
     `fields` are those of the endpoint: a layout that names none of them is of another one. Raises InputError if more
-    than one fits as well, or not even the one that is asked for.
+    than one fits as well, or not even the one that is asked for, OpenQuestionsError if it fits several sheets and
+    neither it nor the configuration says which one is read.
     """
     layouts = [
         layout
@@ -129,7 +130,8 @@ def fitting_layout(
             remedy=f"Name one, such as {command_line(['--layout', names[0]])}, or remove one of the files.",
             place=Location(source.name),
         )
-    return _applied([match for match in matches if match.layout.name == names[0] and match.share[0] == best[0]])
+    matches = [match for match in matches if match.layout.name == names[0] and match.share[0] == best[0]]
+    return _applied(matches, source, configured_sheet)
 
 
 def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: float) -> Iterator[_Match]:
@@ -166,19 +168,23 @@ def _heads(source: Book, answers: Answers, remembered: Collection[str | None]) -
                 yield _Head(sheet.name, sheet.hidden, row.number, tuple(texts), frozenset(map(squeezed, texts)))
 
 
-def _applied(matches: Sequence[_Match]) -> FittingLayout:
-    """Return the layout of some matches: where it fits several sheets, and remembers none of them, that stays open."""
-    sheets = {match.head.sheet for match in matches}
-    layout = matches[0].layout
-    if layout.answers.sheet in sheets:
-        sheets = {layout.answers.sheet}
-    match = max((match for match in matches if match.head.sheet in sheets), key=lambda match: match.share)
-    where = Answers(sheet=match.head.sheet, header_row=match.head.row) if len(sheets) == 1 else NO_ANSWERS
-    own = structs.replace(layout.answers.renamed(match.spelled), sheet=None)
+def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | None) -> FittingLayout:
+    layout, sheets = matches[0].layout, list(dict.fromkeys(match.head.sheet for match in matches))
+    sheet = next((name for name in (layout.answers.sheet, configured_sheet) if name in sheets), sheets[0])
+    if len(sheets) > 1 and sheet not in {layout.answers.sheet, configured_sheet}:
+        sentence = (
+            f"{source.name} has several sheets with the headers of the layout {layout.name!r}: "
+            f"{', '.join(map(repr, sheets))}."
+        )
+        choices = tuple(Choice(f"the sheet {name!r}", Answers(sheet=name)) for name in sheets)
+        question = Question(QuestionKind.SHEET, "Which sheet is to be read?", sentence, choices)
+        remedy = ("Say which one to read:", *(f"    {line}" for line in question.lines))
+        raise OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(source.name))
+    match = max((match for match in matches if match.head.sheet == sheet), key=lambda match: match.share)
     known = set(match.spelled.values())
     return FittingLayout(
         layout.name,
-        own.with_more(where),
+        layout.answers.renamed(match.spelled).with_more(Answers(sheet=sheet, header_row=match.head.row)),
         match.head.texts,
         frozenset(text for text in match.head.texts if text not in known),
         tuple(header for header in layout.headers if header not in match.spelled),

@@ -19,7 +19,7 @@ from batch_updater.loader.findings import Findings, MarkEvidence
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Sheet, choose_sheet
 from batch_updater.loader.formats.opening import open_source
-from batch_updater.loader.header_words import spelled_in
+from batch_updater.loader.header_words import each_spelled_in
 from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.layouts import NO_LAYOUTS, FittingLayout, LayoutChoice, fitting_layout
@@ -92,7 +92,7 @@ def open_table(
         _require_fields(answers, endpoint, "--map says")
         layout, named = None, answers.named_headers
         if not source.mark and expected is None:
-            layout = fitting_layout(source, layouts, answers, endpoint.by_name)
+            layout = fitting_layout(source, layouts, answers, endpoint.by_name, settings.sheet)
         elif layouts.name is not None:
             raise InputError(
                 f"{source.name} was written by batch-updater, and says itself how it is read.",
@@ -152,7 +152,7 @@ def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
 def _as_spelled(answers: Answers, texts: Sequence[str]) -> Answers:
     """Return answers with the headers as a header row spells them, where it has them."""
     headers = {header: header for header in (*answers.named_headers, ALL_COLUMNS)}
-    return answers.renamed(headers | spelled_in(texts, answers.named_headers))
+    return answers.renamed(headers | each_spelled_in(texts, answers.named_headers))
 
 
 def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[str]]:

@@ -172,3 +172,109 @@ def test_a_question_is_answered_on_a_terminal_or_by_the_option_that_the_message_
     assert code == done.code, shown
     assert case.asked in " ".join(shown.split())
     assert sent(api, before) == by_option
+
+
+UNKNOWN: list[list[object]] = [[*KEYS, "Sales Stage", "Deal", "Owner"], [1, "Pre", "Qualified", "big deal", "Dana D"]]
+
+
+@pytest.mark.parametrize(
+    ("answers", "body"),
+    [
+        (["1", "1"], {"StageName": "Qualified"}),
+        (["1", "2", "2", "1"], {"StageName": "Qualified", "OpportunityName": "big deal"}),
+    ],
+)
+def test_columns_of_which_nothing_is_known_are_asked_about_together(
+    tmp_path: Path, api: Sandbox, answers: list[str], body: dict[str, Any]
+) -> None:
+    """Either all are left out, or they are asked about one by one; elsewhere the message names them."""
+    case = Case({"Data": UNKNOWN}, "", [], [], "", [])
+    write(case, tmp_path / "a", api.url)
+    refused = batch_updater("run", "c.xlsx", cwd=tmp_path / "a")
+    assert refused.code == 2
+    assert "Nothing says which field they are: D1 ('Deal'), E1 ('Owner')." in refused.err
+    before = len(api.requests())
+    prompts = [("q to cancel >", answer) for answer in answers]
+    code, shown = dialogue([*prompts, NO_NAME, SEND], tmp_path / "a", "run", "c.xlsx")
+    assert code == 0, shown
+    assert [sent_body for _, sent_body in sent(api, before)] == [body]
+
+
+MANY: list[list[object]] = [
+    [*KEYS, "Sales Stage", "PendingCloseDate", "SalesRevenue"],
+    [1, "Pre", "Qualified", "03/04/2026", 10],
+    [2, "Pre", "Proposal", "13/04/2026", 20],
+    [3, "Pre", "Proposal", "05/04/2026", 30],
+    ["Total", None, None, None, 60],
+    [None, None, "checked by Dana", None, None],
+]
+
+
+def test_every_open_question_is_listed_at_once(tmp_path: Path, api: Sandbox) -> None:
+    """Exit 2 with all of them and an option for each, also with --yes on a terminal; nothing is sent."""
+    write(Case({"Data": MANY}, "", [], [], "", [], hidden_rows=[3]), tmp_path / "a", api.url)
+    before, mapped = len(api.requests()), ("--map", "Sales Stage=StageName")
+    refused = batch_updater("run", "c.xlsx", *mapped, "--json", cwd=tmp_path / "a")
+    lines = refused.object["error"]["message"].splitlines()
+    assert (refused.code, lines[0]) == (2, "Nothing was sent: 3 questions are open about c.xlsx.")
+    options = [line.split()[0] for line in refused.object["error"]["remedy"].splitlines() if line.startswith("    ")]
+    assert options == ["--visible-only", "--all-rows", *["--date-order"] * 2, "--without-totals", "--with-totals"]
+    code, shown = dialogue([], tmp_path / "a", "run", "c.xlsx", *mapped, "--yes")
+    assert (code, "3 questions are open" in " ".join(shown.split())) == (2, True)
+    assert len(api.requests()) == before
+
+
+@pytest.mark.parametrize("command", [("check",), ("check", "--compare"), ("columns",)])
+def test_check_and_columns_ask_as_well(tmp_path: Path, api: Sandbox, command: tuple[str, ...]) -> None:
+    """Several rounds of questions, then the answers are remembered and nothing is asked any more."""
+    write(Case({"Notes": [["Ask Dana"]], "Data": [["March"], *MANY]}, "", [], [], "", []), tmp_path / "a", api.url)
+    answers = [("q to cancel >", "1")] * 3
+    if command[0] == "check":
+        answers += [("Enter: 1, or 1-2", ""), ("Enter: 1, or 1-2", "")]
+    code, shown = dialogue([*answers, ("Name (Enter: c, - for no) >", "")], tmp_path / "a", *command, "c.xlsx")
+    assert code == 0, shown
+    again = batch_updater(*command, "c.xlsx", "--json", cwd=tmp_path / "a")
+    assert again.code == 0, again.out
+    assert "The layout 'c' is used." in again.object["notes"]
+    if command[0] == "check":
+        assert again.outcomes in ({"planned": 3}, {"unchanged": 3})
+        assert f"{' '.join(('run c.xlsx', *command[1:]))}\n" in shown.replace("\r", "")
+
+
+def test_a_check_without_a_terminal_notes_the_questions(tmp_path: Path, api: Sandbox) -> None:
+    """Cells that are open stay problems; the notes name the options, and the next command has those given."""
+    write(Case({"Data": MANY}, "", [], [], "", [], hidden_rows=[3]), tmp_path / "a", api.url)
+    done = batch_updater("check", "c.xlsx", "--map", "Sales Stage=StageName", cwd=tmp_path / "a")
+    assert done.code == 1
+    assert "--date-order PendingCloseDate=DMY   day/month" in done.out
+    assert "--visible-only   visible only" in done.out
+    assert "--without-totals" in done.out
+    assert 'batch-updater check c.xlsx --map "Sales Stage=StageName"' in done.out.replace("'", '"')
+    summary = openpyxl.load_workbook(tmp_path / "a" / "c-check.xlsx")["Summary"]
+    told = "\n".join(str(cell) for row in summary.values for cell in row if cell)
+    assert "check c.xlsx --map 'Sales Stage=StageName'" in told
+
+
+@pytest.mark.parametrize("is_visible_only", [False, True])
+def test_rows_that_are_left_out_below_the_table_add_up(tmp_path: Path, api: Sandbox, is_visible_only: bool) -> None:
+    """Row numbers are those of the file, no row is without an outcome, and a note names what is left out."""
+    folder = tmp_path / "a"
+    write(Case({"Data": MANY}, "", [], [], "", [], hidden_rows=[3]), folder, api.url)
+    options = ["--map", "Sales Stage=StageName", "--date-order", "DMY", "--without-totals", "--annotate"]
+    options.append("--visible-only" if is_visible_only else "--all-rows")
+    done = batch_updater("run", "c.xlsx", *options, "--json", cwd=folder)
+    numbers = [2, 4] if is_visible_only else [2, 3, 4]
+    assert (done.code, done.object["rows"], done.outcomes) == (0, len(numbers), {"updated": len(numbers)})
+    assert "2 rows are left out, as you said: 5, 6 hold totals or remarks, no records." in done.object["notes"]
+    again = batch_updater("report", done.object["run"], "--json", "--results", "again.xlsx", cwd=folder)
+    assert (again.outcomes, again.object["notes"]) == (done.outcomes, done.object["notes"])
+    for path in (done.object["results"], folder / "again.xlsx"):
+        book = openpyxl.load_workbook(path)
+        assert [row[0] for row in book["All rows"].iter_rows(min_row=2, values_only=True)] == numbers
+        assert ("rows_below", "leave out") in [row[:2] for row in book["Settings"].values]
+    (annotated,) = folder.rglob("*-annotated.xlsx")
+    sheet = openpyxl.load_workbook(annotated)["Data"]
+    told = {row[0].row for row in sheet.iter_rows(min_row=2) if any(cell.value == "updated" for cell in row)}
+    assert told == set(numbers)
+    judged = batch_updater("check", "c.xlsx", *options[:4], "--with-totals", "--all-rows", "--json", cwd=folder)
+    assert judged.outcomes == {"planned": 3, "invalid": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -52,6 +53,9 @@ def dialogue(
     os.close(theirs)
     shown, seen, waiting = "", 0, list(answers)
     while True:
+        if not select.select([ours], [], [], 60)[0]:
+            process.kill()
+            pytest.fail(f"It waits for an answer:\n{shown}")
         try:
             part = os.read(ours, 65536).decode("utf-8", "replace")
         except OSError:  # the other side has closed: the command has ended

@@ -11,7 +11,9 @@ import pytest
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ExitCode, InputError
 from batch_updater.loader.columns import no_names
+from batch_updater.loader.layouts import NO_LAYOUTS, LayoutChoice
 from batch_updater.loader.table import Table, open_table
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.records import AllowedList, AllowedValue
 from tests.end_to_end.program import SAMPLES
 from tests.loader.described import csv_text, settings, workbook
@@ -42,10 +44,20 @@ def write(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     return workbook(path, {"Changes": rows})
 
 
-def opened(path: Path, endpoint: Endpoint = NEXUS, *, names: Sequence[AllowedList] = (), **given: object) -> Table:
+def opened(
+    path: Path,
+    endpoint: Endpoint = NEXUS,
+    *,
+    names: Sequence[AllowedList] = (),
+    answers: Answers = NO_ANSWERS,
+    layouts: LayoutChoice = NO_LAYOUTS,
+    **given: object,
+) -> Table:
     """Open a file as `check` does."""
     known = (lambda: tuple(names)) if names else no_names
-    return open_table(path, endpoint, settings(**given), name=path.name, known_names=known)
+    return open_table(
+        path, endpoint, settings(**given), name=path.name, known_names=known, answers=answers, layouts=layouts
+    )
 
 
 def with_column(

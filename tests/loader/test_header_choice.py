@@ -147,11 +147,11 @@ def test_a_hidden_sheet_does_not_distract_from_a_visible_one(tmp_path: Path) -> 
 
 
 def test_where_no_sheet_fits_the_message_says_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
-    """No sheet is proposed that would be refused at once."""
+    """Which one is read is a question then, and what its columns are the next one."""
     error = refused(workbook(tmp_path / "a.xlsx", {"A": [["x", "y"], [1, 2]], "B": [["u"], [3]]}))
     assert "no sheet whose headers fit: 'A' begins with 'x', 'y'; 'B' begins with 'u'." in error.message
     assert "needed: OpportunityId; opportunityType; at least one of OpportunityName, OpportunityID, " in error.message
-    assert "--sheet" not in error.remedy
+    assert "\n    --sheet A   'A', which begins with 'x', 'y'\n    --sheet B   'B'" in error.remedy
     error = refused(workbook(tmp_path / "c.xlsx", {"A": [["StageName", "y"], ["Won", 2]], "B": [["u"], [3]]}))
     assert "no sheet whose headers fit: 'A' begins with 'StageName', 'y'; 'B' begins with 'u'." in error.message
     path = workbook(tmp_path / "b.xlsx", {"A": [["x"], [1], [2]], "B": [["u"]]})

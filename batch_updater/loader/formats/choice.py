@@ -130,8 +130,16 @@ def choose_sheet(source: Book, settings: InputSettings, fit_of: Callable[[Sheet]
     if len(sheets) == 1:
         return sheets[0]
     if not is_likely and any(fits.values()):
-        remedy = "Put the names of the fields above the values of one sheet, or name its headers in input.columns."
-        raise _error(source, f"no sheet whose headers fit: {_beginnings(fits)}. {needed}", remedy)
+        remedy = (
+            "Put the names of the fields above the values of one sheet, or name its headers in input.columns. Or say "
+            "which one to read:"
+        )
+        choices = tuple(
+            Choice(f"{sheet.name!r}, which begins with {fit.headers}", Answers(sheet=sheet.name))
+            for sheet, fit in list(fits.items())[:_SHEETS_LISTED]
+            if fit
+        )
+        raise _question(source, f"no sheet whose headers fit: {_beginnings(fits)}. {needed}", choices, remedy)
     raise _several(source, fitting or sheets, fits)
 
 
