@@ -49,7 +49,7 @@ def test_hidden_rows_are_sent_only_if_an_option_says_so(tmp_path: Path) -> None:
         configure(tmp_path, api.url)
         refused = batch_updater("run", "c.xlsx", cwd=tmp_path)
         assert (refused.code, api.requests()) == (2, [])
-        assert "    --all-rows   all: they are read like the others\n" in refused.err
+        assert "    --all-rows   yes: they are sent like the others\n" in refused.err
         done = batch_updater("run", "c.xlsx", "--all-rows", cwd=tmp_path)
         assert len(api.requests()) == 6
     assert done.code == 0

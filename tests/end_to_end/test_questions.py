@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = ("Id", "Type")
-NO_NAME = ("Name (Enter: c, - for no) >", "-")
+NO_NAME = ("Name (Enter for c, - for no) >", "-")
 SEND = ("[y/N]", "y")
 
 
@@ -47,17 +47,17 @@ NAMED = rows("OpportunityName", "x")
 CASES = {
     "sheet": Case(
         {"Q1": NAMED, "Q2": rows("OpportunityName", "y", "z")}, "Which sheet is to be read?",
-        [("1-2, q to cancel >", "2")], ["--sheet", "Q2"], "--sheet Q2   'Q2' (2 rows)",
+        [("1-2, or q to cancel >", "2")], ["--sheet", "Q2"], "--sheet Q2   'Q2' (2 rows)",
         [{"OpportunityName": "y"}, {"OpportunityName": "z"}],
     ),
     "hidden sheet": Case(
         {"Read me": [["Fill in the other sheet"]], "Data": NAMED}, "Which sheet is to be read?",
-        [("1-1, q to cancel >", "1")], ["--sheet", "Data"], "--sheet Data   the hidden sheet 'Data'",
+        [("1, or q to cancel >", "1")], ["--sheet", "Data"], "--sheet Data   the hidden sheet 'Data'",
         [{"OpportunityName": "x"}], hidden=["Data"],
     ),
     "header row": Case(
         {"Data": [["Changes of March"], ["by Dana"], *NAMED]}, "Which row holds the headers?",
-        [("Enter: 1, or 1-2, q to cancel >", "")], ["--header-row", "3"], "--header-row 3",
+        [("Enter for 1, or 1-2, or q to cancel >", "")], ["--header-row", "3"], "--header-row 3",
         [{"OpportunityName": "x"}],
     ),
     "a column that may be several fields": Case(
@@ -73,46 +73,47 @@ CASES = {
     "two columns for one field": Case(
         {"Data": [[*KEYS, "StageName", "Stage Name"], [1, "Pre", "Qualified", "Proposal"]]},
         "Which column is StageName (stage)? No other is sent.",
-        [("1-2, q to cancel >", "2")], ["--map", "StageName="],
+        [("1-2, or q to cancel >", "2")], ["--map", "StageName="],
         "--map StageName=   D1 ('Stage Name'), which begins with 'Proposal'", [{"StageName": "Proposal"}],
     ),
     "a required field without a column": Case(
         {"Data": rows("OpportunityName", "x", keys=("Deal", "Type"))}, "which every row needs?",
-        [("1-1, q to cancel >", "1")], ["--map", "Deal=OpportunityId"],
+        [("1, or q to cancel >", "1")], ["--map", "Deal=OpportunityId"],
         "--map Deal=OpportunityId   A1 ('Deal'), which begins with 1", [{"OpportunityName": "x"}],
     ),
     "date order": Case(
-        {"Data": rows("PendingCloseDate", "13/01/2026", "03/04/2026")},
-        "The one date of 'PendingCloseDate' that can tell is day/month, none the other way",
-        [("Enter: 1, or 1-2, q to cancel >", "")], ["--date-order", "PendingCloseDate=DMY"],
-        "--date-order PendingCloseDate=DMY   day/month: 03/04/2025 is 3 April 2025",
-        [{"PendingCloseDate": "2026-01-13"}, {"PendingCloseDate": "2026-04-03"}],
+        {"Data": rows("PendingCloseDate", "13/01/2026", "14/01/2026", "15/01/2026", "03/04/2026", "05/06/2026")},
+        "All 3 dates of 'PendingCloseDate' that can tell are day/month, none the other way",
+        [("Enter for 1, or 1-2, or q to cancel >", "")], ["--date-order", "PendingCloseDate=DMY"],
+        "--date-order PendingCloseDate=DMY   day/month: 03/04/2026 is 3 April 2026",
+        [{"PendingCloseDate": f"2026-{day}"} for day in ("01-13", "01-14", "01-15", "04-03", "06-05")],
     ),
     "century": Case(
-        {"Data": rows("PendingCloseDate", "13 Jan 26")}, "Which hundred years are the two digits of",
-        [("1-3, q to cancel >", "2")], ["--two-digit-years", "PendingCloseDate=2000"],
-        "--two-digit-years PendingCloseDate=2000   2000 to 2099", [{"PendingCloseDate": "2026-01-13"}],
+        {"Data": rows("PendingCloseDate", "13 Jan 26", "14 Jan 26")}, "Which century are the years of",
+        [("1-3, or q to cancel >", "2")], ["--two-digit-years", "PendingCloseDate=2000"],
+        "--two-digit-years PendingCloseDate=2000   2000 to 2099",
+        [{"PendingCloseDate": "2026-01-13"}, {"PendingCloseDate": "2026-01-14"}],
     ),
     "decimal mark": Case(
         {"Data": rows("SalesRevenue", "1.500", "2.500", 1234.5)}, "What is the decimal mark of 'SalesRevenue'",
-        [("1-2, q to cancel >", "2")], ["--decimal", "SalesRevenue=,"],
+        [("1-2, or q to cancel >", "2")], ["--decimal", "SalesRevenue=,"],
         "--decimal SalesRevenue=,   a comma: 1.500 is 1500",
         [{"SalesRevenue": 1500}, {"SalesRevenue": 2500}, {"SalesRevenue": 1234.5}],
     ),
     "clear marker": Case(
         {"Data": rows("SalesRevenue", "#clear", "#clear", 5)}, "Does '#clear' empty the field in",
-        [("1-2, q to cancel >", "1")], ["--clear-marker", "SalesRevenue=#clear"],
+        [("1-2, or q to cancel >", "1")], ["--clear-marker", "SalesRevenue=#clear"],
         '--clear-marker "SalesRevenue=#clear"   yes, as #CLEAR does',
         [{"SalesRevenue": None}, {"SalesRevenue": None}, {"SalesRevenue": 5}],
     ),
     "hidden rows": Case(
         {"Data": rows("OpportunityName", "x", "y", "z")}, "1 row is hidden (filtered, or by hand)",
-        [("1-2, q to cancel >", "1")], ["--visible-only"], "--visible-only   visible only: it is left out",
+        [("1-2, or q to cancel >", "1")], ["--visible-only"], "--visible-only   no: it is left out",
         [{"OpportunityName": "x"}, {"OpportunityName": "z"}], hidden_rows=[3],
     ),
     "rows below the table": Case(
-        {"Data": [*rows("SalesRevenue", 100, 200), ["Total", None, 300]]}, "Row 4: The row holds totals, not a record.",
-        [("Enter: 1, or 1-2, q to cancel >", "")], ["--without-totals"],
+        {"Data": [*rows("SalesRevenue", 100, 200), ["Total", None, 300]]}, "Row 4 holds totals, not a record.",
+        [("Enter for 1, or 1-2, or q to cancel >", "")], ["--without-totals"],
         "--without-totals   yes: it is no part of the data", [{"SalesRevenue": 100}, {"SalesRevenue": 200}],
     ),
 }  # fmt: skip
@@ -230,8 +231,8 @@ def test_check_and_columns_ask_as_well(tmp_path: Path, api: Sandbox, command: tu
     write(Case({"Notes": [["Ask Dana"]], "Data": [["March"], *MANY]}, "", [], [], "", []), tmp_path / "a", api.url)
     answers = [("q to cancel >", "1")] * 3
     if command[0] == "check":
-        answers += [("Enter: 1, or 1-2", ""), ("Enter: 1, or 1-2", "")]
-    code, shown = dialogue([*answers, ("Name (Enter: c, - for no) >", "")], tmp_path / "a", *command, "c.xlsx")
+        answers += [("Enter for 1, or 1-2", ""), ("Enter for 1, or 1-2", "")]
+    code, shown = dialogue([*answers, ("Name (Enter for c, - for no) >", "")], tmp_path / "a", *command, "c.xlsx")
     assert code == 0, shown
     again = batch_updater(*command, "c.xlsx", "--json", cwd=tmp_path / "a")
     assert again.code == 0, again.out

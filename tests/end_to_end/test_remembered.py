@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
@@ -63,7 +64,7 @@ def test_answers_are_remembered_and_the_next_file_asks_nothing(inside: Inside, a
     """On a terminal a name is offered; the file of the next week is read by itself, and the preview says so."""
     answers = [
         *[("q to cancel >", "1")] * 3, ("q to cancel >", "1"), ("q to cancel >", "1"),
-        ("Name (Enter: q1, - for no) >", "Q1 Pipeline"), ("[y/N]", "y"),
+        ("Name (Enter for q1, - for no) >", "Q1 Pipeline"), ("[y/N]", "y"),
     ]  # fmt: skip
     code, shown = dialogue(answers, inside.folder, "run", "q1.csv")
     assert code == 0, shown
@@ -92,7 +93,7 @@ def test_a_layout_is_readable_and_can_be_edited(inside: Inside, api: Sandbox) ->
 def test_the_headers_are_found_on_any_sheet_and_row(inside: Inside) -> None:
     """Titles above them, another sheet before it and other columns in between do not matter."""
     remembered(inside)
-    data = [["Pipeline"], ["as of today"], HEADERS, *ROWS[1:]]
+    data: list[Sequence[object]] = [["Pipeline"], ["as of today"], HEADERS, *ROWS[1:]]
     workbook(inside.folder / "c.xlsx", {"Read me": [["Ask Dana"]], "Data": data})
     done = inside("check", "c.xlsx", "--json")
     assert (done.code, done.object["sheet"]) == (0, "Data")
@@ -119,7 +120,7 @@ def test_an_added_or_renamed_header_asks_about_that_one_alone(
     assert mapped == {line.partition("=")[0]}
     new = line.split()[1].partition("=")[0]
     field = "2" if new == "Remark" else "1"
-    answers = [("q to cancel >", field), ("Name (Enter: q1, - for no) >", ""), ("[y/N]", "y")]
+    answers = [("q to cancel >", field), ("Name (Enter for q1, - for no) >", ""), ("[y/N]", "y")]
     code, shown = dialogue(answers, inside.folder, "run", "c.csv")
     assert code == 0, shown
     assert "Replace it?" not in shown

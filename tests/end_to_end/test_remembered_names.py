@@ -135,7 +135,8 @@ def test_undo_knows_names_that_were_learned_after_the_run(inside: Inside) -> Non
     assert inside("undo", done.object["run"], "--json").object["not_possible"] == 1
     teach(inside)
     assert inside("undo", done.object["run"], "--json").object == {
-        "schema": 1, "command": "undo", "exit_code": 0, "undo": str(inside.folder / "runs" / done.object["run"] / "undo.xlsx"), "rows": 1, "not_possible": 0,
+        "schema": 1, "command": "undo", "exit_code": 0,
+        "undo": str(inside.folder / "runs" / done.object["run"] / "undo.xlsx"), "rows": 1, "not_possible": 0,
     }  # fmt: skip
     config = (inside.folder / "config.yaml").read_text("utf-8")
     (inside.folder / "config.yaml").write_text(config.replace("token:", "headers: {X-Tenant: '7'}, token:"), "utf-8")
