@@ -182,7 +182,7 @@ def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     return Question(
         QuestionKind.HIDDEN_ROWS,
-        f"Send {'it' if is_one else 'them'} too?",
+        f"Send the hidden {'row' if is_one else 'rows'} too?",
         f"{hidden.counted} {'is' if is_one else 'are'} hidden (filtered, or by hand) in {where}: {hidden.numbers}.",
         (
             Choice(f"visible only: {'it is' if is_one else 'they are'} left out", Answers(hidden_rows="leave out")),

@@ -94,7 +94,7 @@ def test_the_options_of_a_command_are_those_of_its_help(helped: Helped) -> None:
 def test_the_usage_of_a_command_is_that_of_its_help(helped: Helped) -> None:
     """Without the options."""
     for command in helped.commands:
-        usage = re.sub(r"\[-[^][]*(\[[^]]*\])?\]", "", helped(command).partition("\n\n")[0])
+        usage = re.sub(r"\[-[^][]*(\[[^]]*\][^][]*)?\]", "", helped(command).partition("\n\n")[0])
         words = usage.removeprefix("usage: ").split()
         assert f"\n    {' '.join(words)}\n" in section(COMMANDS, command)
 

@@ -92,7 +92,7 @@ def test_a_layout_is_readable_and_can_be_edited(inside: Inside, api: Sandbox) ->
 def test_the_headers_are_found_on_any_sheet_and_row(inside: Inside) -> None:
     """Titles above them, another sheet before it and other columns in between do not matter."""
     remembered(inside)
-    data = [["Pipeline"], ["as of today"], HEADERS, *ROWS[1:]]
+    data: list[list[object]] = [["Pipeline"], ["as of today"], HEADERS, *ROWS[1:]]
     workbook(inside.folder / "c.xlsx", {"Read me": [["Ask Dana"]], "Data": data})
     done = inside("check", "c.xlsx", "--json")
     assert (done.code, done.object["sheet"]) == (0, "Data")

@@ -92,7 +92,7 @@ def in_bash(command: str) -> list[str]:
 IN_A_WORKBOOK = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]), min_size=1, max_size=12).filter(
     str.strip
 )
-CELLS = {
+CELLS: dict[str, list[list[object]]] = {
     "id": [[5, 6, 7, 8, 9]],
     "amount": [["1.500", "2.500", "3", "4", "5"], ["1.500", "2,25", "3", "4", "5"], [1, 2, 3, "4,5", "6,500"]],
     "day": [["03/04/2026", "05/06/2026"], ["13/04/2026", "05/06/2026"], ["03/04/26", "04/05/26"], ["13 Jan 26", "x"]],
@@ -144,7 +144,7 @@ def judged(plan: Plan) -> list[Any]:
 def test_options_questions_and_layouts_give_the_same_jobs(data: st.DataObject) -> None:
     """Whatever the headers are called and whatever is chosen."""
     headers = data.draw(st.lists(IN_A_WORKBOOK, min_size=5, max_size=5, unique_by=squeezed))
-    columns = [data.draw(st.sampled_from(cells)) for cells in CELLS.values()]
+    columns: list[list[object]] = [data.draw(st.sampled_from(cells)) for cells in CELLS.values()]
     rows: list[list[object]] = [["Changes of March"]] if data.draw(st.booleans()) else []
     rows.append([*headers])
     rows += [[*(column[at % len(column)] for column in columns), "me"] for at in range(5)]
