@@ -71,7 +71,7 @@ def _facts(plan: Plan, typed: Invocation | None) -> RunFacts:
         invocation, config=None, annotate=False,
         compare=plan.config.sending.compare, visible_only=plan.staged.visible_only,
     )  # fmt: skip
-    return replace(plan.facts("check", datetime.now(UTC), plan.store), invocation=invocation)
+    return replace(plan.facts("check", datetime.now(UTC), plan.store), invocation=invocation, notes=plan.notes)
 
 
 def _reported(
@@ -90,7 +90,7 @@ def _reported(
     results, staged, written, fault = asked.results, plan.staged, None, None
     rows, planned = (every_row, 0) if compared else (partial(every_row, statement=statements.ROWS_TO_FIX), staged.good)
     annotated_copy = AnnotatedCopy.of(plan, may_lose=asked.may_lose) if results else AnnotatedCopy(plan.snapshot.path)
-    notes = (*plan.notes, *(guard.note for guard in over), *filter(None, [annotated_copy.note]))
+    notes = (*facts.notes, *(guard.note for guard in over), *filter(None, [annotated_copy.note]))
     facts = replace(facts, notes=notes, is_over_guard=bool(over), finished_at=datetime.now(UTC))
     if results:
         try:

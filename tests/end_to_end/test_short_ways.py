@@ -190,7 +190,7 @@ def test_no_word_is_broken_on_a_terminal(tmp_path: Path, columns: int) -> None:
     """Every line fits, unless it is a path or a command to be copied, or one word; and no word of it is lost."""
     shutil.copy(SAMPLES / "mistakes.xlsx", tmp_path / "changes.xlsx")
     plain = batch_updater("check", "changes.xlsx", cwd=tmp_path)
-    code, shown = dialogue([], tmp_path, "check", "changes.xlsx", columns=columns)
+    code, shown = dialogue([], tmp_path, "check", "changes.xlsx", "--yes", columns=columns)
     assert code == 1
     lines = shown.replace("\r\n", "\n").splitlines()
     too_long = [line for line in lines if len(line) > columns]

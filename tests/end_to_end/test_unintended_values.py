@@ -33,7 +33,7 @@ def test_unintended_values_are_refused_or_told_before_they_go_out(tmp_path: Path
     (tmp_path / "changes.csv").write_text(csv_text([HEADERS, *ROWS]), encoding="utf-8")
     with sandbox() as api:
         configure(tmp_path, api.url, "sending: {rate_per_s: 5000, attempts: 1}\ninput: {two_digit_years: 1930}\n")
-        done = batch_updater("run", "changes.csv", "--json", cwd=tmp_path)
+        done = batch_updater("run", "changes.csv", "--with-totals", "--json", cwd=tmp_path)
         sent = {int(one["path"].rpartition("/")[2]): json.loads(one["body"]) for one in api.requests()}
     assert (done.code, done.outcomes) == (1, {"updated": 3, "invalid": 6, "rejected": 1})
     assert sent == {
