@@ -87,8 +87,9 @@ def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) ->
 
     Behind a question about where the headers are nothing is asked: it depends on the answer.
     """
+    questions = [question for question in questions if not question.is_answered_by(answers)]
     for number, question in enumerate(questions, 1):
-        if question.is_answered_by(answers):
+        if question.is_answered_by(answers):  # by one before it
             continue
         is_place = question.kind in _PLACES
         count = f"Question {number} of {len(questions)}" if len(questions) > 1 and not is_place else "Question"

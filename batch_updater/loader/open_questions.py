@@ -108,7 +108,9 @@ class ColumnQuestions:
                 yield from self._date_order(field, header, found, orders.get(field.name, {}))
             if (found := cells.of(field.name, _CENTURIES)) and header not in self._answers.two_digit_years:
                 yield self._century(field, header, found)
-            if (found := cells.of(field.name, _MARKS)) and header not in self._answers.decimal:
+            # A mark in a number that names a record is a slip, and no way to write numbers.
+            is_amount = not field.selects_record
+            if is_amount and (found := cells.of(field.name, _MARKS)) and header not in self._answers.decimal:
                 yield from self._decimal(field, header, found, marks.get(field.name))
             if (near := cells.near_miss(field.name)) and field.nullable and header not in self._answers.clear_marker:
                 yield self._clear_marker(field, header, *near, clear_marker)

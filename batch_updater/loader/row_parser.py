@@ -114,6 +114,12 @@ class RowParser:
             if columns.headers[at] not in answers.decimal
         }
         """The same of those that hold numbers, whose decimal mark nobody has told."""
+        self._amounts = {
+            field.name
+            for _, field in self._fields
+            if field.kind in {Kind.DECIMAL, Kind.INTEGER} and not field.selects_record
+        }
+        """Fields of which an answer about the decimal mark also says what is a thousand."""
         self.decimal_mark = settings.decimal
         self._below = BelowTable(endpoint, columns)
         self._below_from: int | None = None
@@ -138,7 +144,7 @@ class RowParser:
         convert, read_plain = converter(field, settings, self._noted, facts), None
         if self._is_verbatim:
             pass
-        elif header in self.answers.decimal and field.kind in {Kind.DECIMAL, Kind.INTEGER}:
+        elif header in self.answers.decimal and field.name in self._amounts:
             convert, read_plain = _with_certain_mark(convert, settings.decimal), plain_reader(field, settings)
         elif evidence:
             convert = _strict(

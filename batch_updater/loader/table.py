@@ -162,7 +162,7 @@ def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[s
     numbers = [
         headers[field.name]
         for field in endpoint.fields
-        if field.name in headers and field.kind in {Kind.DECIMAL, Kind.INTEGER}
+        if field.name in headers and field.kind in {Kind.DECIMAL, Kind.INTEGER} and not field.selects_record
     ]
     return {
         "date_order": dates, "two_digit_years": dates, "decimal": numbers, "clear_marker": list(headers.values()),

@@ -127,6 +127,8 @@ def _packed(workbook: Any) -> bytes:
     workbook.properties.created = workbook.properties.modified = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     packed = io.BytesIO()  # a zip file on a full disk would raise once more when it is deleted
     ExcelWriter(workbook, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED)).save()
+    if workbook.vba_archive:
+        workbook.vba_archive.close()  # or it would be written to when it is collected, after its own buffer perhaps
     return packed.getvalue()
 
 

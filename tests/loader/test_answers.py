@@ -144,7 +144,7 @@ def judged(plan: Plan) -> list[Any]:
 def test_options_questions_and_layouts_give_the_same_jobs(data: st.DataObject) -> None:
     """Whatever the headers are called and whatever is chosen."""
     headers = data.draw(st.lists(IN_A_WORKBOOK, min_size=5, max_size=5, unique_by=squeezed))
-    columns = [data.draw(st.sampled_from(cells)) for cells in CELLS.values()]
+    columns: list[list[object]] = [data.draw(st.sampled_from(cells)) for cells in CELLS.values()]
     rows: list[list[object]] = [["Changes of March"]] if data.draw(st.booleans()) else []
     rows.append([*headers])
     rows += [[*(column[at % len(column)] for column in columns), "me"] for at in range(5)]

@@ -201,7 +201,7 @@ def test_a_row_that_fits_better_is_named_with_the_option(tmp_path: Path, ending:
     error = refused(path, header_row=2)
     assert "Row 2 of " in error.message
     assert "row 1 is: row 2 begins with '841'" in error.message
-    assert error.remedy == "Set input.header_row to 1 (on the command line --header-row 1)."
+    assert error.remedy_lines[0] == "Set input.header_row to 1 (on the command line --header-row 1)."
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -220,8 +220,9 @@ def test_headers_in_a_persons_own_words_are_found_below_titles(
     error = refused(path)
     assert "row 5 looks more like it: row 1 begins with 'Pipeline clean-up Q4'" in error.message
     assert error.remedy_lines[0].startswith("Set input.header_row to 5 (on the command line --header-row 5)")
+    assert error.remedy_lines[1].startswith("    --header-row 5   row 5: ")
     obeyed = refused(path, header_row=5)
-    assert (error.lines[1:], error.remedy_lines[1:]) == (obeyed.lines, obeyed.remedy_lines)
+    assert (error.lines[1:], error.remedy_lines[3:]) == (obeyed.lines, obeyed.remedy_lines)
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -30,7 +30,7 @@ def test_titles_are_told_from_headers(tmp_path: Path) -> None:
         "Row 1 of items.csv is not the header row, but row 3 is: row 1 begins with 'Updates of March', row 3 holds "
         "'itemId', 'label'."
     )
-    assert error.remedy == (
+    assert error.remedy_lines[0] == (
         "Set input.header_row to 3 (on the command line --header-row 3), or delete the rows above it."
     )
     assert codes(table_of(tmp_path, content, header_row=3)) == {4: []}
