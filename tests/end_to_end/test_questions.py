@@ -231,7 +231,7 @@ def test_check_and_columns_ask_as_well(tmp_path: Path, api: Sandbox, command: tu
     write(Case({"Notes": [["Ask Dana"]], "Data": [["March"], *MANY]}, "", [], [], "", []), tmp_path / "a", api.url)
     answers = [("q to cancel >", "1")] * 3
     if command[0] == "check":
-        answers += [("Enter for 1, or 1-2", ""), ("Enter for 1, or 1-2", "")]
+        answers += [("1-2, or q to cancel >", "1"), ("Enter for 1, or 1-2", "")]
     code, shown = dialogue([*answers, ("Name (Enter for c, - for no) >", "")], tmp_path / "a", *command, "c.xlsx")
     assert code == 0, shown
     again = batch_updater(*command, "c.xlsx", "--json", cwd=tmp_path / "a")
@@ -248,7 +248,7 @@ def test_a_check_without_a_terminal_notes_the_questions(tmp_path: Path, api: San
     done = batch_updater("check", "c.xlsx", "--map", "Sales Stage=StageName", cwd=tmp_path / "a")
     assert done.code == 1
     assert "--date-order PendingCloseDate=DMY   day/month" in done.out
-    assert "--visible-only   visible only" in done.out
+    assert "--visible-only   no: it is left out" in done.out
     assert "--without-totals" in done.out
     assert 'batch-updater check c.xlsx --map "Sales Stage=StageName"' in done.out.replace("'", '"')
     summary = openpyxl.load_workbook(tmp_path / "a" / "c-check.xlsx")["Summary"]

@@ -227,7 +227,8 @@ def test_the_library_and_the_nightly_job_use_layouts(inside: Inside, api: Sandbo
     inbox = inside.folder / "inbox"
     inbox.mkdir()
     configure(inside.folder, api.url, "nightly: {inbox: inbox}\n")
-    write(inside.folder / "half.csv", [["Id", "Type", "PendingCloseDate"], [1, "Pre", "03/04/2026"]])
+    half: list[list[object]] = [["Id", "Type", "PendingCloseDate"], [1, "Pre", "03/04/2026"], [2, "Pre", "05/06/2026"]]
+    write(inside.folder / "half.csv", half)
 
     def night(name: str) -> Any:
         (inbox / name).write_bytes((inside.folder / name).read_bytes())
@@ -241,18 +242,18 @@ def test_the_library_and_the_nightly_job_use_layouts(inside: Inside, api: Sandbo
     assert "How are the dates of 'PendingCloseDate' (column C) written?" in text
     assert "--date-order PendingCloseDate=DMY   day/month" in text
     assert "columns FILE --save NAME" in text
-    assert asked.object["files"][0]["verdict"] == "attention"
+    assert asked.object["files"][0]["disposition"] == "attention"
     order = ("--date-order", "PendingCloseDate=DMY", "--save", "half")
     assert inside("columns", "half.csv", *order).code == 0
     assert night("half.csv").code == 0
-    assert bodies(api) == [{"PendingCloseDate": "2026-04-03"}]
+    assert bodies(api) == [{"PendingCloseDate": "2026-04-03"}, {"PendingCloseDate": "2026-06-05"}]
 
     remembered(inside)
     config = inside.folder / "config.yaml"
     os.environ["NEXUS_TOKEN"] = "sandbox-token"
     assert check(inside.folder / "q1.csv", config).outcomes["planned"] == 2
     assert run(inside.folder / "q1.csv", config).outcomes["updated"] == 2
-    assert bodies(api, 1) == SENT
+    assert bodies(api, 2) == SENT
 
 
 @pytest.mark.parametrize("is_remembered", [False, True])
@@ -355,7 +356,7 @@ def test_columns_shows_the_mapping(inside: Inside) -> None:
     assert "Owner        Dana         not sent" in shown.out
     saved = inside("columns", "q1.csv", *MAPPING, *ORDER, "--save", "q1", "--json").object
     assert saved["columns"][3] == {"header": "Close date", "field": "PendingCloseDate", "first_value": "03/04/2026"}
-    assert saved["layout"] == str(inside.folder / "layouts" / "q1.yaml")
+    assert (saved["layout"], saved["saved"]) == (None, str(inside.folder / "layouts" / "q1.yaml"))
     assert inside("columns", "q1.csv", "--json").object["layout"] == "q1"
     refused = inside("columns", "q1.csv", "--save", "../q1")
     assert (refused.code, list((inside.folder / "layouts").iterdir())) == (

@@ -146,14 +146,14 @@ def test_the_message_names_machine_and_api() -> None:
 @pytest.mark.parametrize(
     ("text", "status", "line"),
     [
-        ("StageName: name not accepted", 400, "2 x StageName: name not accepted (HTTP 400), such as row 7 (C7): No."),
-        ("404 Not Found", 404, "2 x 404 Not Found, such as row 7 (C7): No."),
-        ("StageName: unknown", None, "2 x StageName: unknown, such as row 7 (C7): No."),
+        ("StageName: name not accepted", 400, "2 x StageName: name not accepted (HTTP 400) (C7 and 1 more): No."),
+        ("404 Not Found", 404, "2 x 404 Not Found (C7 and 1 more): No."),
+        ("StageName: unknown", None, "2 x StageName: unknown (C7 and 1 more): No."),
     ],
 )
 def test_a_cause_has_the_status_of_its_answer(text: str, status: int | None, line: str) -> None:
     """Once, and only if there was an answer."""
-    bad = replace(summary(rejected=2), causes=(Cause(text, 2, 7, "C7", "No.", status=status),))
+    bad = replace(summary(rejected=2), causes=(Cause(text, 2, 7, "C7", "No.", status=status, places=("C7",)),))
     assert f"    {line}" in compose(night(replace(ATTENTION, summary=bad)), None).body.splitlines()
 
 
