@@ -58,7 +58,7 @@ def main() -> None:
         folder = Path(name)
         shutil.copy(demo.sample("mistakes.xlsx"), folder / "changes.xlsx")
         configure(folder, sandbox.url, rate=10)
-        shown = run_on_a_terminal(["run", "changes.xlsx"], folder, ("2", "", "-", "y"))
+        shown = run_on_a_terminal(["run", "changes.xlsx"], folder, ("1", "1", "-", "y"))
         draw("terminal", shown, folder, sandbox.url)
         workbook = next(folder.glob("runs/*/*-results-*.xlsx"))
         as_png(workbook, folder)

@@ -171,9 +171,12 @@ def fit_columns(
     in_doubt = {name for fault in faults for name in fault.meant}
     asked = {fault.cell for fault in faults}
     unknown = [at for at in match.unknown if row.address(at) not in asked]
-    faults += _missing(row, endpoint, unknown, {*match.field_at.values(), *in_doubt, *constants})
+    missing = list(_missing(row, endpoint, unknown, {*match.field_at.values(), *in_doubt, *constants}))
+    faults += missing
     if faults:
-        left = ask.of_others([at for at in unknown if row.texts[at] not in told.added])
+        only = [one.question.choices[0] for one in missing if one.question and len(one.question.choices) == 1]
+        settled = told.added.union(*(choice.answers.columns for choice in only))
+        left = ask.of_others([at for at in unknown if row.texts[at] not in settled])
         raise _error(row, faults, left, has_fields=bool(match.field_at))
     return Columns(
         headers=row.texts,
