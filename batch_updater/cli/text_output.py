@@ -147,6 +147,8 @@ def result_lines(result: RunResult, step: NextStep, *, row_by_row: bool = False)
     if result.stop:
         yield from (Line(f"Stopped: {result.stop.message} {result.stop.advice}", 9, Style.WRONG, 8), Line())
     yield Line(summary.verdict, 0, Style.STRONG)
+    if facts.family:
+        yield Line(facts.family, 0)
     if summary.rows:
         width = len(f"{summary.rows:,}")
         yield Line()
