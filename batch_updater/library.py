@@ -28,7 +28,7 @@ from batch_updater.config.schema import Config, require_sendable
 from batch_updater.errors import UsageError
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
-from batch_updater.questions import NO_ANSWERS, Answers
+from batch_updater.questions import Answers
 from batch_updater.records import (
     Cause,
     Cell,
@@ -42,6 +42,7 @@ from batch_updater.records import (
 from batch_updater.runs import check as checks
 from batch_updater.runs.history import DamagedRun, find_run, newest_run
 from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.names import names_for_undo
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options, RunResult
@@ -182,6 +183,7 @@ def run(  # noqa: PLR0913  (keywords)
     results: FilePath | None = None,
     visible_only: bool = False,
     layout: str | None = None,
+    answers: Mapping[str, object] | None = None,
     restart: bool = False,
     resume_old: bool = False,
     keep_going: bool = False,
@@ -190,14 +192,15 @@ def run(  # noqa: PLR0913  (keywords)
 ) -> Run:
     """Send every good row of a file or DataFrame that is not done yet; asks nothing.
 
-    The keywords are the options of the command `run`. An unfinished run of the same rows is resumed, unless `restart`;
-    one that began more than a day ago only with `resume_old`. `progress` is called for each row that gets its outcome,
-    in the thread that sends. An exception that it raises stops the run as Ctrl-C does, and is raised once the results
-    are written. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, GuardError, ResultsError,
-    LockedError, UsageError) if nothing was sent.
+    The keywords are the options of the command `run`; `answers` are those to questions about the file, with the keys
+    of a layout: `{"date_order": {"Close date": "DMY"}, "hidden_rows": "send"}`. An unfinished run of the same rows is
+    resumed, unless `restart`; one that began more than a day ago only with `resume_old`. `progress` is called for each
+    row that gets its outcome, in the thread that sends. An exception that it raises stops the run as Ctrl-C does, and is
+    raised once the results are written. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, GuardError,
+    ResultsError, LockedError, UsageError) if nothing was sent.
     """
     work = _Work(
-        _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
+        _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout, answers,
         restart=restart, resume_old=resume_old, keep_going=keep_going, override_guards=override_guards,
         progress=progress,
     )  # fmt: skip
@@ -216,6 +219,7 @@ async def arun(  # noqa: PLR0913  (keywords)
     results: FilePath | None = None,
     visible_only: bool = False,
     layout: str | None = None,
+    answers: Mapping[str, object] | None = None,
     restart: bool = False,
     resume_old: bool = False,
     keep_going: bool = False,
@@ -229,7 +233,7 @@ async def arun(  # noqa: PLR0913  (keywords)
     run at once. Running the same again resumes it.
     """
     work = _Work(
-        _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
+        _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout, answers,
         restart=restart, resume_old=resume_old, keep_going=keep_going, override_guards=override_guards,
         progress=progress,
     )  # fmt: skip
@@ -261,6 +265,7 @@ def check(  # noqa: PLR0913  (keywords)
     results: FilePath | None = None,
     visible_only: bool = False,
     layout: str | None = None,
+    answers: Mapping[str, object] | None = None,
     progress: OnProgress | None = None,
 ) -> Run:
     """Judge every row of a file or DataFrame and send nothing; a workbook is written only to `results`.
@@ -280,6 +285,7 @@ def check(  # noqa: PLR0913  (keywords)
         results,
         visible_only,
         layout,
+        answers,
         progress=progress,
     )
     return work.ended(_outside_of_loops(work.check))
@@ -295,9 +301,11 @@ def undo(run: Run | FilePath | None = None, config: Configuration = None, *, res
     named = run.folder if isinstance(run, Run) else run
     if named is None and run is not None:
         raise UsageError("A check cannot be undone: it has changed nothing.", remedy="Name a run.")
-    folder = _config(config).results.folder
+    configuration = _config(config)
+    folder = configuration.results.folder
     past = newest_run(folder) if named is None else find_run(folder, os.fspath(named))
-    return write_undo(past, _path(results))
+    names = names_for_undo(past, configuration.api, Environment(os.environ))
+    return write_undo(past, _path(results), names)
 
 
 class _NotBegunError(Exception):
@@ -317,6 +325,7 @@ class _Work(msgspec.Struct):
     results: FilePath | None
     visible_only: bool
     layout: str | None
+    answers: Mapping[str, object] | None
     restart: bool = False
     resume_old: bool = False
     keep_going: bool = False
@@ -376,14 +385,17 @@ class _Work(msgspec.Struct):
 
     def _settings(self) -> Config:
         config = _config(self.config)
-        changes: dict[str, object] = {"sheet": self.sheet, "header_row": self.header_row}
-        changes = {name: value for name, value in changes.items() if value is not None}
-        changes["constants"] = {**config.input.constants, **(self.constants or {})}
+        changes = {"constants": {**config.input.constants, **(self.constants or {})}}
         sending = config.sending.model_copy(update={"compare": config.sending.compare or self.compare})
         return config.model_copy(update={"input": config.input.model_copy(update=changes), "sending": sending})
 
     def _answers(self) -> Answers:
-        return Answers(hidden_rows="leave out") if self.visible_only else NO_ANSWERS
+        try:
+            answers = msgspec.convert(self.answers or {}, Answers)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"answers cannot be used: {error}.", remedy="Give what a layout's file holds.") from error
+        place = Answers(self.sheet, self.header_row, hidden_rows="leave out" if self.visible_only else None)
+        return answers.with_more(place)
 
     def _options(self) -> Options:
         return Options(_path(self.results), self.limit, self.keep_going)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -54,7 +55,7 @@ class Meant:
                 return self._error(f"The option {first} comes before the command.", [[command, *others]])
             return self._error(f"A command is missing before {first}.", [[command, *words] for command in _OF_A_FILE])
         path = " ".join(takewhile(lambda word: not word.startswith("-"), words))
-        is_file = first == "-" or bool(Path(first).suffix) or Path(first).exists() or Path(path).exists()
+        is_file = first == "-" or bool(Path(first).suffix) or os.path.exists(first) or os.path.exists(path)  # noqa: PTH110  (never raises)
         if not is_file:
             command = _OTHER_WORDS.get(first.casefold()) or nearest(first, self._commands)
             if command is not None:

@@ -197,7 +197,8 @@ def _formula(cell: Cell) -> str:
     return cell if isinstance(cell, str) and _SUM.match(cell) else ""
 
 
-NO_RECORD = frozenset({"totals-row", "rule", "remark-below-table"})
+REMARK = "remark-below-table"
+NO_RECORD = frozenset({"totals-row", "rule", REMARK})
 """Codes of the problems of rows that are no records."""
 
 
@@ -209,5 +210,5 @@ def below_problem(row: int, kind: Below, cells: Sequence[Cell]) -> Problem:
         code, reason = "rule", "The row is a line of dashes, not a record."
     else:
         first = next(cell for cell in cells if not _is_blank(cell))
-        code, reason = "remark-below-table", f"{shown(first, quoted=True)} is a remark below the table, not a record."
+        code, reason = REMARK, f"{shown(first, quoted=True)} is a remark below the table, not a record."
     return Problem(row, None, code, "", reason, "Leave it out: delete the row.")

@@ -85,9 +85,10 @@ class _Match(NamedTuple):
     """Header of the layout -> as the file spells it."""
 
     @property
-    def share(self) -> tuple[float, float]:
-        """Which part of the layout's headers the row has, and which part of the row they are."""
-        return len(self.spelled) / len(self.layout.headers), len(self.spelled) / len(self.head.texts)
+    def share(self) -> float:
+        """Which part of the headers that either has both have."""
+        common = len(self.spelled)
+        return common / (len(self.layout.headers) + len(self.head.texts) - common)
 
 
 def fitting_layout(
@@ -95,15 +96,14 @@ def fitting_layout(
 ) -> FittingLayout | None:
     """Return the layout that a file has; None if it has none. `answers` may say which sheet and row to look at.
 
-    `fields` are those of the endpoint: a layout that names none of them is of another one. Raises InputError if more
+    `fields` are those of the endpoint: a layout that names mostly others is of another one. Raises InputError if more
     than one fits as well, or not even the one that is asked for, OpenQuestionsError if it fits several sheets and
     neither it nor the configuration says which one is read.
     """
     layouts = [
         layout
         for layout in choice.layouts
-        if choice.name == layout.name
-        or (choice.name is None and not set(layout.answers.columns.values()).isdisjoint(fields))
+        if choice.name == layout.name or (choice.name is None and _is_of_endpoint(layout, fields))
     ]
     if choice.name is not None and not layouts:
         names = [layout.name for layout in choice.layouts]
@@ -130,8 +130,14 @@ def fitting_layout(
             remedy=f"Name one, such as {command_line(['--layout', names[0]])}, or remove one of the files.",
             place=Location(source.name),
         )
-    matches = [match for match in matches if match.layout.name == names[0] and match.share[0] == best[0]]
+    matches = [match for match in matches if match.layout.name == names[0] and match.share == best]
     return _applied(matches, source, configured_sheet)
+
+
+def _is_of_endpoint(layout: Layout, fields: Collection[str]) -> bool:
+    """Whether most of the fields that a layout names are those of an endpoint; others may be mistyped."""
+    named = [name for name in layout.answers.columns.values() if name is not None]
+    return 2 * sum(name in fields for name in named) > len(named)
 
 
 def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: float) -> Iterator[_Match]:
@@ -145,7 +151,7 @@ def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: 
             if head.is_hidden and layout.answers.sheet != head.sheet and answers.sheet is None:
                 continue
             match = _Match(layout, head, spelled_in(head.texts, layout.headers))
-            if len(match.spelled) >= fewest:
+            if len(match.spelled) >= max(fewest, enough * len(head.texts)):
                 yield match
 
 

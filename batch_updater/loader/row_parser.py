@@ -122,6 +122,8 @@ class RowParser:
         """Fields of which an answer about the decimal mark also says what is a thousand."""
         self.decimal_mark = settings.decimal
         self._below = BelowTable(endpoint, columns)
+        self.has_remarks = True
+        """Whether rows may be remarks by where they are; not so where other rows have been taken from between them."""
         self._below_from: int | None = None
         self.settle(Findings())
 
@@ -235,7 +237,7 @@ class RowParser:
         number, cells = parsed.number, parsed.cells
         of_cells = {name: value for name, value in values.items() if name not in self._constants}
         below = self._below.kind_of(cells, of_cells)
-        if below is None:
+        if below is None or not (below.is_certain or self.has_remarks):
             return parsed
         if not below.is_certain and (self._below_from is None or number < self._below_from):
             return replace(parsed, below=below)

@@ -160,8 +160,8 @@ class FileEvidence:
         self.date_orders: dict[str, dict[DateOrder, tuple[int, str, int]]] = {}
         """Field -> order -> row and text of the first date that can be read in that order only, and how many can."""
         self.open_cells = OpenCells()
-        self.rows_below: dict[int, str] = {}
-        """Number of each row that is no record -> the reason."""
+        self.rows_below: dict[int, Problem] = {}
+        """Number of each row that is no record -> why."""
         self.doubts = Doubts()
         """What only the whole file can answer."""
         self.notes = NoteCollector()
@@ -178,7 +178,7 @@ class FileEvidence:
             for problem in row.problems:
                 self.open_cells.add(problem)
                 if problem.code in NO_RECORD:
-                    self.rows_below[row.number] = problem.reason
+                    self.rows_below[row.number] = problem
                 self.doubts.other_mark |= problem.code == OTHER_MARK
                 if problem.code == POINT_ZERO and problem.field:
                     self.doubts.point_zero.add(problem.field)

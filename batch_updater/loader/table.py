@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from batch_updater.config.schema import DateOrder, InputSettings
 from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.errors import ConfigError, InputError, Location
+from batch_updater.loader.below import REMARK
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.column_values import KnownNames
 from batch_updater.loader.columns import HeaderRow, ToldOfColumns, no_names
@@ -46,6 +47,7 @@ from batch_updater.records import (
     Expected,
     HiddenRows,
     Job,
+    Problem,
     Value,
     column_letters,
 )
@@ -89,6 +91,7 @@ def open_table(
         if expected is not None:
             settings = as_undo(settings)
             answers = Answers(answers.sheet, answers.header_row, answers.columns, hidden_rows=answers.hidden_rows)
+        explicit = answers.rows_below
         _require_fields(answers, endpoint, "--map says")
         layout, named = None, answers.named_headers
         if not source.mark and expected is None:
@@ -123,6 +126,8 @@ def open_table(
             columns = replace(columns, origin=origin_in(source))
         table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
         table.layout = layout
+        table.parser.has_remarks = not table.is_to_fix
+        table.leaves_out_remarks = explicit == "leave out"
         table.has_other_header_row = head.header.number != head.rows[0].number
         on_error.pop_all()
     return table
@@ -133,7 +138,8 @@ def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
     update: dict[str, object] = {} if answers.sheet is None else {"sheet": answers.sheet}
     update |= {} if answers.header_row is None else {"header_row": answers.header_row}
     of_all = {name: getattr(answers, name).get(ALL_COLUMNS) for name in OF_COLUMNS}
-    of_all["date_order"] = of_all["date_order"] and DateOrder(of_all["date_order"])
+    if of_all["date_order"] is not None:
+        of_all["date_order"] = None if of_all["date_order"] == "none" else DateOrder(of_all["date_order"])
     update |= {name: answer for name, answer in of_all.items() if answer is not None}
     return settings.model_copy(update=update) if update else settings
 
@@ -205,6 +211,8 @@ class Table:
         expected: Expected | None,
     ) -> None:
         self.answers = rules.answers
+        self.leaves_out_remarks = False
+        """Whether remarks below the table are left out with the totals: not by a layout, for they differ by file."""
         self.layout: FittingLayout | None = None
         """The one that the file has."""
         self.has_other_header_row = False
@@ -381,8 +389,22 @@ class Table:
         if self.hidden_rows.count and self.answers.hidden_rows is None:
             yield hidden_rows_question(self.hidden_rows, self.sheet)
         yield from ask.about(evidence.open_cells, evidence.date_orders, marks, self._clear_marker)
-        if evidence.rows_below and self.answers.rows_below is None:
-            yield rows_below_question(evidence.rows_below)
+        open_rows = evidence.rows_below if self.answers.rows_below is None else self.remarks_left(evidence)
+        if open_rows and not self.is_to_fix and self.answers.rows_below != "judge":
+            yield rows_below_question({number: problem.reason for number, problem in open_rows.items()})
+
+    def left_out(self, evidence: FileEvidence) -> dict[int, Problem]:
+        """Return the rows below the table that are no rows of the run, by number; all of To fix are."""
+        if self.answers.rows_below != "leave out" or self.is_to_fix:
+            return {}
+        kept = self.remarks_left(evidence)
+        return {number: problem for number, problem in evidence.rows_below.items() if number not in kept}
+
+    def remarks_left(self, evidence: FileEvidence) -> dict[int, Problem]:
+        """Return the remarks below the table that a layout alone does not leave out."""
+        if self.leaves_out_remarks:
+            return {}
+        return {number: problem for number, problem in evidence.rows_below.items() if problem.code == REMARK}
 
     def parse_all(self, stored: Iterable[ParsedCells]) -> Iterator[ParsedRow]:
         """Judge stored rows, as after `parser.settle`."""

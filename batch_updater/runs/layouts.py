@@ -16,6 +16,9 @@ from batch_updater.questions import Answers
 _ENDING = ".yaml"
 _NAME = re.compile(r"[^\W_][\w .-]{0,79}")
 """What a layout may be called: its name is that of a file, on Windows too."""
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.() -]*(?<! )")
+_NO_TEXTS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _HEAD = """\
 # How files with these headers are read. batch-updater writes this file and reads it; you may edit it.
 # columns: header: field, or null for a column that is not sent.
@@ -59,7 +62,7 @@ def _read(path: Path) -> Layout:
 def require_name(name: str) -> str:
     """Return the name of a layout without blanks around it. Raises ValueError if no file can be called so."""
     bare = name.strip()
-    if not _NAME.fullmatch(bare) or bare.endswith("."):
+    if not _NAME.fullmatch(bare) or bare.endswith(".") or _RESERVED.fullmatch(bare):
         raise ValueError("a name has letters, digits, blanks, dots and dashes, such as q1-pipeline")
     return bare
 
@@ -75,7 +78,16 @@ def write_layout(folder: Path, layout: Layout) -> Path:
 
     path = layout_file(folder, layout.name)
     value = {"headers": list(layout.headers), **msgspec.to_builtins(layout.answers)}
-    text = _HEAD + yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=10_000)
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes every text that YAML 1.1 or 1.2 may read as something else."""
+
+    def quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        style = None if _PLAIN.fullmatch(text) and text.casefold() not in _NO_TEXTS else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, quoted)
+    text = _HEAD + yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=10_000)
     try:
         folder.mkdir(exist_ok=True)
         write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))

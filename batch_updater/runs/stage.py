@@ -92,8 +92,8 @@ class Staging:
             self._sent.clear()
             self._names.clear()
             self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
-        if table.answers.rows_below == "leave out":
-            table.rows_left_out = tuple(evidence.rows_below)
+        if left_out := table.left_out(evidence):
+            table.rows_left_out = tuple(left_out)
             store.executemany(statements.LEAVE_OUT, [{"row": number} for number in table.rows_left_out])
         self._mark_repeated()
         if self._is_again:

@@ -232,7 +232,7 @@ def stored(record: Mapping[str, object], redaction: Redaction) -> str:
 
 
 def without_values(text: str, job: Job) -> str:
-    """Return a text for the log, which holds no cell but those that say which record it is about."""
+    """Return a text for the log, with the cells of the row blanked as they stand, but those that select the record."""
     if not text:
         return text
     lowered, values = text.lower(), {str(value) for value in job.values.values() if value is not None}
