@@ -195,7 +195,7 @@ def run(  # noqa: PLR0913  (keywords)
     The keywords are the options of the command `run`; `answers` are those to questions about the file, with the keys
     of a layout: `{"date_order": {"Close date": "DMY"}, "hidden_rows": "send"}`. An unfinished run of the same rows is
     resumed, unless `restart`; one that began more than a day ago only with `resume_old`. `progress` is called for each
-    row that gets its outcome, in the thread that sends. An exception that it raises stops the run as Ctrl-C does, and is
+    row that gets its outcome, in the thread that sends. An exception that it raises stops the run as Ctrl-C does; it is
     raised once the results are written. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, GuardError,
     ResultsError, LockedError, UsageError) if nothing was sent.
     """

@@ -18,7 +18,8 @@ ALL_COLUMNS: Final = ""
 """In place of a header: every column about which nothing else is said."""
 Order: TypeAlias = Literal["DMY", "MDY", "none"]
 """`none`: dates that can be read either way are problems."""
-Mark: TypeAlias = Literal[".", ","]
+Mark: TypeAlias = Literal[".", ",", "none"]
+"""`none`: numbers that can be read either way are problems."""
 
 
 class Answers(Struct, frozen=True, omit_defaults=True):

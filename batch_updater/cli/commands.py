@@ -437,7 +437,7 @@ def _columns(options: argparse.Namespace) -> int:
     from tempfile import mkdtemp
 
     from batch_updater.files.writing import temporary_folder
-    from batch_updater.runs.layouts import require_name, write_layout
+    from batch_updater.runs.layouts import require_name, same_headers, write_layout
     from batch_updater.runs.plan import open_source
 
     config = _config(options)
@@ -456,6 +456,8 @@ def _columns(options: argparse.Namespace) -> int:
         opened.table.close()
     saved = None
     if options.save:
+        if other := same_headers(config.layouts_folder, opened.layout(options.save)):
+            raise UsageError(f"The layout {other!r} has the same headers.", remedy=f"Replace it: --save {other}.")
         saved = write_layout(config.layouts_folder, opened.layout(options.save))
     else:
         interview.remember(config.layouts_folder, opened)

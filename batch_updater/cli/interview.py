@@ -57,16 +57,18 @@ class Interview:
 
     def remember(self, folder: Path, opened: Plan | Opened) -> None:
         """Offer to remember the answers for all files with the same headers as the opened one, in its layout if any."""
-        from batch_updater.runs.layouts import layout_file, require_name, write_layout
+        from batch_updater.runs.layouts import layout_file, require_name, same_headers, write_layout
 
-        if self.asked == NO_ANSWERS:
+        if self.asked == NO_ANSWERS or opened.is_own_workbook:  # which remembers by itself
             return
-        own, proposed = opened.layout_name, opened.layout_name or opened.snapshot.stem
+        proposed = opened.layout_name or opened.snapshot.stem
         write_lines([Line("Remember this for files with these headers?", 0, Style.STRONG)], sys.stderr)
         name = None
         while name is None:
             answer = ask_for_text(f"Name (Enter for {proposed}, - for no) >")
-            if answer is None or answer.casefold() in _NO:
+            if answer is None:
+                raise cancelled()
+            if answer.casefold() in _NO:
                 return
             try:
                 name = require_name(answer or proposed)
@@ -74,8 +76,10 @@ class Interview:
                 write_lines([Line(f"That is no name: {error}.", 0)], sys.stderr)
                 continue
             path = layout_file(folder, name)
-            replaces = path.exists() and name != own
-            if replaces and ask(f"{shown_path(path)} is there already. Replace it? [y/N]") not in {"y", "yes"}:
+            if other := same_headers(folder, opened.layout(name)):
+                write_lines([Line(f"The layout {other!r} has the same headers: replace that one.", 0)], sys.stderr)
+                name, proposed = None, other
+            elif path.exists() and ask(f"{shown_path(path)} is there already. Replace it? [y/N]") not in {"y", "yes"}:
                 name = None
         path = write_layout(folder, opened.layout(name))
         write_lines([Line(f"Remembered in {shown_path(path)}.")], sys.stderr)

@@ -198,7 +198,7 @@ _COLUMNS = (
     ),
     _option(
         "--decimal", action="append", default=[], metavar="[HEADER=]MARK", help=_DECIMAL,
-        type=_of_column(lambda text: text in {".", ","}, "a point or a comma"),
+        type=_of_column(lambda text: text in {".", ",", "none"}, "a point or a comma"),
     ),
     _option(
         "--clear-marker", action="append", default=[], metavar="[HEADER=]TEXT", help=_CLEARS,

@@ -105,11 +105,14 @@ class HeaderFit(msgspec.Struct, frozen=True):
             # A person who has said which row it is is asked about its columns, not once more about the row.
             is_settled = head.is_given and isinstance(fault, OpenQuestionsError)
             if not is_settled and (other := self._other_row(head)):
-                raise self._row_question(header, other) from fault
-            if not head.is_given and not self._meant(header) and (question := self._any_row(head)):
+                question = self._row_question(header, other)
+                if head.is_given:  # the answer would be the same once more
+                    raise InputError(question.lines, remedy=question.remedy_lines, place=question.place) from fault
+                raise question from fault
+            if not head.is_given and not self._meant(header) and (any_row := self._any_row(head)):
                 remedy = (*fault.remedy_lines, "Or say by option which row holds the headers:")
                 raise OpenQuestionsError(
-                    fault.lines, (question,), remedy=(*remedy, *(f"    {line}" for line in question.lines)),
+                    fault.lines, (any_row,), remedy=(*remedy, *(f"    {line}" for line in any_row.lines)),
                     place=fault.place,
                 ) from fault  # fmt: skip
             raise

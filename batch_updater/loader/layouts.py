@@ -58,13 +58,16 @@ class FittingLayout(Struct, frozen=True):
     """Headers that the layout does not know: about them alone there are questions."""
     missing: tuple[str, ...]
     """Headers of the layout that the file does not have."""
+    is_hidden: bool
+    """Whether the sheet is hidden."""
 
     @property
     def note(self) -> str:
         """What a person should know: that it is used, and what has changed."""
         added = f" New headers: {', '.join(map(_quoted, sorted(self.added)))}." if self.added else ""
         missing = f" Missing: {', '.join(map(_quoted, self.missing))}." if self.missing else ""
-        return f"The layout {self.name!r} is used.{added}{missing}"
+        hidden = f" The hidden sheet {self.answers.sheet!r} is read." if self.is_hidden else ""
+        return f"The layout {self.name!r} is used.{added}{missing}{hidden}"
 
 
 class _Head(NamedTuple):
@@ -194,6 +197,7 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
         match.head.texts,
         frozenset(text for text in match.head.texts if text not in known),
         tuple(header for header in layout.headers if header not in match.spelled),
+        match.head.is_hidden,
     )
 
 
@@ -201,7 +205,17 @@ def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
     """Return the layout of a file with some columns, for which there are `answers`."""
     mapping = {column.header: column.field for column in columns.mapping}
     own = answers.renamed({header: header for header in mapping})
-    return Layout(name, tuple(mapping), structs.replace(own, columns=mapping, header_row=None))
+    return Layout(
+        name,
+        tuple(mapping),
+        structs.replace(
+            own,
+            columns=mapping,
+            header_row=None,
+            # Which rows are hidden differs by file: leaving out some says nothing about those of another one.
+            hidden_rows="send" if own.hidden_rows == "send" else None,
+        ),
+    )
 
 
 def _quoted(header: str) -> str:

@@ -104,14 +104,20 @@ class ColumnQuestions:
         """
         for field in self._fields:
             header = self._columns.headers[self._columns.of_field[field.name]]
-            if (found := cells.of(field.name, _ORDERS)) and header not in self._answers.date_order:
+            order = self._answers.date_order.get(header)
+            if (found := cells.of(field.name, _ORDERS)) and order is None:
                 yield from self._date_order(field, header, found, orders.get(field.name, {}))
+            elif order not in {None, "none"}:
+                yield from self._contradicted_order(field, header, DateOrder(order), orders.get(field.name, {}))
             if (found := cells.of(field.name, _CENTURIES)) and header not in self._answers.two_digit_years:
                 yield self._century(field, header, found)
             # A mark in a number that names a record is a slip, and no way to write numbers.
             is_amount = not field.selects_record
-            if is_amount and (found := cells.of(field.name, _MARKS)) and header not in self._answers.decimal:
+            mark = self._answers.decimal.get(header)
+            if is_amount and mark is None and (found := cells.of(field.name, _MARKS)):
                 yield from self._decimal(field, header, found, marks.get(field.name))
+            elif mark not in {None, "none"} and (found := cells.of(field.name, frozenset({OTHER_MARK}))):
+                yield self._contradicted_mark(field, header, str(mark), found)
             if (near := cells.near_miss(field.name)) and field.nullable and header not in self._answers.clear_marker:
                 yield self._clear_marker(field, header, *near, clear_marker)
 
@@ -152,6 +158,41 @@ class ColumnQuestions:
             tuple(choices),
             is_conclusive=sum(count for _, _, count in orders.values()) >= _FEWEST_TELLING_DATES,
             is_about_one_cell=cells.count == 1,
+        )
+
+    def _contradicted_order(
+        self, field: Field, header: str, order: DateOrder, orders: Mapping[DateOrder, tuple[int, str, int]]
+    ) -> Iterator[Question]:
+        """Ask about a column that was said to be of one order, and has a date that only the other one can read."""
+        (other,) = set(DateOrder) - {order}
+        if other not in orders:
+            return
+        row, text, _ = orders[other]
+        choices = [Choice("dates that can be read either way are problems", Answers(date_order={header: "none"}))]
+        if order not in orders:
+            choices.insert(0, Choice(f"{_DATES[other]}", Answers(date_order={header: other.value})))
+        yield Question(
+            QuestionKind.DATE_ORDER,
+            f"How are the dates of {self._column(field, header)} written?",
+            f"{text} in row {row:,} cannot be {_DATES[order]}, as an option or the layout says of the column.",
+            tuple(choices),
+        )
+
+    def _contradicted_mark(self, field: Field, header: str, mark: str, cells: _Cells) -> Question:
+        """Ask about a column that was said to have one decimal mark, and has a number with the other one."""
+        return Question(
+            QuestionKind.DECIMAL,
+            f"What is the decimal mark of {self._column(field, header)}?",
+            f"{cells.text} in row {cells.row:,} is no number with the decimal mark {mark!r}, which an option or the "
+            "layout says of the column.",
+            (
+                Choice("numbers that can be read either way are problems", Answers(decimal={header: "none"})),
+                *(
+                    Choice(name, Answers(decimal={header: other}))
+                    for other, name in _MARK_NAMES.items()
+                    if other != mark
+                ),
+            ),
         )
 
     def _century(self, field: Field, header: str, cells: _Cells) -> Question:
@@ -212,12 +253,17 @@ def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:
 def rows_below_question(rows: Mapping[int, str]) -> Question:
     """Return the question whether rows that are no records are left out; `rows`: number -> why it is none."""
     is_one = len(rows) == 1
-    (number, reason), *_ = rows.items()
-    more = f" {counted(len(rows) - 1, 'more row')} {'is' if len(rows) == 2 else 'are'} like it." if not is_one else ""
+    listed = [
+        f"Row {number:,} {reason.removeprefix('The row ')}"
+        if reason.startswith("The row ")
+        else f"Row {number:,}: {reason}"
+        for number, reason in list(rows.items())[:_ROWS_NAMED]
+    ]
+    more = [f"{counted(len(rows) - _ROWS_NAMED, 'more row')} like these."] if len(rows) > _ROWS_NAMED else []
     return Question(
         QuestionKind.ROWS_BELOW,
-        f"Leave {f'row {number:,}' if is_one else 'them'} out?",
-        f"Row {number:,} {reason.removeprefix('The row ').removesuffix('.')}.{more}",
+        f"Leave {f'row {next(iter(rows)):,}' if is_one else 'them'} out?",
+        " ".join([*listed, *more]),
         (
             Choice(f"yes: {'it is' if is_one else 'they are'} no part of the data", Answers(rows_below="leave out")),
             Choice(f"no: {'it counts as a row' if is_one else 'they count as rows'} with a problem",

@@ -111,7 +111,7 @@ class RowParser:
         self.number_columns = {
             name: at
             for name, at in self._of_kinds(Kind.DECIMAL, Kind.INTEGER).items()
-            if columns.headers[at] not in answers.decimal
+            if answers.decimal.get(columns.headers[at], "none") == "none"
         }
         """The same of those that hold numbers, whose decimal mark nobody has told."""
         self._amounts = {
@@ -165,7 +165,7 @@ class RowParser:
         by_key = {
             "date_order": None if order in {None, "none"} else DateOrder(order),
             "two_digit_years": answers.two_digit_years.get(header),
-            "decimal": answers.decimal.get(header),
+            "decimal": None if answers.decimal.get(header) == "none" else answers.decimal.get(header),
         }
         told = {key: value for key, value in by_key.items() if value is not None}
         return self._settings.model_copy(update=told) if told else self._settings

@@ -10,6 +10,7 @@ import msgspec
 
 from batch_updater.errors import ConfigError, Location, ResultsError
 from batch_updater.files.writing import write_whole
+from batch_updater.loader.header_words import squeezed
 from batch_updater.loader.layouts import Layout, LayoutChoice
 from batch_updater.questions import Answers
 
@@ -70,6 +71,13 @@ def require_name(name: str) -> str:
 def layout_file(folder: Path, name: str) -> Path:
     """Return where the layout of a name is kept."""
     return folder / f"{name}{_ENDING}"
+
+
+def same_headers(folder: Path, layout: Layout) -> str | None:
+    """Return the name of another layout with the same headers: files would have both. Raises ConfigError."""
+    own = set(map(squeezed, layout.headers))
+    others = (one for one in read_layouts(folder).layouts if one.name != layout.name)
+    return next((one.name for one in others if set(map(squeezed, one.headers)) == own), None)
 
 
 def write_layout(folder: Path, layout: Layout) -> Path:

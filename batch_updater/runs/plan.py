@@ -118,6 +118,11 @@ class Plan(msgspec.Struct, frozen=True):
         )
 
     @property
+    def is_own_workbook(self) -> bool:
+        """Whether it is a workbook of ours, which says itself how it is read."""
+        return self.staged.is_to_fix or self.staged.is_undo
+
+    @property
     def layout_name(self) -> str | None:
         """Name of the layout that the file has."""
         return self.staged.layout
@@ -157,6 +162,11 @@ class Opened(msgspec.Struct, frozen=True):
     table: Table
     names: RememberedNames
     """Those that the API is known to have."""
+
+    @property
+    def is_own_workbook(self) -> bool:
+        """Whether it is a workbook of ours, which says itself how it is read."""
+        return self.table.is_to_fix or self.table.expected is not None
 
     @property
     def layout_name(self) -> str | None:
