@@ -201,7 +201,7 @@ class _HeaderQuestions:
         self._endpoint = endpoint
         self._free = [field for field in endpoint.fields if field.name not in fed]
 
-    def of_column(self, at: int, names: Sequence[str], evidence: str, *, is_conclusive: bool = False) -> Question:
+    def of_column(self, at: int, names: Sequence[str], evidence: str) -> Question:
         """Ask which field a column is; `names` are the likely ones, the likeliest first."""
         header, values = self._row.texts[at], ColumnValues.of(self._row.below, at)
         others = [field.name for field in self._free if field.name not in names and not values.contradict(field)]
@@ -210,7 +210,7 @@ class _HeaderQuestions:
         begins = f"It begins with {self._first_values(values)}." if values.cells else "It holds nothing."
         return Question(
             QuestionKind.COLUMN, f"Which field is {self.column(at)}?", f"{evidence} {begins}".strip(), tuple(fields),
-            is_conclusive=is_conclusive, likely=len(names) + 1 if names else _CHOICES_LISTED,
+            likely=len(names) + 1 if names else _CHOICES_LISTED,
         )  # fmt: skip
 
     def of_doubled(self, name: str, positions: Sequence[int]) -> Question:

@@ -113,7 +113,7 @@ class RowParser:
             for name, at in self._of_kinds(Kind.DECIMAL, Kind.INTEGER).items()
             if answers.decimal.get(columns.headers[at], "none") == "none"
         }
-        """The same of those that hold numbers, whose decimal mark nobody has told."""
+        """The same of those that hold numbers, whose decimal mark is not answered."""
         self._amounts = {
             field.name
             for _, field in self._fields

@@ -81,7 +81,7 @@ class RememberedNames(msgspec.Struct, frozen=True):
 
     @property
     def allowed(self) -> tuple[AllowedList, ...]:
-        """The lists, whoever was told."""
+        """The lists of all callers."""
         return tuple(one.allowed for one in self.lists)
 
     def told_to(self, caller: Caller) -> tuple[AllowedList, ...]:

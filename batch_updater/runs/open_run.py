@@ -221,25 +221,16 @@ def _identity(opened: Opened) -> Identity:
         sheet=opened.table.sheet,
         mapping={name: f"{columns.letters(at)}: {columns.headers[at]}" for name, at in columns.of_field.items()},
         constants=dict(settings.constants),
-        reading={name: None if value is None else str(value) for name, value in reading.items()} | _reading(opened),
+        reading={
+            **{name: None if value is None else str(value) for name, value in reading.items()},
+            **opened.table.answers.settings,
+        },
         description=hashlib.sha256(described).hexdigest(),
         base_url=opened.config.api.base_url,
         duplicates=settings.duplicates,
         endpoint=opened.endpoint.name,
         visible_only=opened.table.visible_only,
     )
-
-
-def _reading(opened: Opened) -> dict[str, str]:
-    """Return the answers that decide what the cells of single columns mean, of the columns that the file has."""
-    answers, headers = opened.table.answers, opened.table.columns.headers
-    by_column = {
-        f"{kind} of {header}": str(answer)
-        for kind in ("date_order", "two_digit_years", "decimal", "clear_marker")
-        for header, answer in getattr(answers, kind).items()
-        if header in headers
-    }
-    return by_column | ({"rows_below": answers.rows_below} if answers.rows_below else {})
 
 
 def _undone_run(opened: Opened, candidate: Candidate) -> str | None:

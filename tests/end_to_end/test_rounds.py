@@ -150,7 +150,7 @@ def test_a_checked_file_keeps_its_cells_where_the_workbook_of_the_check_is_run(i
 
 
 def test_the_same_workbook_run_twice_counts_no_row_twice(inside: Inside) -> None:
-    """A person who goes on with the first results workbook sends its rows again; the file has no more rows by that."""
+    """Running the first results workbook once more sends its rows again; the file has no more rows by that."""
     first = inside("run", file(inside.folder, 10), "--yes", "--json")
     path = edited(first, lambda rows: [repaired(row) if row[0] == 5 else row for row in rows])
     assert inside("run", path, "--yes", "--json").outcomes == {"updated": 1, "invalid": 2, "rejected": 1}
