@@ -16,7 +16,7 @@ from batch_updater.doctor.credentials import ApiSecrets
 from batch_updater.doctor.finding import Finding, Status, ok, warning, wrong
 from batch_updater.doctor.reach import NoAnswer, ask
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
-from batch_updater.endpoint.reported import equals_reported
+from batch_updater.endpoint.reported import equals_reported, value_at
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
@@ -144,7 +144,7 @@ def _holds(trial: TokenTrial, parsed: object) -> bool:
         isinstance(one, Mapping)
         and bool(one)
         and all(
-            equals_reported(field, trial.job.values[field.name], one.get(field.reported_as or "")) for field in named
+            equals_reported(field, trial.job.values[field.name], value_at(one, field.reported_as)) for field in named
         )
         for one in (parsed if isinstance(parsed, list) else [parsed])
     )

@@ -10,7 +10,7 @@ import msgspec
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.endpoint.exact_json import from_json
-from batch_updater.endpoint.reported import as_text, equals_reported, is_blank
+from batch_updater.endpoint.reported import as_text, equals_reported, is_blank, reports, value_at
 from batch_updater.endpoint.reported_failure import reported_failure
 from batch_updater.endpoint.request import wire_text
 from batch_updater.records import FieldChange, Job, Unknown, Value
@@ -88,7 +88,8 @@ def _missing(
     for field in endpoint.reported_fields:
         if field.name not in job.values:
             continue
-        name = field.reported_as if field.reported_as in always else field.reported_id_as
+        first = str(field.reported_as[0]) if field.reported_as else None
+        name = first if first in always else field.reported_id_as
         if name in always and (name not in record or (field.selects_record and is_blank(record[name]))):
             missing.append(name)
             is_identified = is_identified and not field.selects_record
@@ -120,8 +121,8 @@ def differences(
         if field.name not in values:
             continue
         asked = values[field.name]
-        if field.reported_as is not None and field.reported_as in record:
-            got = record[field.reported_as]
+        if reports(field, record):
+            got = value_at(record, field.reported_as)
             if not equals_reported(field, asked, got) and not (field.selects_record and is_blank(got)):
                 differing.append(Difference(field.name, _sent(field, asked), as_text(got)))
         elif field.reported_id_as is not None and field.reported_id_as in record:
@@ -150,14 +151,14 @@ def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, obje
     keys = [
         field
         for field in endpoint.reported_fields
-        if field.selects_record and field.reported_as and (not described or field.reported_as in described)
+        if field.selects_record and field.reported_as and (not described or field.reported_as[0] in described)
     ]
     records = [
         record
         for one in (answer if isinstance(answer, list) else [answer])
         if (record := _as_record(described, one)) is not None
         and all(
-            equals_reported(field, job.values.get(field.name), record.get(field.reported_as or "")) for field in keys
+            equals_reported(field, job.values.get(field.name), value_at(record, field.reported_as)) for field in keys
         )
     ]
     if len(records) != 1 or reported_failure(records[0], endpoint.known_properties) is not None:
@@ -178,8 +179,8 @@ def changes(
             continue
         new: Value = job.values[field.name]
         now: object = Unknown("")
-        if field.reported_as is not None and field.reported_as in record:
-            now = record[field.reported_as]
+        if reports(field, record):
+            now = value_at(record, field.reported_as)
         elif field.reported_id_as is not None and field.reported_id_as in record:
             identity = record[field.reported_id_as]
             now = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import TypeAlias
 
 import msgspec
 
@@ -18,6 +19,7 @@ class ParameterLocation(StrEnum):
 
     PATH = "path"
     QUERY = "query"
+    HEADER = "header"
     BODY = "body"
 
 
@@ -29,6 +31,37 @@ class Kind(StrEnum):
     DECIMAL = "decimal"
     BOOLEAN = "boolean"
     DATE = "date"
+    DATE_TIME = "date-time"
+    """A point in time. Its value is the text of RFC 3339 that is sent."""
+    LIST = "list"
+    """A list of plain values. Its value is the text of the JSON array."""
+    JSON = "JSON"
+    """Anything else. Its value is a JSON text, as written in the cell."""
+    ANY = "any"
+    """A member of a free map, of the type that its cell has: text, number, truth value or date."""
+
+
+class BodyFormat(StrEnum):
+    """How the body of a request is written."""
+
+    JSON = "JSON"
+    FORM = "form"
+    """`application/x-www-form-urlencoded`."""
+    JSON_PATCH = "JSON Patch"
+    """A list of `replace` operations (RFC 6902)."""
+    NONE = "none"
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """The element of a list that has a key, and its member that holds the value: `{"id": 360001, "value": ...}`."""
+
+    key_name: str
+    key: str | int
+    value_name: str
+
+
+Step: TypeAlias = str | int | Pair
+"""One step into JSON: the name of a member, a 0-based position in a list, or the value of the element with a key."""
 
 
 class AllowedNames(msgspec.Struct, frozen=True):
@@ -56,15 +89,17 @@ class Bounds(msgspec.Struct, frozen=True):
     max_length: int | None = None
     pattern: str | None = None
     """A regular expression that must be found in a text."""
+    min_items: int | None = None
+    max_items: int | None = None
 
 
 class Field(msgspec.Struct, frozen=True):
     """One parameter or body field of the call."""
 
     name: str
-    """Unique within the endpoint; also the header that a template has."""
+    """Unique within the endpoint; also the header that a template has: `ticket.status`."""
     wire_name: str
-    """The name of the parameter or property in the request."""
+    """The name of the parameter, or of the innermost member in the body: `status`."""
     location: ParameterLocation
     kind: Kind
     required: bool
@@ -85,13 +120,80 @@ class Field(msgspec.Struct, frozen=True):
     """The API's value if the field is not sent, as text; None if the description has none."""
     selects_record: bool
     """Whether the field is part of the target: two rows with the same of these update the same record."""
-    reported_as: str | None
-    """The property of an answer that holds the value; None if none does."""
+    reported_as: tuple[Step, ...]
+    """Where the record of an answer holds the value, from the record's root; () if it does not."""
     reported_id_as: str | None
     """The property of an answer that holds the id for the name; None if none does."""
     allowed: AllowedNames | None
     is_identifier: bool = False
     """Whether a text is a number or code, exact to the character, rather than a name or prose."""
+    path: tuple[Step, ...] = ()
+    """Where the value is in the body, from its root: `("ticket", "status")`; () outside of the body."""
+    format: str = ""
+    """`email`, `uuid` or `uri` for a text that has to be one; '' for any text."""
+    item_kind: Kind = Kind.TEXT
+    """Kind of the items of a list, which `enum`, `bounds` (but for its `_items`) and `format` are about."""
+    delimiter: str = ""
+    """What is written between the items of a list in a query or form; '' for a parameter for each of them."""
+    clears_with: str | None = None
+    """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
+    json_schema: str = ""
+    """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
+
+
+class Requirement(msgspec.Struct, frozen=True):
+    """A part of the body that has to be there if another part is."""
+
+    within: tuple[Step, ...]
+    """An object, which is sent if one of the fields below it has a value; () for the body, which is always sent."""
+    member: tuple[Step, ...]
+    """The path of the member that it then needs: a field's own, or one above that of several fields."""
+
+
+class OpenKind(StrEnum):
+    """What the columns of an open part of a body are."""
+
+    MAP = "map"
+    """`properties.email`: any member of an object."""
+    PAIRS = "pairs"
+    """`ticket.custom_fields[360001]`: the value of the element with that key."""
+    ITEMS = "items"
+    """`lines[0].amount`: a member of the element at that position."""
+
+
+class OpenColumns(msgspec.Struct, frozen=True):
+    """A part of the body whose columns a description cannot list: the file's headers say which there are."""
+
+    name: str
+    """What the headers of its columns begin with: `properties`, `ticket.custom_fields`, `lines`."""
+    path: tuple[Step, ...]
+    """Where it is in the body."""
+    kind: OpenKind
+    title: str
+    fields: tuple[Field, ...]
+    """MAP, PAIRS: one, a model of each field. ITEMS: those of an element, names and paths relative to it."""
+    opens: tuple[OpenColumns, ...] = ()
+    """ITEMS: the open parts of an element, names and paths relative to it."""
+    requirements: tuple[Requirement, ...] = ()
+    """ITEMS: those within an element, relative to it."""
+    key_name: str = ""
+    """PAIRS: the member that holds the key."""
+    has_number_keys: bool = False
+    """PAIRS: whether the key is a number."""
+    value_name: str = ""
+    """PAIRS: the member that holds the value."""
+    aliases: tuple[str, ...] = ()
+    """Other beginnings of headers: the last part of the name where it is unique."""
+    reported_as: tuple[Step, ...] = ()
+    """Where the record of an answer holds the part, as in `Field`; () if it does not."""
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A field of the description that no column can be."""
+
+    field: str
+    why: str
+    """To follow `is left out because`: `it is a file`."""
 
 
 class ReadOperation(msgspec.Struct, frozen=True):
@@ -101,6 +203,8 @@ class ReadOperation(msgspec.Struct, frozen=True):
     """With a leading slash and `{wire_name}` for each path field of the update."""
     query: tuple[str, ...]
     properties: frozenset[str] = frozenset()
+    record_path: tuple[str | int, ...] = ()
+    """Where the record is in the answer, as in `Endpoint`."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, dict=True):
@@ -115,8 +219,9 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     path: str
     """With a leading slash and `{wire_name}` for each path field."""
     content_type: str
+    """'' where there is no body."""
     fields: tuple[Field, ...]
-    """Path, query, body, in the order of the description."""
+    """Path, query, header, body, in the order of the description."""
     idempotent: bool
     """Whether a request that may have been applied may be repeated (RFC 9110, section 9.2.2)."""
     record_statuses: Mapping[int, frozenset[str] | None]
@@ -138,6 +243,17 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     """Reads a record to try the set-up: `read`, or else the GET of the update's own path, if any."""
     server_paths: frozenset[str] = frozenset()
     """Paths of the description's `servers`, without slashes around them."""
+    body_format: BodyFormat = BodyFormat.JSON
+    opens: tuple[OpenColumns, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    """Beside those of the fields that are always required."""
+    left_out: tuple[LeftOut, ...] = ()
+    record_path: tuple[str | int, ...] = ()
+    """Where the record is in a 2xx answer: `("ticket",)`, `("data", 0)`; () for the whole answer."""
+    if_match: bool = False
+    """Whether the ETag of a reading is to go out as If-Match (RFC 9110, section 13.1.1)."""
+    idempotency_key: str | None = None
+    """Name of the header that makes a repeated request count once; None if the description has none."""
 
     def field(self, name: str) -> Field:
         """Return the field of that exact name. Raises KeyError if there is none."""
@@ -171,15 +287,14 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def reported_fields(self) -> tuple[Field, ...]:
         """The fields whose value or id an answer may report."""
-        return tuple(
-            field for field in self.fields if field.reported_as is not None or field.reported_id_as is not None
-        )
+        return tuple(field for field in self.fields if field.reported_as or field.reported_id_as is not None)
 
     @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
         names = {field.wire_name for field in self.body_fields}
-        names.update(name for field in self.fields for name in (field.reported_as, field.reported_id_as) if name)
+        names.update(str(field.reported_as[0]) for field in self.fields if field.reported_as)
+        names.update(field.reported_id_as for field in self.fields if field.reported_id_as)
         described = self.record_properties | (self.read.properties if self.read else frozenset())
         return frozenset(names).union(name for name in described if not is_call_status(name))
 

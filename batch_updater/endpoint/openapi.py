@@ -310,6 +310,8 @@ class _EndpointBuilder:
         names = schema.x_allowed_names
         selects_record = location is not ParameterLocation.BODY and schema.x_selects_record is not False
         reported_as = wire_name if not reported or wire_name in reported else None
+        if "x-reported-as" in schema.written:
+            reported_as = schema.x_reported_as
         is_identifier = schema.x_identifier
         if is_identifier is None:
             is_identifier = _is_called_identifier(name, schema.title or "", description)
@@ -336,10 +338,11 @@ class _EndpointBuilder:
             example=(schema.examples[0] if schema.examples else schema.example) or "",
             default=schema.default,
             selects_record=selects_record,
-            reported_as=schema.x_reported_as if "x-reported-as" in schema.written else reported_as,
+            reported_as=() if reported_as is None else (reported_as,),
             reported_id_as=schema.x_reported_id_as,
             allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else None,
             is_identifier=kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier),
+            path=(wire_name,) if location is ParameterLocation.BODY else (),
         )
 
     def _kind(self, schema: document.Schema) -> Kind:

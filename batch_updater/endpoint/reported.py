@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import groupby
+from typing import Final
 
-from batch_updater.endpoint.description import Field, Kind
+from batch_updater.endpoint.description import Field, Kind, Pair, Step
 from batch_updater.endpoint.exact_json import number_of, to_json
 from batch_updater.endpoint.request import wire_text
 from batch_updater.records import Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
+_NOTHING: Final = object()
+"""What is where a path does not lead."""
 _MOST_MARKS = 100
 """Combining marks on one letter; UAX #15 takes 30 for more than any text needs."""
 
 
 def reported_value(field: Field, record: Mapping[str, object]) -> object:
     """Return what a record reports of a field, the id if no more. Raises KeyError if it reports nothing."""
-    if field.reported_as is not None and field.reported_as in record:
-        return record[field.reported_as]
+    if reports(field, record):
+        return value_at(record, field.reported_as)
     return record[field.reported_id_as or ""]
+
+
+def reports(field: Field, record: object) -> bool:
+    """Whether a record holds the value of a field, be it null."""
+    return bool(field.reported_as) and value_at(record, field.reported_as, _NOTHING) is not _NOTHING
+
+
+def value_at(value: object, path: Sequence[Step], otherwise: object = None) -> object:
+    """Return what is at the end of a path into a value of JSON; `otherwise` if the path does not lead anywhere."""
+    for step in path:
+        if isinstance(step, Pair):
+            elements = value if isinstance(value, list) else []
+            keyed = [one for one in elements if isinstance(one, dict) and str(one.get(step.key_name)) == str(step.key)]
+            value = keyed[0].get(step.value_name, _NOTHING) if len(keyed) == 1 else _NOTHING
+        elif isinstance(step, str):
+            value = value.get(step, _NOTHING) if isinstance(value, Mapping) else _NOTHING
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else _NOTHING
+    return otherwise if value is _NOTHING else value
 
 
 def parse_reported(field: Field, reported: object) -> Value:

@@ -183,7 +183,7 @@ def _readers(
         case Kind.DATE:
             dates = DateSettings(settings.date_order, settings.two_digit_years)
             return lambda text: date_from_text(text, dates), _date
-        case Kind.TEXT:
+        case _:
             return lambda text: as_written(field, text), _text
 
 

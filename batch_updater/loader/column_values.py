@@ -113,6 +113,8 @@ class ColumnValues(msgspec.Struct, frozen=True, dict=True):
                 return not any(isinstance(cell, bool) or str(cell).strip().casefold() in _TRUTHS for cell in self.cells)
             case Kind.TEXT:
                 return self.are_dates or (self.are_names if field.is_identifier else self.are_numbering)
+            case _:
+                return False
 
     def _mostly(self, is_one: Callable[[Cell], bool]) -> bool:
         return bool(self.cells) and sum(map(is_one, self.cells)) >= _MOST * len(self.cells)

@@ -20,7 +20,7 @@ from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.openapi import endpoint_of
-from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
+from batch_updater.endpoint.reported import parse_reported, reported_value, reports, reports_equal
 from batch_updater.files.writing import check_replaceable, write_faults
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.own_sheets import as_undo
@@ -301,7 +301,7 @@ def _report(one: Field, reported: object) -> _Report | None:
         value = reported_value(one, record)
     except KeyError:
         return None
-    return _Report(value, one.reported_as is None or one.reported_as not in record)
+    return _Report(value, not reports(one, record))
 
 
 def _shown_id(identity: object) -> str:

@@ -53,8 +53,8 @@ def test_the_built_in_description_says_what_the_contract_says() -> None:
     assert endpoint.field("OpportunityId").bounds.minimum == 1
     assert endpoint.field("opportunityType").enum == ("Pre", "Post")
     assert [field.name for field in endpoint.fields if field.selects_record] == ["OpportunityId", "opportunityType"]
-    assert endpoint.field("OpportunityId").reported_as == "ID"
-    assert endpoint.field("OpportunityID").reported_as == "OpportunityID"
+    assert endpoint.field("OpportunityId").reported_as == ("ID",)
+    assert endpoint.field("OpportunityID").reported_as == ("OpportunityID",)
     assert endpoint.quota_message == "Limit Exceeded"
     assert endpoint.always_reported(200) == endpoint.always_reported(201) == endpoint.record_properties
     assert endpoint.record_properties >= {"ID", "Type", "OpportunityName", "OpportunityStageID", "PendingCloseDate"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TEXT = Field(
     name="label", wire_name="label", location=ParameterLocation.BODY, kind=Kind.TEXT, required=False, title="label",
     description="", aliases=(), enum=(), bounds=Bounds(), nullable=True, date_format="%Y-%m-%d", example="",
-    default=None, selects_record=False, reported_as=None, reported_id_as=None, allowed=None,
+    default=None, selects_record=False, reported_as=(), reported_id_as=None, allowed=None,
 )  # fmt: skip
 ITEM = replace(
     TEXT, name="itemId", wire_name="itemId", location=ParameterLocation.PATH, kind=Kind.INTEGER, required=True,
