@@ -25,8 +25,9 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
-from batch_updater.errors import EndpointError, Location
-from batch_updater.files.reading import read_regular_text
+from batch_updater.endpoint.document_files import DocumentFiles
+from batch_updater.endpoint.parsing import decoded, read_content
+from batch_updater.errors import EndpointError
 from batch_updater.records import Value
 from batch_updater.text.spelling import nearest
 
@@ -34,7 +35,6 @@ BUILT_IN = ("nexus-opportunity",)
 _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNORECASE)
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
 _UNSUPPORTED_FORMATS = frozenset({"date-time", "time", "binary", "byte"})
-_LARGEST_BYTES = 5_000_000
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _LAST_WORDS = frozenset(
     {
@@ -74,7 +74,7 @@ def read_description(reference: str) -> Description:
     """
     if reference in BUILT_IN:
         path = Path(__file__).with_name(f"{reference}.openapi.yaml")
-        return Description(reference, str(path), reference, _text_of(path))
+        return Description(reference, str(path), reference, decoded(str(path), read_content(path)))
     path_text, _, operation_id = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
@@ -83,27 +83,13 @@ def read_description(reference: str) -> Description:
             f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
             remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
         )
-    return Description(None, str(path), operation_id or None, _text_of(path))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_regular_text(path, _LARGEST_BYTES)
-    except UnicodeDecodeError as error:
-        raise document.not_valid(str(path), "", "not text in UTF-8") from error
-    except OSError as error:
-        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise EndpointError(
-            f"The description {path} {why}.",
-            remedy="Correct api.endpoint in the configuration.",
-            place=Location(file=str(path)),
-        ) from error
+    return Description(None, str(path), operation_id or None, decoded(str(path), read_content(path)))
 
 
 def endpoint_of(description: Description) -> Endpoint:
     """Return the endpoint that a document describes. Raises EndpointError, which names the file and the place in it."""
-    root = document.parse(description.path, description.text)
-    return _EndpointBuilder(document.Resolver(description.path, root)).build(description.operation_id, description.name)
+    files = DocumentFiles(Path(description.path), description.text.encode())
+    return _EndpointBuilder(document.Resolver(files)).build(description.operation_id, description.name)
 
 
 class _LocatedOperation(NamedTuple):
