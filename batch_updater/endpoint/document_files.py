@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from batch_updater.endpoint import swagger
+from batch_updater.endpoint.overlay import apply_overlay
 from batch_updater.endpoint.parsing import parse, read_content
 from batch_updater.errors import EndpointError, Location
 from batch_updater.text.yaml_reader import DoubledKeys
@@ -29,10 +30,9 @@ class BadReferenceError(Exception):
 class DocumentFiles:
     """The parsed files of one description. Each is read and parsed once, when it is needed."""
 
-    def __init__(self, path: Path, content: bytes) -> None:
-        """`content` is that of the document. Raises EndpointError if it is none."""
+    def __init__(self, path: Path, content: bytes, overlay: Path | None = None) -> None:
+        """`content` is that of the document, `overlay` changes it. Raises EndpointError if they are none."""
         self.path = path
-        self._folder = path.parent.resolve()
         self.digests: dict[str, str | None] = {}
         """Other file that was asked for, from the document's folder -> SHA-256; None: it cannot be read."""
         self._others: dict[str, object] = {}
@@ -42,6 +42,8 @@ class DocumentFiles:
         if not isinstance(root, Mapping):
             place = Location(file=str(path))
             raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
+        if overlay is not None:
+            root = apply_overlay(root, parse(str(overlay), read_content(overlay, "api.overlay")), str(overlay))
         self.root: Mapping[str, object] = swagger.converted(root) if "swagger" in root else root
         """Of the document, in the form of OpenAPI 3."""
 
@@ -97,24 +99,12 @@ class DocumentFiles:
 
     def _file(self, name: str) -> object:
         if name not in self._others:
-            path = self._path_of(name)
+            path = _path_beside(self.path, name)
             self.digests[name] = None
             content = read_content(path)
             self.digests[name] = hashlib.sha256(content).hexdigest()
             self._others[name] = self._from_folder(parse(str(path), content), name)
         return self._others[name]
-
-    def _path_of(self, name: str) -> Path:
-        url, text = urlsplit(name), unquote(name)
-        if url.netloc or len(url.scheme) > 1:
-            raise BadReferenceError("is on the network", "Use a document that is bundled into one file.")
-        path = self._folder / text
-        is_elsewhere = PureWindowsPath(text).anchor or "\0" in text
-        if is_elsewhere or not path.resolve().is_relative_to(self._folder):
-            raise BadReferenceError(
-                "is outside of the document's folder", "Use a document that is bundled into one file."
-            )
-        return path
 
     def _from_folder(self, root: object, name: str) -> object:
         """Return the root of another file with references that are relative to the document's folder."""
@@ -136,3 +126,22 @@ class DocumentFiles:
             return target
         file = posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name
         return f"#{fragment}" if unquote(file) == self.path.name else f"{file}#{fragment}"
+
+
+def digest_beside(document: Path, name: str) -> str | None:
+    """Return what `DocumentFiles.digests` has for a file beside a document."""
+    try:
+        return hashlib.sha256(read_content(_path_beside(document, name))).hexdigest()
+    except (BadReferenceError, EndpointError):
+        return None
+
+
+def _path_beside(document: Path, name: str) -> Path:
+    """Return the path of another file; `name` is a reference from the document's folder. Raises BadReferenceError."""
+    url, text, folder = urlsplit(name), unquote(name), document.parent.resolve()
+    if url.netloc or len(url.scheme) > 1:
+        raise BadReferenceError("is on the network", "Use a document that is bundled into one file.")
+    is_elsewhere = PureWindowsPath(text).anchor or "\0" in text
+    if is_elsewhere or not (folder / text).resolve().is_relative_to(folder):
+        raise BadReferenceError("is outside of the document's folder", "Use a document that is bundled into one file.")
+    return folder / text

@@ -19,15 +19,15 @@ LARGEST_BYTES = 64_000_000
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_content(path: Path) -> bytes:
-    """Return the content of a file of at most 64 MB. Raises EndpointError."""
+def read_content(path: Path, key: str = "api.endpoint") -> bytes:
+    """Return the content of a file of at most 64 MB; `key` of the configuration names it. Raises EndpointError."""
     try:
         return read_regular(path, LARGEST_BYTES)
     except OSError as error:
         why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise EndpointError(
             f"The description {path} {why}.",
-            remedy="Correct api.endpoint in the configuration.",
+            remedy=f"Correct {key} in the configuration.",
             place=Location(file=str(path)),
         ) from error
 
