@@ -143,6 +143,8 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """Kind of the items of a list, which `enum`, `bounds` (but for its `_items`) and `format` are about."""
     delimiter: str = ""
     """What is written between the items of a list in a query or form; '' for a parameter for each of them."""
+    is_indexed: bool = False
+    """Whether the parameter for each item of a list has its position: `tags[0]`, as in style deepObject of a form."""
     clears_with: str | None = None
     """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
     json_schema: str = ""
@@ -260,6 +262,8 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """Where the record is in a 2xx answer: `("ticket",)`, `("data", 0)`; () for the whole answer."""
     if_match: bool = False
     """Whether the ETag of a reading is to go out as If-Match (RFC 9110, section 13.1.1)."""
+    requires_if_match: bool = False
+    """Whether a request without If-Match is refused: without a reading it then says that any version will do."""
     idempotency_key: str | None = None
     """Name of the header that makes a repeated request count once; None if the description has none."""
 
