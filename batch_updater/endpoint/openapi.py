@@ -16,6 +16,7 @@ import msgspec
 
 from batch_updater.endpoint import document
 from batch_updater.endpoint.body_fields import BodyFields, fields_of_body, is_json_patch, open_body
+from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
 from batch_updater.endpoint.described_answers import AnswerReader, DescribedAnswers
 from batch_updater.endpoint.description import (
     BodyFormat,
@@ -27,16 +28,16 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
+from batch_updater.endpoint.document_files import DocumentFiles
 from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
+from batch_updater.endpoint.parsing import read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
-from batch_updater.errors import EndpointError, Location
-from batch_updater.files.reading import read_regular_text
+from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
 BUILT_IN = ("nexus-opportunity",)
-_LARGEST_BYTES = 5_000_000
 _UPDATES = ("put", "patch", "post")
 _UNSUPPORTED = {
     "get": "It only reads.", "head": "It only reads.", "options": "It only reads.", "trace": "It only reads.",
@@ -50,31 +51,43 @@ _IDS = ("id", "_id", "gid", "uuid", "guid", "key", "code", "number")
 _PLAIN_KEYS = frozenset({Kind.TEXT, Kind.INTEGER})
 
 
-class Description(msgspec.Struct, frozen=True):
-    """The text of a document, and the operation to use."""
+def load_endpoint(reference: str, overlay: Path | None = None) -> Endpoint:
+    """Read the description of one operation: a built-in one, or `path/openapi.yaml#operationId`.
 
-    name: str | None
-    """The configuration's name for a built-in description; None for any other."""
-    path: str
-    operation_id: str | None
-    """Or method and path, `put /things/{id}`. None: the only updating operation of the document."""
-    text: str
-
-
-def load_endpoint(reference: str) -> Endpoint:
-    """Read the description of one operation: `endpoint_of(read_description(reference))`."""
-    return endpoint_of(read_description(reference))
-
-
-def read_description(reference: str) -> Description:
-    """Read the document that `reference` names: a built-in description, or `path/openapi.yaml#operationId`.
-
-    Raises EndpointError, which names the file.
+    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first. What was
+    read once is cached. Raises EndpointError, which names the file and the place in it.
     """
+    named = _named(reference)
+    content = read_content(named.path)
+    key = cache_key(named.name, named.operation, content, read_content(overlay, "api.overlay") if overlay else None)
+    if cached := cached_endpoint(key, named.path):
+        return cached
+    files = DocumentFiles(named.path, content, overlay)
+    described = _DescribedApi(document.Resolver(files))
+    endpoint = _EndpointBuilder(described, described.update(named.operation)).build(named.name)
+    keep_endpoint(key, endpoint, files.digests)
+    return endpoint
+
+
+def built_in_path(name: str) -> Path:
+    """Return the document of a built-in description."""
+    return Path(__file__).with_name(f"{name}.openapi.yaml")
+
+
+class _Named(NamedTuple):
+    """What a reference in the configuration names."""
+
+    path: Path
+    operation: str | None
+    """None: the only updating one of the document."""
+    name: str | None
+    """Of a built-in description."""
+
+
+def _named(reference: str) -> _Named:
     if reference in BUILT_IN:
-        path = Path(__file__).with_name(f"{reference}.openapi.yaml")
-        return Description(reference, str(path), reference, _text_of(path))
-    path_text, _, operation_id = reference.partition("#")
+        return _Named(built_in_path(reference), reference, reference)
+    path_text, _, operation = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
         close = nearest(path_text, BUILT_IN)
@@ -82,28 +95,7 @@ def read_description(reference: str) -> Description:
             f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
             remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
         )
-    return Description(None, str(path), operation_id or None, _text_of(path))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_regular_text(path, _LARGEST_BYTES)
-    except UnicodeDecodeError as error:
-        raise document.not_valid(str(path), "", "not text in UTF-8") from error
-    except OSError as error:
-        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise EndpointError(
-            f"The description {path} {why}.",
-            remedy="Correct api.endpoint in the configuration.",
-            place=Location(file=str(path)),
-        ) from error
-
-
-def endpoint_of(description: Description) -> Endpoint:
-    """Return the endpoint that a document describes. Raises EndpointError, which names the file and the place in it."""
-    root = document.parse(description.path, description.text)
-    described = _DescribedApi(document.Resolver(description.path, root))
-    return _EndpointBuilder(described, described.update(description.operation_id)).build(description.name)
+    return _Named(path, operation or None, None)
 
 
 class DescribedOperation(NamedTuple):

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import structs
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Columns, Outcome, OutcomeKind, Row
@@ -61,7 +60,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
 
     Raises InputError if the run's database is damaged, UsageError if it has no such row.
     """
-    endpoint, base_url = endpoint_of(past.facts.description), (past.identity.base_url or "").rstrip("/")
+    endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
     builder = RequestBuilder(endpoint)
     with past.store() as store:
         staged = past.staged(store)
