@@ -38,7 +38,15 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from batch_updater.runs.statements import CONFIRMED, ENDED_IN_FLIGHT, FORMAT, IN_FLIGHT_AT_THE_END, STAGED
+from batch_updater.runs.statements import (
+    CONFIRMED,
+    ENDED_IN_FLIGHT,
+    FORMAT,
+    IN_FLIGHT_AT_THE_END,
+    STAGED,
+    WAITS,
+    WAITS_FOR_ROW,
+)
 
 _metadata = MetaData()
 
@@ -332,11 +340,20 @@ _why_open = case(
     (_r.maybe_applied == 1, "The run was closed before it was known whether this row was applied. "),
     else_="The run was closed before this row was done. ",
 )
+_waits = _r.waits_for.is_not(None)
 CLOSE = (
-    (update(rows).where(_is_good, _is_open).values(
-        commit_number=bindparam("commit"), state="finished", outcome="not_sent", cause="the run was closed",
-        message=func.trim(_why_open + func.coalesce(_r.message, "")),
-        advice='Run the results workbook: that sends the rows of its sheet "To fix".',
+    (update(rows).where(_r.state != "invalid", _is_open).values(
+        commit_number=bindparam("commit"), state="finished", outcome="not_sent",
+        cause=case((_waits, WAITS), else_="the run was closed"),
+        message=func.trim(
+            _why_open + func.coalesce(_r.message, case((_waits, func.printf(WAITS_FOR_ROW, _r.waits_for))), "")
+        ),
+        advice=case(
+            (_waits, func.printf(
+                'Repair row %d on the sheet "To fix" of the results workbook, then run that workbook.', _r.waits_for
+            )),
+            else_='Run the results workbook: that sends the rows of its sheet "To fix".',
+        ),
     )),
     (update(rows).where(_is_good, _r.state == "ready").values(state="finished")),
 )  # fmt: skip

@@ -51,9 +51,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Write(NamedTuple):
-    """One statement with its values."""
+    """Statements of one commit with the values of them all."""
 
-    statement: str
+    statements: Sequence[str]
     values: Mapping[str, object]
     committed: asyncio.Future[None] | None = None
 
@@ -188,7 +188,7 @@ class RunWriter:
             )  # fmt: skip
             self._writes.put(_Rows((values,), None))
             return
-        self._writes.put(_Write(statements.SETTLE, {
+        self._writes.put(_Write((statements.SETTLE,), {
             "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
             "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
             "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": kept.before,
@@ -198,7 +198,7 @@ class RunWriter:
     def attempted(self, made: Attempt) -> None:
         """Queue what is kept of an attempt, if that is anything."""
         if (details := made.details) is not None:
-            self._writes.put(_Write(statements.KEEP_ATTEMPT, {
+            self._writes.put(_Write((statements.KEEP_ATTEMPT,), {
                 "of_row": made.row, "nth": made.number, "verb": details.method, "at": details.sent_at.timestamp(),
                 "wait": details.wait_s, "took": details.took_s, "http": made.status, "meaning": made.why,
                 "said": details.message, "text": details.answer,
@@ -208,27 +208,26 @@ class RunWriter:
         """Return when the database holds what a record was before its update. Raises StoreError."""
         self.require_writable()
         committed = asyncio.get_running_loop().create_future()
-        self._put_awaited(_Write(statements.KEEP_BEFORE, {"row": row, "record": before}, committed))
+        self._put_awaited(_Write((statements.KEEP_BEFORE,), {"row": row, "record": before}, committed))
         await committed
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
         self.taught.append(names)
-        self._writes.put(_Write(statements.LEARN, as_record(names)))
-
-    def close_rows(self) -> None:
-        """Queue that the rows which are not done count as not sent, for good."""
-        for statement in statements.in_order("CLOSE"):
-            self._writes.put(_Write(statement, {}))
+        self._writes.put(_Write((statements.LEARN,), as_record(names)))
 
     def end_part(self, part: Part) -> None:
         """Queue how this part of the run ended."""
-        values = part._asdict()
-        del values["started_at"]
-        values["ended_at"] = part.ended_at.timestamp() if part.ended_at else None
-        values["results"] = part.results and part.results.encode(errors="backslashreplace").decode()
-        values["counts"] = None if part.counts is None else json.dumps(part.counts)
-        self._writes.put(_Write(statements.END_PART, {f"new_{name}": value for name, value in values.items()}))
+        self._writes.put(_Write((statements.END_PART,), _as_record(part)))
+
+    def close_run(self, part: Part) -> None:
+        """Queue that the run is closed by a part which does nothing else: all of it is one commit.
+
+        Rows that are not done count as not sent.
+        """
+        closed_at = {"name": "closed_at", "value": json.dumps(part.started_at.isoformat())}
+        every = (*statements.in_order("CLOSE"), statements.SET_FACT, statements.END_PART)
+        self._writes.put(_Write(every, {**closed_at, **_as_record(part)}))
 
     def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
         self._writes.put(write)
@@ -277,7 +276,8 @@ class RunWriter:
         if batch:
             self._connection.execute(statements.WRITE_MANY, {"commit": number, "batch": _encode(batch).decode()})
         for write in others:
-            self._connection.execute(write.statement, {"commit": number, **write.values})
+            for statement in write.statements:
+                self._connection.execute(statement, {"commit": number, **write.values})
         if others:
             self._connection.execute("COMMIT")
         self._counter.count(number)
@@ -286,6 +286,16 @@ class RunWriter:
         """Raise OSError if the file is gone: the system would go on writing to it, and no one could ever read it."""
         if _file_identity(self._path) != self._file:
             raise FileNotFoundError(errno.ENOENT, "it has been removed or replaced")
+
+
+def _as_record(part: Part) -> dict[str, object]:
+    """Return how a part of a run ended as `statements.END_PART` takes it."""
+    values = part._asdict()
+    del values["started_at"]
+    values["ended_at"] = part.ended_at.timestamp() if part.ended_at else None
+    values["results"] = part.results and part.results.encode(errors="backslashreplace").decode()
+    values["counts"] = None if part.counts is None else json.dumps(part.counts)
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def _sync(path: Path) -> None:
