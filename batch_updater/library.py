@@ -242,14 +242,14 @@ async def arun(  # noqa: PLR0913  (keywords)
     try:
         return work.ended(await asyncio.shield(ending))
     except asyncio.CancelledError:
-        work.stop_requests.request()
+        work.stop()
         while not ending.done():
             try:
                 await asyncio.wait([ending])
             except asyncio.CancelledError:
                 work.stop_requests.request()
-        if (error := ending.exception()) and not isinstance(error, _NotBegunError):
-            raise error from None
+        if not isinstance(ending.exception(), _NotBegunError):
+            work.ended(ending.result())
         raise
 
 
@@ -427,8 +427,13 @@ class _Work(msgspec.Struct):
         if not isinstance(error, Exception):
             return False
         self.error = error
-        self.stop_requests.request()
+        self.stop()
         return True
+
+    def stop(self) -> None:
+        """End the run cleanly, unless it ends already: only what a caller asks for twice ends it at once."""
+        if not self.stop_requests.count:
+            self.stop_requests.request()
 
 
 def _outside_of_loops(work: Callable[[], Run]) -> Run:

@@ -435,6 +435,38 @@ def test_a_run_cancelled_twice_ends_at_once(tmp_path: Path) -> None:
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("cancelled", ["never", "before", "after"])
+def test_an_exception_of_progress_reaches_who_awaits_the_run(tmp_path: Path, cancelled: str) -> None:
+    """With or without a cancel before or after it: what is in flight is awaited, and the workbook is written."""
+
+    async def main() -> None:
+        failed = asyncio.Event()
+
+        def fail(progress: Progress) -> None:
+            if progress.done == 2 and cancelled == "before":
+                task.cancel()
+            elif progress.done == 3:
+                failed.set()
+                raise ValueError("3 done")
+
+        task = asyncio.create_task(batch_updater.arun(numbered(40), config, progress=fail))
+        if cancelled == "after":
+            await failed.wait()
+            task.cancel()
+        with pytest.raises(ValueError, match="3 done") as caught:
+            await task
+        (folder,) = (tmp_path / "runs").iterdir()
+        assert str(folder) in caught.value.__notes__[0]
+        assert list(folder.glob("*-results-*.xlsx"))
+
+    with Sandbox(SandboxSettings(latency_ms=100)) as sandbox:
+        config = configuration(tmp_path, sandbox.url) | {"sending": {"rate_per_s": 50}}
+        asyncio.run(main())
+        assert len(sandbox.received) < 40
+        assert batch_updater.run(numbered(40), config).exit_code == 0
+        assert len(sandbox.received) == 40
+
+
 def test_a_run_cancelled_before_it_sends_leaves_nothing(tmp_path: Path) -> None:
     """Nothing is sent and no folder is left."""
 

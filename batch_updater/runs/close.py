@@ -37,7 +37,7 @@ def _require_unfinished(past: PastRun) -> None:
         why = f"The run {past.folder.name} was closed on {format_date_time(past.facts.closed_at)}."
         raise UsageError(
             why,
-            remedy="Its results workbook sends the rows that were not done; running the same file again sends every row.",
+            remedy="Its workbook sends the rows that were not done; running the same file again sends every row.",
         )
     if not past.is_unfinished:
         raise UsageError(f"The run {past.folder.name} is finished.", remedy="Only an unfinished run can be closed.")
@@ -51,7 +51,11 @@ def close_run(past: PastRun) -> PastRun:
     with folder_faults(past.folder):
         with RunWriter.resume(past.folder / DATABASE, {}, closed_at) as writer:
             known = writer.store.counts(OutcomeKind.NOT_SENT)
-            every = {**known, **dict.fromkeys(RUN_AGAIN, 0), OutcomeKind.NOT_SENT: sum(known[kind] for kind in RUN_AGAIN)}
+            every = {
+                **known,
+                **dict.fromkeys(RUN_AGAIN, 0),
+                OutcomeKind.NOT_SENT: sum(known[kind] for kind in RUN_AGAIN),
+            }
             counts = {kind: count for kind, count in every.items() if count}
             results = past.parts[-1].results
             writer.close_run(Part(closed_at, datetime.now(UTC), 0, 0, 0.0, None, None, None, results, counts))
