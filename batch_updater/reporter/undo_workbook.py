@@ -153,7 +153,7 @@ def _about(undo_workbook: UndoWorkbook, endpoint: Endpoint, clear_marker: str) -
 
 
 def nothing_to_set_back(not_possible: int) -> str:
-    """Return why there is no row in the workbook, and what to do; `not_possible`: how many fields cannot be set back."""
+    """Return why the workbook has no row, and what to do; `not_possible`: how many fields cannot be set back."""
     if not_possible:
         return f'This workbook sets nothing back: correct the records on the sheet "{_NOT_POSSIBLE}" by hand.'
     return (

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from msgspec import structs
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.openapi import endpoint_of
@@ -94,7 +93,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
 def _attempts(
     row: StoredRow, stored: Sequence[StoredAttempt], endpoint: Endpoint, starts: Sequence[datetime]
 ) -> Iterator[StoredAttempt]:
-    """Yield every attempt at a row, those that went well from the first on included: of these its outcome tells.
+    """Yield every attempt at a row. One that settled the row at once is not stored: the outcome tells of it.
 
     `starts`: when the parts of the run were started.
     """
@@ -103,9 +102,6 @@ def _attempts(
     before, reported = snapshots.before, snapshots.reported
     last: StoredAttempt | None = None
     for one in stored:
-        # Nothing is kept before the first failure of a part: that was a reading.
-        known = last.number if last and last.part == one.part else 0
-        yield from (_fine(one.part, number, READ, answer=before) for number in range(known + 1, one.number))
         is_record = one.why == _ACCEPTED and one.answer is None
         yield one._replace(answer=before if one.method == READ else reported) if is_record else one
         last = one
@@ -118,23 +114,7 @@ def _attempts(
     part = max(bisect_right(starts, sent_at), 1)
     if last and last.part >= part:
         return
-    if outcome.kind in _SETTLED_BY_READING:
-        yield _fine(part, 1, READ, sent_at, outcome, before)
-    elif before is None:
-        yield _fine(part, 1, endpoint.method, sent_at, outcome, reported)
-    else:
-        yield _fine(part, 1, READ, sent_at, answer=before)
-        yield _fine(part, 2, endpoint.method, None, structs.replace(outcome, seconds=None), reported)
-
-
-def _fine(
-    part: int,
-    number: int,
-    method: str,
-    sent_at: datetime | None = None,
-    outcome: Outcome | None = None,
-    answer: str | None = None,
-) -> StoredAttempt:
-    """Return an attempt that went well; `outcome` is that of its row if it is the last."""
-    status, seconds = (outcome.status, outcome.seconds) if outcome else (None, None)
-    return StoredAttempt(part, number, method, sent_at, None, seconds, status, _ACCEPTED, None, answer)
+    method, answer = (READ, before) if outcome.kind in _SETTLED_BY_READING else (endpoint.method, reported)
+    yield StoredAttempt(
+        part, 1, method, sent_at, 0.0, outcome.seconds, outcome.status, _ACCEPTED, answer=answer
+    )  # fmt: skip

@@ -204,9 +204,14 @@ class RunWriter:
                 "said": details.message, "text": details.answer,
             }))  # fmt: skip
 
-    async def will_change(self, row: int, before: str) -> None:
-        """Return when the database holds what a record was before its update. Raises StoreError."""
+    async def will_change(self, row: int, before: str, read: Attempt | None = None) -> None:
+        """Return when the database holds what a record was before its update. Raises StoreError.
+
+        `read`: the attempt that has read it, if that is not kept yet.
+        """
         self.require_writable()
+        if read is not None:
+            self.attempted(read)
         committed = asyncio.get_running_loop().create_future()
         self._put_awaited(_Write((statements.KEEP_BEFORE,), {"row": row, "record": before}, committed))
         await committed

@@ -127,12 +127,15 @@ def test_a_row_whose_record_was_read_has_both_requests(tmp_path: Path) -> None:
     with Api(script={"2": [status(503)]}, readings={"3": [status(503)], "4": [_as_asked]}) as api:
         ran(tmp_path, api, 4, "--compare")
     fine, again, read_again, unchanged = (explained(tmp_path, row) for row in (2, 3, 4, 5))
-    assert attempts(fine) == [(1, 1, "GET", None, "accepted"), (1, 2, "PUT", 200, "accepted")]
+    assert attempts(fine) == [(1, 1, "GET", 200, "accepted"), (1, 2, "PUT", 200, "accepted")]
+    for told in (fine, again, read_again, unchanged):
+        assert all(one["sent_at"] and one["seconds"] > 0 and one["wait_s"] is not None for one in told["attempts"])
+        assert [one["sent_at"] for one in told["attempts"]] == sorted(one["sent_at"] for one in told["attempts"])
     assert json.loads(fine["attempts"][0]["answer"])["OpportunityName"] == "before"
     assert json.loads(fine["attempts"][1]["answer"])["OpportunityName"] == "name 1"
     assert (fine["read"]["method"], fine["read"]["url"]) == ("GET", fine["request"]["url"])
     assert attempts(again) == [
-        (1, 1, "GET", None, "accepted"), (1, 2, "PUT", 503, "retry"), (1, 3, "PUT", 200, "accepted"),
+        (1, 1, "GET", 200, "accepted"), (1, 2, "PUT", 503, "retry"), (1, 3, "PUT", 200, "accepted"),
     ]  # fmt: skip
     assert attempts(read_again) == [
         (1, 1, "GET", 503, "retry"), (1, 2, "GET", 200, "accepted"), (1, 3, "PUT", 200, "accepted"),
