@@ -269,7 +269,12 @@ UPDATE rows SET commit_number=:commit, state=CASE WHEN (json_extract(item.value,
 UPDATE rows SET commit_number=:commit, state='finished', outcome=:kind, maybe_applied=:doubt, attempts=:tries, status=:http, sent_at=:at, seconds=:took, problems=:found, message=:said, advice=:remedy, cause=:why, "before"=coalesce(rows."before", :record), reported=:answer WHERE rows.number = :row;
 
 -- KEEP_BEFORE
-UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", :record) WHERE rows.number = :row;
+UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", json_extract(item.value, '$[1]')) FROM json_each(:batch) AS item WHERE rows.number = json_extract(item.value, '$[0]');
+
+-- KEEP_FINE_ATTEMPTS
+INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message) SELECT json_extract(item.value, '$[0]') AS json_extract_1, (SELECT max(parts.number) AS max_1
+FROM parts) AS anon_1, json_extract(item.value, '$[1]') AS json_extract_3, :commit AS anon_2, json_extract(item.value, '$[2]') AS json_extract_5, json_extract(item.value, '$[3]') AS json_extract_7, json_extract(item.value, '$[4]') AS json_extract_9, json_extract(item.value, '$[5]') AS json_extract_11, json_extract(item.value, '$[6]') AS json_extract_13, json_extract(item.value, '$[7]') AS json_extract_15, ''
+FROM json_each(:batch) AS item;
 
 -- KEEP_ATTEMPT
 INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message, answer) SELECT :of_row AS anon_1, (SELECT max(parts.number) AS max_1

@@ -86,7 +86,7 @@ rows = Table(
     Column("before", Text), Column("reported", Text),  # JSON: the record before the update, and what came back
 )  # fmt: skip
 attempts = Table(
-    "attempts", _metadata,  # of rows that did not succeed at once; the others have one, or two where it was read first
+    "attempts", _metadata,  # of rows that took more than one request, or did not succeed
     Column("row", Integer, primary_key=True),
     Column("part", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),  # from 1 in each part
@@ -243,10 +243,18 @@ SETTLE = (
     )
 )  # fmt: skip
 KEEP_BEFORE = (
-    update(rows).where(_r.number == bindparam("row"))
-    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
+    update(rows).where(_r.number == _of_item(0))
+    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, _of_item(1)))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
+KEEP_FINE_ATTEMPTS = insert(attempts).prefix_with("OR REPLACE").from_select(
+    ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message"),
+    select(
+        _of_item(0), _last_part, _of_item(1), bindparam("commit"), _of_item(2), _of_item(3), _of_item(4), _of_item(5),
+        _of_item(6), _of_item(7), literal_column("''"),
+    ).select_from(_item),
+)  # fmt: skip
+"""Writes many attempts that have gone well."""
 KEEP_ATTEMPT = insert(attempts).prefix_with("OR REPLACE").from_select(
     ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
      "answer"),
