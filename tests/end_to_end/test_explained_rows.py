@@ -267,7 +267,15 @@ def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:
     """By --limit, as hidden, as a total; and of one that holds no data what it holds."""
     book = openpyxl.Workbook()
     sheet = book.worksheets[0]
-    rows: list[list[Any]] = [["Pipeline"], [], ["Id", "Type", "SalesRevenue"], [1, "Pre", 10], [2, "Pre", 20], [], [3, "Pre", 30]]
+    rows: list[list[Any]] = [
+        ["Pipeline"],
+        [],
+        ["Id", "Type", "SalesRevenue"],
+        [1, "Pre", 10],
+        [2, "Pre", 20],
+        [],
+        [3, "Pre", 30],
+    ]
     for row in (*rows, [4, "Pre", 40], [None, "Total", 100]):
         sheet.append(row)
     sheet.row_dimensions[5].hidden = True
@@ -276,14 +284,14 @@ def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:
         configure(tmp_path, api.url, RUN)
         options = ("--header-row", "3", "--visible-only", "--without-totals", "--limit", "1")
         assert batch_updater("run", "q.xlsx", *options, cwd=tmp_path).code == 3
-    said = {row: batch_updater("report", "--row", str(row), cwd=tmp_path) for row in (1, 3, 5, 6, 7, 9, 10)}
-    for row, why in {
+    said = {n: batch_updater("report", "--row", str(n), cwd=tmp_path) for n in (1, 3, 5, 6, 7, 9, 10)}
+    for number, why in {
         1: "is above the headers, which are in row 3.", 3: "holds the headers.", 6: "is blank.",
         5: "is hidden in the sheet and was left out, as you said.\nTo send it as well, run the file again with "
         "--all-rows.",
         9: "was left out, as you said: it holds totals or a remark, and is no record.",
     }.items():  # fmt: skip
-        assert f"has no row {row}. Row {row} of q.xlsx {why}" in said[row].err
+        assert f"has no row {number}. Row {number} of q.xlsx {why}" in said[number].err
     assert "The last row of q.xlsx is row 9." in said[10].err
     assert "Only the first good row had its turn, as --limit asked." in said[7].out
     assert said[7].out.endswith("What to do\n  Run again without --limit.\n")
