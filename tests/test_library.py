@@ -26,6 +26,7 @@ from batch_updater import (
     ConfigError,
     GuardError,
     InputError,
+    OpenQuestionsError,
     Progress,
     Run,
     UsageError,
@@ -171,7 +172,7 @@ def test_the_package_exports_the_library_and_nothing_else() -> None:
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.BatchUpdaterError)
     }
-    functions = {"arun", "check", "run", "undo", "Progress", "Run", "Undo"}
+    functions = {"arun", "check", "run", "undo", "OpenQuestionsError", "Progress", "Run", "Undo"}
     assert set(batch_updater.__all__) == functions | raised - {"EndedEarlyError"}
     assert list(batch_updater.__all__) == sorted(batch_updater.__all__)
     assert set(batch_updater.__all__) <= set(dir(batch_updater))
@@ -319,6 +320,54 @@ def test_what_cannot_be_undone_or_limited_is_refused(tmp_path: Path) -> None:
     for asked in ({"limit": 1}, {"progress": print}):
         with pytest.raises(UsageError, match="records that are read"):
             batch_updater.check(FRAME, **asked)
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": -1}, {"limit": 2.5}, {"header_row": 0}])
+def test_numbers_that_the_command_line_refuses_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """In its words, before anything is read or sent."""
+    (name, number), *_ = wrong.items()
+    for function in (batch_updater.run, batch_updater.check):
+        with pytest.raises(UsageError, match=rf"Argument {name}: {number!r} is not a whole number above 0\."):
+            function(tmp_path / "missing.csv", **wrong)
+
+
+def test_open_questions_name_the_keywords_that_answer_them(tmp_path: Path) -> None:
+    """Of sheet, columns, cells and rows; each line of the remedy is typed as it is, and answers its question."""
+    book = openpyxl.Workbook()
+    for name in ("Q1", "Q2"):
+        sheet = book.create_sheet(name)
+        sheet.append(["Id", "Type", "Stage", "Close"])
+        sheet.append([1, "Pre", "Prospect", "01/02/2026"])
+        sheet.append([2, "Pre", "Prospect", "02/03/2026"])
+        sheet.row_dimensions[3].hidden = True
+    del book["Sheet"]
+    book.save(tmp_path / "c.xlsx")
+    given, answers, typed = dict[str, Any](), dict[str, Any](), list[str]()
+    with Sandbox() as sandbox:
+        config = configuration(tmp_path, sandbox.url)
+
+        def attempt() -> Run | OpenQuestionsError:
+            try:
+                return batch_updater.run(tmp_path / "c.xlsx", config, **given, answers=answers)
+            except OpenQuestionsError as error:
+                return error
+
+        while isinstance(ended := attempt(), OpenQuestionsError) and len(typed) < 10:
+            assert ended.__notes__ == [ended.remedy]
+            assert "--" not in ended.remedy
+            for question in ended.questions:
+                text = question.choices[0].text
+                line = next(line for line in ended.remedy_lines if line.endswith(f"   {text}"))
+                typed.append(line.removesuffix(text).strip())
+                more = eval(f"dict({typed[-1]})")  # noqa: S307  (what a person would type)
+                for name, answer in more.pop("answers", {}).items():
+                    answers[name] = {**answers.get(name, {}), **answer} if isinstance(answer, dict) else answer
+                given |= more
+    assert isinstance(ended, Run)
+    assert ended.outcomes["updated"] == 1
+    assert typed[0] == "sheet='Q1'"
+    assert {"answers={'columns': {'Stage': 'StageName'}}", "answers={'hidden_rows': 'leave out'}"} <= set(typed)
+    assert answers["date_order"] == {"Close": "DMY"}
 
 
 def numbered(count: int) -> pd.DataFrame:
