@@ -4,6 +4,8 @@ A service may repeat what it was sent: in an error text, in a record, encoded by
 wrapped into lines, in capitals, or cut off. So a secret is looked for as it is, percent-encoded (RFC 3986, section
 2.1), escaped as in JSON (RFC 8259, section 7) or HTML, each up to three times over, in hexadecimal, and in Base64 (RFC
 4648) at any position within it; and so is every longer part of it.
+
+What the cells of a row hold is kept out of the log in the same way, as whole values and without the encodings of bytes.
 """
 
 from __future__ import annotations
