@@ -95,7 +95,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
                 return
         if number is not None:
             why, remedy = _why_missing(past, staged, number)
-            raise UsageError(f"The run {past.folder.name} has no row {number:,}. {why}", remedy=remedy)
+            raise UsageError(f"The run {past.folder.name} has no row {number:,}. {why}".rstrip(), remedy=remedy)
 
 
 def _input_rows(past: PastRun, staged: StagedInput) -> Iterator[SheetRow]:
@@ -104,8 +104,12 @@ def _input_rows(past: PastRun, staged: StagedInput) -> Iterator[SheetRow]:
     with suppress(InputError), ExitStack() as stack:
         book = open_source(past.folder / past.facts.input_file, settings, name=past.facts.input)
         stack.callback(book.close)
-        rows = stack.enter_context(closing(book.rows([sheet.name for sheet in book.sheets].index(staged.sheet))))
-        yield from (row for row in rows if row.number >= staged.columns.header_row and not is_blank_row(row.cells))
+        for index, sheet in enumerate(book.sheets):
+            if sheet.name == staged.sheet:
+                rows = stack.enter_context(closing(book.rows(index)))
+                yield from (
+                    row for row in rows if row.number >= staged.columns.header_row and not is_blank_row(row.cells)
+                )
 
 
 def _stated_number(row: SheetRow) -> int | None:
@@ -117,8 +121,10 @@ def _stated_number(row: SheetRow) -> int | None:
 def _why_missing(past: PastRun, staged: StagedInput, number: int) -> tuple[str, str]:
     """Return why a run has no row of that number, and what to do."""
     file, origin, header_row = past.facts.input, staged.columns.origin, staged.columns.header_row
-    rows = {row.number: row for row in _input_rows(past, staged)}
-    row, last = rows.get(number), max(rows, default=0)
+    row, last = None, 0
+    for one in _input_rows(past, staged):
+        last = one.number
+        row = one if last == number else row
     if origin:
         where = f"Its rows have the numbers that they have in {origin.file}"
         if row and number > header_row and (stated := _stated_number(row)):

@@ -293,6 +293,8 @@ def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         assert f"has no row {number}. Row {number} of q.xlsx {why}" in said[number].err
     assert "The last row of q.xlsx is row 9." in said[10].err
+    next(tmp_path.glob("runs/*/input.xlsx")).unlink()
+    assert "has no row 5.\n" in batch_updater("report", "--row", "5", cwd=tmp_path).err
     assert "Only the first good row had its turn, as --limit asked." in said[7].out
     assert said[7].out.endswith("What to do\n  Run again without --limit.\n")
 
