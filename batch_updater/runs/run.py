@@ -200,7 +200,8 @@ class ActiveRun:
         `stop`: why nothing was sent; `process` has begun to write the workbook.
         """
         plan, staged = self._plan, self._plan.staged
-        stop = stop or (sent.stop if sent else None) or limit_stop(staged.good, self._options.limit, "had their turn")
+        left_out = limit_stop(staged.good, self._options.limit, "had their turn", "had its turn")
+        stop = stop or (sent.stop if sent else None) or left_out
         try:
             writer.flush()
         except StoreError as error:  # the disk does not take the last outcomes

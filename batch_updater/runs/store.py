@@ -638,8 +638,8 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
         raise DamagedStoreError(f"its row {number} has an outcome without words")
     if record.waits_for is not None:
         return Outcome(
-            number, OutcomeKind.NOT_SENT, f"Row {record.waits_for} updates the same record and has to be done first.",
-            f"Repair row {record.waits_for}, then run again.", "waits for an earlier row of the same record",
+            number, OutcomeKind.NOT_SENT, statements.WAITS_FOR_ROW % record.waits_for,
+            f"Repair row {record.waits_for}, then run again.", statements.WAITS,
         )  # fmt: skip
     return replace(unsent, row=number)
 

@@ -90,8 +90,9 @@ class _Sending(msgspec.Struct, eq=False):
     """The one that sends it. Handed down, because to ask for the current task costs more than to send its log line."""
     reads: bool
     """Whether the current request reads the record."""
-    has_failed: bool
-    """Whether an attempt has not gone well, be it in an earlier part of the run: from there on all are kept."""
+    is_kept: bool
+    """Whether what comes of each attempt is kept, from the first on that has not gone well, be it in an earlier part of
+    the run; and of a row whose record was read, once there is an update to send."""
     tries: int = 0
     """Attempts at it that count towards `sending.attempts`: no probes, no repeats after a 401."""
     token_refusals: int = 0
@@ -135,10 +136,11 @@ class Client(msgspec.Struct, eq=False, dict=True):
             if reads is not None:
                 if sent := await self._read(sending, reads):
                     return sent
+                read = self._reading(sending)
                 sending.row = replace(sending.row, last=None, status=None)
                 sending.request, sending.reads, sending.tries, sending.token_refusals = request, False, 0, 0
                 if sending.row.before is not None:
-                    await reads.before_change(job.row, sending.row.before)
+                    await reads.before_change(job.row, sending.row.before, read)
             last = await self._settle(sending)
             sent = self._sent(sending.row, last)
             if sent.outcome.kind is OutcomeKind.DIFFERS and last.on_kept_connection and self.endpoint.idempotent:
@@ -197,6 +199,16 @@ class Client(msgspec.Struct, eq=False, dict=True):
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
             sending.row = replace(row, before=stored(record, self.redaction))
         return SentRow(self._outcomes.outcome(sending.row, OutcomeKind.PLANNED)) if how.only else None
+
+    def _reading(self, sending: _Sending) -> Attempt | None:
+        """Return the one attempt that has read a record; None if it is kept already. From now on all are."""
+        row, last = sending.row, sending.row.last
+        if sending.is_kept or last is None or row.sent_at is None:
+            return None
+        sending.is_kept = True
+        method = sending.request.method
+        details = self._outcomes.details(row.job, method, last, row.sent_at, wait_s=0.0, took_s=row.seconds)
+        return Attempt(row.job.row, row.attempts, row.status, row.seconds, last.classification.meaning, details)
 
     def _sent(self, row: RowSoFar, last: AttemptResult) -> SentRow:
         """Return what a row came to by its last attempt."""
@@ -336,8 +348,8 @@ class Client(msgspec.Struct, eq=False, dict=True):
         )  # fmt: skip
         details = None
         is_fine = classification.meaning is Meaning.ACCEPTED and not classification.confirmation.differences
-        if sending.has_failed or not is_fine:
-            sending.has_failed = True
+        if sending.is_kept or not is_fine:
+            sending.is_kept = True
             began_s, wait_s, began_at = written_at or started_s, 0.0, sent_at
             if so_far.attempts:
                 wait_s = max(0.0, began_s - first_s - so_far.seconds)
