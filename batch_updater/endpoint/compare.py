@@ -12,7 +12,7 @@ from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.reported import as_text, equals_reported, is_blank, reports, value_at
 from batch_updater.endpoint.reported_failure import reported_failure
-from batch_updater.endpoint.request import json_value, wire_text
+from batch_updater.endpoint.request import is_header_value, json_value, wire_text
 from batch_updater.records import FieldChange, Job, Unknown, Value
 
 
@@ -179,6 +179,17 @@ def records_read(endpoint: Endpoint, answer: object) -> Sequence[object] | None:
     if len(candidates) == 1 and isinstance(candidates[0], list):
         return candidates[0]
     return candidates if isinstance(candidates, list) or candidates else None
+
+
+def etag_of(header: str, record: Mapping[str, object]) -> str:
+    """Return the version of a record that was read, as If-Match has it; '' if it has none that a header can hold.
+
+    It is in the header ETag, or in the record: `@odata.etag` (OData JSON Format 4.01, section 4.6.8), or `etag`.
+    A weak one goes out as it is: OData has no others, and a service that compares as RFC 9110 has it refuses it.
+    """
+    named = {name.casefold(): value for name, value in record.items() if isinstance(value, str)}
+    etag = header or named.get("@odata.etag") or named.get("etag") or ""
+    return etag if is_header_value(etag) else ""
 
 
 def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, object] | None:

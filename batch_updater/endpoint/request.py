@@ -54,6 +54,8 @@ _json_text = json.encoder.encode_basestring
 """`json.dumps` with `ensure_ascii=False` comes to the same, but makes an encoder for every text."""
 _HEADER_TEXT = re.compile(r"[!-~]([ -~]*[!-~])?")
 """What a field value may be that every server takes for the same (RFC 9110, section 5.5)."""
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, section 5.6.2."""
 _RESERVED_HEADERS = frozenset(
     {
         "accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length",
@@ -79,11 +81,7 @@ class RequestBuilder:
         self._query = tuple(
             _parameter(quote(field.wire_name, safe=""), field) for field in by_location[ParameterLocation.QUERY]
         )
-        self._headers = tuple(
-            field
-            for field in by_location[ParameterLocation.HEADER]
-            if field.wire_name.casefold() not in _RESERVED_HEADERS
-        )
+        self._headers = tuple(one for one in by_location[ParameterLocation.HEADER] if is_header_of_rows(one.wire_name))
         self._body = _body_of(by_location[ParameterLocation.BODY], endpoint.body_format)
         self._empty_body = ""
         if endpoint.body_format is BodyFormat.JSON:
@@ -326,9 +324,19 @@ def header_value(text: str) -> str:
     Raises ValueError unless it is of printable ASCII, without blanks around it: a server may read anything else
     otherwise, and a line break would end the header (RFC 9110, section 5.5).
     """
-    if _HEADER_TEXT.fullmatch(text) is None:
+    if not is_header_value(text):
         raise ValueError(f"{text!r} cannot be the value of a header")
     return text
+
+
+def is_header_value(text: str) -> bool:
+    """Whether a text can be the value of a header, as `header_value` has it."""
+    return _HEADER_TEXT.fullmatch(text) is not None
+
+
+def is_header_of_rows(name: str) -> bool:
+    """Whether rows may set the header of that name: not those of the connection, the body and the account."""
+    return _HEADER_NAME.fullmatch(name) is not None and name.casefold() not in _RESERVED_HEADERS
 
 
 def list_items(text: str) -> list[object]:
