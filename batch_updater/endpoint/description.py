@@ -135,6 +135,8 @@ class Field(msgspec.Struct, frozen=True):
     """Kind of the items of a list, which `enum`, `bounds` (but for its `_items`) and `format` are about."""
     delimiter: str = ""
     """What is written between the items of a list in a query or form; '' for a parameter for each of them."""
+    is_indexed: bool = False
+    """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
     """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
     json_schema: str = ""
@@ -252,6 +254,8 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     """Where the record is in a 2xx answer: `("ticket",)`, `("data", 0)`; () for the whole answer."""
     if_match: bool = False
     """Whether the ETag of a reading is to go out as If-Match (RFC 9110, section 13.1.1)."""
+    requires_if_match: bool = False
+    """Whether a request without If-Match is refused: without a reading it then says that any version will do."""
     idempotency_key: str | None = None
     """Name of the header that makes a repeated request count once; None if the description has none."""
 
@@ -274,6 +278,11 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
                 fields.setdefault(name, []).append(field)
         return fields
 
+    @property
+    def can_repeat(self) -> bool:
+        """Whether a request that may have been applied may be sent once more."""
+        return self.idempotent or self.idempotency_key is not None
+
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
         """Every field under its exact name."""
@@ -292,7 +301,7 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
-        names = {field.wire_name for field in self.body_fields}
+        names = {str(field.path[0]) for field in self.body_fields if len(field.path) == 1}
         names.update(str(field.reported_as[0]) for field in self.fields if field.reported_as)
         names.update(field.reported_id_as for field in self.fields if field.reported_id_as)
         described = self.record_properties | (self.read.properties if self.read else frozenset())

@@ -92,7 +92,7 @@ class ActiveRun:
                 known = writer.store.names()
                 send_options = SendOptions(
                     self._plan.staged.rows, self._options.keep_going, read_first, before, known,
-                    self._plan.config.input.duplicates == "in_order",
+                    self._plan.config.input.duplicates == "in_order", self._caller.salt,
                 )  # fmt: skip
                 if process := self._report_process(writer):
                     stack.enter_context(process)

@@ -71,6 +71,8 @@ class RowSoFar(msgspec.Struct, frozen=True):
     """From the first request to the last answer, or what stood in for it."""
     before: str | None = None
     """The record as it was read, in JSON; None if it was not, or is no value from before the update."""
+    etag: str = ""
+    """The version that was read, if the update is for no other; '' if it is for any."""
 
     @property
     def reported(self) -> Confirmation:
@@ -140,6 +142,20 @@ class OutcomeWriter:
             problems.setdefault(field_name, Problem(job.row, field_name, "rejected", value, words, ""))
         advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
         return self.outcome(row, OutcomeKind.REJECTED, message, advice, name, tuple(problems.values()))
+
+    def changed_since_read(self, row: RowSoFar, answer: Answer) -> Outcome:
+        """Return that the record no longer is the version that was read (412).
+
+        Where an attempt before may have been applied, that may be what has changed it.
+        """
+        name, api, record = status_name(answer.status), self._endpoint.api_name, self._endpoint.record_name
+        said = f"{name}{_quoted(answer.explanation.line)}"
+        if row.maybe_applied:
+            message = f"The {record} was changed since it was read, perhaps by an attempt that had no answer: {said}"
+            return self.outcome(row, OutcomeKind.UNCONFIRMED, message, "Run again to settle it.", "no answer yet")
+        message = f"The {record} was changed since it was read, so {api} did not apply the row: {said}"
+        advice = f"Look at the {record} in {api}. If this row is still right, run it again."
+        return self.outcome(row, OutcomeKind.REJECTED, message, advice, "changed since it was read")
 
     def unsettled(self, row: RowSoFar, why_not: str = "", stop: Stop | None = None) -> Outcome:
         """Return what is known of a row that no attempt has settled, or why there was none.

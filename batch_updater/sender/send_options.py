@@ -55,3 +55,5 @@ class SendOptions(msgspec.Struct, frozen=True):
     """Valid names, with the ids that stand for them, that an earlier part of the run learned."""
     in_order: bool = False
     """Whether rows of one record go in file order, so that those after one that did not settle wait."""
+    run: str = ""
+    """What tells the run from any other, in all its parts: keys that make a repeated request count once hold it."""
