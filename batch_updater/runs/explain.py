@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import InputError, UsageError
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
@@ -67,7 +66,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
     The number is the one in the first file, for a row that has come back as for any other. Raises InputError if the
     run's database is damaged, UsageError if it has no such row.
     """
-    endpoint, base_url = endpoint_of(past.facts.description), (past.identity.base_url or "").rstrip("/")
+    endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
     builder = RequestBuilder(endpoint)
     with past.store() as store:
         staged = past.staged(store)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict, replace
 
 from batch_updater.config.environment import Environment
+from batch_updater.endpoint.stored import encode_endpoint
 from batch_updater.errors import GuardError, ResultsError, StoreError
 from batch_updater.files.writing import OTHER_PLACE, ROOM_THERE, check_replaceable, not_written
 from batch_updater.records import RunFacts, Stop, StopReason
@@ -164,7 +165,7 @@ class ActiveRun:
             input_path=plan.snapshot.source_path,
             input_file=plan.snapshot.path.name,
             stem=plan.snapshot.stem,
-            description=plan.description,
+            endpoint=encode_endpoint(plan.endpoint),
             reading=plan.config.input,
             settings=plan.settings,
             staged_by=__version__,

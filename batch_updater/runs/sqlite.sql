@@ -1,7 +1,7 @@
 -- Written by `make sql` from tables.py.
 
 -- CREATE
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 CREATE TABLE attempts (
 	"row" INTEGER NOT NULL,
 	part INTEGER NOT NULL,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batch_updater.records import OutcomeKind
 
-FORMAT = 4
+FORMAT = 5
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
 """Columns of a row as it is staged; those that hold nothing may be left out."""

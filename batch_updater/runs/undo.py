@@ -19,7 +19,6 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
-from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports, reports_equal
 from batch_updater.files.writing import check_replaceable, write_faults
 from batch_updater.loader.cells import ColumnFacts, converter
@@ -98,7 +97,7 @@ def write_undo(past: PastRun, results: Path | None, names: tuple[AllowedList, ..
     """
     path = results or past.folder / UNDO
     check_replaceable(path)
-    endpoint = endpoint_of(past.facts.description)
+    endpoint = past.endpoint
     require_read(endpoint)
     lock = locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
     with nullcontext() if past.ended_at else lock, past.store() as store:
