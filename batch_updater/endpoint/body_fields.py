@@ -33,10 +33,15 @@ _MOST_FIELDS = 400
 """Columns that a person can still find something in: what would make more of them is JSON in a cell."""
 _DEPTHS = (8, 6, 5, 4, 3, 2, 1)
 """Levels of objects that are columns, tried until there are no more than the most fields."""
-_FILES = frozenset({"binary", "file"})
+_FILES = ("binary", "file")
+"""Formats and types of what is no text; a tuple, since a format may be anything that somebody wrote."""
 _KEY_WORDS = frozenset({"id", "gid", "key", "name", "field", "code", "attribute", "property"})
 """Last words of names of the member that tells pairs apart."""
 _VALUE_WORDS = frozenset({"value", "values", "content"})
+_ENVELOPES = frozenset(
+    {"data", "items", "records", "entries", "elements", "objects", "results", "list", "rows", "value", "inputs"}
+)
+"""Names of lists that do not say of what: of the records that a request is about."""
 _MOST_BESIDE = 2
 """Optional members that a pair may have beside its key and value."""
 
@@ -167,7 +172,7 @@ class _BodyReader:
                 continue
         members = {name: member for name, member in members.items() if not member.read_only}
         lists = [name for name, member in members.items() if member.takes("array") and self._is_of_objects(member)]
-        if len(lists) == len(members) == 1:
+        if len(lists) == len(members) == 1 and ("{" not in call_path or lists[0].lower() in _ENVELOPES):
             return lists[0]
         wanted = collection(call_path)
         return next((name for name in lists if bare(name) == bare(wanted) or is_one_of(name, wanted)), None)

@@ -152,8 +152,8 @@ def _enum(schema: document.Schema, kind: Kind) -> tuple[Value, ...]:
 
 def _converted(written: str | int | Decimal, kind: Kind) -> Value:
     """Return a listed value as one of the kind, whatever its type in the document; None if it is none."""
-    text = str(written).lower() if isinstance(written, bool) else str(written)
-    if kind is Kind.TEXT:
+    text = document.Schema({"default": written}, "").default
+    if kind is Kind.TEXT or text is None:
         return text
     if kind is Kind.BOOLEAN:
         return {"true": True, "false": False}.get(text.lower())

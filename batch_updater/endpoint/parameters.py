@@ -66,8 +66,7 @@ class ParameterReader:
                     node = self._resolver.node(document.Parameter, written, owner, "parameters", str(position))
                 except EndpointError:
                     # What is required of a path is in it; without any other the API says so.
-                    name = written.get("name") if isinstance(written, Mapping) else None
-                    left_out.append(LeftOut(str(name or f"parameter {position + 1}"), "its description is faulty"))
+                    left_out.append(LeftOut(f"parameter {position + 1}", "its name or location is not described"))
                     continue
                 found[node.name, node.in_.lower()] = _Read(node.name, node.in_.lower(), node)
         fields = [*self._of_path(path, found)]
