@@ -126,6 +126,7 @@ def open_table(
             columns = replace(columns, origin=origin_in(source))
         table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
         table.layout = layout
+        table.layout_notes = (*([layout.note] if layout else []), *(one.note for one in layouts.damaged))
         table.parser.has_remarks = not table.is_to_fix
         table.leaves_out_remarks = explicit == "leave out"
         table.has_other_header_row = head.header.number != head.rows[0].number
@@ -215,6 +216,8 @@ class Table:
         """Whether remarks below the table are left out with the totals: not by a layout, for they differ by file."""
         self.layout: FittingLayout | None = None
         """The one that the file has."""
+        self.layout_notes: tuple[str, ...] = ()
+        """What a person should know about it, and about those that cannot be used."""
         self.has_other_header_row = False
         """Whether the header row is not the first that holds anything."""
         self.visible_only = sheet.visible_only
@@ -269,7 +272,7 @@ class Table:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about how the file is read; after `rows` also what only the rows show."""
-        notes = [*([self.layout.note] if self.layout else []), *self.columns.notes]
+        notes = [*self.layout_notes, *self.columns.notes]
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
             notes.append(
