@@ -8,6 +8,7 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -137,6 +138,20 @@ def column_letters(index: int) -> str:
     return letters
 
 
+def distinct_headers(headers: Sequence[str]) -> tuple[str, ...]:
+    """Return what tells columns apart: their headers, numbered where several are the same: `Price #1`, `Price #2`."""
+    count, mark = Counter(headers), " #"
+    while any(f"{header}{mark}" in other for header, times in count.items() if times > 1 for other in count):
+        mark += "#"
+    seen = Counter[str]()
+    names = []
+    for header in headers:
+        seen[header] += 1
+        is_alone = count[header] == 1 or not header.strip()
+        names.append(header if is_alone else f"{header}{mark}{seen[header]}")
+    return tuple(names)
+
+
 def annotation_at(headers: Sequence[str]) -> int | None:
     """Return at which of the headers of an annotated copy our columns begin; None if they have gone."""
     width = len(ANNOTATION_COLUMNS)
@@ -148,6 +163,7 @@ class MappedColumn(NamedTuple):
     """One line of the mapping table."""
 
     header: str
+    """Numbered where several columns have the same."""
     first_value: str
     """What the first cell that is not blank shows; '' if the first few hundred are blank."""
     field: str | None
@@ -198,12 +214,17 @@ class Columns(msgspec.Struct, frozen=True):
     there."""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What options and answers call the columns: their headers, numbered where several are the same."""
+        return distinct_headers(self.headers)
+
+    @property
     def mapping(self) -> tuple[MappedColumn, ...]:
         """The mapping table: every column with a header, in the order of the file."""
         field_at = {position: name for name, position in self.of_field.items()}
         return tuple(
             MappedColumn(header, first_value, field_at.get(position))
-            for position, (header, first_value) in enumerate(zip_longest(self.headers, self.first_values, fillvalue=""))
+            for position, (header, first_value) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
             if header.strip()
         )
 

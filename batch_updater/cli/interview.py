@@ -91,9 +91,10 @@ def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) ->
 
     Behind a question about where the headers are nothing is asked: it depends on the answer.
     """
-    questions = [question for question in questions if not question.is_answered_by(answers)]
-    for number, question in enumerate(questions, 1):
-        if question.is_answered_by(answers):  # by one before it
+    questions = [question for question in questions if question.left_by(answers)]
+    for number, whole in enumerate(questions, 1):
+        question = whole.left_by(answers)
+        if question is None:  # one before it has settled it
             continue
         is_place = question.kind in _PLACES
         count = f"Question {number} of {len(questions)}" if len(questions) > 1 and not is_place else "Question"

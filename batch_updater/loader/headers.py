@@ -206,10 +206,10 @@ class HeaderFit(msgspec.Struct, frozen=True):
 
     def _meant(self, row: HeaderRow) -> int:
         """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
-        names = HeaderNames(self.endpoint, self.further, self.told.of_row(row.texts))
-        known = {text: names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
+        names = HeaderNames(self.endpoint, self.further, self.told.of_row(row))
+        known = {at: names.meanings(text, row.names[at]) for at, text in enumerate(row.texts) if row.is_theirs(at)}
         named = {fields for fields in known.values() if fields and None not in fields}
-        unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
+        unknown = [position for position, meanings in known.items() if not meanings]
         texts = [ColumnValues((row.texts[position],)) for position in unknown]
         if any(text.are_dates or text.are_numbers for text in texts):
             return len(named)

@@ -14,7 +14,7 @@ from batch_updater.loader.formats.choice import is_named
 from batch_updater.loader.header_words import spelled_in, squeezed
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
-from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at
+from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at, distinct_headers
 from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
 
@@ -211,7 +211,7 @@ def _heads(source: Book, answers: Answers, remembered: Collection[str | None]) -
                 at = annotation_at(texts) if source.is_annotated else None
                 if at is not None:
                     del texts[at : at + len(ANNOTATION_COLUMNS)]
-                texts = [text for text in dict.fromkeys(texts) if text.strip()]
+                texts = [text for text in distinct_headers(texts) if text.strip()]
                 sheet = source.sheets[index]
                 yield _Head(sheet.name, sheet.hidden, row.number, tuple(texts), frozenset(map(squeezed, texts)))
 
@@ -232,7 +232,9 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
     known = set(match.spelled.values())
     return FittingLayout(
         layout.name,
-        layout.answers.renamed(match.spelled).with_more(Answers(sheet=sheet, header_row=match.head.row)),
+        layout.answers.renamed({header: (text,) for header, text in match.spelled.items()}).with_more(
+            Answers(sheet=sheet, header_row=match.head.row)
+        ),
         match.head.texts,
         frozenset(text for text in match.head.texts if text not in known),
         tuple(header for header in layout.headers if header not in match.spelled),
@@ -243,7 +245,7 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
 def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
     """Return the layout of a file with some columns, for which there are `answers`."""
     mapping = {column.header: column.field for column in columns.mapping}
-    own = answers.renamed({header: header for header in mapping})
+    own = answers.renamed({header: (header,) for header in mapping})
     return Layout(
         name,
         tuple(mapping),

@@ -103,7 +103,7 @@ class ColumnQuestions:
         there are; `marks`: what shows that numbers have the other decimal mark.
         """
         for field in self._fields:
-            header = self._columns.headers[self._columns.of_field[field.name]]
+            header = self._columns.names[self._columns.of_field[field.name]]
             order = self._answers.date_order.get(header)
             if (found := cells.of(field.name, _ORDERS)) and order is None:
                 yield from self._date_order(field, header, found, orders.get(field.name, {}))

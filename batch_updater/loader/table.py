@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -104,7 +104,8 @@ def open_table(
             )
         if layout:
             _require_fields(layout.answers, endpoint, f"The layout {layout.name!r} says")
-            answers = layout.answers.with_more(_as_spelled(answers, layout.texts))
+            spelled = {header: (text,) for header, text in each_spelled_in(layout.texts, answers.named_headers).items()}
+            answers = layout.answers.with_more(_as_spelled(answers, spelled))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
         told = ToldOfColumns(answers.columns, named, layout.added if layout else frozenset())
@@ -120,7 +121,8 @@ def open_table(
             fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns = fit.columns(head)
-        answers = _as_spelled(answers, head.header.texts).about(_headers_by_answer(endpoint, columns))
+        answers = _as_spelled(answers, head.header.columns_called(answers.named_headers))
+        answers = answers.about(_headers_by_answer(endpoint, columns))
         sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
         if sheet.ours and sheet.name == TO_FIX and head.header.first_column == len(TO_FIX_COLUMNS):
             columns = replace(columns, origin=origin_in(source))
@@ -156,15 +158,14 @@ def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
             )
 
 
-def _as_spelled(answers: Answers, texts: Sequence[str]) -> Answers:
-    """Return answers with the headers as a header row spells them, where it has them."""
-    headers = {header: header for header in (*answers.named_headers, ALL_COLUMNS)}
-    return answers.renamed(headers | each_spelled_in(texts, answers.named_headers))
+def _as_spelled(answers: Answers, columns: Mapping[str, Collection[str]]) -> Answers:
+    """Return answers with the names that columns have in a file; `columns`: header as typed -> those, if any."""
+    return answers.renamed({**{header: (header,) for header in (*answers.named_headers, ALL_COLUMNS)}, **columns})
 
 
 def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[str]]:
     """Return which columns an answer about all of them is about."""
-    headers = {name: columns.headers[at] for name, at in columns.of_field.items()}
+    headers = {name: columns.names[at] for name, at in columns.of_field.items()}
     dates = [headers[field.name] for field in endpoint.fields if field.name in headers and field.kind is Kind.DATE]
     numbers = [
         headers[field.name]

@@ -76,6 +76,12 @@ CASES = {
         [("1-2, or q to cancel >", "2")], ["--map", "StageName="],
         "--map StageName=   D1 ('Stage Name'), which begins with 'Proposal'", [{"StageName": "Proposal"}],
     ),
+    "two columns with the same header": Case(
+        {"Data": [[*KEYS, "StageName", "StageName"], [1, "Pre", "Qualified", "Proposal"]]},
+        "1 C1 ('StageName'), which begins with 'Qualified' 2 D1 ('StageName'), which begins with 'Proposal'",
+        [("1-2, or q to cancel >", "2")], ["--map", "StageName #1="],
+        """--map "StageName #1="   D1 ('StageName'), which begins with 'Proposal'""", [{"StageName": "Proposal"}],
+    ),
     "a required field without a column": Case(
         {"Data": rows("OpportunityName", "x", keys=("Deal", "Type"))}, "which every row needs?",
         [("1, or q to cancel >", "1")], ["--map", "Deal=OpportunityId"],
@@ -173,6 +179,36 @@ def test_a_question_is_answered_on_a_terminal_or_by_the_option_that_the_message_
     assert code == done.code, shown
     assert case.asked in " ".join(shown.split())
     assert sent(api, before) == by_option
+
+
+def test_a_field_that_was_just_given_to_a_column_is_not_offered_for_another(tmp_path: Path, api: Sandbox) -> None:
+    """The second column may be left out, or be another field."""
+    data: list[list[object]] = [[*KEYS, "Sales Stage", "Stage of sale"], [1, "Pre", "Qualified", "Proposal"]]
+    write(Case({"Data": data}, "", [], [], "", []), tmp_path / "a", api.url)
+    before = len(api.requests())
+    answers = [("q to cancel >", "1"), ("q to cancel >", "1"), NO_NAME, SEND]
+    code, shown = dialogue(answers, tmp_path / "a", "run", "c.xlsx")
+    assert code == 0, shown
+    first, second = shown.split("Question 2 of 2:")
+    assert "1  StageName (stage)" in first
+    assert "1  not sent" in second.partition("q to cancel")[0]
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified"}]
+
+
+def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandbox) -> None:
+    """None of them wins silently; the same said twice is no contradiction."""
+    write(Case({"Data": NAMED}, "", [], [], "", []), tmp_path / "a", api.url)
+
+    def check(*options: str) -> Any:
+        return batch_updater("check", "c.xlsx", *options, cwd=tmp_path / "a")
+
+    refused = check("--map", "Deal size=StageName", "--map", "Deal size=")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2, 'batch-updater: --map "Deal size=StageName" and --map "Deal size=" contradict each other.',
+    )  # fmt: skip
+    refused = check("--date-order", "DMY", "--date-order", "MDY")
+    assert "--date-order DMY and --date-order MDY contradict each other." in refused.err
+    assert check("--date-order", "DMY", "--date-order", "DMY").code == 0
 
 
 UNKNOWN: list[list[object]] = [[*KEYS, "Sales Stage", "Deal", "Owner"], [1, "Pre", "Qualified", "big deal", "Dana D"]]

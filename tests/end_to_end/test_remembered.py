@@ -281,6 +281,29 @@ def test_headers_that_differ_by_case_alone_keep_their_fields(inside: Inside, api
     assert bodies(api) == [{"OpportunityID": "C-7"}]
 
 
+def test_columns_with_the_same_header_keep_their_fields(inside: Inside, api: Sandbox) -> None:
+    """By option, by layout, and in a repaired workbook: the number tells which of them is meant."""
+    rows: list[list[object]] = [
+        ["Id", "Type", "Date", "Date", "Remark", "Remark"], [7, "Pre", "03/04/2026", "04/05/2026", "a", "b"],
+    ]  # fmt: skip
+    write(inside.folder / "a.csv", rows)
+    options = ("--map", "date=", "--map", "Date #2=PendingCloseDate", "--date-order", "Date=DMY")
+    assert inside("columns", "a.csv", *options, "--save", "dates").code == 0
+    first = inside("run", "a.csv", "--json")
+    assert "The layout 'dates' is used." in first.object["notes"]
+    assert bodies(api) == [{"PendingCloseDate": "2026-05-04"}]
+    (inside.folder / "layouts" / "dates.yaml").unlink()
+    rows[1][3] = "31/02/2026"
+    write(inside.folder / "b.csv", rows)
+    done = inside("run", "b.csv", *options, "--json")
+    assert done.outcomes == {"invalid": 1}
+    book = openpyxl.load_workbook(done.object["results"])
+    book["To fix"]["H2"] = "04/03/2026"
+    book.save(inside.folder / "fixed.xlsx")
+    assert inside("run", "fixed.xlsx").code == 0
+    assert bodies(api, 1) == [{"PendingCloseDate": "2026-03-04"}]
+
+
 def test_the_library_and_the_nightly_job_use_layouts(inside: Inside, api: Sandbox) -> None:
     """Without one the job asks in its note, and nothing is sent; with it the same file goes through."""
     inbox = inside.folder / "inbox"

@@ -77,7 +77,7 @@ TABLE: dict[str, Gives | Refused] = {
     "repeated-headers.csv": Gives({2: A1, 4: {"itemId": "2", "label": "b"}}, {("row 3", "repeated-headers")}),
     "total-row.csv": Gives({2: FIVE, 3: {"itemId": "2", "label": "b", "amountDue": "6"}}, {("row 4", "totals-row")}),
     "odd-headers.csv": Gives({2: FIVE}),
-    "doubled-headers.csv": Refused("label has more than one column: B1 ('label') and C1 ('label')", '--map label='),
+    "doubled-headers.csv": Refused("more than one column: B1 ('label') and C1 ('label')", '--map "label #2="'),
     "doubled-unknown-headers.csv": Gives({2: A1}, notes=()),
     "words-that-libraries-blank.csv": Gives(
         {
