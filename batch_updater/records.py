@@ -190,6 +190,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Number of the next row that is added."""
     letters: Mapping[str, Annotated[str, msgspec.Meta(pattern="^[A-Z]{1,3}$")]]
     """Field -> letters of its column."""
+    rows: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,10}(-[0-9]{1,10})?(,(?!$)|$))*$")] = ""
+    """Numbers of the rows that the sheet had when it was written, `3-7,9`; '' where they are too many to be listed."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -247,6 +249,19 @@ class Columns(msgspec.Struct, frozen=True):
         return (
             f"{origin.letters[field]}{row} of {origin.file}" if field in origin.letters else f"new column, row {row:,}"
         )
+
+    def row(self, number: int) -> str:
+        """Return what messages call a row: `row 14`, or if it has come back `row 14 of q1.xlsx` or `new row 302`."""
+        if self.origin is None:
+            return f"row {number:,}"
+        return f"new row {number:,}" if number > self.origin.last_row else f"row {number:,} of {self.origin.file}"
+
+    def column(self, field: str) -> str:
+        """Return what messages call the column of a field: `column G`, or that of the first file: `... of q1.xlsx`."""
+        if self.origin is None:
+            return f"column {self.letters(self.of_field[field])}"
+        letters = self.origin.letters.get(field)
+        return f"column {letters} of {self.origin.file}" if letters else "new column"
 
     def header_of(self, field: str) -> str:
         """Return what the person calls a field: its header on one line, or its own name if it has no column."""

@@ -424,7 +424,7 @@ def _answers(options: argparse.Namespace) -> Answers:
     for name, answers in of_columns.items():
         for header, answer in getattr(options, name):
             if answers.setdefault(header, answer) != answer:
-                both = (typed(Answers(**{name: {header: one}})) for one in (answers[header], answer))
+                both = (typed(replace(NO_ANSWERS, **{name: {header: one}})) for one in (answers[header], answer))
                 raise UsageError(f"{' and '.join(both)} contradict each other.", remedy="Leave one of them out.")
     return Answers(
         sheet=options.sheet,

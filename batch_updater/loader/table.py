@@ -230,6 +230,8 @@ class Table:
         self.expected = expected
         """What the records must still hold, in a workbook that undoes a run; None in any other."""
         self.endpoint = endpoint
+        self.row_numbers = RowNumbers(columns.origin) if columns.origin else None
+        """Those of rows that have come back; whole after `rows`."""
         self.columns = columns
         """After `rows` also the columns without a header to the right of the last one that hold anything."""
         self._sheet = sheet
@@ -345,7 +347,7 @@ class Table:
     def _data_rows(self, hidden: HiddenRowCounter) -> Iterator[tuple[int, Sequence[Cell]]]:
         """Yield number and cells of every row below the header row that is not blank. Runs for every row."""
         own, merged = self.columns.first_column, self._merged_cells()
-        numbers = RowNumbers(self.columns.origin) if self.columns.origin else None
+        numbers = self.row_numbers
         for number, in_sheet, is_hidden in self._sheet.rows():
             if number <= self._header_row:
                 continue
@@ -363,7 +365,7 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            yield numbers.of(in_sheet) if numbers else number, cells
+            yield numbers.of(in_sheet, number) if numbers else number, cells
 
     def findings(self, doubts: Doubts, stored: Iterable[ParsedCells]) -> Findings | None:
         """Return what the whole file answers to the doubts that its rows raise; None if that changes nothing.
