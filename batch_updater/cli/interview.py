@@ -115,6 +115,7 @@ def _answer_to(question: Question, count: str) -> Choice:
     lines += [Line(f"  {number:>2}  {choice.text}", 6) for number, choice in enumerate(question.choices, 1)]
     write_lines(lines, sys.stderr)
     numbers = f"1-{len(question.choices)}" if len(question.choices) > 1 else "1"
+    expected = f"a number from 1 to {len(question.choices)}" if len(question.choices) > 1 else "1"
     prompt = f"{'Enter for 1, or ' if question.is_conclusive else ''}{numbers}, or q to cancel >"
     while True:
         answer = ask(prompt)
@@ -124,3 +125,6 @@ def _answer_to(question: Question, count: str) -> Choice:
             return question.choices[0]
         if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(question.choices):
             return question.choices[int(answer) - 1]
+        write_lines(
+            [Line(f"Answer with {expected}{', or Enter for 1' if question.is_conclusive else ''}.", 0)], sys.stderr
+        )

@@ -195,6 +195,27 @@ def test_a_field_that_was_just_given_to_a_column_is_not_offered_for_another(tmp_
     assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified"}]
 
 
+def test_an_answer_that_is_none_is_told_what_is_expected(tmp_path: Path, api: Sandbox) -> None:
+    """Enter where nothing is proposed, a number that is not offered, a word."""
+    write(CASES["century"], tmp_path / "a", api.url)
+    answers = [("q to cancel >", answer) for answer in ("", "0", "99", "abc", "2")]
+    code, shown = dialogue([*answers, NO_NAME], tmp_path / "a", "check", "c.xlsx")
+    assert (code, shown.count("Answer with a number from 1 to 3.")) == (0, 4), shown
+
+
+def test_a_sheet_without_rows_is_not_offered(tmp_path: Path, api: Sandbox) -> None:
+    """If one alone has rows below its headers it is read, and a note says so."""
+    data = {"Empty": NAMED[:1], "Q1": NAMED, "Q2": NAMED}
+    write(Case(data, "", [], [], "", []), tmp_path / "a", api.url)
+    refused = batch_updater("check", "c.xlsx", cwd=tmp_path / "a")
+    assert "--sheet Q1   'Q1' (1 row)\n    --sheet Q2   'Q2' (1 row)" in refused.err
+    assert "Empty" not in refused.err
+    write(Case({"Empty": NAMED[:1], "Q1": NAMED}, "", [], [], "", []), tmp_path / "b", api.url)
+    done = batch_updater("check", "c.xlsx", "--json", cwd=tmp_path / "b")
+    assert (done.code, done.object["sheet"]) == (0, "Q1")
+    assert 'The sheet "Q1" is read: it alone has rows below its headers.' in done.object["notes"]
+
+
 def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandbox) -> None:
     """None of them wins silently; the same said twice is no contradiction."""
     write(Case({"Data": NAMED}, "", [], [], "", []), tmp_path / "a", api.url)
