@@ -336,7 +336,9 @@ def _header_faults(
         yield _Fault(sentence, row.address(position), question, proposal.fields)
     for position, name in match.field_at.items():
         if name in constants:
-            sentence = f"{name} is set for every row (input.constants or --set), but the file has a column for it too."
+            sentence = (
+                f"{name} is set for every row (by --set or input.constants), but the file has a column for it too."
+            )
             question = Question(
                 QuestionKind.COLUMN, f"Is {ask.column(position)} to be left out?", sentence,
                 (Choice("yes, it is not sent", Answers(columns={row.names[position]: None})),),

@@ -184,17 +184,17 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
         if name not in endpoint.by_name:
             close = nearest(name, endpoint.by_name)
             raise ConfigError(
-                f"input.constants (or --set) names {name!r}, which is no field.",
+                f"--set (or input.constants) names {name!r}, which is no field.",
                 remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
             )
         try:
             value = converter(endpoint.by_name[name], settings, [])(text)
         except ValueProblem as refusal:
-            message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
+            message = f"The value of {name} in --set (or input.constants) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal
         if isinstance(value, Blank):
             raise ConfigError(
-                f"The value of {name} in input.constants (or --set) is blank.", remedy="Give a value, or leave it out."
+                f"The value of {name} in --set (or input.constants) is blank.", remedy="Give a value, or leave it out."
             )
         values[name] = value
     return values

@@ -205,7 +205,7 @@ def test_an_answer_that_is_none_is_told_what_is_expected(tmp_path: Path, api: Sa
 
 def test_a_sheet_without_rows_is_not_offered(tmp_path: Path, api: Sandbox) -> None:
     """If one alone has rows below its headers it is read, and a note says so."""
-    data = {"Empty": NAMED[:1], "Q1": NAMED, "Q2": NAMED}
+    data: dict[str, Sequence[Sequence[object]]] = {"Empty": NAMED[:1], "Q1": NAMED, "Q2": NAMED}
     write(Case(data, "", [], [], "", []), tmp_path / "a", api.url)
     refused = batch_updater("check", "c.xlsx", cwd=tmp_path / "a")
     assert "--sheet Q1   'Q1' (1 row)\n    --sheet Q2   'Q2' (1 row)" in refused.err
