@@ -224,6 +224,41 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     assert config.api.endpoint == f"{tmp_path}/x/api.yaml#put"
 
 
+@pytest.mark.parametrize("name", ["Europe/Berlin", "UTC", "America/Argentina/Buenos_Aires", "EST5EDT"])
+def test_a_time_zone_is_named_as_the_iana_names_it(tmp_path: Path, name: str) -> None:
+    """What zoneinfo has under the name is taken."""
+    assert load(tmp_path, f"input: {{time_zone: {name}}}").input.time_zone == name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Europe/Berln", "; write Europe/Berlin"),
+        ("europe/berlin", "; write Europe/Berlin"),
+        ("Europe", ""),
+        ("../../etc/hosts", ""),
+        ("localtime", ""),
+        ("right/Europe/Berlin", "; write Europe/Berlin"),
+        ("'+02:00'", ""),
+        ("''", ""),
+        (f"Europe/{'x' * 300}", ""),
+    ],
+)
+def test_a_time_zone_that_is_none_is_told_with_the_nearest(tmp_path: Path, name: str, hint: str) -> None:
+    """A file of the system, a folder or an offset is no zone; the name that was probably meant is told."""
+    what = f"must be a name of the IANA's time zone database, such as Europe/Berlin{hint}"
+    found = faults(tmp_path, f"input:\n  time_zone: {name}")
+    assert found == [f"config.yaml, line 2: input.time_zone {what}."]
+
+
+def test_a_list_separator_is_a_text_that_is_not_empty(tmp_path: Path) -> None:
+    """It may be of several characters."""
+    assert load(tmp_path, 'input: {list_separator: " | "}').input.list_separator == " | "
+    assert faults(tmp_path, 'input: {list_separator: ""}') == [
+        "config.yaml, line 1: input.list_separator must not be empty."
+    ]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """--config with a wrong name is one sentence with the name."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):

@@ -24,6 +24,7 @@ from batch_updater.config.addresses import proxy_problem, require_base_url, requ
 from batch_updater.config.yaml_slips import ESCAPES, WITHOUT_ESCAPES
 from batch_updater.errors import ConfigError
 from batch_updater.records import Setting
+from batch_updater.text.spelling import nearest
 
 
 class ConfigSection(BaseModel):
@@ -219,6 +220,21 @@ class DateOrder(StrEnum):
     MDY = "MDY"
 
 
+def _time_zone(name: str) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones  # noqa: PLC0415  (most files need no zone)
+
+    try:
+        # Lower case begins localtime, and the copies of the database that count leap seconds, as some systems have.
+        is_zone = name[:1].isupper() and ZoneInfo(name).key == name
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        is_zone = False
+    if not is_zone:
+        close = nearest(name, available_timezones() - {"localtime"}, cutoff=0.75)
+        hint = f"; write {close}" if close else ""
+        raise ValueError(f"must be a name of the IANA's time zone database, such as Europe/Berlin{hint}")
+    return name
+
+
 def _constant(value: object) -> object:
     """Return a constant as it would be typed into a cell; a whole number needs no quotes."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -240,6 +256,10 @@ class InputSettings(ConfigSection):
     """First of the hundred years that a year of two digits belongs to; None: such a year leaves the century open."""
     decimal: Literal[".", ","] = "."
     clear_marker: Annotated[str, Field(min_length=1)] = "#CLEAR"
+    list_separator: Annotated[str, Field(min_length=1)] = ";"
+    """What is between the items of a list in one cell; a line break is, too."""
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    """IANA name of the zone of times of day that name none themselves; None: those are refused."""
     duplicates: Literal["reject", "in_order"] = "reject"
     max_unpacked_mb: Annotated[Whole, Field(ge=1)] = 500
 

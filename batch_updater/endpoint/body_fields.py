@@ -7,6 +7,7 @@ have a column for each key, and others one for each member at each position. Wha
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +24,7 @@ from batch_updater.endpoint.description import (
 )
 from batch_updater.endpoint.fields import Slot, json_field, list_field, plain_field
 from batch_updater.endpoint.json_schemas import json_schema
-from batch_updater.endpoint.schemas import ANYTHING, Child, Shape, Shapes, child_at
+from batch_updater.endpoint.schemas import ANYTHING, Child, Shape, Shapes
 from batch_updater.errors import EndpointError
 
 ROOT = "body"
@@ -67,7 +68,7 @@ class _Level(NamedTuple):
 
 
 def fields_of_body(
-    resolver: document.Resolver, child: Child, *, is_form: bool, indexed: frozenset[str], call_path: str
+    shapes: Shapes, child: Child, call_path: str, *, is_form: bool = False, indexed: frozenset[str] = frozenset()
 ) -> BodyFields:
     """Return what a body of that schema consists of.
 
@@ -75,7 +76,7 @@ def fields_of_body(
     cannot be read.
     """
     for depth in _DEPTHS:
-        reader = _BodyReader(resolver, is_form=is_form, indexed=indexed, deepest=depth)
+        reader = _BodyReader(shapes, is_form=is_form, indexed=indexed, deepest=depth)
         try:
             reader.read_root(child, call_path)
         except _TooManyError:
@@ -84,16 +85,14 @@ def fields_of_body(
     raise AssertionError("a single level is never too much")
 
 
-def open_body(resolver: document.Resolver) -> OpenColumns:
+def open_body() -> OpenColumns:
     """Return the open part that takes any member of a body."""
-    reader = _BodyReader(resolver, is_form=False, indexed=frozenset(), deepest=1)
-    reader.read_root(child_at({"type": "object"}, document.Node({}, "")), "")
-    return reader.found().opens[0]
+    anything = plain_field(Slot(ROOT, ROOT, ParameterLocation.BODY, required=False), Shape())
+    return OpenColumns(ROOT, (), OpenKind.MAP, ROOT, (anything,))
 
 
-def is_json_patch(resolver: document.Resolver, child: Child, content_type: str) -> bool:
+def is_json_patch(shapes: Shapes, child: Child, content_type: str) -> bool:
     """Whether a body is a list of operations with paths (RFC 6902), by its schema or, without one, its content type."""
-    shapes = Shapes(resolver)
     try:
         shape = shapes.of(child)
         operation = shapes.of(shape.items or ANYTHING)
@@ -106,22 +105,31 @@ def is_json_patch(resolver: document.Resolver, child: Child, content_type: str) 
 
 class _BodyReader:
     def __init__(
-        self, resolver: document.Resolver, *, is_form: bool, indexed: frozenset[str], deepest: int, count: int = 0
+        self,
+        shapes: Shapes,
+        *,
+        is_form: bool,
+        indexed: frozenset[str],
+        deepest: int,
+        count: int = 0,
     ) -> None:
-        self._resolver = resolver
-        self._shapes = Shapes(resolver)
+        self._shapes = shapes
         self._is_form = is_form
         self._indexed = indexed
         self._deepest = deepest
         self._count = count
-        self._fields: list[Field] = []
-        self._opens: list[OpenColumns] = []
+        # Made once the depth is settled: most schemas that are too large are found to be so without it.
+        self._fields: list[tuple[Slot, Callable[[], Field]]] = []
+        self._opens: list[Callable[[], OpenColumns]] = []
         self._requirements: list[Requirement] = []
         self._left_out: list[LeftOut] = []
 
     def found(self) -> BodyFields:
         return BodyFields(
-            tuple(self._fields), tuple(self._opens), tuple(dict.fromkeys(self._requirements)), tuple(self._left_out)
+            tuple(make() for _, make in self._fields),
+            tuple(make() for make in self._opens),
+            tuple(dict.fromkeys(self._requirements)),
+            tuple(self._left_out),
         )
 
     def read_root(self, child: Child, call_path: str) -> None:
@@ -133,8 +141,10 @@ class _BodyReader:
             for name, member in shape.properties.items():
                 if name == record:
                     self._read_record(member, root._replace(path=(name,)))
-                else:
+                elif record is None or name in shape.required or not self._is_composed(member):
                     self._read_member(member, name, root, is_required=name in shape.required)
+                else:
+                    self._left_out.append(LeftOut(name, "it is beside the record, not a part of it"))
             if shape.additional is not None:
                 self._open_map(shape, ROOT, ())
         elif shape.takes("array") and _names_record(call_path) and self._is_of_objects(shape):
@@ -159,6 +169,12 @@ class _BodyReader:
         segments = [part for part in call_path.partition("#")[0].split("/") if part and "{" not in part]
         wanted = _singular(segments[-1]) if segments else ""
         return next((name for name in lists if _singular(name) == wanted), None)
+
+    def _is_composed(self, child: Child) -> bool:
+        try:
+            return not self._shapes.of(child).plain_types
+        except EndpointError:
+            return False
 
     def _is_of_objects(self, shape: Shape) -> bool:
         try:
@@ -204,7 +220,7 @@ class _BodyReader:
         before = len(self._fields)
         self._read_value(child, shape, slot, inner, needs_cell=needs_cell)
         found = self._fields[before:]
-        if is_required and not any(field.required for field in found):
+        if is_required and not any(slot.required for slot, _ in found):
             self._requirements.append(Requirement(() if level.is_always_sent else level.path, path))
 
     def _read_value(self, child: Child, shape: Shape, slot: Slot, inner: _Level, *, needs_cell: bool) -> None:
@@ -219,7 +235,7 @@ class _BodyReader:
         is_clear = not shape.is_unclear and is_object != is_list
         if is_clear and is_list and (items.types is None or items.plain_types):
             is_indexed = self._is_form and (len(slot.path) > 1 or slot.wire_name in self._indexed)
-            self._add(msgspec.structs.replace(list_field(slot, shape, items), is_indexed=is_indexed))
+            self._add(slot, lambda: msgspec.structs.replace(list_field(slot, shape, items), is_indexed=is_indexed))
         elif is_clear and is_list and not needs_cell and _is_object(items):
             self._read_beside(shape, slot)
             self._open_list(shape, items, inner)
@@ -234,7 +250,8 @@ class _BodyReader:
     def _read_beside(self, shape: Shape, slot: Slot) -> None:
         """Read the plain value that may be in place of a list or an object."""
         if shape.plain_types:
-            self._add(plain_field(slot._replace(required=False), shape))
+            optional = slot._replace(required=False)
+            self._add(optional, lambda: plain_field(optional, shape))
 
     def _read_members(self, child: Child, shape: Shape, slot: Slot, inner: _Level) -> None:
         if shape.properties:
@@ -254,109 +271,123 @@ class _BodyReader:
         elif shape.keywords.get("format") in _FILES and not slot.required:
             self._left_out.append(LeftOut(slot.name, "it is a file"))
         else:
-            self._add(plain_field(slot, shape))
+            self._add(slot, lambda: plain_field(slot, shape))
 
-    def _add(self, field: Field) -> None:
+    def _add(self, slot: Slot, make: Callable[[], Field]) -> None:
         self._count += 1
         if self._count > _MOST_FIELDS and self._deepest > 1:
             raise _TooManyError
-        self._fields.append(field)
+        self._fields.append((slot, make))
 
     def _add_json(self, child: Child, shape: Shape, slot: Slot) -> None:
-        self._add(json_field(slot, shape, json_schema(self._resolver, child)))
+        self._add(slot, lambda: json_field(slot, shape, json_schema(self._shapes.resolver, child)))
 
     def _open_map(self, shape: Shape, name: str, path: tuple[Step, ...]) -> None:
-        value = shape.additional or ANYTHING
-        model = self._model(value, name, name, clears=self._is_form and shape.takes_empty)
-        self._opens.append(OpenColumns(name, path, OpenKind.MAP, _title(shape, name), (model,)))
+        def part() -> OpenColumns:
+            return OpenColumns(name, path, OpenKind.MAP, shape.schema().title or name, (self._model(shape, name),))
 
-    def _model(self, child: Child, name: str, wire_name: str, *, clears: bool = False) -> Field:
-        """Return the model of the fields of an open part."""
-        slot = Slot(name, wire_name, ParameterLocation.BODY, required=False, is_form=self._is_form)
+        self._opens.append(part)
+
+    def _model(self, of_map: Shape, name: str) -> Field:
+        """Return the model of the members of a map."""
+        child = of_map.additional or ANYTHING
+        slot = Slot(name, name, ParameterLocation.BODY, required=False, is_form=self._is_form)
         try:
             shape = self._shapes.of(child)
-            items = self._shapes.of(shape.items or ANYTHING)
         except EndpointError:
-            child, shape, items = ANYTHING, Shape(), Shape()
-        if clears:
+            child, shape = ANYTHING, Shape()
+        if self._is_form and of_map.takes_empty:
             shape = msgspec.structs.replace(shape, takes_empty=True)
-        if shape.takes("array") and not shape.takes("object") and (items.types is None or items.plain_types):
-            if not shape.plain_types:
-                return list_field(slot, shape, items)
-        elif (shape.takes("array") and not shape.plain_types) or shape.is_unclear:
-            return json_field(slot, shape, json_schema(self._resolver, child))
-        # An object has its members as columns below it, whatever they are.
-        return plain_field(slot, shape if not shape.takes("object") else Shape(keywords=shape.keywords))
+        if (model := _plain_model(self._shapes, slot, shape)) is not None:
+            return model
+        if shape.takes("object") and not shape.takes("array"):
+            # Its members have columns below it, whatever they are.
+            return plain_field(slot, Shape(keywords=shape.keywords))
+        return json_field(slot, shape, json_schema(self._shapes.resolver, child))
 
     def _open_list(self, shape: Shape, items: Shape, level: _Level) -> None:
         """Read a list of objects as an open part."""
-        name, title = level.name, _title(shape, level.name)
-        if pair := self._pair_members(items):
-            key_name, value_name, key = pair
-            model = self._model(items.properties[value_name], name, value_name)
-            has_number_keys = key.plain_types <= {"integer", "number"}
-            self._opens.append(
-                OpenColumns(
-                    name, level.path, OpenKind.PAIRS, title, (model,),
-                    key_name=key_name, has_number_keys=has_number_keys, value_name=value_name,
-                )
-            )  # fmt: skip
-            return
         reader = _BodyReader(
-            self._resolver, is_form=self._is_form, indexed=self._indexed, deepest=self._deepest, count=self._count
+            self._shapes,
+            is_form=self._is_form,
+            indexed=self._indexed,
+            deepest=self._deepest,
+            count=self._count,
         )
         outer = level.outer | items.at
         reader._read_object(items, _Level("", (), is_always_sent=False, outer=outer, depth=level.depth))
         self._count = reader._count
-        found = reader.found()
-        self._opens.append(
-            OpenColumns(name, level.path, OpenKind.ITEMS, title, found.fields, found.opens, found.requirements)
-        )
-        self._left_out += [LeftOut(f"{name}[].{one.field}", one.why) for one in found.left_out]
+        self._left_out += [LeftOut(f"{level.name}[].{one.field}", one.why) for one in reader._left_out]
 
-    def _pair_members(self, items: Shape) -> tuple[str, str, Shape] | None:
-        """Return the member with the key and the one with the value, and the shape of the key; None if they are none.
+        def part() -> OpenColumns:
+            whole = OpenColumns(level.name, level.path, OpenKind.ITEMS, shape.schema().title or level.name, ())
+            if pairs := open_pairs(self._shapes, whole, items, is_form=self._is_form):
+                return pairs
+            found = reader.found()
+            return msgspec.structs.replace(
+                whole, fields=found.fields, opens=found.opens, requirements=found.requirements
+            )
 
-        A member that a list of keys and values may have besides must not be required, nor be a second key.
-        """
-        members = {}
-        for name, child in items.properties.items():
-            try:
-                member = self._shapes.of(child)
-            except EndpointError:
-                continue
-            if not member.read_only:
-                members[name] = member
-        values = [name for name in members if _last_word(name) in _VALUE_WORDS]
-        if len(values) != 1 or not self._is_plain(members[values[0]]):
-            return None
-        others = [name for name in members if name != values[0]]
-        keys = [name for name in others if _last_word(name) in _KEY_WORDS and members[name].plain_types]
-        needed = [name for name in others if name in items.required]
-        if len(needed) == 1 and needed[0] in keys:
-            keys = needed
-        if len(keys) != 1 or len(others) > 1 + _MOST_BESIDE or not set(needed) <= set(keys):
-            return None
-        return keys[0], values[0], members[keys[0]]
+        self._opens.append(part)
 
-    def _is_plain(self, shape: Shape) -> bool:
-        """Whether one cell can hold a value without being JSON."""
-        if shape.types is None or shape.plain_types:
-            return True
+
+def open_pairs(shapes: Shapes, part: OpenColumns, items: Shape, *, is_form: bool = False) -> OpenColumns | None:
+    """Return an open part whose elements are keys and values; None if they are not.
+
+    They have one member that tells them apart and one with the value. What they may have besides is neither required
+    nor a second key.
+    """
+    members = {}
+    for name, child in items.properties.items():
         try:
-            items = self._shapes.of(shape.items or ANYTHING)
+            member = shapes.of(child)
         except EndpointError:
-            return False
-        return shape.takes("array") and not shape.takes("object") and bool(items.types is None or items.plain_types)
+            continue
+        if not member.read_only:
+            members[name] = member
+    values = [name for name in members if _last_word(name) in _VALUE_WORDS]
+    others = [name for name in members if name not in values]
+    keys = [name for name in others if _last_word(name) in _KEY_WORDS and members[name].plain_types]
+    needed = [name for name in others if name in items.required]
+    if len(needed) == 1 and needed[0] in keys:
+        keys = needed
+    if len(values) != 1 or len(keys) != 1 or len(others) > 1 + _MOST_BESIDE or not set(needed) <= set(keys):
+        return None
+    key_name, value_name = keys[0], values[0]
+    slot = Slot(part.name, value_name, ParameterLocation.BODY, required=False, is_form=is_form)
+    model = _plain_model(shapes, slot, members[value_name])
+    return (
+        None
+        if model is None
+        else msgspec.structs.replace(
+            part,
+            kind=OpenKind.PAIRS,
+            fields=(model,),
+            opens=(),
+            requirements=(),
+            key_name=key_name,
+            has_number_keys=members[key_name].plain_types <= {"integer", "number"},
+            value_name=value_name,
+        )
+    )
+
+
+def _plain_model(shapes: Shapes, slot: Slot, shape: Shape) -> Field | None:
+    """Return the model of fields whose values one cell can hold; None if they are objects, or lists of such."""
+    if shape.types is None or shape.plain_types:
+        return plain_field(slot, shape)
+    try:
+        items = shapes.of(shape.items or ANYTHING)
+    except EndpointError:
+        return None
+    if shape.takes("array") and not shape.takes("object") and (items.types is None or items.plain_types):
+        return list_field(slot, shape, items)
+    return None
 
 
 def _is_object(shape: Shape) -> bool:
     """Whether it is an object with members that are described, and nothing else."""
     return shape.takes("object") and not shape.takes("array") and bool(shape.properties)
-
-
-def _title(shape: Shape, name: str) -> str:
-    return shape.schema().title or name
 
 
 def _last_word(name: str) -> str:

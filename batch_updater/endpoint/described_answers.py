@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from batch_updater.endpoint import document
+from batch_updater.endpoint.body_fields import open_pairs
 from batch_updater.endpoint.description import (
     Field,
     Kind,
     OpenColumns,
     OpenKind,
-    Pair,
     ParameterLocation,
     Step,
 )
@@ -52,6 +52,7 @@ class DescribedAnswers(NamedTuple):
     read_path: RecordPath | None
     """Where the record is in the answer of a reading: of a list, where that is. None if it has no such record."""
     read_properties: frozenset[str]
+    is_read_from_list: bool
 
 
 class _Answer(NamedTuple):
@@ -77,9 +78,9 @@ class _Place(NamedTuple):
 class AnswerReader:
     """Reads what the responses of one document describe."""
 
-    def __init__(self, resolver: document.Resolver) -> None:
-        self._resolver = resolver
-        self._shapes = Shapes(resolver)
+    def __init__(self, shapes: Shapes) -> None:
+        self._resolver = shapes.resolver
+        self._shapes = shapes
 
     def read(
         self,
@@ -127,11 +128,10 @@ class AnswerReader:
             default_record=None if other is None else other | unlisted,
             record_properties=properties,
             fields=told,
-            opens=tuple(
-                msgspec.structs.replace(one, reported_as=self._reported_as(one, in_request, records)) for one in opens
-            ),
+            opens=tuple(self._opened(one, in_request, records) for one in opens),
             read_path=_without_position(read_place.in_answer) if is_readable else None,
             read_properties=frozenset(read_record.properties) if read_record and is_readable else frozenset(),
+            is_read_from_list=0 in read_place.in_answer,
         )
 
     def record_read(self, reading: document.Operation) -> Child | None:
@@ -210,23 +210,33 @@ class AnswerReader:
             return None
 
     def _below(self, shape: Shape | None, path: Sequence[Step]) -> Shape | None:
+        found = None if shape is None else self._found(shape, path)
+        return found[1] if found is not None else None
+
+    def _found(self, shape: Shape, path: Sequence[Step]) -> tuple[tuple[Step, ...], Shape] | None:
+        """Return where a path leads, with names as they are spelled there, and the shape that is there."""
+        found: list[Step] = []
         for step in path:
-            if shape is None:
-                return None
-            if isinstance(step, Pair):
-                items = self._shape(shape.items)
-                child = items.properties.get(step.value_name) if items else None
+            if isinstance(step, str):
+                name = _spelled(step, shape.properties)
+                child = shape.properties.get(name)
+                found.append(name)
             else:
-                child = shape.properties.get(step) if isinstance(step, str) else shape.items
-            shape = self._shape(child)
-        return shape
+                child = shape.items
+                found.append(step)
+            inner = self._shape(child)
+            if inner is None:
+                return None
+            shape = inner
+        return tuple(found), shape
 
     def _told(self, field: Field, in_request: tuple[Step, ...], records: Sequence[Shape], call_path: str) -> Field:
         """Return a field with what it is reported as, unless an extension has told it."""
         if field.reported_as != UNTOLD:
             return field
         if field.location is ParameterLocation.BODY:
-            undescribed = field.path[len(in_request) :]
+            is_below = field.path[: len(in_request)] == in_request
+            undescribed = field.path[len(in_request) :] if is_below else ()
             path = self._reported_as(field, in_request, records) if records else undescribed
         elif not records or not field.selects_record or field.location is ParameterLocation.HEADER:
             path = (field.wire_name,) if field.selects_record and not records else ()
@@ -234,11 +244,28 @@ class AnswerReader:
             path = self._selector(field, call_path, records)
         return msgspec.structs.replace(field, reported_as=path)
 
+    def _opened(self, part: OpenColumns, in_request: tuple[Step, ...], records: Sequence[Shape]) -> OpenColumns:
+        """Return an open part with what it is reported as.
+
+        A list that is reported as keys and values is one, even if it is described like the definition of what it holds.
+        """
+        where = self._reported_as(part, in_request, records)
+        part = msgspec.structs.replace(part, reported_as=where)
+        if part.kind is not OpenKind.ITEMS or not where:
+            return part
+        for record in records:
+            shape = self._below(record, where)
+            items = None if shape is None else self._shape(shape.items)
+            pairs = None if items is None else open_pairs(self._shapes, part, items)
+            if pairs is not None and pairs.value_name not in {field.wire_name for field in part.fields}:
+                return pairs
+        return part
+
     def _selector(self, field: Field, call_path: str, records: Sequence[Shape]) -> tuple[Step, ...]:
         """Return the property of records that a parameter selects them by; () unless it is surely the same."""
         wanted = [field.wire_name, _bare(field.wire_name)]
         *segments, last_segment = call_path.partition("#")[0].rstrip("/").split("/")
-        *words, last = [word.lower() for word in _WORDS.findall(field.wire_name)] or [""]
+        *words, last = _words(field.wire_name) or [""]
         if last in _IDS and f"{{{field.wire_name}}}" in last_segment:
             # The record of /tickets/{ticket_id} is told by its id, that of /users/{user_id}/address is not.
             collection = _bare(segments[-1]) if segments else ""
@@ -259,10 +286,33 @@ class AnswerReader:
         path = part.path[len(in_request) :]
         if not path or part.path[: len(in_request)] != in_request:
             return ()
+        reports = {report for record in records if (report := self._report(part, record, path)) is not None}
+        return reports.pop() if len(reports) == 1 else ()
+
+    def _report(self, part: Field | OpenColumns, record: Shape, path: tuple[Step, ...]) -> tuple[Step, ...] | None:
+        """Return where a record reports a part; () if not as it is sent, None if not at all."""
         if isinstance(part, Field) and part.reported_as not in {UNTOLD, ()}:
             path = part.reported_as
-        found = [shape for record in records if (shape := self._below(record, path)) is not None]
-        return path if found and all(_is_alike(part, shape) for shape in found) else ()
+        found = self._found(record, path)
+        *outer, last = path
+        if found is None and isinstance(part, Field) and isinstance(last, str):
+            # What is sent as assignee_id may be reported as an object, the assignee.
+            words = _words(last)
+            if len(words) > 1 and words[-1] in _IDS:
+                found = self._found(record, (*outer, "".join(words[:-1])))
+                if found is not None and not found[1].properties:
+                    return None
+        if found is None:
+            return None
+        where, shape = found
+        if _is_alike(part, shape):
+            return where
+        if isinstance(part, Field) and part.kind not in {Kind.LIST, Kind.JSON}:
+            for name, child in shape.properties.items():
+                inner = self._shape(child)
+                if inner is not None and _is_key_of(part, name, inner):
+                    return (*where, name)
+        return ()
 
 
 def _is_alike(part: Field | OpenColumns, shape: Shape) -> bool:
@@ -278,6 +328,26 @@ def _is_alike(part: Field | OpenColumns, shape: Shape) -> bool:
     return bool(shape.plain_types)
 
 
+def _is_key_of(field: Field, name: str, member: Shape) -> bool:
+    """Whether a member of an object that is reported for a field is what is sent: its id, or one of the same words."""
+    enum = member.keywords.get("enum")
+    if field.enum and isinstance(enum, list):
+        return {str(value) for value in field.enum} <= {str(value) for value in enum}
+    return name.lower() in _IDS and _words(field.wire_name)[-1:] == [name.lower()] and _is_same_type(field, member)
+
+
+def _spelled(name: str, names: Collection[str]) -> str:
+    """Return a name as it is spelled among others, such as `friendly_name` for `FriendlyName`."""
+    if name in names:
+        return name
+    alike = [one for one in names if _bare(one) == _bare(name)]
+    return alike[0] if len(alike) == 1 else name
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
 def _is_same_type(field: Field, shape: Shape) -> bool:
     """Whether a parameter and a property are both numbers, or both texts: an id is often one, and its key the other."""
     is_number = field.kind in {Kind.INTEGER, Kind.DECIMAL}
@@ -290,6 +360,9 @@ def _rank(place: _Place) -> tuple[int, int]:
 
 def _prefixes(paths: Sequence[tuple[Step, ...]]) -> list[tuple[Step, ...]]:
     """Return where in a body the record may be: its root, and what holds half of the fields at least."""
+    for path in paths:
+        if 0 in path[:2]:  # of a list of one record
+            return [path[: path.index(0) + 1]]
     counts = Counter(path[:length] for path in paths for length in range(1, min(len(path), _DEEPEST + 1)))
     return [(), *(path for path, count in counts.items() if 2 * count >= len(paths))]
 

@@ -144,7 +144,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     delimiter: str = ""
     """What is written between the items of a list in a query or form; '' for a parameter for each of them."""
     is_indexed: bool = False
-    """Whether the parameter for each item of a list has its position: `tags[0]`, as in style deepObject of a form."""
+    """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
     """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
     json_schema: str = ""
@@ -286,6 +286,11 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
                 fields.setdefault(name, []).append(field)
         return fields
 
+    @property
+    def can_repeat(self) -> bool:
+        """Whether a request that may have been applied may be sent once more."""
+        return self.idempotent or self.idempotency_key is not None
+
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
         """Every field under its exact name."""
@@ -304,7 +309,7 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
-        names = {field.wire_name for field in self.body_fields}
+        names = {str(field.path[0]) for field in self.body_fields if len(field.path) == 1}
         names.update(str(field.reported_as[0]) for field in self.fields if field.reported_as)
         names.update(field.reported_id_as for field in self.fields if field.reported_id_as)
         described = self.record_properties | (self.read.properties if self.read else frozenset())

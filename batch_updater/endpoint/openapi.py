@@ -17,7 +17,7 @@ import msgspec
 from batch_updater.endpoint import document
 from batch_updater.endpoint.body_fields import BodyFields, fields_of_body, is_json_patch, open_body
 from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
-from batch_updater.endpoint.described_answers import AnswerReader
+from batch_updater.endpoint.described_answers import AnswerReader, DescribedAnswers
 from batch_updater.endpoint.description import (
     BodyFormat,
     Endpoint,
@@ -33,7 +33,7 @@ from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
 from batch_updater.endpoint.parsing import read_content
-from batch_updater.endpoint.schemas import child_at
+from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
@@ -63,8 +63,8 @@ def load_endpoint(reference: str, overlay: Path | None = None) -> Endpoint:
     if cached := cached_endpoint(key, named.path):
         return cached
     files = DocumentFiles(named.path, content, overlay)
-    builder = _EndpointBuilder(document.Resolver(files))
-    endpoint = builder.build(builder.update(named.operation), named.name)
+    described = _DescribedApi(document.Resolver(files))
+    endpoint = _EndpointBuilder(described, described.update(named.operation)).build(named.name)
     keep_endpoint(key, endpoint, files.digests)
     return endpoint
 
@@ -117,12 +117,12 @@ def operations(resolver: document.Resolver) -> Iterator[DescribedOperation]:
 
     Raises EndpointError if the document is none of OpenAPI 3.
     """
-    builder = _EndpointBuilder(resolver)
-    for call in builder.calls(*_METHODS):
+    described = _DescribedApi(resolver)
+    for call in described.calls(*_METHODS):
         endpoint, why_not = None, _UNSUPPORTED.get(call.method)
         if why_not is None:
             try:
-                endpoint = builder.build(call, None)
+                endpoint = _EndpointBuilder(described, call).build(None)
             except EndpointError as error:
                 why_not = error.message
         summary = " ".join((call.operation.summary or "").split())
@@ -148,33 +148,30 @@ class _LocatedOperation(NamedTuple):
         return self.method == "post" and "{" not in _address(self.path).rpartition("/")[2]
 
 
-class _EndpointBuilder:
-    """Builds the endpoints of the operations of one document."""
+class _DescribedApi:
+    """The operations of one document."""
 
     def __init__(self, resolver: document.Resolver) -> None:
-        self._resolver = resolver
-        self._refuse = resolver.refuse
-        self._document = resolver.document()
-        if not (self._document.openapi or "").startswith("3."):
-            self._refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
-        self._answers = AnswerReader(resolver)
-        self._parameters = ParameterReader(resolver, self._credentials())
+        self.resolver = resolver
+        self.root = resolver.document()
+        if not (self.root.openapi or "").startswith("3."):
+            resolver.refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
 
-    def _credentials(self) -> Iterator[tuple[str, str]]:
+    def credentials(self) -> Iterator[tuple[str, str]]:
         """Yield where a key of the API's users is sent, and under which name."""
-        schemes = self._document.components.get("securitySchemes")
+        schemes = self.root.components.get("securitySchemes")
         for scheme in schemes.values() if isinstance(schemes, Mapping) else ():
             if isinstance(scheme, Mapping) and isinstance(scheme.get("name"), str):
                 yield str(scheme.get("in")), scheme["name"]
 
     def calls(self, *methods: str) -> Iterator[_LocatedOperation]:
         """Yield the operations with these methods that can be read."""
-        for path, written in self._document.paths.items():
+        for path, written in self.root.paths.items():
             with suppress(EndpointError):
-                item = self._resolver.node(document.PathItem, written, self._document, "paths", path)
+                item = self.resolver.node(document.PathItem, written, self.root, "paths", path)
                 for method in methods:
                     if (one := item.written.get(method)) is not None:
-                        operation = self._resolver.node(document.Operation, one, item, method)
+                        operation = self.resolver.node(document.Operation, one, item, method)
                         yield _LocatedOperation(path, method, item, operation)
 
     def update(self, wanted: str | None) -> _LocatedOperation:
@@ -196,39 +193,72 @@ class _EndpointBuilder:
         names = [f"{call.method} {call.path}" for call in matching] if wanted else []
         names = names or [call.reference for call in matching or updates]
         close = nearest(wanted or "", names)
-        self._refuse(
+        self.resolver.refuse(
             "/paths",
             f"has no single PUT, PATCH or POST operation {wanted or ''}".rstrip(),
             f"Did you mean {close!r}?" if close else f"Name one after #: {', '.join(names) or 'there is none'}.",
         )
 
-    def build(self, call: _LocatedOperation, name: str | None) -> Endpoint:
+    def reading(self, call: _LocatedOperation) -> _LocatedOperation | None:
+        """Return the operation that reads the record: the one that `x-read` names, or the GET of the same path."""
+        operation = call.operation
+        if (wanted := operation.x_read) is not None:
+            named = next((one for one in self.calls("get") if one.operation.operation_id == wanted), None)
+            if named is None:
+                what = f"names {wanted}, which is no GET operation here"
+                self.resolver.refuse(f"{operation.at}/x-read", what, "Correct it.")
+            return named
+        template = _template(call.path)
+        alike = [path for path in self.root.paths if path != call.path and _template(path) == template]
+        for path in (call.path, *sorted(alike, key=len)):
+            with suppress(EndpointError):
+                item = self.resolver.node(document.PathItem, self.root.paths[path], self.root, "paths", path)
+                if (written := item.written.get("get")) is not None:
+                    own = self.resolver.node(document.Operation, written, item, "get")
+                    return _LocatedOperation(path, "get", item, own)
+        return None
+
+
+class _EndpointBuilder:
+    """Builds the endpoint of one operation."""
+
+    def __init__(self, described: _DescribedApi, call: _LocatedOperation) -> None:
+        self._described = described
+        self._call = call
+        self._resolver = described.resolver
+        self._refuse = described.resolver.refuse
+        self._shapes = Shapes(described.resolver)
+        self._answers = AnswerReader(self._shapes)
+        self._parameters = ParameterReader(self._shapes, described.credentials())
+
+    def build(self, name: str | None) -> Endpoint:
         """Build the endpoint; `name` is the configuration's, None for the operation's. Raises EndpointError."""
+        call = self._call
         path, method, item, operation = call
         if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
         if call.creates:
             self._refuse(operation.at, "creates a record", "Name an operation that updates one.")
         parameters = self._parameters.read(path, (item, operation))
-        reading = self._reading(call)
-        content_type, body_format, body = self._body(call, reading)
+        reading = self._described.reading(call)
+        content_type, body_format, body = self._body(reading)
         fields = distinct([*parameters.fields, *body.fields])
         answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
         fields, opens = with_short_names(_with_selector(answers.fields), answers.opens)
         read = sample_read = None
         if reading is not None:
             try:
-                sample_read = self._read_operation(reading, call, fields)
+                sample_read = self._read_operation(reading, fields)
             except EndpointError:
                 if operation.x_read is not None:
                     raise
-        if sample_read is not None and answers.read_path is not None and _selects_in_url(fields):
+        if sample_read is not None and answers.read_path is not None and _is_of_record(fields, answers):
             read = sample_read = msgspec.structs.replace(
                 sample_read, properties=answers.read_properties, record_path=answers.read_path
             )
         return Endpoint(
             name=name or call.reference,
-            api_name=self._document.title or "the API",
+            api_name=self._described.root.title or "the API",
             record_name=operation.x_record_name or "record",
             method=method.upper(),
             path=path,
@@ -243,7 +273,7 @@ class _EndpointBuilder:
             read=read,
             quota_per_month=operation.x_quota_per_month,
             sample_read=sample_read,
-            server_paths=_server_paths((*self._document.servers, *item.servers, *operation.servers)),
+            server_paths=_server_paths((*self._described.root.servers, *item.servers, *operation.servers)),
             body_format=body_format,
             opens=opens,
             requirements=body.requirements,
@@ -262,32 +292,12 @@ class _EndpointBuilder:
                     return answer.x_quota_exceeded
         return None
 
-    def _reading(self, call: _LocatedOperation) -> _LocatedOperation | None:
-        """Return the operation that reads the record: the one that `x-read` names, or the GET of the same path."""
-        operation = call.operation
-        if (wanted := operation.x_read) is not None:
-            named = next((one for one in self.calls("get") if one.operation.operation_id == wanted), None)
-            if named is None:
-                self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
-            return named
-        template = _template(call.path)
-        alike = [path for path in self._document.paths if path != call.path and _template(path) == template]
-        for path in (call.path, *sorted(alike, key=len)):
-            with suppress(EndpointError):
-                item = self._resolver.node(document.PathItem, self._document.paths[path], self._document, "paths", path)
-                if (written := item.written.get("get")) is not None:
-                    own = self._resolver.node(document.Operation, written, item, "get")
-                    return _LocatedOperation(path, "get", item, own)
-        return None
-
-    def _read_operation(
-        self, reading: _LocatedOperation, call: _LocatedOperation, fields: Sequence[Field]
-    ) -> ReadOperation:
+    def _read_operation(self, reading: _LocatedOperation, fields: Sequence[Field]) -> ReadOperation:
         """Return how to read with the values of an update, which must have them all. Raises EndpointError."""
         by_key = {(field.wire_name, field.location): field for field in fields}
         path = reading.path
-        if call.operation.x_read is None:
-            path = call.path  # the same, but for the names of its parameters
+        if self._call.operation.x_read is None:
+            path = self._call.path  # the same, but for the names of its parameters
         needed = self._parameters.read(path, (reading.item, reading.operation))
         query = []
         for one in needed.fields:
@@ -298,8 +308,8 @@ class _EndpointBuilder:
                 self._refuse(reading.operation.at, what, "Name another operation.")
         return ReadOperation(path, tuple(query))
 
-    def _body(self, call: _LocatedOperation, reading: _LocatedOperation | None) -> tuple[str, BodyFormat, BodyFields]:
-        operation = call.operation
+    def _body(self, reading: _LocatedOperation | None) -> tuple[str, BodyFormat, BodyFields]:
+        operation = self._call.operation
         if operation.request_body is None:
             return "", BodyFormat.NONE, BodyFields()
         body = self._resolver.node(document.RequestBody, operation.request_body, operation, "requestBody")
@@ -309,24 +319,24 @@ class _EndpointBuilder:
             self._refuse(f"{body.at}/content", f"holds {kinds}, and neither JSON nor a form", "Name another operation.")
         content_type, media, body_format = content
         schema = child_at(media.schema or {}, media, "schema")
-        if body_format is BodyFormat.JSON and is_json_patch(self._resolver, schema, content_type):
-            return content_type, BodyFormat.JSON_PATCH, self._patched(call, reading)
+        if body_format is BodyFormat.JSON and is_json_patch(self._shapes, schema, content_type):
+            return content_type, BodyFormat.JSON_PATCH, self._patched(reading)
         indexed = frozenset(
             name
             for name, written in media.encoding.items()
             if isinstance(written, Mapping) and written.get("style") == "deepObject"
         )
         is_form = body_format is BodyFormat.FORM
-        found = fields_of_body(self._resolver, schema, is_form=is_form, indexed=indexed, call_path=call.path)
+        found = fields_of_body(self._shapes, schema, self._call.path, is_form=is_form, indexed=indexed)
         return content_type, body_format, found
 
-    def _patched(self, call: _LocatedOperation, reading: _LocatedOperation | None) -> BodyFields:
+    def _patched(self, reading: _LocatedOperation | None) -> BodyFields:
         """Return what a JSON Patch may replace: what the reading returns, and any other member."""
         record = self._answers.record_read(reading.operation) if reading else None
-        anything = BodyFields(opens=(open_body(self._resolver),))
+        anything = BodyFields(opens=(open_body(),))
         if record is None:
             return anything
-        found = fields_of_body(self._resolver, record, is_form=False, indexed=frozenset(), call_path=call.path)
+        found = fields_of_body(self._shapes, record, self._call.path)
         optional = tuple(msgspec.structs.replace(field, required=False) for field in found.fields if field.path)
         # An operation names an element of a list by its position, not by its key.
         opens = tuple(one for one in found.opens if one.path and one.kind is not OpenKind.PAIRS)
@@ -362,8 +372,12 @@ def _with_selector(fields: Sequence[Field]) -> tuple[Field, ...]:
     return tuple(fields)
 
 
-def _selects_in_url(fields: Iterable[Field]) -> bool:
-    return not any(field.selects_record and field.location is ParameterLocation.BODY for field in fields)
+def _is_of_record(fields: Iterable[Field], answers: DescribedAnswers) -> bool:
+    """Whether a reading with the same parameters returns the record, rather than all of a collection."""
+    locations = {field.location for field in fields if field.selects_record}
+    if ParameterLocation.BODY in locations:
+        return False
+    return ParameterLocation.PATH in locations or not answers.is_read_from_list
 
 
 def _server_paths(servers: Iterable[object]) -> frozenset[str]:

@@ -46,10 +46,10 @@ class _Read(NamedTuple):
 class ParameterReader:
     """Reads the parameters of operations of one document."""
 
-    def __init__(self, resolver: document.Resolver, credentials: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, shapes: Shapes, credentials: Iterable[tuple[str, str]]) -> None:
         """`credentials` are location and name of the parameters that hold keys of the API's users."""
-        self._resolver = resolver
-        self._shapes = Shapes(resolver)
+        self._resolver = shapes.resolver
+        self._shapes = shapes
         self._credentials = {(location, name.casefold()) for location, name in credentials}
 
     def read(self, path: str, owners: Iterable[document.PathItem | document.Operation]) -> Parameters:

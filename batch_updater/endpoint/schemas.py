@@ -90,23 +90,28 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class Shapes:
-    """The shapes of the schemas of one document."""
+    """The shapes of the schemas of one document, each read once."""
 
     def __init__(self, resolver: document.Resolver) -> None:
+        self.resolver = resolver
         self._node = resolver.node
+        self._read: dict[tuple[str, ...], Shape] = {}
+        """By JSON pointer."""
 
     def of(self, child: Child) -> Shape:
         """Return the shape of a value. Raises EndpointError for a reference that leads nowhere."""
         choices = []
         for places in child:
-            parts = [self._schema(place, frozenset()) for place in places] or [Shape()]
+            parts = [self._at(place) for place in places] or [Shape()]
             at = frozenset[str]().union(*(part.at for part in parts))
             choices.append(msgspec.structs.replace(reduce(_both, parts), at=at))
         return _either(choices)
 
-    def at(self, written: object, parent: document.Node, *keys: str) -> Shape:
-        """Return the shape of the schema at one place. Raises EndpointError as `of` does."""
-        return self.of(child_at(written, parent, *keys))
+    def _at(self, place: Place) -> Shape:
+        key = (place.parent.at, *place.keys)
+        if (shape := self._read.get(key)) is None:
+            shape = self._read[key] = self._schema(place, frozenset())
+        return shape
 
     def _schema(self, place: Place, outer: frozenset[str]) -> Shape:
         if isinstance(place.written, bool):

@@ -215,6 +215,8 @@ def _identity(opened: Opened) -> Identity:
     reading = settings.model_dump(
         mode="json", include={"encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
     )
+    # Left out where they are not set, as of runs before there were these keys.
+    reading |= settings.model_dump(mode="json", include={"list_separator", "time_zone"}, exclude_defaults=True)
     reading["header_row"] = columns.header_row if opened.table.has_other_header_row else None
     return Identity(
         content=opened.snapshot.sha256,

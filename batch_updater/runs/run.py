@@ -93,7 +93,7 @@ class ActiveRun:
                 known = writer.store.names()
                 send_options = SendOptions(
                     self._plan.staged.rows, self._options.keep_going, read_first, before, known,
-                    self._plan.config.input.duplicates == "in_order",
+                    self._plan.config.input.duplicates == "in_order", self._caller.salt,
                 )  # fmt: skip
                 if process := self._report_process(writer):
                     stack.enter_context(process)
@@ -201,7 +201,8 @@ class ActiveRun:
         `stop`: why nothing was sent; `process` has begun to write the workbook.
         """
         plan, staged = self._plan, self._plan.staged
-        stop = stop or (sent.stop if sent else None) or limit_stop(staged.good, self._options.limit, "had their turn")
+        left_out = limit_stop(staged.good, self._options.limit, "had their turn", "had its turn")
+        stop = stop or (sent.stop if sent else None) or left_out
         try:
             writer.flush()
         except StoreError as error:  # the disk does not take the last outcomes

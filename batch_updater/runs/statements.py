@@ -18,6 +18,10 @@ STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
 ENDED_IN_FLIGHT = "ended while in flight"
 """The cause of such a row, and what is known of the last attempt at it."""
+WAITS = "waits for an earlier row of the same record"
+"""The cause of a row that is not sent before another one, which needs repair."""
+WAITS_FOR_ROW = "Row %d updates the same record and has to be done first."
+"""Its message, as Python and SQLite format it."""
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """Outcomes that a resumed run keeps; every other row is sent again."""
 

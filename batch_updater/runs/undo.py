@@ -40,7 +40,13 @@ from batch_updater.records import (
     digits_of_double,
 )
 from batch_updater.reporter.cell_values import holds_text, readable, writable
-from batch_updater.reporter.undo_workbook import NotPossible, UndoRow, UndoWorkbook, write_undo_workbook
+from batch_updater.reporter.undo_workbook import (
+    NotPossible,
+    UndoRow,
+    UndoWorkbook,
+    nothing_to_set_back,
+    write_undo_workbook,
+)
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.lock import locked
 from batch_updater.runs.plan import require_read
@@ -71,8 +77,10 @@ class Undo(msgspec.Struct, frozen=True):
     @property
     def verdict(self) -> str:
         """What people are told."""
-        said = f"{counted(self.rows, 'record')} can be set back." if self.rows else "There is nothing to set back."
-        if self.not_possible:
+        said = f"{counted(self.rows, 'record')} can be set back."
+        if not self.rows:
+            said = nothing_to_set_back(self.not_possible)
+        elif self.not_possible:
             said += f' {counted(self.not_possible, "field")} cannot: see the sheet "Not possible".'
         if not self.is_ended:
             said += " The run did not come to its end: run its file again first, then undo it once more."
