@@ -25,6 +25,7 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
+from batch_updater.endpoint.security import security_of, servers_of
 from batch_updater.errors import EndpointError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.records import Value
@@ -62,9 +63,18 @@ class Description(msgspec.Struct, frozen=True):
     text: str
 
 
-def load_endpoint(reference: str) -> Endpoint:
-    """Read the description of one operation: `endpoint_of(read_description(reference))`."""
-    return endpoint_of(read_description(reference))
+class NoSuchReadError(Exception):
+    """The operation that is to read a record according to the configuration is not in the document."""
+
+    def __init__(self, operations: tuple[str, ...]) -> None:
+        """`operations` are the GET operations that are."""
+        super().__init__("no such operation")
+        self.operations = operations
+
+
+def load_endpoint(reference: str, read: str | None = None) -> Endpoint:
+    """Read the description of one operation: `endpoint_of(read_description(reference), read)`."""
+    return endpoint_of(read_description(reference), read)
 
 
 def read_description(reference: str) -> Description:
@@ -100,10 +110,15 @@ def _text_of(path: Path) -> str:
         ) from error
 
 
-def endpoint_of(description: Description) -> Endpoint:
-    """Return the endpoint that a document describes. Raises EndpointError, which names the file and the place in it."""
+def endpoint_of(description: Description, read: str | None = None) -> Endpoint:
+    """Return the endpoint that a document describes.
+
+    `read`: the operation that reads a record, in place of the document's own. Raises EndpointError, which names the
+    file and the place in it, and NoSuchReadError.
+    """
     root = document.parse(description.path, description.text)
-    return _EndpointBuilder(document.Resolver(description.path, root)).build(description.operation_id, description.name)
+    builder = _EndpointBuilder(document.Resolver(description.path, root))
+    return builder.build(description.operation_id, description.name, read)
 
 
 class _LocatedOperation(NamedTuple):
@@ -145,8 +160,11 @@ class _EndpointBuilder:
         self._refuse = resolver.refuse
         self._document = resolver.document()
 
-    def build(self, operation_id: str | None, name: str | None) -> Endpoint:
-        """Build the endpoint; `name` is the configuration's, None for the operation's id. Raises EndpointError."""
+    def build(self, operation_id: str | None, name: str | None, read_by: str | None = None) -> Endpoint:
+        """Build the endpoint; `name` is the configuration's, None for the operation's id. Raises EndpointError.
+
+        `read_by`: the operation that reads a record, by its id or as `get /path`.
+        """
         if not (self._document.openapi or "").startswith("3."):
             self._refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
         update = self._update(operation_id)
@@ -155,8 +173,10 @@ class _EndpointBuilder:
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
         answers = self._answers(operation)
         reading, read_properties = None, frozenset[str]()
-        if (wanted := operation.x_read) is not None:
-            reading = next((call for call in self._calls("get") if call.operation.operation_id == wanted), None)
+        if (wanted := read_by or operation.x_read) is not None:
+            reading = self._reading(wanted)
+            if reading is None and read_by:
+                raise NoSuchReadError(tuple(_name_of(call) for call in self._calls("get")))
             if reading is None:
                 self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
             read_properties = self._properties_read(reading.operation)
@@ -199,6 +219,8 @@ class _EndpointBuilder:
             quota_per_month=operation.x_quota_per_month,
             sample_read=sample_read,
             server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in urls) - {""},
+            security=security_of(self._document.written, operation.written),
+            servers=servers_of(self._document.written, item.written, operation.written),
         )
 
     def _update(self, operation_id: str | None) -> _LocatedOperation:
@@ -214,6 +236,14 @@ class _EndpointBuilder:
             f"has no single PUT, PATCH or POST operation {operation_id or ''}".rstrip(),
             f"Did you mean {close!r}?" if close else remedy,
         )
+
+    def _reading(self, wanted: str) -> _LocatedOperation | None:
+        """Return the GET operation of that id, or of the path behind `get`."""
+        method, _, path = wanted.partition(" ")
+        for call in self._calls("get"):
+            if call.operation.operation_id == wanted or (method.lower() == "get" and call.path == path.strip()):
+                return call
+        return None
 
     def _calls(self, *methods: str) -> Iterator[_LocatedOperation]:
         for path, written in self._document.paths.items():
@@ -418,6 +448,10 @@ class _EndpointBuilder:
                 schema = self._node(document.Schema, schema.items, schema, "items")
             properties |= self._properties(schema) if schema else frozenset()
         return properties
+
+
+def _name_of(call: _LocatedOperation) -> str:
+    return call.operation.operation_id or f"{call.method} {call.path}"
 
 
 def _limits(limit: Decimal | None, exclusive: Decimal | bool | None) -> tuple[Decimal | None, Decimal | None]:

@@ -217,7 +217,7 @@ def _identity(opened: Opened) -> Identity:
     # Left out where they are not set, as of runs before there were these keys.
     reading |= settings.model_dump(mode="json", include={"list_separator", "time_zone"}, exclude_defaults=True)
     reading["header_row"] = columns.header_row if opened.table.has_other_header_row else None
-    described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
+    described = f"{opened.endpoint.name}\n{opened.description.text}{opened.config.api.adjustments}".encode()
     return Identity(
         content=opened.snapshot.sha256,
         sheet=opened.table.sheet,
