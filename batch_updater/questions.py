@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, to_builtins
 
 from batch_updater.errors import InputError, Location
 from batch_updater.text.printable import command_line
@@ -106,6 +106,13 @@ class Answers(Struct, frozen=True, omit_defaults=True):
                 words += _words(option, str(value))
         words += [option for (name, value), option in _FLAGS.items() if getattr(self, name) == value]
         return tuple(words)
+
+    @property
+    def keywords(self) -> str:
+        """The keywords of the library that give the same answers, as they are typed."""
+        answers = to_builtins(self)
+        words = [f"{name}={answers.pop(name)!r}" for name in ("sheet", "header_row") if name in answers]
+        return ", ".join([*words, *([f"answers={answers!r}"] if answers else [])])
 
 
 OF_COLUMNS: Final = ("date_order", "two_digit_years", "decimal", "clear_marker")
@@ -229,3 +236,12 @@ class OpenQuestionsError(InputError):
     ) -> None:
         super().__init__(message, remedy=remedy, place=place)
         self.questions = questions
+
+    def by_keyword(self) -> OpenQuestionsError:
+        """Return the same error for programs, with the keywords of the library in place of options."""
+        several = " Those of several `answers` go into one." if len(self.questions) > 1 else ""
+        remedy = [f"Answer by keyword.{several} To remember answers, save a layout with `batch-updater columns FILE`."]
+        for question in self.questions:
+            likely = question.choices[: question.likely]
+            remedy += [f"    {choice.answers.keywords}   {choice.text}" for choice in likely]
+        return OpenQuestionsError(self.lines, self.questions, remedy=remedy, place=self.place)

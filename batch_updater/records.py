@@ -274,7 +274,8 @@ class FieldChange(NamedTuple):
     field: str
     now: object
     """As the API reports it; None if it is empty; Unknown if it cannot be told."""
-    new: Value
+    new: object
+    """The value that is sent; a list or JSON as from_json returns it."""
 
 
 class ExpectedValue(NamedTuple):

@@ -285,13 +285,6 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
     return text
 
 
-_ADJUSTING = {
-    "fields", "only", "read", "idempotent", "record_name", "always_reported", "error_message", "quota_per_month",
-    "quota_exceeded",
-}  # fmt: skip
-"""Keys that say something else than the description does."""
-
-
 class ApiSettings(ConfigSection):
     """Which API is called, with which credentials and headers."""
 
@@ -350,12 +343,6 @@ class ApiSettings(ConfigSection):
         """Return where a key is set, or the one that it is within: `config.yaml, line 7`, or a variable."""
         around = (self._places.get(path[:length]) for length in range(len(path), 0, -1))
         return next(filter(None, around), "the configuration")
-
-    @property
-    def adjustments(self) -> str:
-        """What is set beside the description, as JSON; '' if nothing is."""
-        set_here = self.model_dump_json(include=_ADJUSTING, exclude_unset=True)
-        return "" if set_here == "{}" else set_here
 
     @property
     def secret(self) -> tuple[str, SecretReference] | None:

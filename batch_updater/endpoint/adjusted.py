@@ -37,7 +37,7 @@ def endpoint_for(api: ApiSettings, constants: Collection[str] = ()) -> Endpoint:
     document, and ConfigError, which names the key and its place.
     """
     try:
-        endpoint = load_endpoint(api.endpoint, api.read)
+        endpoint = load_endpoint(api.endpoint, api.overlay, api.read)
     except NoSuchReadError as error:
         close = nearest(api.read or "", error.operations)
         _refuse(

@@ -1,4 +1,6 @@
-"""An OpenAPI 3.0 or 3.1 document as nodes: one class for each kind of node, with exactly the keys that are used.
+"""An OpenAPI document as nodes: one class for each kind of node, with exactly the keys that are used.
+
+Its version is 3.0 or 3.1; one of Swagger 2.0 is converted, node by node.
 
 A node is read when it is needed, so that a mistake elsewhere in a large document does no harm. Published documents are
 often careless: a key whose value has an unexpected type counts as absent unless the node is useless without it.
@@ -6,15 +8,15 @@ often careless: a key whose value has an unexpected type counts as absent unless
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import ClassVar, NamedTuple, NoReturn, TypeVar, cast
 
-from yaml.error import YAMLError
-
+from batch_updater.endpoint import swagger
+from batch_updater.endpoint.document_files import BadReferenceError, DocumentFiles
 from batch_updater.errors import EndpointError, Location
-from batch_updater.text.yaml_reader import TooManyAliases, read_yaml
+from batch_updater.text.yaml_reader import DoubledKeys
 
 _T = TypeVar("_T")
 
@@ -92,8 +94,7 @@ def _list_of_texts(value: object) -> list[str | None]:
 
 
 def _members(value: object) -> dict[str, object]:
-    """Return members with keys that are texts: YAML reads the status 200 as a number."""
-    return {str(key): member for key, member in value.items()} if isinstance(value, Mapping) else {}
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _title(info: object) -> str | None:
@@ -110,6 +111,10 @@ def _name_list(value: object) -> NameList | None:
     if not isinstance(value, Mapping):
         raise _KeyProblem("is not an object")
     return NameList(value, "")
+
+
+def _doubled(_value: object) -> NoReturn:
+    raise _KeyProblem("is there twice")
 
 
 class _Key(NamedTuple):
@@ -139,9 +144,11 @@ class Node:
         """`at` is its JSON pointer (RFC 6901), references followed."""
         self.written = written
         self.at = at
+        doubled = written.doubled if isinstance(written, DoubledKeys) else frozenset()
         for attribute, key in self.keys.items():
+            read = _doubled if key.name in doubled else key.read
             try:
-                setattr(self, attribute, key.read(written.get(key.name, key.absent)))
+                setattr(self, attribute, read(written.get(key.name, key.absent)))
             except _KeyProblem as problem:
                 problem.keys.append(key.name)
                 raise
@@ -283,15 +290,19 @@ _Model = TypeVar("_Model", bound=Node)
 
 
 class Resolver:
-    """Reads the nodes of one document and follows `$ref`. Every refusal names the file and the JSON pointer."""
+    """Reads the nodes of one document and follows `$ref`. Every refusal names the file and the JSON pointer.
 
-    def __init__(self, path: str, root: Mapping[str, object]) -> None:
-        self._path = path
-        self._root = root
+    A place in another file is that file's name, `#`, and the pointer.
+    """
+
+    def __init__(self, files: DocumentFiles) -> None:
+        self._files = files
+        self._path = str(files.path)
+        self._is_swagger = "swagger" in files.root
 
     def document(self) -> Document:
         """Return the root. Raises EndpointError."""
-        return self._read(Document, self._root, "")
+        return self._read(Document, self._files.root, "")
 
     def node(self, model: type[_Model], written: object, parent: Node, *keys: str) -> _Model:
         """Return what is written under these keys of a node, or what a reference there leads to.
@@ -299,24 +310,40 @@ class Resolver:
         Raises EndpointError.
         """
         at = "/".join((parent.at, *(key.replace("~", "~0").replace("/", "~1") for key in keys)))
+        container: object = parent.written
+        for key in keys:
+            if isinstance(container, DoubledKeys) and key in container.doubled:
+                self.refuse(at, "is there twice", "Correct the document.")
+            container = container.get(key) if isinstance(container, Mapping) else None
         beside: dict[str, object] = {}
         seen: set[str] = set()
-        while isinstance(written, Mapping) and "$ref" in written:
-            target = str(written["$ref"])
-            if not target.startswith("#/") or target in seen:
-                self.refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
+        while isinstance(written, Mapping) and isinstance(target := written.get("$ref"), str):
+            if target in seen:
+                self.refuse(at, f"refers to {target}, which leads in a circle", "Correct the reference.")
             seen.add(target)
             beside = {**written, **beside}
-            written = self._root
-            for part in target[2:].split("/"):
-                key = part.replace("~1", "/").replace("~0", "~")
-                if not isinstance(written, Mapping) or key not in written:
-                    self.refuse(at, f"refers to {target}, which does not exist", "Correct the reference.")
-                written = written[key]
-            at = target[1:]
+            try:
+                written = self._files.find(target)
+            except BadReferenceError as problem:
+                self.refuse(at, f"refers to {target}, which {problem}", problem.remedy)
+            at = target.removeprefix("#")
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
-        return self._read(model, {**written, **annotations_in(beside)}, at)
+        if self._is_swagger:
+            written = self._converted(model, written)
+        annotations = annotations_in(beside)
+        return self._read(model, {**written, **annotations} if annotations else written, at)
+
+    def _converted(self, model: type[_Model], written: Mapping[str, object]) -> Mapping[str, object]:
+        if model is PathItem:
+            return swagger.converted_path(written, self._files.root, self._followed)
+        return swagger.converted_schema(written) if model is Schema else written
+
+    def _followed(self, written: object) -> object:
+        """Return what a reference leads to; one that leads nowhere as it is, which is refused where it is needed."""
+        with suppress(BadReferenceError, EndpointError):
+            return self._files.followed(written)
+        return written
 
     def _read(self, model: type[_Model], written: Mapping[str, object], at: str) -> _Model:
         try:
@@ -327,61 +354,3 @@ class Resolver:
     def refuse(self, at: str, what: str, remedy: str) -> NoReturn:
         """Raise the EndpointError that something at a JSON pointer is not accepted."""
         raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Location(file=self._path))
-
-
-def parse(path: str, text: str) -> Mapping[str, object]:
-    """Return the document that a text in YAML or JSON holds; `path` is for messages. Raises EndpointError."""
-    document = _from_json(text)
-    if document is None:
-        document = _from_yaml(path, text)
-    if not isinstance(document, Mapping):
-        place = Location(file=path)
-        raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
-    return document
-
-
-def _from_json(text: str) -> object:
-    """Return what a text in JSON holds, hundreds of times faster than as YAML; None if it is not as plain as that."""
-
-    def unique(members: list[tuple[str, object]]) -> dict[str, object]:
-        by_key = dict(members)
-        if len(by_key) < len(members):
-            raise ValueError("a key is doubled")  # as YAML it is refused with its line
-        return by_key
-
-    def no_number(text: str) -> NoReturn:
-        raise ValueError(f"{text} is a text in YAML")
-
-    if not text.startswith("{"):
-        return None
-    try:
-        return json.loads(text, parse_float=Decimal, parse_constant=no_number, object_pairs_hook=unique)
-    except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: an exponent that no Decimal can have
-        return None
-
-
-def _from_yaml(path: str, text: str) -> object:
-    try:
-        return read_yaml(text, _exact_number).value()
-    except TooManyAliases as error:
-        place = Location(file=path)
-        raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place) from error
-    except (YAMLError, RecursionError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = "" if line is None else f" in line {line + 1}"
-        raise not_valid(path, where, getattr(error, "problem", None) or "it cannot be parsed") from error
-
-
-def _exact_number(text: str) -> Decimal:
-    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        return Decimal("NaN")
-
-
-def not_valid(path: str, where: str, what: str) -> EndpointError:
-    """Return the error of a file that is neither YAML nor JSON; `where` is such as ` in line 3`."""
-    return EndpointError(
-        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
-    )

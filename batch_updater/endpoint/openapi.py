@@ -13,9 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from batch_updater.endpoint import document
+from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
 from batch_updater.endpoint.description import (
     AllowedNames,
     Bounds,
@@ -25,9 +24,10 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
+from batch_updater.endpoint.document_files import DocumentFiles
+from batch_updater.endpoint.parsing import read_content
 from batch_updater.endpoint.security import security_of, servers_of
-from batch_updater.errors import EndpointError, Location
-from batch_updater.files.reading import read_regular_text
+from batch_updater.errors import EndpointError
 from batch_updater.records import Value
 from batch_updater.text.spelling import nearest
 
@@ -35,7 +35,6 @@ BUILT_IN = ("nexus-opportunity",)
 _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNORECASE)
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
 _UNSUPPORTED_FORMATS = frozenset({"date-time", "time", "binary", "byte"})
-_LARGEST_BYTES = 5_000_000
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _LAST_WORDS = frozenset(
     {
@@ -52,17 +51,6 @@ _DESCRIPTION = re.compile(
 """How the description of an identifier begins: "The number that the CRM gave the opportunity."."""
 
 
-class Description(msgspec.Struct, frozen=True):
-    """The text of a document, and the operation to use."""
-
-    name: str | None
-    """The configuration's name for a built-in description; None for any other."""
-    path: str
-    operation_id: str | None
-    """None: the only updating operation of the document."""
-    text: str
-
-
 class NoSuchReadError(Exception):
     """The operation that is to read a record according to the configuration is not in the document."""
 
@@ -72,20 +60,44 @@ class NoSuchReadError(Exception):
         self.operations = operations
 
 
-def load_endpoint(reference: str, read: str | None = None) -> Endpoint:
-    """Read the description of one operation: `endpoint_of(read_description(reference), read)`."""
-    return endpoint_of(read_description(reference), read)
+def load_endpoint(reference: str, overlay: Path | None = None, read: str | None = None) -> Endpoint:
+    """Read the description of one operation: a built-in one, or `path/openapi.yaml#operationId`.
 
-
-def read_description(reference: str) -> Description:
-    """Read the document that `reference` names: a built-in description, or `path/openapi.yaml#operationId`.
-
-    Raises EndpointError, which names the file.
+    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first, `read`
+    the operation that reads a record, in place of the document's own: by its id or as `get /path`. What was read once
+    is cached. Raises EndpointError, which names the file and the place in it, and NoSuchReadError.
     """
+    named = _named(reference)
+    content = read_content(named.path)
+    overlaid = read_content(overlay, "api.overlay") if overlay else None
+    key = cache_key(named.name, named.operation, content, overlaid, read)
+    if cached := cached_endpoint(key, named.path):
+        return cached
+    files = DocumentFiles(named.path, content, overlay)
+    endpoint = _EndpointBuilder(document.Resolver(files)).build(named.operation, named.name, read)
+    keep_endpoint(key, endpoint, files.digests)
+    return endpoint
+
+
+def built_in_path(name: str) -> Path:
+    """Return the document of a built-in description."""
+    return Path(__file__).with_name(f"{name}.openapi.yaml")
+
+
+class _Named(NamedTuple):
+    """What a reference in the configuration names."""
+
+    path: Path
+    operation: str | None
+    """None: the only updating one of the document."""
+    name: str | None
+    """Of a built-in description."""
+
+
+def _named(reference: str) -> _Named:
     if reference in BUILT_IN:
-        path = Path(__file__).with_name(f"{reference}.openapi.yaml")
-        return Description(reference, str(path), reference, _text_of(path))
-    path_text, _, operation_id = reference.partition("#")
+        return _Named(built_in_path(reference), reference, reference)
+    path_text, _, operation = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
         close = nearest(path_text, BUILT_IN)
@@ -93,32 +105,7 @@ def read_description(reference: str) -> Description:
             f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
             remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
         )
-    return Description(None, str(path), operation_id or None, _text_of(path))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_regular_text(path, _LARGEST_BYTES)
-    except UnicodeDecodeError as error:
-        raise document.not_valid(str(path), "", "not text in UTF-8") from error
-    except OSError as error:
-        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise EndpointError(
-            f"The description {path} {why}.",
-            remedy="Correct api.endpoint in the configuration.",
-            place=Location(file=str(path)),
-        ) from error
-
-
-def endpoint_of(description: Description, read: str | None = None) -> Endpoint:
-    """Return the endpoint that a document describes.
-
-    `read`: the operation that reads a record, in place of the document's own. Raises EndpointError, which names the
-    file and the place in it, and NoSuchReadError.
-    """
-    root = document.parse(description.path, description.text)
-    builder = _EndpointBuilder(document.Resolver(description.path, root))
-    return builder.build(description.operation_id, description.name, read)
+    return _Named(path, operation or None, None)
 
 
 class _LocatedOperation(NamedTuple):

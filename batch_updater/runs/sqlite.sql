@@ -1,7 +1,7 @@
 -- Written by `make sql` from tables.py.
 
 -- CREATE
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 CREATE TABLE attempts (
 	"row" INTEGER NOT NULL,
 	part INTEGER NOT NULL,
@@ -269,7 +269,12 @@ UPDATE rows SET commit_number=:commit, state=CASE WHEN (json_extract(item.value,
 UPDATE rows SET commit_number=:commit, state='finished', outcome=:kind, maybe_applied=:doubt, attempts=:tries, status=:http, sent_at=:at, seconds=:took, problems=:found, message=:said, advice=:remedy, cause=:why, "before"=coalesce(rows."before", :record), reported=:answer WHERE rows.number = :row;
 
 -- KEEP_BEFORE
-UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", :record) WHERE rows.number = :row;
+UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", json_extract(item.value, '$[1]')) FROM json_each(:batch) AS item WHERE rows.number = json_extract(item.value, '$[0]');
+
+-- KEEP_FINE_ATTEMPTS
+INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message) SELECT json_extract(item.value, '$[0]') AS json_extract_1, (SELECT max(parts.number) AS max_1
+FROM parts) AS anon_1, json_extract(item.value, '$[1]') AS json_extract_3, :commit AS anon_2, json_extract(item.value, '$[2]') AS json_extract_5, json_extract(item.value, '$[3]') AS json_extract_7, json_extract(item.value, '$[4]') AS json_extract_9, json_extract(item.value, '$[5]') AS json_extract_11, json_extract(item.value, '$[6]') AS json_extract_13, json_extract(item.value, '$[7]') AS json_extract_15, ''
+FROM json_each(:batch) AS item;
 
 -- KEEP_ATTEMPT
 INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message, answer) SELECT :of_row AS anon_1, (SELECT max(parts.number) AS max_1
@@ -328,7 +333,7 @@ WHERE rows.state = 'in_flight';
 UPDATE rows SET state='ready', outcome=CASE WHEN (rows.state = 'in_flight') THEN 'unconfirmed' ELSE rows.outcome END, maybe_applied=CASE WHEN (rows.state = 'in_flight') THEN 1 ELSE rows.maybe_applied END, message=CASE WHEN (rows.state = 'in_flight') THEN 'The run ended while this row was in flight; whether it was applied is unknown.' ELSE rows.message END, advice=CASE WHEN (rows.state = 'in_flight') THEN 'Run again to settle it.' ELSE rows.advice END, cause=CASE WHEN (rows.state = 'in_flight') THEN 'ended while in flight' ELSE rows.cause END, "before"=CASE WHEN ((rows.outcome = 'failed' OR rows.outcome = 'not_sent' OR rows.outcome = 'rejected') AND rows.maybe_applied = 0) THEN NULL ELSE rows."before" END WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND coalesce(rows.outcome = 'differs' OR rows.outcome = 'unchanged' OR rows.outcome = 'updated', False) = 0;
 
 -- CLOSE
-UPDATE rows SET commit_number=:commit, state='finished', outcome='not_sent', message=trim(CASE WHEN (rows.maybe_applied = 1) THEN 'The run was closed before it was known whether this row was applied. ' ELSE 'The run was closed before this row was done. ' END || coalesce(rows.message, '')), advice='Run the results workbook: that sends the rows of its sheet "To fix".', cause='the run was closed' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND (rows.outcome IS NULL OR rows.outcome = 'failed' OR rows.outcome = 'unconfirmed' OR rows.outcome = 'not_sent');
+UPDATE rows SET commit_number=:commit, state='finished', outcome='not_sent', message=trim(CASE WHEN (rows.maybe_applied = 1) THEN 'The run was closed before it was known whether this row was applied. ' ELSE 'The run was closed before this row was done. ' END || coalesce(rows.message, CASE WHEN (rows.waits_for IS NOT NULL) THEN printf('Row %d updates the same record and has to be done first.', rows.waits_for) END, '')), advice=CASE WHEN (rows.waits_for IS NOT NULL) THEN printf('Repair row %d on the sheet "To fix" of the results workbook, then run that workbook.', rows.waits_for) ELSE 'Run the results workbook: that sends the rows of its sheet "To fix".' END, cause=CASE WHEN (rows.waits_for IS NOT NULL) THEN 'waits for an earlier row of the same record' ELSE 'the run was closed' END WHERE rows.state != 'invalid' AND (rows.outcome IS NULL OR rows.outcome = 'failed' OR rows.outcome = 'unconfirmed' OR rows.outcome = 'not_sent');
 UPDATE rows SET state='finished' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.state = 'ready';
 
 -- FORGET_RESULTS

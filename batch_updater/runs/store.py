@@ -30,7 +30,7 @@ from msgspec.structs import asdict, replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
-from batch_updater.endpoint.request import Prepared, Request, RequestBuilder
+from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.errors import StoreError
 from batch_updater.records import (
     AllowedList,
@@ -383,14 +383,13 @@ class Store:
 
         Raises StoreError.
         """
-        after = BEFORE_ALL_ROWS
+        after, builder = BEFORE_ALL_ROWS, RequestBuilder(endpoint)
         try:
             while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
                 for record in batch:
                     row = converted(record, _JobRecord, "its table rows")
                     job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
-                    body = row.body.encode()
-                    yield Prepared(job, Request(endpoint.method, row.path, row.query, body, endpoint.content_type))
+                    yield Prepared(job, builder.of(job, row.path, row.query, row.body))
                 after = batch[-1][0]
         except (sqlite3.Error, DamagedStoreError, UndecodableError) as error:
             raise StoreError(f"The run's database {self.path} cannot be read: {error}.") from error
@@ -638,8 +637,8 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
         raise DamagedStoreError(f"its row {number} has an outcome without words")
     if record.waits_for is not None:
         return Outcome(
-            number, OutcomeKind.NOT_SENT, f"Row {record.waits_for} updates the same record and has to be done first.",
-            f"Repair row {record.waits_for}, then run again.", "waits for an earlier row of the same record",
+            number, OutcomeKind.NOT_SENT, statements.WAITS_FOR_ROW % record.waits_for,
+            f"Repair row {record.waits_for}, then run again.", statements.WAITS,
         )  # fmt: skip
     return replace(unsent, row=number)
 

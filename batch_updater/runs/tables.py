@@ -38,7 +38,15 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from batch_updater.runs.statements import CONFIRMED, ENDED_IN_FLIGHT, FORMAT, IN_FLIGHT_AT_THE_END, STAGED
+from batch_updater.runs.statements import (
+    CONFIRMED,
+    ENDED_IN_FLIGHT,
+    FORMAT,
+    IN_FLIGHT_AT_THE_END,
+    STAGED,
+    WAITS,
+    WAITS_FOR_ROW,
+)
 
 _metadata = MetaData()
 
@@ -78,7 +86,7 @@ rows = Table(
     Column("before", Text), Column("reported", Text),  # JSON: the record before the update, and what came back
 )  # fmt: skip
 attempts = Table(
-    "attempts", _metadata,  # of rows that did not succeed at once; the others have one, or two where it was read first
+    "attempts", _metadata,  # of rows that took more than one request, or did not succeed
     Column("row", Integer, primary_key=True),
     Column("part", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),  # from 1 in each part
@@ -235,10 +243,18 @@ SETTLE = (
     )
 )  # fmt: skip
 KEEP_BEFORE = (
-    update(rows).where(_r.number == bindparam("row"))
-    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
+    update(rows).where(_r.number == _of_item(0))
+    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, _of_item(1)))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
+KEEP_FINE_ATTEMPTS = insert(attempts).prefix_with("OR REPLACE").from_select(
+    ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message"),
+    select(
+        _of_item(0), _last_part, _of_item(1), bindparam("commit"), _of_item(2), _of_item(3), _of_item(4), _of_item(5),
+        _of_item(6), _of_item(7), literal_column("''"),
+    ).select_from(_item),
+)  # fmt: skip
+"""Writes many attempts that have gone well."""
 KEEP_ATTEMPT = insert(attempts).prefix_with("OR REPLACE").from_select(
     ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
      "answer"),
@@ -332,11 +348,20 @@ _why_open = case(
     (_r.maybe_applied == 1, "The run was closed before it was known whether this row was applied. "),
     else_="The run was closed before this row was done. ",
 )
+_waits = _r.waits_for.is_not(None)
 CLOSE = (
-    (update(rows).where(_is_good, _is_open).values(
-        commit_number=bindparam("commit"), state="finished", outcome="not_sent", cause="the run was closed",
-        message=func.trim(_why_open + func.coalesce(_r.message, "")),
-        advice='Run the results workbook: that sends the rows of its sheet "To fix".',
+    (update(rows).where(_r.state != "invalid", _is_open).values(
+        commit_number=bindparam("commit"), state="finished", outcome="not_sent",
+        cause=case((_waits, WAITS), else_="the run was closed"),
+        message=func.trim(
+            _why_open + func.coalesce(_r.message, case((_waits, func.printf(WAITS_FOR_ROW, _r.waits_for))), "")
+        ),
+        advice=case(
+            (_waits, func.printf(
+                'Repair row %d on the sheet "To fix" of the results workbook, then run that workbook.', _r.waits_for
+            )),
+            else_='Run the results workbook: that sends the rows of its sheet "To fix".',
+        ),
     )),
     (update(rows).where(_is_good, _r.state == "ready").values(state="finished")),
 )  # fmt: skip

@@ -25,6 +25,8 @@ class Answer(msgspec.Struct, frozen=True):
     """What an error answer says, be it cut off."""
     retry_after_s: float = 0.0
     """How long the service asks to wait; 0 if it does not."""
+    etag: str = ""
+    """The version of the record, as the header ETag has it; '' without one, or where none is asked for."""
 
     @property
     def is_2xx(self) -> bool:

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 
 import aiohttp
+from msgspec.structs import replace
 from yarl import URL
 
 from batch_updater.config.schema import ApiSettings
@@ -68,7 +69,7 @@ class Transport:
         self.connector = connector
         self._placement = credentials.placement
         self._headers = {name: value.reveal() for name, value in credentials.headers.items()}
-        self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
+        self._headers["Accept"] = "application/json"
         self._heads: dict[str, tuple[Token | None, RequestHead, str]] = {}
         """Method -> the token of its last request, and what further ones share: the head, and the end of the query."""
         self.answered = asyncio.Event()
@@ -111,13 +112,14 @@ class Transport:
         if head is None or token is not last_token:
             by_header = self._placement.headers(token.value) if token else {}
             secret_query = self._placement.query(token.value) if token else ""
-            head = RequestHead(request.method, self._base, self._headers | by_header, self._proxy_url)
+            by_body = {"Content-Type": request.content_type} if request.content_type else {}
+            head = RequestHead(request.method, self._base, self._headers | by_body | by_header, self._proxy_url)
             self._heads[request.method] = token, head, secret_query
         # Only here does a secret come into a query: what is stored and shown of a request is without it.
         query = "&".join(filter(None, (request.query, secret_query)))
         # Whatever follows a slash after the base URL stays within its origin.
         target = f"{self._base_path}{request.path}{'?' if query else ''}{query}"
-        received = await self.connector.exchange(head, target, request.body, outgoing)
+        received = await self.connector.exchange(head, target, request, outgoing)
         complete = False
         try:
             require_not_of_proxy(received, self._proxy)
@@ -132,7 +134,9 @@ class Transport:
                 complete = len(body) <= _LARGEST_ANSWER_BYTES
             except (aiohttp.ClientError, OSError):
                 body = b""  # the status has arrived, and says more than that the rest has not
-            return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
+            answer = read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
+            etag = received.headers.get("ETag", "") if self._endpoint.if_match else ""
+            return replace(answer, etag=etag) if etag else answer
         finally:
             if complete:
                 self.connector.keep(received.connection)

@@ -70,10 +70,17 @@ def repaired(row: list[Any]) -> list[Any]:
     return [*row[:8], "Proposal", date(2026, 6, 1)]
 
 
+def counts(done: Done) -> tuple[int, int]:
+    """How many rows were updated, and how many need someone: a name is refused by the API, or known to be by then."""
+    needing = done.outcomes.get("invalid", 0) + done.outcomes.get("rejected", 0)
+    assert done.outcomes["updated"] + needing == sum(done.outcomes.values())
+    return done.outcomes["updated"], needing
+
+
 def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> None:
     """Deleted, sorted, copied and added: every row of the file is updated, removed or left, new ones are told apart."""
     first = inside("run", file(inside.folder, 20, first_row=3), "--yes", "--json")
-    assert first.outcomes == {"updated": 12, "invalid": 4, "rejected": 4}
+    assert counts(first) == (12, 8)
     assert sorted(to_fix(first)) == [7, 8, 11, 13, 15, 18, 19, 23]
     assert "Close date (F8), field PendingCloseDate: '31/02/2026'" in to_fix(first)[8][2]
 
@@ -85,7 +92,7 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
 
     second = inside("run", edited(first, edit), "--yes", "--json")
     rows = to_fix(second)
-    assert second.outcomes == {"updated": 3, "invalid": 3, "rejected": 3}
+    assert counts(second) == (3, 6)
     family, unknown, new = second.object["notes"]
     assert family == "q1.xlsx: 14 of 20 rows updated in 2 rounds, 1 removed, 5 need you. 2 new rows: 1 updated."
     assert unknown.startswith("Sales Stage: 'Propsal' in 3 good rows is not among the 6 names")

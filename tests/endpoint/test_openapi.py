@@ -235,7 +235,7 @@ def test_references_in_a_circle_are_refused(load: Callable[..., Endpoint]) -> No
     """A reference that leads back to itself ends in an error, not in a hang."""
     content = document(requestBody={"$ref": "#/components/requestBodies/A"})
     content["components"] = {"requestBodies": {"A": {"$ref": "#/components/requestBodies/A"}}}
-    with pytest.raises(EndpointError, match="not supported"):
+    with pytest.raises(EndpointError, match="leads in a circle"):
         load(content)
 
 
@@ -281,13 +281,13 @@ def test_json_means_what_it_means_as_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"a": 1,\n"b": 2,\n"a": 3}', "line 3"),
+        ('{"openapi": "3.1.0",\n"openapi": "3.0.0"}', "/openapi is there twice"),
         ('{"openapi": NaN}', "/openapi is not version 3"),
         ('{"openapi": 1e99999999999999999999}', "/openapi is not version 3"),
     ],
 )
-def test_json_that_is_none_is_read_as_yaml(tmp_path: Path, text: str, problem: str) -> None:
-    """So a doubled key is refused with its line, and a word that is no number is a text."""
+def test_json_that_is_none_is_refused_where_it_is_needed(tmp_path: Path, text: str, problem: str) -> None:
+    """A word that is no number is a text, and a doubled key is refused."""
     path = tmp_path / "openapi.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(EndpointError, match=problem):
