@@ -82,6 +82,36 @@ def test_rows_to_fix_of_a_repair_come_before_those_of_an_older_run(tmp_path: Pat
     assert puts(api) == ["1", "3", "2"]
 
 
+def test_a_workbook_that_was_run_from_another_folder_is_not_taken_again(tmp_path: Path, api: Sandbox) -> None:
+    """Its copy in the run's folder still has the wrong cell; nor is it where the repair's own workbook is gone."""
+    assert batch_updater("run", "c.csv", "--yes", cwd=tmp_path).code == 1
+    (workbook,) = runs(tmp_path)[0].glob("*.xlsx")
+    (tmp_path / "desktop").mkdir()
+    shutil.copy(workbook, tmp_path / "desktop" / "mine.xlsx")
+    repair(tmp_path / "desktop" / "mine.xlsx", 200)
+    first = batch_updater("run", "desktop/mine.xlsx", "--yes", cwd=tmp_path)
+    assert (first.code, puts(api)) == (0, ["1", "3", "2"])
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
+    for written in runs(tmp_path)[1].glob("*.xlsx"):
+        written.rename(tmp_path / "desktop" / written.name)
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
+
+
+@pytest.mark.parametrize("kind", ["relative", "link"])
+def test_the_results_folder_may_be_named_in_any_way(tmp_path: Path, api: Sandbox, kind: str) -> None:
+    """By a relative path with dots in it, or through a link: the repaired workbook is found, and then never again."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    folder = {"relative": "link/../real", "link": "link"}[kind]
+    variables = {"BATCH_UPDATER_RESULTS__FOLDER": folder}
+    assert batch_updater("run", "c.csv", "--yes", cwd=tmp_path, **variables).code == 1
+    (workbook,) = (tmp_path / "real").glob("*/c-results-*.xlsx")
+    repair(workbook, 200)
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path, **variables).code == 0
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path, **variables).code == 2
+    assert puts(api) == ["1", "3", "2"]
+
+
 def test_without_a_run_the_newest_is_named_in_a_question(tmp_path: Path, api: Sandbox) -> None:
     """Enter is yes, for nothing is sent; no writes nothing; without a terminal it is named and taken."""
     for name in ("c.csv", "d.csv"):
