@@ -128,7 +128,7 @@ def _files(prefix: str, _: argparse.Namespace) -> list[str]:
     folder, name = os.path.split(prefix)
     return [
         f"{prefix.removesuffix(name)}{entry.name}{os.sep if entry.is_dir() else ''}"
-        for entry in sorted(Path(folder or ".").expanduser().iterdir())
+        for entry in sorted(Path(os.path.expanduser(folder or ".")).iterdir())  # noqa: PTH111  (never raises)
         if name or not entry.name.startswith(".")
     ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batch_updater.cli.text_output import Line, duration, padded
+from batch_updater.cli.text_output import Line, duration, padded, shown_path
 from batch_updater.messages import what_is_wrong, what_to_do
 from batch_updater.records import NOT_SENT, CellError, FormattedNumber, OutcomeKind
 from batch_updater.reporter.cell_values import shown
@@ -121,13 +121,13 @@ def row_lines(row: ExplainedRow, past: PastRun) -> Iterator[Line]:
     columns, outcome = row.columns, row.outcome
     sheet = f', sheet "{past.identity.sheet}"' if past.identity.sheet else ""
     yield Line(f"Row {row.row.number:,} of {past.facts.input}{sheet}", 4)
-    yield Line(f"Run: {past.folder}")
+    yield Line(f"Run: {shown_path(past.folder)}")
     yield from (Line(), Line("Cells"))
     yield from (Line(f"  {text}", 4) for text in _cell_texts(row))
     yield from (Line(f"  {field} = {value}, a constant for every row", 4) for field, value in row.constants.items())
     if row.request:
         yield from (Line(), Line("Request"))
-        yield from (Line(f"  {text}") for text in _request_texts(row.request))
+        yield from (Line(f"  {text}", 4) for text in _request_texts(row.request))
     if row.attempts:
         yield from (Line(), Line("Attempts"))
         yield from _attempt_lines(row)

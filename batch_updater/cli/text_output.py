@@ -39,6 +39,8 @@ _CAUSES_SHOWN_BY_CHECK = 20
 _NARROWEST_TERMINAL = 40
 _UNBROKEN = "\0"
 """Stands for a blank at which no line is broken: no printable text has it."""
+_OPTIONS = r"^ +--.*?(?= {3}|$)"
+"""Options to be copied, with what they mean three blanks behind them."""
 _GAP = "  "
 """Between the columns of a table."""
 _STATUS_WIDTH = 9
@@ -77,12 +79,13 @@ def parts_of(line: Line, stream: TextIO) -> list[str]:
 
 
 def wrapped(text: str, indent: int, beside: int = 0) -> list[str]:
-    """Return a text in lines that fit the terminal; an address, a path, or a command in backticks is not broken.
+    """Return a text in lines that fit the terminal.
 
-    `beside`: how many columns are taken beside it.
+    An address, a path, a command in backticks, and options that it begins with are not broken. `beside`: how many
+    columns are taken beside it.
     """
     text = printable(text)  # before its blanks are taken for places where it may be broken
-    text = re.sub("`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
+    text = re.sub(f"{_OPTIONS}|`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
     lines = textwrap.wrap(
         text, _terminal_width() - beside, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
@@ -98,6 +101,15 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     if relative.startswith("-"):  # which a command would take for an option
         relative = os.path.join(os.curdir, relative)  # noqa: PTH118  (a Path drops the dot)
     return min(str(path), relative, key=len)
+
+
+def with_relative_paths(text: str) -> str:
+    """Return a sentence with every path in the current folder relative to it; one in quotes may be a cell's content."""
+    try:
+        folder = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118  (a Path drops the separator)
+    except FileNotFoundError:  # it has been removed
+        return text
+    return text if folder == os.sep else re.sub(rf"(?<![\w./:'\"-]){re.escape(folder)}(?=[^\s-])", "", text)
 
 
 def to_type(command: Iterable[str]) -> str:
@@ -133,7 +145,7 @@ def result_lines(result: RunResult, step: NextStep, *, row_by_row: bool = False)
     summary, facts, columns = result.summary, result.facts, result.columns
     if result.folder is None:
         sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
-        yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
+        yield Line(f"Checked: {shown_path(facts.input_path)}{sheet}, headers in row {columns.header_row:,}", 9)
         yield from (Line(f"  {text}") for text in mapping_texts(columns, 2))
         yield from change_summary_lines(result)
         yield from note_lines(facts.notes)
@@ -173,7 +185,7 @@ def _style_of(kind: OutcomeKind) -> Style:
 
 def _workbook_lines(result: RunResult) -> Iterator[Line]:
     if result.fault:
-        yield from (Line(), Line(result.fault, 0, Style.WRONG))
+        yield from (Line(), Line(with_relative_paths(result.fault), 0, Style.WRONG))
     if result.results:
         if result.asked_results not in {None, result.results}:
             why = "open in another program, or not written by batch-updater"
@@ -242,7 +254,7 @@ def note_lines(notes: Iterable[str]) -> Iterator[Line]:
     for number, note in enumerate(notes):
         if not number:
             yield Line()
-        yield Line(f"Note: {note}", 6)
+        yield Line(f"Note: {with_relative_paths(note)}", 6)
 
 
 def _problem_lines(result: RunResult) -> Iterator[Line]:
@@ -365,8 +377,8 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
     def command(*words: str) -> str:
         return command_line((PROGRAM, *words, *_with_config(path if path != DEFAULT_CONFIG else None)))
 
-    yield Line(f"Written: {path}")
-    yield from (Line(f"Secret:  {secret}, which only you may read") for secret in answers.pasted)
+    yield Line(f"Written: {shown_path(path)}")
+    yield from (Line(f"Secret:  {shown_path(secret)}, which only you may read") for secret in answers.pasted)
     if token.startswith("env:"):
         variable = token.removeprefix("env:")
         yield Line(f"Token:   set {variable} in the window in which you work:")
@@ -385,8 +397,16 @@ def _with_config(config: Path | None) -> tuple[str, ...]:
 
 
 def error_lines(error: BatchUpdaterError, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Yield what is wrong and what to do about it, without secrets; what is indented is to be copied as it is."""
-    first, *more = error.lines
-    yield Line(redact(f"{PROGRAM}: {first}"), 2, Style.WRONG, len(PROGRAM) + 1)
-    for text in map(redact, (*more, *error.remedy_lines)):
-        yield Line(text, style=Style.STRONG) if text.startswith(" ") else Line(text, 0)
+    """Yield what is wrong and what to do about it, without secrets; commands and options are indented."""
+
+    def said(lines: Iterable[str]) -> Iterator[str]:
+        return (with_relative_paths(redact(line)) for line in lines)
+
+    first, *more = said(error.lines)
+    yield Line(f"{PROGRAM}: {first}", 2, Style.WRONG, len(PROGRAM) + 1)
+    yield from (Line(text, 4 if text.startswith(" ") else 0) for text in more)
+    for text in said(error.remedy_lines):
+        if options := re.match(_OPTIONS, text):
+            yield Line(text, 8, Style.STRONG, len(options[0]))
+        else:
+            yield Line(text, style=Style.STRONG) if text.startswith(" ") else Line(text, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -185,6 +186,27 @@ def test_a_recovery_that_no_recipient_heard_of_is_told_by_the_next_night(tmp_pat
             assert night(tmp_path, **base_url, **told_by(hook)).code == 0
     (posted,) = hook.bodies()
     assert posted["title"].startswith("batch-updater: The job works again.")
+
+
+def test_a_file_with_open_questions_is_answered_by_a_layout(tmp_path: Path) -> None:
+    """The job takes no option: the note names the command that does, and its answers are used by the next night."""
+    rows = "Id,Type,Sales Stagee\n1,Pre,Qualified\n"
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        (inbox / "a.csv").write_text(rows, encoding="utf-8")
+        aged(inbox / "a.csv")
+        assert by_name(night(tmp_path)) == {"a.csv": "attention"}
+        (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
+        lines = note.read_text(encoding="utf-8").splitlines()
+        (what,) = (line for line in lines if line.startswith("What to do: "))
+        assert "`batch-updater columns a.csv --save NAME`" in what
+        (options,) = (line.strip().partition("   ")[0] for line in lines if "=StageName" in line)
+        assert lines[-1] == "Then put it into the inbox again."
+        (file,) = note.parent.glob("a.csv")
+        words = shlex.split(options)
+        assert batch_updater("columns", file, "--save", "sales", *words, cwd=tmp_path).code == 0
+        file.rename(inbox / "a.csv")
+        assert by_name(night(tmp_path)) == {"a.csv": "done"}
 
 
 def test_a_run_says_which_old_runs_it_has_removed(tmp_path: Path) -> None:
