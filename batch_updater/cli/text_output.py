@@ -86,10 +86,16 @@ def wrapped(text: str, indent: int, beside: int = 0) -> list[str]:
     """
     text = printable(text)  # before its blanks are taken for places where it may be broken
     text = re.sub(f"{_OPTIONS}|`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
-    lines = textwrap.wrap(
-        text, _terminal_width() - beside, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    wrapper = _Wrapper(
+        _terminal_width() - beside, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
-    return [line.replace(_UNBROKEN, " ") for line in lines] or [""]
+    return [line.replace(_UNBROKEN, " ") for line in wrapper.wrap(text)] or [""]
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks a line at a blank, or behind a comma of JSON that has none."""
+
+    wordsep_simple_re = re.compile(r'( +|(?<=,)(?="))')
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:

@@ -264,6 +264,21 @@ def test_json_on_a_terminal_is_one_line(tmp_path: Path) -> None:
         assert shown.count("\n") == 1
 
 
+def test_the_answers_of_a_row_fit_the_terminal(tmp_path: Path, api: Sandbox) -> None:
+    """JSON without blanks goes on behind a comma, and nothing of it is lost."""
+    rows = "Id,Type,StageName\n1,Pre,fault:status-503:1 x\n2,Pre,Prospekt\n"
+    (tmp_path / "d.csv").write_text(rows, encoding="utf-8")
+    batch_updater("run", "d.csv", "--yes", cwd=tmp_path, BATCH_UPDATER_SENDING__COMPARE="false")
+    for number in ("2", "3"):
+        plain = batch_updater("report", "--row", number, cwd=tmp_path)
+        code, shown = dialogue([], tmp_path, "report", "--row", number, "--yes", columns=60)
+        assert code == 0
+        assert "".join(plain.out.split()) in "".join(shown.split())
+        too_long = [line for line in shown.replace("\r\n", "\n").splitlines() if len(line) > 60]
+        assert all(" http://" in line or line.startswith("Run: ") for line in too_long), too_long
+    assert api.requests()
+
+
 def test_paths_within_a_sentence_are_relative_too(tmp_path: Path, api: Sandbox) -> None:
     """Of errors and of a single row; a cell that holds such a path is shown as it is."""
     row = f"Id,Type,SalesRevenue\n1,Pre,{tmp_path}/x\n"
