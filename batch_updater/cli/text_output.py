@@ -304,7 +304,7 @@ def run_list_lines(
     for run, undone_by in runs:
         yield Line(run.folder.name)
         if isinstance(run, DamagedRun):
-            yield Line(f"    its database {run.what}")
+            yield Line(f"    its database {with_relative_paths(run.what)}", 4)
         else:
             yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by, rounds.get(run.folder)))
     if run is None:
@@ -356,12 +356,12 @@ def diagnosis_lines(findings: Sequence[Finding]) -> Iterator[Line]:
     else:
         verdict = "the set-up works; look at the warnings." if counts["warning"] else "everything is ready."
     by_status = [f"{counts[status]} {status}" for status in ("ok", "warning", "wrong", "skipped") if counts[status]]
-    yield from (Line(), Line(f"{', '.join(by_status)}: {verdict}"))
+    yield from (Line(), Line(f"{', '.join(by_status)}: {verdict}", 0))
 
 
 def undo_lines(undo: Undo, config: Path | None) -> Iterator[Line]:
     """Yield what the workbook of an undo holds, and how it is run."""
-    yield Line(undo.verdict)
+    yield Line(undo.verdict, 0)
     yield Line(f"Workbook: {shown_path(undo.path)}")
     if undo.rows:
         yield Line("Next:     look at it, then type")
@@ -381,7 +381,7 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
     inbox = answers.texts.get("nightly.inbox")
 
     def command(*words: str) -> str:
-        return command_line((PROGRAM, *words, *_with_config(path if path != DEFAULT_CONFIG else None)))
+        return to_type((PROGRAM, *words, *_with_config(path if path != DEFAULT_CONFIG else None)))
 
     yield Line(f"Written: {shown_path(path)}")
     yield from (Line(f"Secret:  {shown_path(secret)}, which only you may read") for secret in answers.pasted)
@@ -390,12 +390,12 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
         yield Line(f"Token:   set {variable} in the window in which you work:")
         yield from (Line(f"         {way}") for way in ways_to_set(variable))
     if inbox:
-        yield Line(f"Inbox:   create the folder {inbox} if it does not exist yet.")
-    yield Line(f"Next:    {command('doctor')} checks it without sending anything. Then")
-    yield Line(f"         {command('template', 'changes.xlsx')}, fill it in, and")
+        yield Line(f"Inbox:   create the folder {inbox} if it does not exist yet.", 9)
+    yield Line(f"Next:    {command('doctor')} checks it without sending anything. Then", 9)
+    yield Line(f"         {command('template', 'changes.xlsx')}, fill it in, and", 9)
     yield Line(f"         {command('check', 'changes.xlsx')}")
     if inbox:
-        yield Line(f"Nightly: {command('nightly')} runs the files of the inbox; schedule it.")
+        yield Line(f"Nightly: {command('nightly')} runs the files of the inbox; schedule it.", 9)
 
 
 def _with_config(config: Path | None) -> tuple[str, ...]:
