@@ -654,7 +654,7 @@ def _on_terminal() -> bool:
 
 
 def _say(text: str, stream: TextIO) -> None:
-    write_lines([text_output.Line(text_output.with_relative_paths(text), 0)], stream)
+    write_lines([text_output.Line(text, 0)], stream)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
