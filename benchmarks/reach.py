@@ -68,9 +68,7 @@ def main() -> int:
     """Print the table. Returns 1 if a document cannot be read at all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reach", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument(
-        "--refused", action="store_true", help="list the updates that are refused, and why"
-    )
+    parser.add_argument("--refused", action="store_true", help="list the updates that are refused, and why")
     given = parser.parse_args()
     paths = sorted(path for path in given.folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     reaches, unread = [], []
