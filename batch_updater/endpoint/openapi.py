@@ -177,9 +177,12 @@ class _DescribedApi:
     def calls(self, *methods: str) -> Iterator[_LocatedOperation]:
         """Yield the operations with these methods that can be read."""
         for path, written in self.root.paths.items():
-            with suppress(EndpointError):
+            try:
                 item = self.resolver.node(document.PathItem, written, self.root, "paths", path)
-                for method in methods:
+            except EndpointError:
+                continue
+            for method in methods:
+                with suppress(EndpointError):
                     if (one := item.written.get(method)) is not None:
                         operation = self.resolver.node(document.Operation, one, item, method)
                         yield _LocatedOperation(path, method, item, operation)
