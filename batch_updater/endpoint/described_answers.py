@@ -278,7 +278,7 @@ class AnswerReader:
         """Return the property of records that a parameter selects them by; () unless it is surely the same."""
         wanted = [field.wire_name, bare(field.wire_name)]
         *first, last = words(field.wire_name) or [""]
-        if last in ID_WORDS and address(call_path).endswith((f"{{{field.wire_name}}}", f"{{{field.wire_name}}}.json")):
+        if last in ID_WORDS and f"{{{field.wire_name}}}" in address(call_path).rpartition("/")[2]:
             # The record of /tickets/{ticket_id} is told by its id, that of /users/{user_id}/address is not.
             wanted += [last] if is_one_of("".join(first), collection(call_path)) else []
         for name in wanted:

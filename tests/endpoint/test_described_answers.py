@@ -126,6 +126,7 @@ def test_a_field_is_reported_only_if_it_can_be_compared(load: Callable[..., Endp
     ("path", "record", "field", "where"),
     [
         ("/tickets/{ticket_id}", an_object(id=TEXT, status=TEXT), "ticket_id", ("id",)),
+        ("/companies({company_id})/tickets({ticket_id})", an_object(id=TEXT, status=TEXT), "ticket_id", ("id",)),
         ("/tickets/{Sid}.json", an_object(sid=TEXT, status=TEXT), "Sid", ("sid",)),
         ("/accounts/{account_id}/tickets/{id}", an_object(id=TEXT, account_id=TEXT, status=TEXT), "account_id",
          ("account_id",)),
