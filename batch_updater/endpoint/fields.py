@@ -25,6 +25,10 @@ _KINDS = {
 }
 _DAYS = {"date": Kind.DATE, "date-time": Kind.DATE_TIME, "datetime": Kind.DATE_TIME}
 _FORMATS = {"email": "email", "uuid": "uuid", "guid": "uuid", "uri": "uri", "url": "uri"}
+_DELIMITERS = {
+    "spaceDelimited": " ", "pipeDelimited": "|", "ssv": " ", "tsv": "\t", "pipes": "|", "csv": ",", "multi": "",
+}  # fmt: skip
+"""By style (OpenAPI 3) or collectionFormat (Swagger 2)."""
 _BITS = {"int32": 31, "int64": 63}
 _LAST_WORDS = frozenset(
     {
@@ -125,6 +129,11 @@ def _reported_as(shape: Shape, schema: document.Schema) -> tuple[Step, ...]:
     if "x-reported-as" in schema.written:
         return () if schema.x_reported_as is None else (schema.x_reported_as,)
     return () if shape.write_only else UNTOLD
+
+
+def delimiter_of(style: str | None, explode: bool | None) -> str:
+    """Return what is written between the items of a list; '' where each is a parameter of its own."""
+    return _DELIMITERS.get(style or "", "," if explode is False else "")
 
 
 def kind_of(shape: Shape, schema: document.Schema) -> Kind:

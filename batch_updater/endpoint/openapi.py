@@ -343,14 +343,16 @@ class _EndpointBuilder:
         schema = child_at(media.schema or {}, media, "schema")
         if body_format is BodyFormat.JSON and is_json_patch(self._shapes, schema, content_type):
             return content_type, BodyFormat.JSON_PATCH, self._patched(reading)
-        indexed = frozenset(
-            name
-            for name, written in media.encoding.items()
-            if isinstance(written, Mapping) and written.get("style") == "deepObject"
-        )
-        is_form = body_format is BodyFormat.FORM
-        found = fields_of_body(self._shapes, schema, self._call.path, is_form=is_form, indexed=indexed)
+        encodings = self._encodings(media) if body_format is BodyFormat.FORM else None
+        found = fields_of_body(self._shapes, schema, self._call.path, encodings)
         return content_type, body_format, found
+
+    def _encodings(self, media: document.MediaType) -> dict[str, document.Encoding]:
+        encodings = {}
+        for name, written in media.encoding.items():
+            with suppress(EndpointError):
+                encodings[name] = self._resolver.node(document.Encoding, written, media, "encoding", name)
+        return encodings
 
     def _patched(self, reading: _LocatedOperation | None) -> BodyFields:
         """Return what a JSON Patch may replace: what the reading returns, and any other member."""
