@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-_FILES = {"FILE", "FOLDER"}
+_FILES = {"FILE", "FOLDER", "DOCUMENT"}
 """Names of values that are paths, in the usage of the commands."""
 
 

@@ -112,4 +112,4 @@ def cache_folder(variables: Mapping[str, str]) -> Path | None:
             folder = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
         except RuntimeError:  # a user without a home
             return None
-    return folder / "batch-updater" / "endpoints"
+    return folder / "batch-updater" / "endpoints" if folder.is_absolute() else None

@@ -144,4 +144,4 @@ def _path_beside(document: Path, name: str) -> Path:
     is_elsewhere = PureWindowsPath(text).anchor or "\0" in text
     if is_elsewhere or not (folder / text).resolve().is_relative_to(folder):
         raise BadReferenceError("is outside of the document's folder", "Use a document that is bundled into one file.")
-    return folder / text
+    return document.parent / text

@@ -57,7 +57,7 @@ def load_endpoint(reference: str, overlay: Path | None = None) -> Endpoint:
     Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first. What was
     read once is cached. Raises EndpointError, which names the file and the place in it.
     """
-    named = _named(reference)
+    named = named_document(reference)
     content = read_content(named.path)
     key = cache_key(named.name, named.operation, content, read_content(overlay, "api.overlay") if overlay else None)
     if cached := cached_endpoint(key, named.path):
@@ -74,8 +74,8 @@ def built_in_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.openapi.yaml")
 
 
-class _Named(NamedTuple):
-    """What a reference in the configuration names."""
+class NamedDocument(NamedTuple):
+    """What a reference such as `openapi.yaml#operationId` names."""
 
     path: Path
     operation: str | None
@@ -84,9 +84,10 @@ class _Named(NamedTuple):
     """Of a built-in description."""
 
 
-def _named(reference: str) -> _Named:
+def named_document(reference: str) -> NamedDocument:
+    """Return what a reference names. Raises EndpointError for what is no file and no built-in description."""
     if reference in BUILT_IN:
-        return _Named(built_in_path(reference), reference, reference)
+        return NamedDocument(built_in_path(reference), reference, reference)
     path_text, _, operation = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
@@ -95,7 +96,7 @@ def _named(reference: str) -> _Named:
             f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
             remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
         )
-    return _Named(path, operation or None, None)
+    return NamedDocument(path, operation or None, None)
 
 
 class DescribedOperation(NamedTuple):
@@ -115,10 +116,14 @@ class DescribedOperation(NamedTuple):
 def operations(resolver: document.Resolver) -> Iterator[DescribedOperation]:
     """Yield every operation of a document, with its endpoint or the reason why it has none.
 
-    Raises EndpointError if the document is none of OpenAPI 3.
+    A path that cannot be read comes in place of its operations, without a method. Raises EndpointError if the document
+    is none of OpenAPI 3.
     """
     described = _DescribedApi(resolver)
     for call in described.calls(*_METHODS):
+        if isinstance(call, _UnreadOperation):
+            yield DescribedOperation(call.reference, call.method.upper(), call.path, "", None, call.error.message)
+            continue
         endpoint, why_not = None, _UNSUPPORTED.get(call.method)
         if why_not is None:
             try:
@@ -148,6 +153,16 @@ class _LocatedOperation(NamedTuple):
         return self.method == "post" and "{" not in _address(self.path).rpartition("/")[2]
 
 
+class _UnreadOperation(NamedTuple):
+    """An operation, or a path with all of them, that cannot be read."""
+
+    path: str
+    method: str
+    """'' of a path."""
+    reference: str
+    error: EndpointError
+
+
 class _DescribedApi:
     """The operations of one document."""
 
@@ -164,31 +179,47 @@ class _DescribedApi:
             if isinstance(scheme, Mapping) and isinstance(scheme.get("name"), str):
                 yield str(scheme.get("in")), scheme["name"]
 
-    def calls(self, *methods: str) -> Iterator[_LocatedOperation]:
-        """Yield the operations with these methods that can be read."""
+    def calls(self, *methods: str) -> Iterator[_LocatedOperation | _UnreadOperation]:
+        """Yield the operations with these methods."""
         for path, written in self.root.paths.items():
-            with suppress(EndpointError):
+            if path.startswith("x-"):
+                continue
+            try:
                 item = self.resolver.node(document.PathItem, written, self.root, "paths", path)
-                for method in methods:
-                    if (one := item.written.get(method)) is not None:
-                        operation = self.resolver.node(document.Operation, one, item, method)
-                        yield _LocatedOperation(path, method, item, operation)
+            except EndpointError as error:
+                yield _UnreadOperation(path, "", path, error)
+                continue
+            for method in methods:
+                if (one := item.written.get(method)) is None:
+                    continue
+                try:
+                    operation = self.resolver.node(document.Operation, one, item, method)
+                except EndpointError as error:
+                    name = one.get("operationId") if isinstance(one, Mapping) else None
+                    yield _UnreadOperation(path, method, str(name or f"{method} {path}"), error)
+                else:
+                    yield _LocatedOperation(path, method, item, operation)
 
     def update(self, wanted: str | None) -> _LocatedOperation:
         """Return the operation of that id, or of that method and path; the only update if None.
 
         Raises EndpointError.
         """
-        updates = list(self.calls(*_UPDATES))
+        calls = list(self.calls(*_UPDATES))
+        updates = [call for call in calls if isinstance(call, _LocatedOperation)]
+        method, _, path = (wanted or "").partition(" ")
         if wanted is None:
             matching = [call for call in updates if not call.creates] or updates
         else:
-            method, _, path = wanted.partition(" ")
             matching = [call for call in updates if call.operation.operation_id == wanted] or [
                 call for call in updates if (call.method, call.path) == (method.lower(), path.strip())
             ]
         if len(matching) == 1:
             return matching[0]
+        for call in calls if not matching else ():
+            is_named = wanted in {None, call.reference} or (path.strip() == call.path and call.method in {"", method})
+            if isinstance(call, _UnreadOperation) and is_named:
+                raise call.error
         # Ids that are not unique do not tell which is meant.
         names = [f"{call.method} {call.path}" for call in matching] if wanted else []
         names = names or [call.reference for call in matching or updates]
@@ -203,7 +234,8 @@ class _DescribedApi:
         """Return the operation that reads the record: the one that `x-read` names, or the GET of the same path."""
         operation = call.operation
         if (wanted := operation.x_read) is not None:
-            named = next((one for one in self.calls("get") if one.operation.operation_id == wanted), None)
+            gets = (one for one in self.calls("get") if isinstance(one, _LocatedOperation))
+            named = next((one for one in gets if one.operation.operation_id == wanted), None)
             if named is None:
                 what = f"names {wanted}, which is no GET operation here"
                 self.resolver.refuse(f"{operation.at}/x-read", what, "Correct it.")
