@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from batch_updater.endpoint import swagger
 from batch_updater.endpoint.overlay import apply_overlay
-from batch_updater.endpoint.parsing import parse, read_content
+from batch_updater.endpoint.parsing import digest_of, parse, read_content
 from batch_updater.errors import EndpointError, Location
 from batch_updater.text.yaml_reader import DoubledKeys
 
@@ -131,7 +131,7 @@ class DocumentFiles:
 def digest_beside(document: Path, name: str) -> str | None:
     """Return what `DocumentFiles.digests` has for a file beside a document."""
     try:
-        return hashlib.sha256(read_content(_path_beside(document, name))).hexdigest()
+        return digest_of(_path_beside(document, name))
     except (BadReferenceError, EndpointError):
         return None
 

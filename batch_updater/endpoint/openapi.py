@@ -6,6 +6,7 @@ the call begins like them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +33,7 @@ from batch_updater.endpoint.document_files import DocumentFiles
 from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
-from batch_updater.endpoint.parsing import read_content
+from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
@@ -58,14 +59,18 @@ def load_endpoint(reference: str, overlay: Path | None = None) -> Endpoint:
     read once is cached. Raises EndpointError, which names the file and the place in it.
     """
     named = named_document(reference)
-    content = read_content(named.path)
-    key = cache_key(named.name, named.operation, content, read_content(overlay, "api.overlay") if overlay else None)
-    if cached := cached_endpoint(key, named.path):
+    overlay_digest = digest_of(overlay, "api.overlay") if overlay else None
+
+    def key(digest: str) -> str:
+        return cache_key(named.name, named.operation, digest, overlay_digest)
+
+    if cached := cached_endpoint(key(digest_of(named.path)), named.path):
         return cached
+    content = read_content(named.path)
     files = DocumentFiles(named.path, content, overlay)
     described = _DescribedApi(document.Resolver(files))
     endpoint = _EndpointBuilder(described, described.update(named.operation)).build(named.name)
-    keep_endpoint(key, endpoint, files.digests)
+    keep_endpoint(key(hashlib.sha256(content).hexdigest()), endpoint, files.digests)
     return endpoint
 
 

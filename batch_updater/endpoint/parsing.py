@@ -5,14 +5,17 @@ Numbers are exact. Keys are texts, as they are written: YAML's `200` is JSON's `
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 from yaml.error import YAMLError
 
 from batch_updater.errors import EndpointError, Location
-from batch_updater.files.reading import read_regular
+from batch_updater.files.reading import open_regular, read_regular
 from batch_updater.text.yaml_reader import DoubledKeys, TooManyAliases, read_yaml_values
 
 LARGEST_BYTES = 64_000_000
@@ -21,8 +24,20 @@ _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 def read_content(path: Path, key: str = "api.endpoint") -> bytes:
     """Return the content of a file of at most 64 MB; `key` of the configuration names it. Raises EndpointError."""
-    try:
+    with _read_faults(path, key):
         return read_regular(path, LARGEST_BYTES)
+
+
+def digest_of(path: Path, key: str = "api.endpoint") -> str:
+    """Return the SHA-256 of a file, whatever its size, without holding its content. Raises as `read_content`."""
+    with _read_faults(path, key), open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _read_faults(path: Path, key: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise EndpointError(
