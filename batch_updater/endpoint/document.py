@@ -42,12 +42,9 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     try:
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
     except ValueError:  # a number of thousands of digits
         return None
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        return None  # half a character, which no file and no request can hold
-    return text
 
 
 def _name(value: object) -> str:
