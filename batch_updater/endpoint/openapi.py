@@ -35,6 +35,7 @@ from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
 from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
+from batch_updater.endpoint.security import security_of, servers_of
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
@@ -52,24 +53,34 @@ _IDS = ("id", "_id", "gid", "uuid", "guid", "key", "code", "number")
 _PLAIN_KEYS = frozenset({Kind.TEXT, Kind.INTEGER})
 
 
-def load_endpoint(reference: str, overlay: Path | None = None) -> Endpoint:
+class NoSuchReadError(Exception):
+    """The operation that is to read a record according to the configuration is not in the document."""
+
+    def __init__(self, operations: tuple[str, ...]) -> None:
+        """`operations` are the GET operations that are."""
+        super().__init__("no such operation")
+        self.operations = operations
+
+
+def load_endpoint(reference: str, overlay: Path | None = None, read: str | None = None) -> Endpoint:
     """Read the description of one operation: a built-in one, or `path/openapi.yaml#operationId`.
 
-    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first. What was
-    read once is cached. Raises EndpointError, which names the file and the place in it.
+    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first, `read`
+    the operation that reads a record, in place of the document's own: by its id or as `get /path`. What was read once
+    is cached. Raises EndpointError, which names the file and the place in it, and NoSuchReadError.
     """
     named = named_document(reference)
     overlay_digest = digest_of(overlay, "api.overlay") if overlay else None
 
     def key(digest: str) -> str:
-        return cache_key(named.name, named.operation, digest, overlay_digest)
+        return cache_key(named.name, named.operation, digest, overlay_digest, read)
 
     if cached := cached_endpoint(key(digest_of(named.path)), named.path):
         return cached
     content = read_content(named.path)
     files = DocumentFiles(named.path, content, overlay)
     described = _DescribedApi(document.Resolver(files))
-    endpoint = _EndpointBuilder(described, described.update(named.operation)).build(named.name)
+    endpoint = _EndpointBuilder(described, described.update(named.operation), read).build(named.name)
     keep_endpoint(key(hashlib.sha256(content).hexdigest()), endpoint, files.digests)
     return endpoint
 
@@ -235,16 +246,15 @@ class _DescribedApi:
             f"Did you mean {close!r}?" if close else f"Name one after #: {', '.join(names) or 'there is none'}.",
         )
 
-    def reading(self, call: _LocatedOperation) -> _LocatedOperation | None:
-        """Return the operation that reads the record: the one that `x-read` names, or the GET of the same path."""
-        operation = call.operation
-        if (wanted := operation.x_read) is not None:
-            gets = (one for one in self.calls("get") if isinstance(one, _LocatedOperation))
-            named = next((one for one in gets if one.operation.operation_id == wanted), None)
-            if named is None:
-                what = f"names {wanted}, which is no GET operation here"
-                self.resolver.refuse(f"{operation.at}/x-read", what, "Correct it.")
-            return named
+    def reading(self, call: _LocatedOperation, wanted: str | None) -> _LocatedOperation | None:
+        """Return the GET operation with a name, by its id or as `get /path`; without a name that of the same path."""
+        if wanted is not None:
+            method, _, path = wanted.partition(" ")
+            for one in self.calls("get"):
+                is_it = wanted == one.reference or (method.lower() == "get" and one.path == path.strip())
+                if is_it and isinstance(one, _LocatedOperation):
+                    return one
+            return None
         template = _template(call.path)
         alike = [path for path in self.root.paths if path != call.path and _template(path) == template]
         for path in (call.path, *sorted(alike, key=len)):
@@ -259,7 +269,10 @@ class _DescribedApi:
 class _EndpointBuilder:
     """Builds the endpoint of one operation."""
 
-    def __init__(self, described: _DescribedApi, call: _LocatedOperation) -> None:
+    def __init__(self, described: _DescribedApi, call: _LocatedOperation, read_by: str | None = None) -> None:
+        """`read_by`: the operation that reads a record, by its id or as `get /path`; None: the document says."""
+        self._read_by = read_by or call.operation.x_read
+        self._is_configured = read_by is not None
         self._described = described
         self._call = call
         self._resolver = described.resolver
@@ -277,7 +290,12 @@ class _EndpointBuilder:
         if call.creates:
             self._refuse(operation.at, "creates a record", "Name an operation that updates one.")
         parameters = self._parameters.read(path, (item, operation))
-        reading = self._described.reading(call)
+        reading = self._described.reading(call, self._read_by)
+        if reading is None and self._is_configured:
+            raise NoSuchReadError(tuple(one.reference for one in self._described.calls("get")))
+        if reading is None and self._read_by is not None:
+            what = f"names {self._read_by}, which is no GET operation here"
+            self._refuse(f"{operation.at}/x-read", what, "Correct it.")
         content_type, body_format, body = self._body(reading)
         fields = distinct([*parameters.fields, *body.fields])
         answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
@@ -287,7 +305,7 @@ class _EndpointBuilder:
             try:
                 sample_read = self._read_operation(reading, fields)
             except EndpointError:
-                if operation.x_read is not None:
+                if self._read_by is not None:
                     raise
         if sample_read is not None and answers.read_path is not None and _is_of_record(fields, answers):
             read = sample_read = msgspec.structs.replace(
@@ -319,6 +337,8 @@ class _EndpointBuilder:
             if_match=parameters.if_match,
             requires_if_match=parameters.requires_if_match,
             idempotency_key=parameters.idempotency_key,
+            security=security_of(self._described.root.written, operation.written),
+            servers=servers_of(self._described.root.written, item.written, operation.written),
         )
 
     def _quota_message(self, operation: document.Operation) -> str | None:
@@ -333,7 +353,7 @@ class _EndpointBuilder:
         """Return how to read with the values of an update, which must have them all. Raises EndpointError."""
         by_key = {(field.wire_name, field.location): field for field in fields}
         path = reading.path
-        if self._call.operation.x_read is None:
+        if self._read_by is None:
             path = self._call.path  # the same, but for the names of its parameters
         needed = self._parameters.read(path, (reading.item, reading.operation))
         query = []
