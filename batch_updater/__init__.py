@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from batch_updater.library import Progress, Run, arun, check, run, undo
+    from batch_updater.questions import OpenQuestionsError
     from batch_updater.runs.undo import Undo
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "GuardError",
     "InputError",
     "LockedError",
+    "OpenQuestionsError",
     "Progress",
     "ResultsError",
     "Run",
@@ -49,7 +51,7 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from batch_updater import errors, library  # noqa: PLC0415
 
-        return getattr(errors if name.endswith("Error") else library, name)
+        return getattr(errors if hasattr(errors, name) else library, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -14,7 +14,7 @@ import sqlite3
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from batch_updater.config.schema import Config, require_sendable
 from batch_updater.errors import UsageError
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
-from batch_updater.questions import Answers
+from batch_updater.questions import Answers, OpenQuestionsError
 from batch_updater.records import (
     Cause,
     Cell,
@@ -197,7 +197,8 @@ def run(  # noqa: PLR0913  (keywords)
     resumed, unless `restart`; one that began more than a day ago only with `resume_old`. `progress` is called for each
     row that gets its outcome, in the thread that sends. An exception that it raises stops the run as Ctrl-C does; it is
     raised once the results are written. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, GuardError,
-    ResultsError, LockedError, UsageError) if nothing was sent.
+    ResultsError, LockedError, UsageError) if nothing was sent; where questions are open it is an OpenQuestionsError,
+    which is an InputError, and its remedy names the keywords that answer them.
     """
     work = _Work(
         _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout, answers,
@@ -242,14 +243,14 @@ async def arun(  # noqa: PLR0913  (keywords)
     try:
         return work.ended(await asyncio.shield(ending))
     except asyncio.CancelledError:
-        work.stop_requests.request()
+        work.stop()
         while not ending.done():
             try:
                 await asyncio.wait([ending])
             except asyncio.CancelledError:
                 work.stop_requests.request()
-        if (error := ending.exception()) and not isinstance(error, _NotBegunError):
-            raise error from None
+        if not isinstance(ending.exception(), _NotBegunError):
+            work.ended(ending.result())
         raise
 
 
@@ -338,10 +339,18 @@ class _Work(msgspec.Struct):
     error: Exception | None = None
     """What the caller's function raised."""
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a number that the command line does not take either."""
+        for name, number in (("limit", self.limit), ("header_row", self.header_row)):
+            if number is not None and (type(number) is not int or number < 1):
+                raise UsageError(
+                    f"Argument {name}: {number!r} is not a whole number above 0.", remedy="Correct it, or leave it out."
+                )
+
     def run(self) -> Run:
         config, environment = self._settings(), Environment(os.environ)
         require_sendable(config)
-        with open_run(
+        with _asking_for_keywords(), open_run(
             self.source, config, environment,
             restart=self.restart, override_guards=self.override_guards,
             answers=self._answers(), layout=self.layout,
@@ -360,7 +369,7 @@ class _Work(msgspec.Struct):
             require_sendable(config)
         elif self.limit is not None or self.progress is not None:
             raise UsageError("limit and progress are about records that are read.", remedy="Add compare=True.")
-        with ExitStack() as stack:
+        with _asking_for_keywords(), ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             answers = self._answers()
             plan = prepare(self.source, config, folder, answers=answers, layout=self.layout, compares=compares)
@@ -427,8 +436,23 @@ class _Work(msgspec.Struct):
         if not isinstance(error, Exception):
             return False
         self.error = error
-        self.stop_requests.request()
+        self.stop()
         return True
+
+    def stop(self) -> None:
+        """End the run cleanly, unless it ends already: only what a caller asks for twice ends it at once."""
+        if not self.stop_requests.count:
+            self.stop_requests.request()
+
+
+@contextmanager
+def _asking_for_keywords() -> Iterator[None]:
+    try:
+        yield
+    except OpenQuestionsError as error:
+        by_keyword = error.by_keyword()
+        by_keyword.add_note(by_keyword.remedy)  # which a traceback shows, as in a notebook
+        raise by_keyword from None
 
 
 def _outside_of_loops(work: Callable[[], Run]) -> Run:

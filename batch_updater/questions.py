@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, structs, to_builtins
 
 from batch_updater.errors import InputError, Location
 from batch_updater.text.printable import command_line
@@ -64,13 +64,13 @@ class Answers(Struct, frozen=True, omit_defaults=True):
         """The headers of which they say something."""
         return frozenset().union(*(getattr(self, name) for name in ("columns", *OF_COLUMNS))) - {ALL_COLUMNS}
 
-    def renamed(self, headers: Mapping[str, str]) -> Answers:
-        """Return those about some columns, under other headers, and all that are about none."""
+    def renamed(self, headers: Mapping[str, Collection[str]]) -> Answers:
+        """Return those about some columns, under one or more other headers, and all that are about none."""
         fields: dict[str, Any] = {}
         for name in self.__struct_fields__:
             value = fields[name] = getattr(self, name)
             if isinstance(value, Mapping):
-                fields[name] = {headers[header]: answer for header, answer in value.items() if header in headers}
+                fields[name] = {new: answer for header, answer in value.items() for new in headers.get(header, ())}
         return Answers(**fields)
 
     @property
@@ -106,6 +106,13 @@ class Answers(Struct, frozen=True, omit_defaults=True):
                 words += _words(option, str(value))
         words += [option for (name, value), option in _FLAGS.items() if getattr(self, name) == value]
         return tuple(words)
+
+    @property
+    def keywords(self) -> str:
+        """The keywords of the library that give the same answers, as they are typed."""
+        answers = to_builtins(self)
+        words = [f"{name}={answers.pop(name)!r}" for name in ("sheet", "header_row") if name in answers]
+        return ", ".join([*words, *([f"answers={answers!r}"] if answers else [])])
 
 
 OF_COLUMNS: Final = ("date_order", "two_digit_years", "decimal", "clear_marker")
@@ -195,10 +202,22 @@ class Question(Struct, frozen=True):
     likely: int | None = None
     """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
 
-    def is_answered_by(self, answers: Answers) -> bool:
-        """Whether the columns that it asks about have been settled by other answers."""
+    def left_by(self, answers: Answers) -> Question | None:
+        """Return the question without the choices that other answers rule out; None if they settle it.
+
+        A column is no second field, and a field has no second column.
+        """
         headers = {header for choice in self.choices for header in choice.answers.columns}
-        return bool(headers) and headers <= answers.columns.keys()
+        if headers and headers <= answers.columns.keys():
+            return None
+        fed = set(answers.columns.values())
+        choices = tuple(
+            choice
+            for choice in self.choices
+            if not any(name and (name in fed or header in answers.columns)
+                       for header, name in choice.answers.columns.items())
+        )  # fmt: skip
+        return structs.replace(self, choices=choices) if choices else None
 
     @property
     def lines(self) -> list[str]:
@@ -229,3 +248,12 @@ class OpenQuestionsError(InputError):
     ) -> None:
         super().__init__(message, remedy=remedy, place=place)
         self.questions = questions
+
+    def by_keyword(self) -> OpenQuestionsError:
+        """Return the same error for programs, with the keywords of the library in place of options."""
+        several = " Those of several `answers` go into one." if len(self.questions) > 1 else ""
+        remedy = [f"Answer by keyword.{several} To remember answers, save a layout with `batch-updater columns FILE`."]
+        for question in self.questions:
+            likely = question.choices[: question.likely]
+            remedy += [f"    {choice.answers.keywords}   {choice.text}" for choice in likely]
+        return OpenQuestionsError(self.lines, self.questions, remedy=remedy, place=self.place)

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.openapi import BUILT_IN, read_description
+from batch_updater.endpoint.openapi import BUILT_IN, built_in_path
 from benchmarks.measure import Cost, FailedError, run
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def send(
 
 def _description(folder: Path) -> str:
     """Describe an API like Nexus whose answer holds id and type, and perhaps no more: nginx can report no other."""
-    text = read_description(BUILT_IN[0]).text
+    text = built_in_path(BUILT_IN[0]).read_text(encoding="utf-8")
     described = text.replace(SUCCESS, f"{SUCCESS}\n          x-always-reported: [ID, Type]")
     if described == text:
         raise FailedError(f"The built-in description has no answer with {SUCCESS!r}.")

@@ -26,6 +26,7 @@ from batch_updater import (
     ConfigError,
     GuardError,
     InputError,
+    OpenQuestionsError,
     Progress,
     Run,
     UsageError,
@@ -171,7 +172,7 @@ def test_the_package_exports_the_library_and_nothing_else() -> None:
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.BatchUpdaterError)
     }
-    functions = {"arun", "check", "run", "undo", "Progress", "Run", "Undo"}
+    functions = {"arun", "check", "run", "undo", "OpenQuestionsError", "Progress", "Run", "Undo"}
     assert set(batch_updater.__all__) == functions | raised - {"EndedEarlyError"}
     assert list(batch_updater.__all__) == sorted(batch_updater.__all__)
     assert set(batch_updater.__all__) <= set(dir(batch_updater))
@@ -321,6 +322,54 @@ def test_what_cannot_be_undone_or_limited_is_refused(tmp_path: Path) -> None:
             batch_updater.check(FRAME, **asked)
 
 
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": -1}, {"limit": 2.5}, {"header_row": 0}])
+def test_numbers_that_the_command_line_refuses_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """In its words, before anything is read or sent."""
+    (name, number), *_ = wrong.items()
+    for function in (batch_updater.run, batch_updater.check):
+        with pytest.raises(UsageError, match=rf"Argument {name}: {number!r} is not a whole number above 0\."):
+            function(tmp_path / "missing.csv", **wrong)
+
+
+def test_open_questions_name_the_keywords_that_answer_them(tmp_path: Path) -> None:
+    """Of sheet, columns, cells and rows; each line of the remedy is typed as it is, and answers its question."""
+    book = openpyxl.Workbook()
+    for name in ("Q1", "Q2"):
+        sheet = book.create_sheet(name)
+        sheet.append(["Id", "Type", "Stage", "Close"])
+        sheet.append([1, "Pre", "Prospect", "01/02/2026"])
+        sheet.append([2, "Pre", "Prospect", "02/03/2026"])
+        sheet.row_dimensions[3].hidden = True
+    del book["Sheet"]
+    book.save(tmp_path / "c.xlsx")
+    given, answers, typed = dict[str, Any](), dict[str, Any](), list[str]()
+    with Sandbox() as sandbox:
+        config = configuration(tmp_path, sandbox.url)
+
+        def attempt() -> Run | OpenQuestionsError:
+            try:
+                return batch_updater.run(tmp_path / "c.xlsx", config, **given, answers=answers)
+            except OpenQuestionsError as error:
+                return error
+
+        while isinstance(ended := attempt(), OpenQuestionsError) and len(typed) < 10:
+            assert ended.__notes__ == [ended.remedy]
+            assert "--" not in ended.remedy
+            for question in ended.questions:
+                text = question.choices[0].text
+                line = next(line for line in ended.remedy_lines if line.endswith(f"   {text}"))
+                typed.append(line.removesuffix(text).strip())
+                more = eval(f"dict({typed[-1]})")  # noqa: S307  (what a person would type)
+                for name, answer in more.pop("answers", {}).items():
+                    answers[name] = {**answers.get(name, {}), **answer} if isinstance(answer, dict) else answer
+                given |= more
+    assert isinstance(ended, Run)
+    assert ended.outcomes["updated"] == 1
+    assert typed[0] == "sheet='Q1'"
+    assert {"answers={'columns': {'Stage': 'StageName'}}", "answers={'hidden_rows': 'leave out'}"} <= set(typed)
+    assert answers["date_order"] == {"Close": "DMY"}
+
+
 def numbered(count: int) -> pd.DataFrame:
     return pd.DataFrame({"Id": range(1, count + 1), "Type": "Pre", "OpportunityName": "x"})
 
@@ -433,6 +482,38 @@ def test_a_run_cancelled_twice_ends_at_once(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         config = configuration(tmp_path, sandbox.url) | {"sending": {"rate_per_s": 100, "drain_s": 600}}
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("cancelled", ["never", "before", "after"])
+def test_an_exception_of_progress_reaches_who_awaits_the_run(tmp_path: Path, cancelled: str) -> None:
+    """With or without a cancel before or after it: what is in flight is awaited, and the workbook is written."""
+
+    async def main() -> None:
+        failed = asyncio.Event()
+
+        def fail(progress: Progress) -> None:
+            if progress.done == 2 and cancelled == "before":
+                task.cancel()
+            elif progress.done == 3:
+                failed.set()
+                raise ValueError("3 done")
+
+        task = asyncio.create_task(batch_updater.arun(numbered(40), config, progress=fail))
+        if cancelled == "after":
+            await failed.wait()
+            task.cancel()
+        with pytest.raises(ValueError, match="3 done") as caught:
+            await task
+        (folder,) = (tmp_path / "runs").iterdir()
+        assert str(folder) in caught.value.__notes__[0]
+        assert list(folder.glob("*-results-*.xlsx"))
+
+    with Sandbox(SandboxSettings(latency_ms=100)) as sandbox:
+        config = configuration(tmp_path, sandbox.url) | {"sending": {"rate_per_s": 50}}
+        asyncio.run(main())
+        assert len(sandbox.received) < 40
+        assert batch_updater.run(numbered(40), config).exit_code == 0
+        assert len(sandbox.received) == 40
 
 
 def test_a_run_cancelled_before_it_sends_leaves_nothing(tmp_path: Path) -> None:

@@ -156,10 +156,11 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fi
 def ask_to_close(run: PastRun) -> bool:
     """Ask whether a run is closed for good."""
     unknown, done = run.counts[OutcomeKind.UNCONFIRMED], f"{run.confirmed:,} of {counted(run.rows, 'row')} are done"
-    open_rows = counted(sum(run.counts[kind] for kind in RUN_AGAIN), "open row")
+    open_rows = sum(run.counts[kind] for kind in RUN_AGAIN)
+    what = f"{counted(open_rows, 'open row')} would count as not sent" if open_rows else "Its workbook is not written"
     lines = [
         f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.",
-        f"{open_rows} would count as not sent, and running the same file again would send every row.",
+        f"{what}, and running the same file again would send every row.",
     ]
     if unknown:
         lines.append(f"{counted(unknown, 'open row')} may have been applied. Only resuming the run can tell.")

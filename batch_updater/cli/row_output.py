@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batch_updater.cli.text_output import Line, duration, padded
+from batch_updater.cli.text_output import Line, duration, padded, shown_path
 from batch_updater.messages import what_is_wrong, what_to_do
 from batch_updater.records import NOT_SENT, CellError, FormattedNumber, OutcomeKind
 from batch_updater.reporter.cell_values import shown
@@ -119,9 +119,15 @@ def _bounded(answer: str | None) -> str | None:
 def row_lines(row: ExplainedRow, past: PastRun) -> Iterator[Line]:
     """Yield why a row ended as it did: its cells, request, attempts, outcome, and what to do."""
     columns, outcome = row.columns, row.outcome
-    sheet = f', sheet "{past.identity.sheet}"' if past.identity.sheet else ""
-    yield Line(f"Row {row.row.number:,} of {past.facts.input}{sheet}", 4)
-    yield Line(f"Run: {past.folder}")
+    sheet, origin, number = past.identity.sheet, columns.origin, f"Row {row.row.number:,}"
+    in_sheet = f'{past.facts.input}, sheet "{sheet}"' if sheet else past.facts.input
+    if origin:
+        place = f"row {row.sheet_row:,} of " if row.sheet_row else ""
+        is_new = row.row.number > origin.last_row
+        number = f"{number}, which {origin.file} does not have" if is_new else f"{number} of {origin.file}"
+        in_sheet = f"here {place}{in_sheet}"
+    yield Line(f"{number}{', ' if origin else ' of '}{in_sheet}", 4)
+    yield Line(f"Run: {shown_path(past.folder)}")
     yield from (Line(), Line("Cells"))
     yield from (Line(f"  {text}", 4) for text in _cell_texts(row))
     yield from (Line(f"  {field} = {value}, a constant for every row", 4) for field, value in row.constants.items())

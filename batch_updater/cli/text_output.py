@@ -290,7 +290,7 @@ def run_list_lines(
         else:
             yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by, rounds.get(run.folder)))
     if run is None:
-        yield Line("There are no runs yet.")
+        yield Line("There are no runs yet: `batch-updater run FILE` starts the first.", 0)
 
 
 def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -> Iterator[str]:

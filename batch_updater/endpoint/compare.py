@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import Endpoint, Field
+from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.reported import as_text, equals_reported, is_blank, reports, value_at
 from batch_updater.endpoint.reported_failure import reported_failure
-from batch_updater.endpoint.request import wire_text
+from batch_updater.endpoint.request import is_header_value, json_value, wire_text
 from batch_updater.records import FieldChange, Job, Unknown, Value
 
 
@@ -63,9 +63,13 @@ def confirmation(endpoint: Endpoint, job: Job, status: int, answer: object, allo
     reporting no failure is enough.
     """
     always = endpoint.always_reported(status)
-    failure = reported_failure(answer, endpoint.known_properties)
+    candidates, failure = _unwrapped(endpoint.record_path, answer)
+    if len(candidates) > 1:
+        candidates = _of_target(endpoint, job, candidates, endpoint.record_properties)
+    candidate = candidates[0] if len(candidates) == 1 else None
+    failure = failure or reported_failure(candidate, endpoint.known_properties)
     doubt = None if failure is None else Unconfirmed(" that says it failed", ", but says that it failed", failure)
-    record = _as_record(endpoint.record_properties, answer)
+    record = _as_record(endpoint.record_properties, candidate)
     if record is None:
         return Confirmation(None, (), doubt or (None if always is None else NO_RECORD))
     differing = differences(endpoint, job, record, allowed)
@@ -78,6 +82,29 @@ def confirmation(endpoint: Endpoint, job: Job, status: int, answer: object, allo
         names = f"{', '.join(first)} and {last}" if first else last
         doubt = Unconfirmed(" with less than the record", f", but the record lacks {names}")
     return Confirmation(record, differing, doubt)
+
+
+def _unwrapped(path: Sequence[str | int], answer: object) -> tuple[Sequence[object], str | None]:
+    """Return what an answer has where its record is said to be, and the failure that the members around it report.
+
+    That is one value, none if the path does not lead anywhere, or any number where it leads into a list.
+    """
+    failure = None
+    for at, step in enumerate(path):
+        if isinstance(step, str) and isinstance(answer, Mapping):
+            failure = failure or reported_failure(answer, frozenset({step}))
+            if step not in answer:
+                return (), failure
+            answer = answer[step]
+        elif isinstance(step, int) and isinstance(answer, list):
+            if at == len(path) - 1:
+                return answer, failure
+            if step >= len(answer):
+                return (), failure
+            answer = answer[step]
+        else:
+            return (), failure or reported_failure(answer, frozenset())
+    return (answer,), failure
 
 
 def _missing(
@@ -123,7 +150,9 @@ def differences(
         asked = values[field.name]
         if reports(field, record):
             got = value_at(record, field.reported_as)
-            if not equals_reported(field, asked, got) and not (field.selects_record and is_blank(got)):
+            # A service may keep a list in an order of its own: that is no other value than was asked for.
+            is_equal = equals_reported(field, asked, got, in_order=False)
+            if not is_equal and not (field.selects_record and is_blank(got)):
                 differing.append(Difference(field.name, _sent(field, asked), as_text(got)))
         elif field.reported_id_as is not None and field.reported_id_as in record:
             got = record[field.reported_id_as]
@@ -139,7 +168,28 @@ def differences(
 
 
 def _sent(field: Field, asked: Value) -> str:
-    return "" if asked is None else wire_text(field, asked)
+    if asked is None:
+        return ""
+    return as_text(json_value(field, asked)) if field.kind is Kind.LIST else wire_text(field, asked)
+
+
+def records_read(endpoint: Endpoint, answer: object) -> Sequence[object] | None:
+    """Return what the answer to a reading has as records: one, or those of an array; None if it has no such place."""
+    candidates, _ = _unwrapped(endpoint.read.record_path if endpoint.read else (), answer)
+    if len(candidates) == 1 and isinstance(candidates[0], list):
+        return candidates[0]
+    return candidates if isinstance(candidates, list) or candidates else None
+
+
+def etag_of(header: str, record: Mapping[str, object]) -> str:
+    """Return the version of a record that was read, as If-Match has it; '' if it has none that a header can hold.
+
+    It is in the header ETag, or in the record: `@odata.etag` (OData JSON Format 4.01, section 4.6.8), or `etag`.
+    A weak one goes out as it is: OData has no others, and a service that compares as RFC 9110 has it refuses it.
+    """
+    named = {name.casefold(): value for name, value in record.items() if isinstance(value, str)}
+    etag = header or named.get("@odata.etag") or named.get("etag") or ""
+    return etag if is_header_value(etag) else ""
 
 
 def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, object] | None:
@@ -147,23 +197,32 @@ def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, obje
 
     None if there is no such record or more than one, or if it reports a failure.
     """
-    described = endpoint.read.properties if endpoint.read else frozenset()
+    read = endpoint.read
+    described = read.properties if read else frozenset()
+    records = _of_target(endpoint, job, records_read(endpoint, answer) or (), described)
+    _, failure = _unwrapped(read.record_path if read else (), answer)
+    if len(records) != 1 or failure is not None or reported_failure(records[0], endpoint.known_properties) is not None:
+        return None
+    return records[0]
+
+
+def _of_target(
+    endpoint: Endpoint, job: Job, candidates: Iterable[object], described: frozenset[str]
+) -> list[Mapping[str, object]]:
+    """Return those that are records, and may be the job's; `described` are the properties that a record may have."""
     keys = [
         field
         for field in endpoint.reported_fields
         if field.selects_record and field.reported_as and (not described or field.reported_as[0] in described)
     ]
-    records = [
+    return [
         record
-        for one in (answer if isinstance(answer, list) else [answer])
+        for one in candidates
         if (record := _as_record(described, one)) is not None
         and all(
             equals_reported(field, job.values.get(field.name), value_at(record, field.reported_as)) for field in keys
         )
     ]
-    if len(records) != 1 or reported_failure(records[0], endpoint.known_properties) is not None:
-        return None
-    return records[0]
 
 
 def changes(
@@ -171,7 +230,8 @@ def changes(
 ) -> tuple[FieldChange, ...]:
     """Return what the job would change in a record.
 
-    A field that is not reported, and a name whose id is not known, count as changed: they may be.
+    A field that is not reported, and a name whose id is not known, count as changed: they may be. So does a list of
+    which only the order is another: where that does not matter, to send it does no harm.
     """
     changed = []
     for field in endpoint.body_fields:
@@ -187,7 +247,8 @@ def changes(
             if not is_blank(identity) and (now := allowed.name_of(field, job, identity)) is None:
                 now = Unknown(as_text(identity))
         if isinstance(now, Unknown) or not equals_reported(field, new, now):
-            changed.append(FieldChange(field.name, now, new))
+            is_text_of_json = field.kind in {Kind.LIST, Kind.JSON} and new is not None
+            changed.append(FieldChange(field.name, now, json_value(field, new) if is_text_of_json else new))
     return tuple(changed)
 
 

@@ -1,4 +1,7 @@
-"""`Endpoint` and `Field`: one call of any API."""
+"""`Endpoint` and `Field`: one call of any API.
+
+`endpoint/stored.py` stores them without what has its default, so that an attribute that is new changes no digest.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from batch_updater.endpoint.reported_failure import is_call_status
 from batch_updater.records import Value
+
+if TYPE_CHECKING:
+    _EnumValue: TypeAlias = Value
+else:
+    _EnumValue = Any  # msgspec knows no union of texts with numbers and dates, which it writes as texts
 
 
 class ParameterLocation(StrEnum):
@@ -52,7 +60,7 @@ class BodyFormat(StrEnum):
     NONE = "none"
 
 
-class Pair(msgspec.Struct, frozen=True):
+class Pair(msgspec.Struct, frozen=True, omit_defaults=True):
     """The element of a list that has a key, and its member that holds the value: `{"id": 360001, "value": ...}`."""
 
     key_name: str
@@ -64,7 +72,7 @@ Step: TypeAlias = str | int | Pair
 """One step into JSON: the name of a member, a 0-based position in a list, or the value of the element with a key."""
 
 
-class AllowedNames(msgspec.Struct, frozen=True):
+class AllowedNames(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an error answer lists the valid names of a field."""
 
     list_name: str
@@ -77,7 +85,7 @@ class AllowedNames(msgspec.Struct, frozen=True):
     """Names of the fields that the list depends on, such as the language."""
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class Bounds(msgspec.Struct, frozen=True, omit_defaults=True):
     """Limits of a number, or of a text's length in characters; None means unlimited."""
 
     minimum: Decimal | None = None
@@ -93,7 +101,7 @@ class Bounds(msgspec.Struct, frozen=True):
     max_items: int | None = None
 
 
-class Field(msgspec.Struct, frozen=True):
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """One parameter or body field of the call."""
 
     name: str
@@ -108,7 +116,7 @@ class Field(msgspec.Struct, frozen=True):
     description: str
     aliases: tuple[str, ...]
     """Further headers of its column; matched without regard to case."""
-    enum: tuple[Value, ...]
+    enum: tuple[_EnumValue, ...]
     """The only valid values; empty if any is."""
     bounds: Bounds
     nullable: bool
@@ -135,6 +143,8 @@ class Field(msgspec.Struct, frozen=True):
     """Kind of the items of a list, which `enum`, `bounds` (but for its `_items`) and `format` are about."""
     delimiter: str = ""
     """What is written between the items of a list in a query or form; '' for a parameter for each of them."""
+    is_indexed: bool = False
+    """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
     """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
     json_schema: str = ""
@@ -151,7 +161,7 @@ class Field(msgspec.Struct, frozen=True):
         return self.nullable or self.clears_with is not None or self.takes_empty_list
 
 
-class Requirement(msgspec.Struct, frozen=True):
+class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of the body that has to be there if another part is."""
 
     within: tuple[Step, ...]
@@ -171,7 +181,7 @@ class OpenKind(StrEnum):
     """`lines[0].amount`: a member of the element at that position."""
 
 
-class OpenColumns(msgspec.Struct, frozen=True):
+class OpenColumns(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of the body whose columns a description cannot list: the file's headers say which there are."""
 
     name: str
@@ -198,7 +208,7 @@ class OpenColumns(msgspec.Struct, frozen=True):
     """Where the record of an answer holds the part, as in `Field`; () if it does not."""
 
 
-class LeftOut(msgspec.Struct, frozen=True):
+class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
     """A field of the description that no column can be."""
 
     field: str
@@ -206,7 +216,7 @@ class LeftOut(msgspec.Struct, frozen=True):
     """To follow `is left out because`: `it is a file`."""
 
 
-class ReadOperation(msgspec.Struct, frozen=True):
+class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The operation of the same API that returns a record."""
 
     path: str
@@ -217,7 +227,7 @@ class ReadOperation(msgspec.Struct, frozen=True):
     """Where the record is in the answer, as in `Endpoint`."""
 
 
-class Endpoint(msgspec.Struct, frozen=True, dict=True):
+class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """One operation of an API."""
 
     name: str
@@ -262,6 +272,8 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     """Where the record is in a 2xx answer: `("ticket",)`, `("data", 0)`; () for the whole answer."""
     if_match: bool = False
     """Whether the ETag of a reading is to go out as If-Match (RFC 9110, section 13.1.1)."""
+    requires_if_match: bool = False
+    """Whether a request without If-Match is refused: without a reading it then says that any version will do."""
     idempotency_key: str | None = None
     """Name of the header that makes a repeated request count once; None if the description has none."""
 
@@ -271,10 +283,13 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
 
     def field_called(self, word: str) -> Field | None:
         """Return the field that a word in an answer names, in any case and spelling; None if not exactly one."""
-        if exact := next((field for field in self.fields if field.wire_name == word), None):
-            return exact
-        fields = self._by_bare_name.get(_bare(word), ())
+        fields = self._by_bare_name.get(_bare(word), [])
+        fields = [field for field in fields if word in (field.wire_name, field.name)] or fields
         return fields[0] if len(fields) == 1 else None
+
+    def is_called(self, word: str) -> bool:
+        """Whether a word in an answer is the name of a field, or of several."""
+        return _bare(word) in self._by_bare_name
 
     @cached_property
     def _by_bare_name(self) -> Mapping[str, list[Field]]:
@@ -283,6 +298,11 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
             for name in {_bare(field.wire_name), _bare(field.name)}:
                 fields.setdefault(name, []).append(field)
         return fields
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether a request that may have been applied may be sent once more."""
+        return self.idempotent or self.idempotency_key is not None
 
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
@@ -302,7 +322,7 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
-        names = {field.wire_name for field in self.body_fields}
+        names = {str(field.path[0]) for field in self.body_fields if len(field.path) == 1}
         names.update(str(field.reported_as[0]) for field in self.fields if field.reported_as)
         names.update(field.reported_id_as for field in self.fields if field.reported_id_as)
         described = self.record_properties | (self.read.properties if self.read else frozenset())

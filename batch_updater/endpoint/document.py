@@ -1,4 +1,6 @@
-"""An OpenAPI 3.0 or 3.1 document as nodes: one class for each kind of node, with exactly the keys that are used.
+"""An OpenAPI document as nodes: one class for each kind of node, with exactly the keys that are used.
+
+Its version is 3.0 or 3.1; one of Swagger 2.0 is converted, node by node.
 
 A node is read when it is needed, so that a mistake elsewhere in a large document does no harm. Published documents are
 often careless: a key whose value has an unexpected type counts as absent unless the node is useless without it.
@@ -6,17 +8,21 @@ often careless: a key whose value has an unexpected type counts as absent unless
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import ClassVar, NamedTuple, NoReturn, TypeVar, cast
 
-from yaml.error import YAMLError
-
+from batch_updater.endpoint import swagger
+from batch_updater.endpoint.document_files import BadReferenceError, DocumentFiles
 from batch_updater.errors import EndpointError, Location
-from batch_updater.text.yaml_reader import TooManyAliases, read_yaml
+from batch_updater.text.yaml_reader import DoubledKeys
 
 _T = TypeVar("_T")
+
+
+class ExtensionError(EndpointError):
+    """An extension of this program, which somebody has written for it, is not as it has to be."""
 
 
 class _KeyProblem(Exception):  # noqa: N818  (it is of the document)
@@ -37,10 +43,10 @@ def _text(value: object) -> str | None:
         return None
     try:
         text = str(value).lower() if isinstance(value, bool) else str(value)
-    except ValueError as error:  # a number of thousands of digits
-        raise _KeyProblem("has a wrong value") from error
+    except ValueError:  # a number of thousands of digits
+        return None
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise _KeyProblem("has a wrong value")  # half a character, which no file and no request can hold
+        return None  # half a character, which no file and no request can hold
     return text
 
 
@@ -73,9 +79,7 @@ def _number(value: object) -> Decimal | None:
     if not isinstance(value, (int, Decimal)) or isinstance(value, bool):
         return None
     number = Decimal(value)
-    if not number.is_finite():
-        raise _KeyProblem("has a wrong value")
-    return number
+    return number if number.is_finite() else None
 
 
 def _limit(value: object) -> Decimal | bool | None:
@@ -92,8 +96,7 @@ def _list_of_texts(value: object) -> list[str | None]:
 
 
 def _members(value: object) -> dict[str, object]:
-    """Return members with keys that are texts: YAML reads the status 200 as a number."""
-    return {str(key): member for key, member in value.items()} if isinstance(value, Mapping) else {}
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def _title(info: object) -> str | None:
@@ -110,6 +113,10 @@ def _name_list(value: object) -> NameList | None:
     if not isinstance(value, Mapping):
         raise _KeyProblem("is not an object")
     return NameList(value, "")
+
+
+def _doubled(_value: object) -> NoReturn:
+    raise _KeyProblem("is there twice")
 
 
 class _Key(NamedTuple):
@@ -139,9 +146,11 @@ class Node:
         """`at` is its JSON pointer (RFC 6901), references followed."""
         self.written = written
         self.at = at
+        doubled = written.doubled if isinstance(written, DoubledKeys) else frozenset()
         for attribute, key in self.keys.items():
+            read = _doubled if key.name in doubled else key.read
             try:
-                setattr(self, attribute, key.read(written.get(key.name, key.absent)))
+                setattr(self, attribute, read(written.get(key.name, key.absent)))
             except _KeyProblem as problem:
                 problem.keys.append(key.name)
                 raise
@@ -193,18 +202,18 @@ class Schema(Annotations):
     multiple_of = _key("multipleOf", _number)
     min_length = _key("minLength", _whole)
     max_length = _key("maxLength", _whole)
+    min_items = _key("minItems", _whole)
+    max_items = _key("maxItems", _whole)
     pattern = _key("pattern", _text)
     nullable = _key("nullable", _truth)
     read_only = _key("readOnly", _truth)
+    write_only = _key("writeOnly", _truth)
     properties = _key("properties", _members)
     required = _key("required", _texts)
     items = _key("items", _as_written)
     all_of = _key("allOf", _list)
-
-    @property
-    def compositions(self) -> tuple[str, ...]:
-        """The keywords with which it is composed of other schemas, such as `oneOf`."""
-        return tuple(key for key in ("oneOf", "anyOf", "allOf", "not", "if") if key in self.written)
+    one_of = _key("oneOf", _list)
+    any_of = _key("anyOf", _list)
 
     def annotated(self, annotations: Annotations) -> Schema:
         """Return the schema with annotations in place of its own."""
@@ -218,13 +227,26 @@ class Parameter(Annotations):
     in_ = _key("in", _name, _ABSENT)
     required = _key("required", _truth)
     schema = _key("schema", _as_written, {})
-    content = _key("content", _as_written)
+    content = _key("content", _members)
+    style = _key("style", _text)
+    explode = _key("explode", _truth)
+    collection_format = _key("collectionFormat", _text)
+    """Of Swagger 2, which some authors go on using."""
+
+
+class Encoding(Node):
+    """How a member of a form is written."""
+
+    content_type = _key("contentType", _text)
+    style = _key("style", _text)
+    explode = _key("explode", _truth)
 
 
 class MediaType(Node):
     """A body in one format."""
 
     schema = _key("schema", _as_written)
+    encoding = _key("encoding", _members)
 
 
 class RequestBody(Node):
@@ -245,7 +267,9 @@ class Operation(Node):
     """One method of a path."""
 
     operation_id = _key("operationId", _text)
+    summary = _key("summary", _text)
     parameters = _key("parameters", _list)
+    servers = _key("servers", _list)
     request_body = _key("requestBody", _as_written)
     responses = _key("responses", _members)
     x_record_name = _key("x-record-name", _text)
@@ -259,10 +283,7 @@ class PathItem(Node):
     """The operations of one path, by method."""
 
     parameters = _key("parameters", _list)
-    get = _key("get", _as_written)
-    put = _key("put", _as_written)
-    patch = _key("patch", _as_written)
-    post = _key("post", _as_written)
+    servers = _key("servers", _list)
 
 
 class Document(Node):
@@ -272,6 +293,7 @@ class Document(Node):
     title = _key("info", _title)
     servers = _key("servers", _list)
     paths = _key("paths", _members)
+    components = _key("components", _members)
 
 
 def annotations_in(written: Mapping[str, object]) -> dict[str, object]:
@@ -283,15 +305,19 @@ _Model = TypeVar("_Model", bound=Node)
 
 
 class Resolver:
-    """Reads the nodes of one document and follows `$ref`. Every refusal names the file and the JSON pointer."""
+    """Reads the nodes of one document and follows `$ref`. Every refusal names the file and the JSON pointer.
 
-    def __init__(self, path: str, root: Mapping[str, object]) -> None:
-        self._path = path
-        self._root = root
+    A place in another file is that file's name, `#`, and the pointer.
+    """
+
+    def __init__(self, files: DocumentFiles) -> None:
+        self._files = files
+        self._path = str(files.path)
+        self._is_swagger = "swagger" in files.root
 
     def document(self) -> Document:
         """Return the root. Raises EndpointError."""
-        return self._read(Document, self._root, "")
+        return self._read(Document, self._files.root, "")
 
     def node(self, model: type[_Model], written: object, parent: Node, *keys: str) -> _Model:
         """Return what is written under these keys of a node, or what a reference there leads to.
@@ -299,89 +325,52 @@ class Resolver:
         Raises EndpointError.
         """
         at = "/".join((parent.at, *(key.replace("~", "~0").replace("/", "~1") for key in keys)))
+        container: object = parent.written
+        for key in keys:
+            if isinstance(container, DoubledKeys) and key in container.doubled:
+                self.refuse(at, "is there twice", "Correct the document.")
+            container = container.get(key) if isinstance(container, Mapping) else None
         beside: dict[str, object] = {}
         seen: set[str] = set()
-        while isinstance(written, Mapping) and "$ref" in written:
-            target = str(written["$ref"])
-            if not target.startswith("#/") or target in seen:
-                self.refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
+        while isinstance(written, Mapping) and isinstance(target := written.get("$ref"), str):
+            if target in seen:
+                self.refuse(at, f"refers to {target}, which leads in a circle", "Correct the reference.")
             seen.add(target)
             beside = {**written, **beside}
-            written = self._root
-            for part in target[2:].split("/"):
-                key = part.replace("~1", "/").replace("~0", "~")
-                if not isinstance(written, Mapping) or key not in written:
-                    self.refuse(at, f"refers to {target}, which does not exist", "Correct the reference.")
-                written = written[key]
-            at = target[1:]
+            try:
+                written = self._files.find(target)
+            except BadReferenceError as problem:
+                self.refuse(at, f"refers to {target}, which {problem}", problem.remedy)
+            at = target.removeprefix("#")
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
-        return self._read(model, {**written, **annotations_in(beside)}, at)
+        if self._is_swagger:
+            written = self._converted(model, written)
+        annotations = annotations_in(beside)
+        return self._read(model, {**written, **annotations} if annotations else written, at)
+
+    def _converted(self, model: type[_Model], written: Mapping[str, object]) -> Mapping[str, object]:
+        if model is PathItem:
+            return swagger.converted_path(written, self._files.root, self._followed)
+        return swagger.converted_schema(written) if model is Schema else written
+
+    def _followed(self, written: object) -> object:
+        """Return what a reference leads to; one that leads nowhere as it is, which is refused where it is needed."""
+        with suppress(BadReferenceError, EndpointError):
+            return self._files.followed(written)
+        return written
 
     def _read(self, model: type[_Model], written: Mapping[str, object], at: str) -> _Model:
         try:
             return model(written, at)
         except _KeyProblem as problem:
-            self.refuse("/".join((at, *reversed(problem.keys))), problem.what, "Correct the document.")
+            where = "/".join((at, *reversed(problem.keys)))
+            kind = ExtensionError if problem.keys[-1].startswith("x-") else EndpointError
+            place = Location(file=self._path)
+            raise kind(
+                f"{self._path}: {where} {problem.what}.", remedy="Correct the document.", place=place
+            ) from problem
 
     def refuse(self, at: str, what: str, remedy: str) -> NoReturn:
         """Raise the EndpointError that something at a JSON pointer is not accepted."""
         raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Location(file=self._path))
-
-
-def parse(path: str, text: str) -> Mapping[str, object]:
-    """Return the document that a text in YAML or JSON holds; `path` is for messages. Raises EndpointError."""
-    document = _from_json(text)
-    if document is None:
-        document = _from_yaml(path, text)
-    if not isinstance(document, Mapping):
-        place = Location(file=path)
-        raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
-    return document
-
-
-def _from_json(text: str) -> object:
-    """Return what a text in JSON holds, hundreds of times faster than as YAML; None if it is not as plain as that."""
-
-    def unique(members: list[tuple[str, object]]) -> dict[str, object]:
-        by_key = dict(members)
-        if len(by_key) < len(members):
-            raise ValueError("a key is doubled")  # as YAML it is refused with its line
-        return by_key
-
-    def no_number(text: str) -> NoReturn:
-        raise ValueError(f"{text} is a text in YAML")
-
-    if not text.startswith("{"):
-        return None
-    try:
-        return json.loads(text, parse_float=Decimal, parse_constant=no_number, object_pairs_hook=unique)
-    except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: an exponent that no Decimal can have
-        return None
-
-
-def _from_yaml(path: str, text: str) -> object:
-    try:
-        return read_yaml(text, _exact_number).value()
-    except TooManyAliases as error:
-        place = Location(file=path)
-        raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place) from error
-    except (YAMLError, RecursionError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = "" if line is None else f" in line {line + 1}"
-        raise not_valid(path, where, getattr(error, "problem", None) or "it cannot be parsed") from error
-
-
-def _exact_number(text: str) -> Decimal:
-    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        return Decimal("NaN")
-
-
-def not_valid(path: str, where: str, what: str) -> EndpointError:
-    """Return the error of a file that is neither YAML nor JSON; `where` is such as ` in line 3`."""
-    return EndpointError(
-        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
-    )

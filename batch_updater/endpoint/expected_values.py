@@ -10,8 +10,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.exact_json import from_json, to_json
-from batch_updater.endpoint.reported import reported_value, reports_equal
+from batch_updater.endpoint.exact_json import from_json
+from batch_updater.endpoint.reported import as_text, reported_value, reports_equal
 from batch_updater.records import Expected, ExpectedValue, FieldChange, Job, Unknown
 
 SHEET = "Expected"
@@ -98,4 +98,4 @@ def _holds(endpoint: Endpoint, name: str, record: Mapping[str, object], expected
 def _shown(now: object) -> str:
     if isinstance(now, Unknown):
         return f"id {now.id}" if now.id else "not reported"
-    return "" if now is None else now if isinstance(now, str) else to_json(now)
+    return as_text(now)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Final
 
 from batch_updater.endpoint.description import Field, Kind, Pair, Step
-from batch_updater.endpoint.exact_json import number_of, to_json
+from batch_updater.endpoint.exact_json import from_json, number_of, to_json
 from batch_updater.endpoint.request import wire_text
 from batch_updater.records import Value
 
@@ -20,6 +20,12 @@ _NOTHING: Final = object()
 """What is where a path does not lead."""
 _MOST_MARKS = 100
 """Combining marks on one letter; UAX #15 takes 30 for more than any text needs."""
+_OF_ONE = ("id", "gid", "uuid", "guid", "key", "name", "value", "code", "slug", "login", "username", "email", "number")
+"""Members by which an answer tells a record, where it has the record in place of the id or name that was sent."""
+_PARSED_KINDS = frozenset({Kind.LIST, Kind.JSON})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACTNESS = timedelta(milliseconds=1)
+"""Of points in time: many services keep no more."""
 
 
 def reported_value(field: Field, record: Mapping[str, object]) -> object:
@@ -50,12 +56,20 @@ def value_at(value: object, path: Sequence[Step], otherwise: object = None) -> o
 
 def parse_reported(field: Field, reported: object) -> Value:
     """Return a reported value as a value of the field; None if it is blank. Raises ValueError if it is not valid."""
-    if is_blank(reported):
+    if reported is None or (is_blank(reported) and field.kind is not Kind.JSON):
         return None
+    if field.kind is Kind.JSON:
+        return to_json(reported)
+    if field.kind is Kind.LIST:
+        if not isinstance(reported, list) or any(isinstance(item, (list, dict)) for item in reported):
+            raise ValueError("it is not a list of plain values")
+        return to_json(reported)
     if isinstance(reported, (list, dict)):
         raise ValueError("it is a list or an object")  # noqa: TRY004  (a value of the API's, not of ours)
     match field.kind:
-        case Kind.TEXT:
+        case Kind.ANY if isinstance(reported, (int, Decimal)):
+            return reported
+        case Kind.TEXT | Kind.ANY:
             return reported if isinstance(reported, str) else to_json(reported)
         case Kind.BOOLEAN:
             truth = {"true": True, "false": False}.get(str(reported).strip().lower())
@@ -63,13 +77,30 @@ def parse_reported(field: Field, reported: object) -> Value:
                 raise ValueError("it is neither true nor false")
             return truth
         case Kind.DATE:
-            text = str(reported).strip()
-            try:
-                if day := _DAY.fullmatch(text):
-                    return date.fromisoformat(day[1])
-                return datetime.strptime(text, field.date_format).replace(tzinfo=UTC).date()
-            except ValueError:
-                raise ValueError("it is not a date") from None
+            return _parse_day(field, str(reported).strip())
+        case Kind.DATE_TIME:
+            return _parse_moment(as_text(reported))
+        case _:
+            return _parse_number(field, reported)
+
+
+def _parse_day(field: Field, text: str) -> date:
+    try:
+        if day := _DAY.fullmatch(text):
+            return date.fromisoformat(day[1])
+        return datetime.strptime(text, field.date_format).replace(tzinfo=UTC).date()
+    except ValueError:
+        raise ValueError("it is not a date") from None
+
+
+def _parse_moment(text: str) -> str:
+    moment = _moment(text)
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("it is not a date and time with a time zone")
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _parse_number(field: Field, reported: object) -> int | Decimal:
     number = number_of(reported)
     if number is None:
         raise ValueError("it is not a number that can be written out")
@@ -84,37 +115,114 @@ def reports_equal(field: Field, one: object, other: object) -> bool:
     """Whether two reports of a field are equal: decimals by value, dates by their day, null equals blank."""
     try:
         value = parse_reported(field, one)
+        # JSON that was asked for may be a part of what is there; a report is all of it.
+        is_all = field.kind is not Kind.JSON or equals_reported(field, parse_reported(field, other), one)
     except ValueError:
         return to_json(one) == to_json(other)
-    return equals_reported(field, value, other)
+    return is_all and equals_reported(field, value, other)
 
 
-def equals_reported(field: Field, value: Value, reported: object) -> bool:
-    """Whether a reported value is this value of the field; null equals blank."""
+def equals_reported(field: Field, value: Value, reported: object, *, in_order: bool = True) -> bool:
+    """Whether a reported value is this value of the field; null equals blank.
+
+    Points in time are equal if the instant is, to the millisecond. JSON is equal if each of its members is: what the
+    answer has besides is the API's own. `in_order`: whether the items of a list count as changed if only their order
+    is.
+    """
     if reported == value and type(reported) is type(value):  # nearly always
         return True
+    if field.kind in _PARSED_KINDS and isinstance(value, str):
+        asked = from_json(value)
+        if field.kind is Kind.JSON or not isinstance(asked, list):
+            return _holds(asked, reported)
+        if not isinstance(reported, list):  # a text with delimiters
+            return not asked if is_blank(reported) else _equals(Kind.TEXT, wire_text(field, value), reported)
+        return _items_equal(field.item_kind, asked, reported, in_order=in_order)
     if value is None or is_blank(reported):
         return is_blank(reported) and is_blank(value)
-    if isinstance(reported, (list, dict)):
-        return False
-    if isinstance(value, bool):
-        return as_text(reported).casefold() == wire_text(field, value)
-    if field.kind in (Kind.INTEGER, Kind.DECIMAL):
-        return number_of(reported) == Decimal(str(value))
     if isinstance(value, date):
         text = as_text(reported).strip()
         day = _DAY.fullmatch(text)
         return (day is not None and day[1] == value.isoformat()) or text == wire_text(field, value)
+    return _equals(field.kind, value, reported)
+
+
+def _equals(kind: Kind, value: object, reported: object) -> bool:
+    """Whether a reported value, which is not blank, is this text, number or truth value."""
+    if isinstance(reported, dict) and not isinstance(value, bool):
+        names = [name for name in _OF_ONE if not is_blank(reported.get(name))]
+        return any(not isinstance(reported[name], dict) and _equals(kind, value, reported[name]) for name in names)
+    if isinstance(reported, (list, dict)):
+        return False
+    if isinstance(value, bool):
+        return as_text(reported).casefold() == as_text(value)
+    if isinstance(value, (int, Decimal)):
+        return number_of(reported) == value
+    if kind is Kind.DATE_TIME and _same_instant(str(value), reported):
+        return True
     return _normal(as_text(reported)) == _normal(str(value))
 
 
+def _items_equal(kind: Kind, asked: Sequence[object], reported: Sequence[object], *, in_order: bool) -> bool:
+    if len(asked) != len(reported):
+        return False
+    if in_order:
+        return all(_equals(kind, one, other) for one, other in zip(asked, reported, strict=True))
+    left = list(reported)
+    for one in asked:
+        at = next((at for at, other in enumerate(left) if _equals(kind, one, other)), None)
+        if at is None:
+            return False
+        del left[at]
+    return True
+
+
+def _holds(asked: object, reported: object) -> bool:
+    """Whether a reported value of JSON has every member that was asked for, with equal values; null equals blank."""
+    if isinstance(asked, dict) and isinstance(reported, dict):
+        return all(_holds(member, reported.get(name)) for name, member in asked.items())
+    if isinstance(asked, list) and isinstance(reported, list):
+        return len(asked) == len(reported) and all(map(_holds, asked, reported))
+    if is_blank(asked) or is_blank(reported):
+        return is_blank(asked) and is_blank(reported)
+    return not isinstance(asked, (dict, list)) and _equals(Kind.ANY, asked, reported)
+
+
+def _same_instant(asked: str, reported: object) -> bool:
+    """Whether a reported text, or number of seconds or milliseconds since 1970, is a point in time."""
+    wanted = _moment(asked)
+    if wanted is None:
+        return False
+    if wanted.tzinfo is not None and (number := number_of(reported)) is not None:
+        milliseconds = Decimal((wanted - _EPOCH) // _EXACTNESS)
+        return number in (milliseconds, milliseconds / 1000)
+    got = _moment(as_text(reported))
+    if got is None:
+        return False
+    if got.tzinfo is None or wanted.tzinfo is None:  # a time of day without zone is local, or UTC
+        local, moments = got.replace(tzinfo=None), [wanted.replace(tzinfo=None)]
+        moments += [wanted.astimezone(UTC).replace(tzinfo=None)] if wanted.tzinfo else []
+        return any(abs(local - one) < _EXACTNESS for one in moments)
+    return abs(got - wanted) < _EXACTNESS or got == wanted.replace(microsecond=0)
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a text of ISO 8601 as a point in time; None if it is none."""
+    try:
+        return datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        return None
+
+
 def is_blank(value: object) -> bool:
-    """Whether a value is null or a text of blanks."""
-    return value is None or (isinstance(value, str) and not value.strip())
+    """Whether a value is null, a text of blanks, or a list or object with nothing in it."""
+    return value is None or (not value.strip() if isinstance(value, str) else value in ([], {}))
 
 
 def as_text(reported: object) -> str:
-    """Return a reported value as people read it; '' for null."""
+    """Return a reported value as people read it, the plain values of a list between commas; '' for null."""
+    if isinstance(reported, list) and reported and not any(isinstance(item, (list, dict)) for item in reported):
+        return ", ".join(map(as_text, reported))
     if isinstance(reported, (list, dict)):
         return to_json(reported)
     if reported is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from batch_updater.endpoint.exact_json import to_json
+from batch_updater.endpoint.reported import as_text
 from batch_updater.records import Cell, Columns, ReportRow, Unknown
 from batch_updater.reporter.cell_values import readable
 from batch_updater.reporter.output_workbook import OutputSheet, OutputWorkbook
@@ -51,7 +51,7 @@ class ChangesSheet:
         if isinstance(value, Unknown):
             text = f"id {value.id}, whose name is not known" if value.id else "not reported by the API"
             sheet.write_string(number, column, readable(text), style(font_color=QUIET, italic=True))
-        elif value is None or value == "":
+        elif value is None or value in ("", []):
             properties = {"bg_color": FAULTY} if column == len(_COLUMNS) - 1 else {}
             sheet.write_string(number, column, "(empty)", style(font_color=QUIET, **properties))
         else:
@@ -66,4 +66,4 @@ class ChangesSheet:
 
 def cell_of(value: object) -> Cell:
     """Return a reported value as a cell; what JSON alone can express is shown as text."""
-    return value if isinstance(value, (str, bool, int, Decimal, date)) else to_json(value)
+    return value if isinstance(value, (str, bool, int, Decimal, date)) else as_text(value)

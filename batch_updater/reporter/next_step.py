@@ -8,7 +8,7 @@ from pathlib import PurePath
 import msgspec
 from msgspec.structs import replace
 
-from batch_updater.records import Invocation, OutcomeKind, RunFacts, Stop, StopReason
+from batch_updater.records import TO_FIX, Invocation, OutcomeKind, RunFacts, Stop, StopReason
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 from batch_updater.text.printable import command_line
 
@@ -67,6 +67,7 @@ class NextStep(msgspec.Struct, frozen=True):
 
 
 NOTHING_LEFT = NextStep(NextKind.NOTHING, "There is nothing left to do.")
+_NO_ROWS = NextStep(NextKind.NOTHING, "If rows are missing, put them below the headers, save the file and start again.")
 
 
 def next_step(
@@ -82,15 +83,16 @@ def next_step(
     `invocation` is the command line as the reader has to type it; None: a program started it.
     `is_written`: whether the reports of a run could be written. `is_folder_gone`: whether its folder has been removed.
     """
+    nothing_left = NOTHING_LEFT if summary.rows or facts.sheet == TO_FIX or facts.expected is not None else _NO_ROWS
     if facts.command == "check":
         return (
-            _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else NOTHING_LEFT
+            _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else nothing_left
         )
     if not facts.is_closed and (is_resumable(summary, facts.stop) or not is_written):
         return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone)
     # What a run that was closed has not done is sent by its workbook alone.
     if not summary.total(NEEDS_PERSON | RUN_AGAIN if facts.is_closed else NEEDS_PERSON):
-        return NOTHING_LEFT
+        return nothing_left
     repair = _repair(summary)
     repair = f"{repair[0].upper()}{repair[1:]}"
     if facts.inbox:

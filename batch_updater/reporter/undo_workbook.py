@@ -146,7 +146,17 @@ def _about(undo_workbook: UndoWorkbook, endpoint: Endpoint, clear_marker: str) -
         yield f"One that was changed in {endpoint.api_name} since then is not overwritten: its row ends as rejected."
         yield f'The sheet "{SHEET}" holds what the run left. If a row there is changed or missing, nothing is sent.'
     else:
-        yield "There is nothing to set back."
+        yield nothing_to_set_back(not_possible)
     if not_possible:
         fields = f"{not_possible:,} fields" if not_possible > 1 else "1 field"
         yield f'{fields} cannot be set back; the sheet "{_NOT_POSSIBLE}" says which, and why.'
+
+
+def nothing_to_set_back(not_possible: int) -> str:
+    """Return why the workbook has no row, and what to do; `not_possible`: how many fields cannot be set back."""
+    if not_possible:
+        return f'This workbook sets nothing back: correct the records on the sheet "{_NOT_POSSIBLE}" by hand.'
+    return (
+        "There is nothing to set back: the run changed no record. If another run is meant, name it: "
+        "`batch-updater runs` lists them."
+    )

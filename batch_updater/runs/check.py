@@ -161,7 +161,7 @@ def compare(
             )  # fmt: skip
     except StoreError as error:
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
-    stop = sent.stop or limit_stop(staged.good, asked.limit, "were read")
+    stop = sent.stop or limit_stop(staged.good, asked.limit, "were read", "was read")
     every_row = partial(rows_in, folder, staged, plan.endpoint, unsent(stop))
     change_summary, tally = ChangeSummary.of(plan.endpoint, staged.columns), Tally(staged.columns, of_check=True)
     for row in every_row():

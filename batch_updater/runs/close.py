@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from batch_updater.errors import UsageError
 from batch_updater.messages import format_date_time
 from batch_updater.records import OutcomeKind
+from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.history import DATABASE, PastRun, find_run
 from batch_updater.runs.lock import locked
 from batch_updater.runs.open_run import folder_faults
@@ -34,7 +35,10 @@ def run_to_close(past: PastRun) -> Iterator[PastRun]:
 def _require_unfinished(past: PastRun) -> None:
     if past.facts.closed_at:
         why = f"The run {past.folder.name} was closed on {format_date_time(past.facts.closed_at)}."
-        raise UsageError(why, remedy="There is nothing left to do.")
+        raise UsageError(
+            why,
+            remedy="Its workbook sends the rows that were not done; running the same file again sends every row.",
+        )
     if not past.is_unfinished:
         raise UsageError(f"The run {past.folder.name} is finished.", remedy="Only an unfinished run can be closed.")
 
@@ -45,12 +49,16 @@ def close_run(past: PastRun) -> PastRun:
         pass
     closed_at = datetime.now(UTC)
     with folder_faults(past.folder):
-        with RunWriter.resume(past.folder / DATABASE, {"closed_at": closed_at.isoformat()}, closed_at) as writer:
-            writer.close_rows()
-            writer.flush()
-            counts = {kind: count for kind, count in writer.store.counts(OutcomeKind.NOT_SENT).items() if count}
+        with RunWriter.resume(past.folder / DATABASE, {}, closed_at) as writer:
+            known = writer.store.counts(OutcomeKind.NOT_SENT)
+            every = {
+                **known,
+                **dict.fromkeys(RUN_AGAIN, 0),
+                OutcomeKind.NOT_SENT: sum(known[kind] for kind in RUN_AGAIN),
+            }
+            counts = {kind: count for kind, count in every.items() if count}
             results = past.parts[-1].results
-            writer.end_part(Part(closed_at, datetime.now(UTC), 0, 0, 0.0, None, None, None, results, counts))
+            writer.close_run(Part(closed_at, datetime.now(UTC), 0, 0, 0.0, None, None, None, results, counts))
             writer.flush()
         with LogFile(past.folder / "run.log") as log:
             log.note("run closed", outcomes={kind.value: count for kind, count in counts.items()})

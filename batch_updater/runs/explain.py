@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from msgspec import structs
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import UsageError
-from batch_updater.records import Columns, Outcome, OutcomeKind, Row
+from batch_updater.errors import InputError, UsageError
+from batch_updater.loader.formats.book import SheetRow, is_blank_row
+from batch_updater.loader.formats.opening import open_source
+from batch_updater.records import Columns, Outcome, OutcomeKind, Row, StagedInput
+from batch_updater.reporter.cell_values import shown
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.rows import input_row, unsent
 from batch_updater.runs.statements import ENDED_IN_FLIGHT
@@ -42,6 +44,8 @@ class ExplainedRow(msgspec.Struct, frozen=True):
     """Everything that is known of a row."""
 
     row: Row
+    sheet_row: int | None
+    """Where a row that was asked for has come back on the sheet `To fix`; None of any other."""
     target: str
     """'' where the row does not say which record it is about."""
     columns: Columns
@@ -59,9 +63,10 @@ class ExplainedRow(msgspec.Struct, frozen=True):
 def explained_rows(past: PastRun, number: int | None = None) -> Iterator[ExplainedRow]:
     """Yield every row of a run in file order, or the one with that number. Memory is flat in the number of rows.
 
-    Raises InputError if the run's database is damaged, UsageError if it has no such row.
+    The number is the one in the first file, for a row that has come back as for any other. Raises InputError if the
+    run's database is damaged, UsageError if it has no such row.
     """
-    endpoint, base_url = endpoint_of(past.facts.description), (past.identity.base_url or "").rstrip("/")
+    endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
     builder = RequestBuilder(endpoint)
     with past.store() as store:
         staged = past.staged(store)
@@ -77,24 +82,76 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
                 if endpoint.read and any(one.method == READ for one in attempts):
                     made = builder.build_read(stored.job)
                     read = ShownRequest(READ, f"{base_url}{made.path}", made.query, "")
+            sheet_row = None
+            if number is not None and staged.columns.origin:
+                in_input = _input_rows(past, staged)
+                sheet_row = next((row.number for row in in_input if _stated_number(row) == number), None)
             yield ExplainedRow(
-                input_row(stored, staged), stored.target, staged.columns, past.identity.constants, request, read,
-                attempts, stored.outcome,
+                input_row(stored, staged), sheet_row, stored.target, staged.columns, past.identity.constants, request,
+                read, attempts, stored.outcome,
             )  # fmt: skip
             if number is not None:
                 return
-    if number is not None:
-        raise UsageError(
-            f"The run {past.folder.name} has no row {number:,}.",
-            remedy="Name a data row by the number that the spreadsheet shows. Blank rows and those above the data are "
-            "no rows of the run.",
+        if number is not None:
+            why, remedy = _why_missing(past, staged, number)
+            raise UsageError(f"The run {past.folder.name} has no row {number:,}. {why}".rstrip(), remedy=remedy)
+
+
+def _input_rows(past: PastRun, staged: StagedInput) -> Iterator[SheetRow]:
+    """Yield the rows of the run's copy of its input that are not blank, from the header row on; none if it has gone."""
+    settings = past.facts.reading.model_copy(update={"header_row": staged.columns.header_row})
+    with suppress(InputError), ExitStack() as stack:
+        book = open_source(past.folder / past.facts.input_file, settings, name=past.facts.input)
+        stack.callback(book.close)
+        for index, sheet in enumerate(book.sheets):
+            if sheet.name == staged.sheet:
+                rows = stack.enter_context(closing(book.rows(index)))
+                yield from (
+                    row for row in rows if row.number >= staged.columns.header_row and not is_blank_row(row.cells)
+                )
+
+
+def _stated_number(row: SheetRow) -> int | None:
+    """Return the number in the first file that a row of the sheet `To fix` has; None if a person has added it."""
+    number = shown(row.cells[0])
+    return int(number) if number.isdecimal() else None
+
+
+def _why_missing(past: PastRun, staged: StagedInput, number: int) -> tuple[str, str]:
+    """Return why a run has no row of that number, and what to do."""
+    file, origin, header_row = past.facts.input, staged.columns.origin, staged.columns.header_row
+    row, last = None, 0
+    for one in _input_rows(past, staged):
+        last = one.number
+        row = one if last == number else row
+    if origin:
+        where = f"Its rows have the numbers that they have in {origin.file}"
+        if row and number > header_row and (stated := _stated_number(row)):
+            in_sheet = f'{where}: row {number:,} of the sheet "{staged.sheet}" is row {stated:,} there.'
+            return in_sheet, f"Ask for that one: --row {stated}."
+        first = f", or ask the first run: `batch-updater report {origin.run} --row {number}`" if origin.run else ""
+        return f"{where}.", f'Name a row by the number in the first column of the sheet "{staged.sheet}"{first}.'
+    if row is None:
+        is_above = number < header_row
+        why = f"above the headers, which are in row {header_row:,}" if is_above else "blank" if number < last else ""
+        why = (
+            f"Row {number:,} of {file} is {why}." if why else f"The last row of {file} is row {last:,}." if last else ""
         )
+    elif number == header_row:
+        why = f"Row {number:,} of {file} holds the headers."
+    elif row.hidden and staged.visible_only:
+        why = f"Row {number:,} of {file} is hidden in the sheet and was left out, as you said."
+        return why, "To send it as well, run the file again with --all-rows."
+    else:
+        why = f"Row {number:,} of {file} was left out, as you said: it holds totals or a remark, and is no record."
+        return why, "If it is a record all the same, run the file again with --with-totals."
+    return why, "Name a data row by the number that the spreadsheet shows."
 
 
 def _attempts(
     row: StoredRow, stored: Sequence[StoredAttempt], endpoint: Endpoint, starts: Sequence[datetime]
 ) -> Iterator[StoredAttempt]:
-    """Yield every attempt at a row, those that went well from the first on included: of these its outcome tells.
+    """Yield every attempt at a row. One that settled the row at once is not stored: the outcome tells of it.
 
     `starts`: when the parts of the run were started.
     """
@@ -103,9 +160,6 @@ def _attempts(
     before, reported = snapshots.before, snapshots.reported
     last: StoredAttempt | None = None
     for one in stored:
-        # Nothing is kept before the first failure of a part: that was a reading.
-        known = last.number if last and last.part == one.part else 0
-        yield from (_fine(one.part, number, READ, answer=before) for number in range(known + 1, one.number))
         is_record = one.why == _ACCEPTED and one.answer is None
         yield one._replace(answer=before if one.method == READ else reported) if is_record else one
         last = one
@@ -118,23 +172,7 @@ def _attempts(
     part = max(bisect_right(starts, sent_at), 1)
     if last and last.part >= part:
         return
-    if outcome.kind in _SETTLED_BY_READING:
-        yield _fine(part, 1, READ, sent_at, outcome, before)
-    elif before is None:
-        yield _fine(part, 1, endpoint.method, sent_at, outcome, reported)
-    else:
-        yield _fine(part, 1, READ, sent_at, answer=before)
-        yield _fine(part, 2, endpoint.method, None, structs.replace(outcome, seconds=None), reported)
-
-
-def _fine(
-    part: int,
-    number: int,
-    method: str,
-    sent_at: datetime | None = None,
-    outcome: Outcome | None = None,
-    answer: str | None = None,
-) -> StoredAttempt:
-    """Return an attempt that went well; `outcome` is that of its row if it is the last."""
-    status, seconds = (outcome.status, outcome.seconds) if outcome else (None, None)
-    return StoredAttempt(part, number, method, sent_at, None, seconds, status, _ACCEPTED, None, answer)
+    method, answer = (READ, before) if outcome.kind in _SETTLED_BY_READING else (endpoint.method, reported)
+    yield StoredAttempt(
+        part, 1, method, sent_at, 0.0, outcome.seconds, outcome.status, _ACCEPTED, answer=answer
+    )  # fmt: skip

@@ -17,7 +17,8 @@ from typing import Annotated
 import msgspec
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.openapi import Description
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.stored import decode_endpoint
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
 from batch_updater.records import (
     Invocation,
@@ -73,7 +74,7 @@ class Identity(msgspec.Struct, frozen=True):
     reading: Mapping[str, str | None]
     """The other settings that decide what a cell means."""
     description: str
-    """SHA-256 of the endpoint's description, and which operation of it."""
+    """SHA-256 of the endpoint as it is stored: what of its description the program uses."""
     base_url: str | None
     duplicates: str = "reject"
     """What is done with rows of the same record: it decides which of them are sent."""
@@ -158,7 +159,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Name of its copy in the run's folder."""
     stem: str
     """What the names of its workbooks begin with: as `safe_stem` gives it."""
-    description: Description
+    endpoint: str
+    """As `encode_endpoint` gives it, with a field for each column of an open part."""
     reading: InputSettings
     settings: tuple[Setting, ...]
     staged_by: str
@@ -205,6 +207,14 @@ class PastRun(msgspec.Struct, frozen=True):
     def identity(self) -> Identity:
         """What it did."""
         return self.facts.identity
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The call that it made. Raises InputError if that is damaged."""
+        try:
+            return decode_endpoint(self.facts.endpoint)
+        except ValueError as error:
+            raise DamagedRun(self.folder, "its table run holds no endpoint").error from error
 
     @property
     def rows(self) -> int:

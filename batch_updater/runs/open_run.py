@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
+from batch_updater.endpoint.stored import encode_endpoint
 from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
@@ -217,7 +218,6 @@ def _identity(opened: Opened) -> Identity:
     # Left out where they are not set, as of runs before there were these keys.
     reading |= settings.model_dump(mode="json", include={"list_separator", "time_zone"}, exclude_defaults=True)
     reading["header_row"] = columns.header_row if opened.table.has_other_header_row else None
-    described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
     return Identity(
         content=opened.snapshot.sha256,
         sheet=opened.table.sheet,
@@ -227,7 +227,7 @@ def _identity(opened: Opened) -> Identity:
             **{name: None if value is None else str(value) for name, value in reading.items()},
             **opened.table.answers.settings,
         },
-        description=hashlib.sha256(described).hexdigest(),
+        description=hashlib.sha256(encode_endpoint(opened.endpoint).encode()).hexdigest(),
         base_url=opened.config.api.base_url,
         duplicates=settings.duplicates,
         endpoint=opened.endpoint.name,

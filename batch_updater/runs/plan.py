@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
+from batch_updater.endpoint import open_columns
 from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
+from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
@@ -46,8 +47,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What would be done: the input copied, read once, judged and staged, nothing sent."""
 
     config: Config
-    description: Description
     endpoint: Endpoint
+    """With a field for each column of an open part."""
     snapshot: Snapshot
     staged: StagedInput
     store: Store
@@ -156,8 +157,8 @@ class Opened(msgspec.Struct, frozen=True):
     """The input copied and its header row read."""
 
     config: Config
-    description: Description
     endpoint: Endpoint
+    """With a field for each column of an open part."""
     snapshot: Snapshot
     table: Table
     names: RememberedNames
@@ -194,9 +195,7 @@ class Opened(msgspec.Struct, frozen=True):
 
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
-        return Plan(
-            self.config, self.description, self.endpoint, self.snapshot, staged, store, self.table.answers, self.names
-        )
+        return Plan(self.config, self.endpoint, self.snapshot, staged, store, self.table.answers, self.names)
 
 
 def open_source(source: Source, config: Config, folder: Path, answers: Answers, layout: str | None) -> Opened:
@@ -204,8 +203,7 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
 
     Raises ConfigError, EndpointError and InputError.
     """
-    description = read_description(config.api.endpoint)
-    endpoint = endpoint_of(description)
+    endpoint = load_endpoint(config.api.endpoint)
     require_fitting(config.api.base_url, endpoint)
     if config.sending.compare and endpoint.read is None:
         raise ConfigError(
@@ -231,7 +229,8 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
         except ConfigError as error:  # it is this file that asks for it
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
-    return Opened(config, description, endpoint, snapshot, table, names)
+    endpoint = open_columns.opened(endpoint, [*table.columns.of_field, *config.input.constants])
+    return Opened(config, endpoint, snapshot, table, names)
 
 
 def prepare(

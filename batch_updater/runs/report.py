@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, write_faults
 from batch_updater.messages import format_date_time
 from batch_updater.records import RunFacts
@@ -29,7 +28,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     clock = time.monotonic()
     results = results or past.folder / workbook_name(past.facts.stem, datetime.now(UTC))
     check_replaceable(results)
-    endpoint, stop = endpoint_of(past.facts.description), past.stop
+    endpoint, stop = past.endpoint, past.stop
     without_turn = unsent(stop)
     with past.store() as store:
         staged = past.staged(store)

@@ -115,12 +115,14 @@ class RunResult(msgspec.Struct, frozen=True):
         return code if self.fault is None or has_told else ExitCode.RUN_AGAIN
 
 
-def limit_stop(good: int, limit: int | None, done: str) -> Stop | None:
+def limit_stop(good: int, limit: int | None, done: str, done_of_one: str) -> Stop | None:
     """Return that a limit left out some of the `good` rows, `done` being what happened to the others; else None."""
     if limit is None or good <= limit:
         return None
+    first = f"{limit:,} good rows {done}" if limit > 1 else f"good row {done_of_one}"
     return Stop(
         StopReason.LIMIT,
-        f"Only the first {limit:,} good rows {done}, as --limit asked.",
-        "If they are as you want them, run again without --limit: that sends the rest.",
+        f"Only the first {first}, as --limit asked.",
+        f"If {'they are as you want them' if limit > 1 else 'it is as you want it'}, run again without --limit: that "
+        "sends the rest.",
     )

@@ -36,7 +36,8 @@ PLANNED = Outcome(0, OutcomeKind.PLANNED)
 def unsent(stop: Stop | None) -> Outcome:
     """Return the outcome of rows that had no turn before the run was stopped, or up to now."""
     why = f"The run ended before this row's turn. {stop.message}" if stop else "This row's turn had not come yet."
-    return Outcome(0, OutcomeKind.NOT_SENT, why, "Run again.", "no turn before the end")
+    advice = "Run again without --limit." if stop and stop.reason is StopReason.LIMIT else "Run again."
+    return Outcome(0, OutcomeKind.NOT_SENT, why, advice, "no turn before the end")
 
 
 def report_rows(

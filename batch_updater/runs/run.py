@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict, replace
 
 from batch_updater.config.environment import Environment
+from batch_updater.endpoint.stored import encode_endpoint
 from batch_updater.errors import GuardError, ResultsError, StoreError
 from batch_updater.files.writing import OTHER_PLACE, ROOM_THERE, check_replaceable, not_written
 from batch_updater.records import RunFacts, Stop, StopReason
@@ -92,7 +93,7 @@ class ActiveRun:
                 known = writer.store.names()
                 send_options = SendOptions(
                     self._plan.staged.rows, self._options.keep_going, read_first, before, known,
-                    self._plan.config.input.duplicates == "in_order",
+                    self._plan.config.input.duplicates == "in_order", self._caller.salt,
                 )  # fmt: skip
                 if process := self._report_process(writer):
                     stack.enter_context(process)
@@ -164,7 +165,7 @@ class ActiveRun:
             input_path=plan.snapshot.source_path,
             input_file=plan.snapshot.path.name,
             stem=plan.snapshot.stem,
-            description=plan.description,
+            endpoint=encode_endpoint(plan.endpoint),
             reading=plan.config.input,
             settings=plan.settings,
             staged_by=__version__,
@@ -200,7 +201,8 @@ class ActiveRun:
         `stop`: why nothing was sent; `process` has begun to write the workbook.
         """
         plan, staged = self._plan, self._plan.staged
-        stop = stop or (sent.stop if sent else None) or limit_stop(staged.good, self._options.limit, "had their turn")
+        left_out = limit_stop(staged.good, self._options.limit, "had their turn", "had its turn")
+        stop = stop or (sent.stop if sent else None) or left_out
         try:
             writer.flush()
         except StoreError as error:  # the disk does not take the last outcomes

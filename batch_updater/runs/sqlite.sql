@@ -1,7 +1,7 @@
 -- Written by `make sql` from tables.py.
 
 -- CREATE
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 CREATE TABLE attempts (
 	"row" INTEGER NOT NULL,
 	part INTEGER NOT NULL,
@@ -52,6 +52,7 @@ CREATE TABLE rows (
 	commit_number INTEGER NOT NULL,
 	state TEXT NOT NULL,
 	waits_for INTEGER,
+	place INTEGER,
 	is_repeated INTEGER DEFAULT '0' NOT NULL,
 	outcome TEXT,
 	maybe_applied INTEGER DEFAULT '0' NOT NULL,
@@ -118,7 +119,10 @@ FROM rows
 WHERE rows.target IN (SELECT rows.target
 FROM rows
 WHERE rows.target IS NOT NULL GROUP BY rows.target
-HAVING count(*) > 1) ORDER BY rows.target, rows.number;
+HAVING count(*) > 1) ORDER BY rows.target, coalesce(rows.place, rows.number), rows.number;
+
+-- PLACE
+UPDATE rows SET place=:place WHERE rows.number = :row;
 
 -- MARK_REPEATED
 UPDATE rows SET is_repeated=1 WHERE rows.number = :row;
@@ -165,6 +169,12 @@ FROM rows;
 -- KINDS
 SELECT rows.number, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1
 FROM rows;
+
+-- LISTED
+SELECT rows.number, rows.state, rows.target, rows.cells, rows.problems
+FROM rows
+WHERE rows.number IN (SELECT listed.value
+FROM json_each(:numbers) AS listed);
 
 -- KINDS_OF
 SELECT rows.number, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1
@@ -240,16 +250,29 @@ WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
  LIMIT 1 OFFSET :limit - 1);
 
 -- JOBS
-SELECT rows.number, rows.target, rows.fields, rows.path, rows."query", rows.body, rows.maybe_applied
+SELECT rows.number, rows.target, rows.fields, rows.path, rows."query", rows.body, rows.maybe_applied, rows.place
 FROM rows
-WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND rows.number > :after AND (:limit IS NULL OR (SELECT rows.number
+WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND (:limit IS NULL OR (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
  LIMIT 1 OFFSET :limit - 1) IS NULL OR rows.number <= (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
- LIMIT 1 OFFSET :limit - 1)) ORDER BY rows.number
+ LIMIT 1 OFFSET :limit - 1)) AND rows.number > :after AND rows.place IS NULL ORDER BY rows.number
  LIMIT :most OFFSET 0;
+
+-- ADDED_JOBS
+SELECT rows.number, rows.target, rows.fields, rows.path, rows."query", rows.body, rows.maybe_applied, rows.place
+FROM rows
+WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND (:limit IS NULL OR (SELECT rows.number
+FROM rows
+WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
+ LIMIT 1 OFFSET :limit - 1) IS NULL OR rows.number <= (SELECT rows.number
+FROM rows
+WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
+ LIMIT 1 OFFSET :limit - 1)) AND rows.number >= (SELECT json_extract(run.value, '$.columns.origin.next_row') AS json_extract_1
+FROM run
+WHERE run.name = 'staged') AND rows.place IS NOT NULL ORDER BY rows.place, rows.number;
 
 -- COUNT_TO_SEND
 SELECT count(*) AS count_1
@@ -269,7 +292,12 @@ UPDATE rows SET commit_number=:commit, state=CASE WHEN (json_extract(item.value,
 UPDATE rows SET commit_number=:commit, state='finished', outcome=:kind, maybe_applied=:doubt, attempts=:tries, status=:http, sent_at=:at, seconds=:took, problems=:found, message=:said, advice=:remedy, cause=:why, "before"=coalesce(rows."before", :record), reported=:answer WHERE rows.number = :row;
 
 -- KEEP_BEFORE
-UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", :record) WHERE rows.number = :row;
+UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", json_extract(item.value, '$[1]')) FROM json_each(:batch) AS item WHERE rows.number = json_extract(item.value, '$[0]');
+
+-- KEEP_FINE_ATTEMPTS
+INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message) SELECT json_extract(item.value, '$[0]') AS json_extract_1, (SELECT max(parts.number) AS max_1
+FROM parts) AS anon_1, json_extract(item.value, '$[1]') AS json_extract_3, :commit AS anon_2, json_extract(item.value, '$[2]') AS json_extract_5, json_extract(item.value, '$[3]') AS json_extract_7, json_extract(item.value, '$[4]') AS json_extract_9, json_extract(item.value, '$[5]') AS json_extract_11, json_extract(item.value, '$[6]') AS json_extract_13, json_extract(item.value, '$[7]') AS json_extract_15, ''
+FROM json_each(:batch) AS item;
 
 -- KEEP_ATTEMPT
 INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message, answer) SELECT :of_row AS anon_1, (SELECT max(parts.number) AS max_1
@@ -328,7 +356,7 @@ WHERE rows.state = 'in_flight';
 UPDATE rows SET state='ready', outcome=CASE WHEN (rows.state = 'in_flight') THEN 'unconfirmed' ELSE rows.outcome END, maybe_applied=CASE WHEN (rows.state = 'in_flight') THEN 1 ELSE rows.maybe_applied END, message=CASE WHEN (rows.state = 'in_flight') THEN 'The run ended while this row was in flight; whether it was applied is unknown.' ELSE rows.message END, advice=CASE WHEN (rows.state = 'in_flight') THEN 'Run again to settle it.' ELSE rows.advice END, cause=CASE WHEN (rows.state = 'in_flight') THEN 'ended while in flight' ELSE rows.cause END, "before"=CASE WHEN ((rows.outcome = 'failed' OR rows.outcome = 'not_sent' OR rows.outcome = 'rejected') AND rows.maybe_applied = 0) THEN NULL ELSE rows."before" END WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND coalesce(rows.outcome = 'differs' OR rows.outcome = 'unchanged' OR rows.outcome = 'updated', False) = 0;
 
 -- CLOSE
-UPDATE rows SET commit_number=:commit, state='finished', outcome='not_sent', message=trim(CASE WHEN (rows.maybe_applied = 1) THEN 'The run was closed before it was known whether this row was applied. ' ELSE 'The run was closed before this row was done. ' END || coalesce(rows.message, '')), advice='Run the results workbook: that sends the rows of its sheet "To fix".', cause='the run was closed' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND (rows.outcome IS NULL OR rows.outcome = 'failed' OR rows.outcome = 'unconfirmed' OR rows.outcome = 'not_sent');
+UPDATE rows SET commit_number=:commit, state='finished', outcome='not_sent', message=trim(CASE WHEN (rows.maybe_applied = 1) THEN 'The run was closed before it was known whether this row was applied. ' ELSE 'The run was closed before this row was done. ' END || coalesce(rows.message, CASE WHEN (rows.waits_for IS NOT NULL) THEN printf('Row %d updates the same record and has to be done first.', rows.waits_for) END, '')), advice=CASE WHEN (rows.waits_for IS NOT NULL) THEN printf('Repair row %d on the sheet "To fix" of the results workbook, then run that workbook.', rows.waits_for) ELSE 'Run the results workbook: that sends the rows of its sheet "To fix".' END, cause=CASE WHEN (rows.waits_for IS NOT NULL) THEN 'waits for an earlier row of the same record' ELSE 'the run was closed' END WHERE rows.state != 'invalid' AND (rows.outcome IS NULL OR rows.outcome = 'failed' OR rows.outcome = 'unconfirmed' OR rows.outcome = 'not_sent');
 UPDATE rows SET state='finished' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.state = 'ready';
 
 -- FORGET_RESULTS
@@ -348,6 +376,7 @@ CREATE TABLE rows (
 	commit_number INTEGER NOT NULL,
 	state TEXT NOT NULL,
 	waits_for INTEGER,
+	place INTEGER,
 	is_repeated INTEGER DEFAULT '0' NOT NULL,
 	outcome TEXT,
 	maybe_applied INTEGER DEFAULT '0' NOT NULL,

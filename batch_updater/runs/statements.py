@@ -11,13 +11,17 @@ from pathlib import Path
 
 from batch_updater.records import OutcomeKind
 
-FORMAT = 4
+FORMAT = 5
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
 """Columns of a row as it is staged; those that hold nothing may be left out."""
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
 ENDED_IN_FLIGHT = "ended while in flight"
 """The cause of such a row, and what is known of the last attempt at it."""
+WAITS = "waits for an earlier row of the same record"
+"""The cause of a row that is not sent before another one, which needs repair."""
+WAITS_FOR_ROW = "Row %d updates the same record and has to be done first."
+"""Its message, as Python and SQLite format it."""
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """Outcomes that a resumed run keeps; every other row is sent again."""
 

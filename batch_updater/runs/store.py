@@ -21,6 +21,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
+from heapq import merge
 from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
@@ -30,7 +31,7 @@ from msgspec.structs import asdict, replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
-from batch_updater.endpoint.request import Prepared, Request, RequestBuilder
+from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.errors import StoreError
 from batch_updater.records import (
     AllowedList,
@@ -146,6 +147,11 @@ class _JobRecord(NamedTuple):
     query: str
     body: str
     maybe_applied: _Flag
+    place: _RowNumber | None
+
+
+def _job_record(record: object) -> _JobRecord:
+    return converted(record, _JobRecord, "its table rows")
 
 
 class RequestTexts(NamedTuple):
@@ -381,19 +387,23 @@ class Store:
     def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
         """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit.
 
-        Raises StoreError.
+        A row that was added on the sheet To fix comes behind the row that it is below. Raises StoreError.
         """
-        after = BEFORE_ALL_ROWS
+        builder = RequestBuilder(endpoint)
         try:
-            while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
-                for record in batch:
-                    row = converted(record, _JobRecord, "its table rows")
-                    job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
-                    body = row.body.encode()
-                    yield Prepared(job, Request(endpoint.method, row.path, row.query, body, endpoint.content_type))
-                after = batch[-1][0]
+            added = self.execute(statements.ADDED_JOBS, limit=limit).fetchall()
+            records = (map(_job_record, some) for some in (self._job_records(limit), added))
+            for row in merge(*records, key=lambda row: (row.number if row.place is None else row.place, row.number)):
+                job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
+                yield Prepared(job, builder.of(job, row.path, row.query, row.body))
         except (sqlite3.Error, DamagedStoreError, UndecodableError) as error:
             raise StoreError(f"The run's database {self.path} cannot be read: {error}.") from error
+
+    def _job_records(self, limit: int | None) -> Iterator[tuple[Any, ...]]:
+        after = BEFORE_ALL_ROWS
+        while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
+            yield from batch
+            after = batch[-1][0]
 
     def attempts(self, row: int) -> list[StoredAttempt]:
         """Return what was kept of the attempts at a row, by time."""
@@ -638,8 +648,8 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
         raise DamagedStoreError(f"its row {number} has an outcome without words")
     if record.waits_for is not None:
         return Outcome(
-            number, OutcomeKind.NOT_SENT, f"Row {record.waits_for} updates the same record and has to be done first.",
-            f"Repair row {record.waits_for}, then run again.", "waits for an earlier row of the same record",
+            number, OutcomeKind.NOT_SENT, statements.WAITS_FOR_ROW % record.waits_for,
+            f"Repair row {record.waits_for}, then run again.", statements.WAITS,
         )  # fmt: skip
     return replace(unsent, row=number)
 

@@ -38,7 +38,15 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from batch_updater.runs.statements import CONFIRMED, ENDED_IN_FLIGHT, FORMAT, IN_FLIGHT_AT_THE_END, STAGED
+from batch_updater.runs.statements import (
+    CONFIRMED,
+    ENDED_IN_FLIGHT,
+    FORMAT,
+    IN_FLIGHT_AT_THE_END,
+    STAGED,
+    WAITS,
+    WAITS_FOR_ROW,
+)
 
 _metadata = MetaData()
 
@@ -64,6 +72,7 @@ rows = Table(
     Column("commit_number", Integer, nullable=False),
     Column("state", Text, nullable=False),  # invalid, ready, in_flight, finished
     Column("waits_for", Integer),  # an earlier row of the same target that is invalid: this one is not sent
+    Column("place", Integer),  # of a row that was added on To fix: the number of the row that it is below
     Column("is_repeated", Integer, nullable=False, server_default="0"),  # whether another row has the same target
     Column("outcome", Text), Column("maybe_applied", Integer, nullable=False, server_default="0"),
     Column("earlier_attempts", Integer, nullable=False, server_default="0"),  # requests in earlier parts of the run
@@ -78,7 +87,7 @@ rows = Table(
     Column("before", Text), Column("reported", Text),  # JSON: the record before the update, and what came back
 )  # fmt: skip
 attempts = Table(
-    "attempts", _metadata,  # of rows that did not succeed at once; the others have one, or two where it was read first
+    "attempts", _metadata,  # of rows that took more than one request, or did not succeed
     Column("row", Integer, primary_key=True),
     Column("part", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),  # from 1 in each part
@@ -130,10 +139,9 @@ CELLS = (
     .where(_r.number > bindparam("after")).order_by(_r.number).limit(bindparam("most"))
 )  # fmt: skip
 _same_target = select(_r.target).where(_r.target.is_not(None)).group_by(_r.target).having(func.count() > 1)
-REPEATED = (
-    select(_r.number, _r.state, _r.target, _r.cells, _r.problems)
-    .where(_r.target.in_(_same_target)).order_by(_r.target, _r.number)
-)  # fmt: skip
+_judged = select(_r.number, _r.state, _r.target, _r.cells, _r.problems)
+REPEATED = _judged.where(_r.target.in_(_same_target)).order_by(_r.target, func.coalesce(_r.place, _r.number), _r.number)
+PLACE = update(rows).where(_r.number == bindparam("row")).values(place=bindparam("place"))
 MARK_REPEATED = update(rows).where(_r.number == bindparam("row")).values(is_repeated=1)
 MAKE_INVALID = (
     update(rows).where(_r.number == bindparam("row"))
@@ -167,9 +175,9 @@ _kind = case(
 )
 """The one outcome of a row; `unsent` is that of a row without a turn: `not_sent`, or `planned` in a check."""
 KINDS = select(_r.number, _kind)
-KINDS_OF = KINDS.where(
-    _r.number.in_(select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value))
-)
+_is_listed = _r.number.in_(select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value))
+LISTED = _judged.where(_is_listed)
+KINDS_OF = KINDS.where(_is_listed)
 """The outcomes of the rows whose numbers are in an array of JSON."""
 LAST_ROW = select(func.coalesce(func.max(_r.number), 0))
 ADDED_ROWS = select(_r.number).where(_r.number >= bindparam("first")).order_by(_r.number).limit(bindparam("most"))
@@ -205,10 +213,14 @@ _LAST_OF_LIMIT = (
 ).scalar_subquery()
 _IN_LIMIT = or_(bindparam("limit").is_(None), _LAST_OF_LIMIT.is_(None), _r.number <= _LAST_OF_LIMIT)
 """What is confirmed counts towards the limit."""
-JOBS = (
-    select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied)
-    .where(_is_ready, _r.number > bindparam("after"), _IN_LIMIT).order_by(_r.number).limit(bindparam("most"))
-)  # fmt: skip
+_jobs = select(
+    _r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied, _r.place
+).where(_is_ready, _IN_LIMIT)  # fmt: skip
+JOBS = _jobs.where(_r.number > bindparam("after"), _r.place.is_(None)).order_by(_r.number).limit(bindparam("most"))
+_added_from = (
+    select(func.json_extract(facts.c.value, "$.columns.origin.next_row")).where(facts.c.name == "staged")
+).scalar_subquery()
+ADDED_JOBS = _jobs.where(_r.number >= _added_from, _r.place.is_not(None)).order_by(_r.place, _r.number)
 COUNT_TO_SEND = (
     select(func.count()).select_from(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False)), _IN_LIMIT)
 )
@@ -235,10 +247,18 @@ SETTLE = (
     )
 )  # fmt: skip
 KEEP_BEFORE = (
-    update(rows).where(_r.number == bindparam("row"))
-    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
+    update(rows).where(_r.number == _of_item(0))
+    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, _of_item(1)))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
+KEEP_FINE_ATTEMPTS = insert(attempts).prefix_with("OR REPLACE").from_select(
+    ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message"),
+    select(
+        _of_item(0), _last_part, _of_item(1), bindparam("commit"), _of_item(2), _of_item(3), _of_item(4), _of_item(5),
+        _of_item(6), _of_item(7), literal_column("''"),
+    ).select_from(_item),
+)  # fmt: skip
+"""Writes many attempts that have gone well."""
 KEEP_ATTEMPT = insert(attempts).prefix_with("OR REPLACE").from_select(
     ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
      "answer"),
@@ -332,11 +352,20 @@ _why_open = case(
     (_r.maybe_applied == 1, "The run was closed before it was known whether this row was applied. "),
     else_="The run was closed before this row was done. ",
 )
+_waits = _r.waits_for.is_not(None)
 CLOSE = (
-    (update(rows).where(_is_good, _is_open).values(
-        commit_number=bindparam("commit"), state="finished", outcome="not_sent", cause="the run was closed",
-        message=func.trim(_why_open + func.coalesce(_r.message, "")),
-        advice='Run the results workbook: that sends the rows of its sheet "To fix".',
+    (update(rows).where(_r.state != "invalid", _is_open).values(
+        commit_number=bindparam("commit"), state="finished", outcome="not_sent",
+        cause=case((_waits, WAITS), else_="the run was closed"),
+        message=func.trim(
+            _why_open + func.coalesce(_r.message, case((_waits, func.printf(WAITS_FOR_ROW, _r.waits_for))), "")
+        ),
+        advice=case(
+            (_waits, func.printf(
+                'Repair row %d on the sheet "To fix" of the results workbook, then run that workbook.', _r.waits_for
+            )),
+            else_='Run the results workbook: that sends the rows of its sheet "To fix".',
+        ),
     )),
     (update(rows).where(_is_good, _r.state == "ready").values(state="finished")),
 )  # fmt: skip

@@ -19,7 +19,6 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
-from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports, reports_equal
 from batch_updater.files.writing import check_replaceable, write_faults
 from batch_updater.loader.cells import ColumnFacts, converter
@@ -41,7 +40,13 @@ from batch_updater.records import (
     digits_of_double,
 )
 from batch_updater.reporter.cell_values import holds_text, readable, writable
-from batch_updater.reporter.undo_workbook import NotPossible, UndoRow, UndoWorkbook, write_undo_workbook
+from batch_updater.reporter.undo_workbook import (
+    NotPossible,
+    UndoRow,
+    UndoWorkbook,
+    nothing_to_set_back,
+    write_undo_workbook,
+)
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.lock import locked
 from batch_updater.runs.plan import require_read
@@ -72,8 +77,10 @@ class Undo(msgspec.Struct, frozen=True):
     @property
     def verdict(self) -> str:
         """What people are told."""
-        said = f"{counted(self.rows, 'record')} can be set back." if self.rows else "There is nothing to set back."
-        if self.not_possible:
+        said = f"{counted(self.rows, 'record')} can be set back."
+        if not self.rows:
+            said = nothing_to_set_back(self.not_possible)
+        elif self.not_possible:
             said += f' {counted(self.not_possible, "field")} cannot: see the sheet "Not possible".'
         if not self.is_ended:
             said += " The run did not come to its end: run its file again first, then undo it once more."
@@ -90,7 +97,7 @@ def write_undo(past: PastRun, results: Path | None, names: tuple[AllowedList, ..
     """
     path = results or past.folder / UNDO
     check_replaceable(path)
-    endpoint = endpoint_of(past.facts.description)
+    endpoint = past.endpoint
     require_read(endpoint)
     lock = locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
     with nullcontext() if past.ended_at else lock, past.store() as store:

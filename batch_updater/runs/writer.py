@@ -51,18 +51,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Write(NamedTuple):
-    """One statement with its values."""
+    """Statements of one commit with the values of them all."""
+
+    statements: Sequence[str]
+    values: Mapping[str, object]
+
+
+class _Many(NamedTuple):
+    """Records of a statement that takes those of a whole commit, shorter where the rest is NULL."""
 
     statement: str
-    values: Mapping[str, object]
+    records: Sequence[tuple[object, ...]]
     committed: asyncio.Future[None] | None = None
-
-
-class _Rows(NamedTuple):
-    """Rows as `statements.WRITE_MANY` takes them, shorter where the rest is NULL, and who waits for their commit."""
-
-    values: Sequence[tuple[object, ...]]
-    committed: asyncio.Future[None] | None
 
 
 class RunWriter:
@@ -82,7 +82,7 @@ class RunWriter:
         self._counter = counter
         self._file = _file_identity(path)
         # Without a bound, but never long: every row waits for its first commit, and a worker has one row at a time.
-        self._writes: queue.SimpleQueue[_Rows | _Write | threading.Event | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[_Many | _Write | threading.Event | None] = queue.SimpleQueue()
         self._fault: StoreError | None = None
         self._awaited = threading.Event()
         """Set when someone waits for what was queued."""
@@ -171,7 +171,7 @@ class RunWriter:
         """
         self.require_writable()
         committed = asyncio.get_running_loop().create_future()
-        self._put_awaited(_Rows([(job.row, None, 1) for job, _ in batch], committed))
+        self._put_awaited(_Many(statements.WRITE_MANY, [(job.row, None, 1) for job, _ in batch], committed))
         await committed
 
     def settle(self, outcome: Outcome) -> None:
@@ -182,13 +182,13 @@ class RunWriter:
         refused_late = outcome.kind is OutcomeKind.REJECTED and outcome.maybe_applied
         maybe_applied = refused_late or outcome.kind is OutcomeKind.UNCONFIRMED
         if not (outcome.message or outcome.advice or outcome.cause or outcome.problems or maybe_applied):
-            values = (
+            record = (
                 outcome.row, outcome.kind, outcome.attempts, outcome.status, sent_at, outcome.seconds, kept.before,
                 kept.reported,
             )  # fmt: skip
-            self._writes.put(_Rows((values,), None))
+            self._writes.put(_Many(statements.WRITE_MANY, (record,)))
             return
-        self._writes.put(_Write(statements.SETTLE, {
+        self._writes.put(_Write((statements.SETTLE,), {
             "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
             "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
             "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": kept.before,
@@ -197,40 +197,52 @@ class RunWriter:
 
     def attempted(self, made: Attempt) -> None:
         """Queue what is kept of an attempt, if that is anything."""
-        if (details := made.details) is not None:
-            self._writes.put(_Write(statements.KEEP_ATTEMPT, {
+        if (details := made.details) is None:
+            return
+        if details.message or details.answer is not None:
+            self._writes.put(_Write((statements.KEEP_ATTEMPT,), {
                 "of_row": made.row, "nth": made.number, "verb": details.method, "at": details.sent_at.timestamp(),
                 "wait": details.wait_s, "took": details.took_s, "http": made.status, "meaning": made.why,
                 "said": details.message, "text": details.answer,
             }))  # fmt: skip
+        else:
+            record = (
+                made.row, made.number, details.method, details.sent_at.timestamp(), details.wait_s, details.took_s,
+                made.status, made.why,
+            )  # fmt: skip
+            self._writes.put(_Many(statements.KEEP_FINE_ATTEMPTS, (record,)))
 
-    async def will_change(self, row: int, before: str) -> None:
-        """Return when the database holds what a record was before its update. Raises StoreError."""
+    async def will_change(self, row: int, before: str, read: Attempt | None = None) -> None:
+        """Return when the database holds what a record was before its update. Raises StoreError.
+
+        `read`: the attempt that has read it, if that is not kept yet.
+        """
         self.require_writable()
+        if read is not None:
+            self.attempted(read)
         committed = asyncio.get_running_loop().create_future()
-        self._put_awaited(_Write(statements.KEEP_BEFORE, {"row": row, "record": before}, committed))
+        self._put_awaited(_Many(statements.KEEP_BEFORE, ((row, before),), committed))
         await committed
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
         self.taught.append(names)
-        self._writes.put(_Write(statements.LEARN, as_record(names)))
-
-    def close_rows(self) -> None:
-        """Queue that the rows which are not done count as not sent, for good."""
-        for statement in statements.in_order("CLOSE"):
-            self._writes.put(_Write(statement, {}))
+        self._writes.put(_Write((statements.LEARN,), as_record(names)))
 
     def end_part(self, part: Part) -> None:
         """Queue how this part of the run ended."""
-        values = part._asdict()
-        del values["started_at"]
-        values["ended_at"] = part.ended_at.timestamp() if part.ended_at else None
-        values["results"] = part.results and part.results.encode(errors="backslashreplace").decode()
-        values["counts"] = None if part.counts is None else json.dumps(part.counts)
-        self._writes.put(_Write(statements.END_PART, {f"new_{name}": value for name, value in values.items()}))
+        self._writes.put(_Write((statements.END_PART,), _as_record(part)))
 
-    def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
+    def close_run(self, part: Part) -> None:
+        """Queue that the run is closed by a part which does nothing else: all of it is one commit.
+
+        Rows that are not done count as not sent.
+        """
+        closed_at = {"name": "closed_at", "value": json.dumps(part.started_at.isoformat())}
+        every = (*statements.in_order("CLOSE"), statements.SET_FACT, statements.END_PART)
+        self._writes.put(_Write(every, {**closed_at, **_as_record(part)}))
+
+    def _put_awaited(self, write: _Many | threading.Event | None) -> None:
         self._writes.put(write)
         self._awaited.set()
 
@@ -244,13 +256,13 @@ class RunWriter:
                 time.sleep(_GATHERED_FOR_S)
             self._awaited.clear()
             batch += [self._writes.get_nowait() for _ in range(self._writes.qsize())]
-            self._commit([write for write in batch if isinstance(write, (_Rows, _Write))])
+            self._commit([write for write in batch if isinstance(write, (_Many, _Write))])
             for flushed in batch:
                 if isinstance(flushed, threading.Event):
                     flushed.set()
             ended = None in batch
 
-    def _commit(self, writes: list[_Rows | _Write]) -> None:
+    def _commit(self, writes: list[_Many | _Write]) -> None:
         if self._fault is None and writes:
             try:
                 self._require_file()
@@ -260,25 +272,31 @@ class RunWriter:
                 self._fault = StoreError(f"The run's database {self._path} cannot be written: {why}.")
                 if self._connection.in_transaction:
                     self._connection.rollback()
-        waiting = [write.committed for write in writes if write.committed is not None]
+        waiting = [one.committed for one in writes if isinstance(one, _Many) and one.committed is not None]
         if waiting:
             waiting[0].get_loop().call_soon_threadsafe(_release, waiting, self._fault)
 
-    def _execute(self, writes: list[_Rows | _Write]) -> None:
+    def _execute(self, writes: list[_Many | _Write]) -> None:
         """Write, commit and count. The order of rows does not matter, since a row is written once in a commit.
 
         It is: nothing becomes of a row before the commit that says that it may be in flight.
         """
         number = self._counter.commits + 1
-        batch = [values for write in writes if isinstance(write, _Rows) for values in write.values]
-        others = [write for write in writes if isinstance(write, _Write)]
-        if others:
+        batches: dict[str, list[tuple[object, ...]]] = {}
+        others = []
+        for write in writes:
+            if isinstance(write, _Many):
+                batches.setdefault(write.statement, []).extend(write.records)
+            else:
+                others += [(statement, write.values) for statement in write.statements]
+        is_one = len(batches) == 1 and not others  # and is a commit by itself
+        if not is_one:
             self._connection.execute("BEGIN IMMEDIATE")
-        if batch:
-            self._connection.execute(statements.WRITE_MANY, {"commit": number, "batch": _encode(batch).decode()})
-        for write in others:
-            self._connection.execute(write.statement, {"commit": number, **write.values})
-        if others:
+        for statement, records in batches.items():
+            self._connection.execute(statement, {"commit": number, "batch": _encode(records).decode()})
+        for statement, values in others:
+            self._connection.execute(statement, {"commit": number, **values})
+        if not is_one:
             self._connection.execute("COMMIT")
         self._counter.count(number)
 
@@ -286,6 +304,16 @@ class RunWriter:
         """Raise OSError if the file is gone: the system would go on writing to it, and no one could ever read it."""
         if _file_identity(self._path) != self._file:
             raise FileNotFoundError(errno.ENOENT, "it has been removed or replaced")
+
+
+def _as_record(part: Part) -> dict[str, object]:
+    """Return how a part of a run ended as `statements.END_PART` takes it."""
+    values = part._asdict()
+    del values["started_at"]
+    values["ended_at"] = part.ended_at.timestamp() if part.ended_at else None
+    values["results"] = part.results and part.results.encode(errors="backslashreplace").decode()
+    values["counts"] = None if part.counts is None else json.dumps(part.counts)
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def _sync(path: Path) -> None:

@@ -68,6 +68,6 @@ def advice_on(
 
 def retry_advice(endpoint: Endpoint) -> str:
     """Return what to do about a row that may have been applied."""
-    if endpoint.idempotent:
+    if endpoint.can_repeat:
         return "Run again: the row is sent once more, which does no harm."
     return f"Look at the {endpoint.record_name} first: running again could apply the row twice."

@@ -82,9 +82,9 @@ def classify_update(
     record.
     """
     if not isinstance(result, Answer) or not result.is_2xx:
-        return _without_success(result, endpoint, can_repeat=endpoint.idempotent)
+        return _without_success(result, endpoint, can_repeat=endpoint.can_repeat)
     reported = _confirmation_in(result, endpoint, job, allowed, accepted_is_done=accepted_is_done)
-    return _of_success(result, reported, can_repeat=endpoint.idempotent)
+    return _of_success(result, reported, can_repeat=endpoint.can_repeat)
 
 
 def classify_read(result: Answer | TransportError, endpoint: Endpoint, job: Job) -> Classification:
@@ -161,11 +161,16 @@ def is_refusal(status: int) -> bool:
 
 
 def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
-    """Whether an answer says that the record is locked for the moment: 423, or a 409 with such a reason."""
+    """Whether an answer says that the record is locked for the moment: 423, or a 409 with such a reason.
+
+    A 409 about an idempotency key says that an earlier attempt with it has not come to its end (IETF draft
+    idempotency-key-header-07, section 2.6).
+    """
     if answer.status != HTTPStatus.CONFLICT:
         return answer.status == HTTPStatus.LOCKED
     texts = (*(reason.text for reason in answer.explanation.reasons), *error_codes(answer.body))
-    return says_locked(texts, endpoint.record_name)
+    is_of_key = endpoint.idempotency_key is not None and any("idempoten" in text.casefold() for text in texts)
+    return is_of_key or says_locked(texts, endpoint.record_name)
 
 
 def says_record_missing(answer: Answer, endpoint: Endpoint, job: Job) -> bool:

@@ -7,6 +7,7 @@ import logging
 import time
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random
 
 from batch_updater.config.schema import ApiSettings, SendingSettings
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import changes
+from batch_updater.endpoint.compare import changes, etag_of, records_read
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.request import Prepared, Request
@@ -32,6 +33,7 @@ from batch_updater.sender.classify import (
     says_record_missing,
     shows_service_down,
 )
+from batch_updater.sender.idempotency import idempotency_key
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar, stored, without_values
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
@@ -90,8 +92,9 @@ class _Sending(msgspec.Struct, eq=False):
     """The one that sends it. Handed down, because to ask for the current task costs more than to send its log line."""
     reads: bool
     """Whether the current request reads the record."""
-    has_failed: bool
-    """Whether an attempt has not gone well, be it in an earlier part of the run: from there on all are kept."""
+    is_kept: bool
+    """Whether what comes of each attempt is kept, from the first on that has not gone well, be it in an earlier part of
+    the run; and of a row whose record was read, once there is an update to send."""
     tries: int = 0
     """Attempts at it that count towards `sending.attempts`: no probes, no repeats after a 401."""
     token_refusals: int = 0
@@ -135,13 +138,15 @@ class Client(msgspec.Struct, eq=False, dict=True):
             if reads is not None:
                 if sent := await self._read(sending, reads):
                     return sent
+                read = self._reading(sending)
                 sending.row = replace(sending.row, last=None, status=None)
-                sending.request, sending.reads, sending.tries, sending.token_refusals = request, False, 0, 0
+                sending.reads, sending.tries, sending.token_refusals = False, 0, 0
                 if sending.row.before is not None:
-                    await reads.before_change(job.row, sending.row.before)
+                    await reads.before_change(job.row, sending.row.before, read)
+            sending.request = self._with_own_headers(request, sending.row)
             last = await self._settle(sending)
             sent = self._sent(sending.row, last)
-            if sent.outcome.kind is OutcomeKind.DIFFERS and last.on_kept_connection and self.endpoint.idempotent:
+            if sent.outcome.kind is OutcomeKind.DIFFERS and last.on_kept_connection and self.endpoint.can_repeat:
                 sent = await self._in_step(sending, sent)
         except ShuttingDown:
             return SentRow(self._outcomes.unsettled(sending.row, self.shutdown.why))
@@ -156,6 +161,15 @@ class Client(msgspec.Struct, eq=False, dict=True):
         except END_THE_RUN as error:
             return self._ended(sending.row, stop_for(error))
         return sent
+
+    def _with_own_headers(self, request: Request, row: RowSoFar) -> Request:
+        """Return the update of a row with the headers that the reading and the run decide."""
+        endpoint, headers = self.endpoint, list[tuple[str, str]]()
+        if endpoint.if_match and (etag := row.etag or ("*" if endpoint.requires_if_match else "")):
+            headers.append(("If-Match", etag))
+        if endpoint.idempotency_key is not None:
+            headers.append((endpoint.idempotency_key, idempotency_key(self.options.run, row.job.row)))
+        return replace(request, headers=(*headers, *request.headers)) if headers else request
 
     async def _in_step(self, sending: _Sending, first: SentRow) -> SentRow:
         """Send a row once more if its answer tells of another record, and so may be that to an earlier request.
@@ -181,10 +195,14 @@ class Client(msgspec.Struct, eq=False, dict=True):
         answer, classification = last.result, last.classification
         row, job = sending.row, sending.row.job
         if classification.meaning is not Meaning.ACCEPTED:
-            if isinstance(answer, Answer) and is_success(answer.status) and answer.body.value == []:
-                return SentRow(self._outcomes.missing(row))
+            if isinstance(answer, Answer) and is_success(answer.status):
+                found = records_read(self.endpoint, answer.body.value)
+                if found is not None and not found:
+                    return SentRow(self._outcomes.missing(row))
             return self._sent(row, last)
         record = classification.confirmation.record or {}
+        if self.endpoint.if_match and isinstance(answer, Answer):
+            sending.row = row = replace(row, etag=etag_of(answer.etag, record))
         all_changes = changes(self.endpoint, job, record, self.allowed)
         to_change = pending_changes(self.endpoint, job, record, all_changes, how.expected)
         if not to_change:
@@ -197,6 +215,16 @@ class Client(msgspec.Struct, eq=False, dict=True):
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
             sending.row = replace(row, before=stored(record, self.redaction))
         return SentRow(self._outcomes.outcome(sending.row, OutcomeKind.PLANNED)) if how.only else None
+
+    def _reading(self, sending: _Sending) -> Attempt | None:
+        """Return the one attempt that has read a record; None if it is kept already. From now on all are."""
+        row, last = sending.row, sending.row.last
+        if sending.is_kept or last is None or row.sent_at is None:
+            return None
+        sending.is_kept = True
+        method = sending.request.method
+        details = self._outcomes.details(row.job, method, last, row.sent_at, wait_s=0.0, took_s=row.seconds)
+        return Attempt(row.job.row, row.attempts, row.status, row.seconds, last.classification.meaning, details)
 
     def _sent(self, row: RowSoFar, last: AttemptResult) -> SentRow:
         """Return what a row came to by its last attempt."""
@@ -212,6 +240,8 @@ class Client(msgspec.Struct, eq=False, dict=True):
                     for names in self._valid_now.lists if self._valid_now is not known else ():
                         if names not in known.lists:
                             self.hooks.on_names(names)
+                if answer.status == HTTPStatus.PRECONDITION_FAILED and row.etag:
+                    return SentRow(self._outcomes.changed_since_read(row, answer))
                 refused = self._outcomes.refused(row, answer, self._valid_now)
                 return SentRow(refused, is_missing=says_record_missing(answer, self.endpoint, row.job))
             if meaning is Meaning.QUOTA_USED_UP:
@@ -332,12 +362,12 @@ class Client(msgspec.Struct, eq=False, dict=True):
             why, status = result.cause, None
         sending.row = row = RowSoFar(
             job, so_far.maybe_applied or classification.maybe_applied, last, so_far.attempts + 1,
-            status or so_far.status, first_s, sent_at, now_s - first_s, so_far.before,
+            status or so_far.status, first_s, sent_at, now_s - first_s, so_far.before, so_far.etag,
         )  # fmt: skip
         details = None
         is_fine = classification.meaning is Meaning.ACCEPTED and not classification.confirmation.differences
-        if sending.has_failed or not is_fine:
-            sending.has_failed = True
+        if sending.is_kept or not is_fine:
+            sending.is_kept = True
             began_s, wait_s, began_at = written_at or started_s, 0.0, sent_at
             if so_far.attempts:
                 wait_s = max(0.0, began_s - first_s - so_far.seconds)

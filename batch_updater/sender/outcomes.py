@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from http import HTTPStatus
 
 import msgspec
@@ -15,7 +15,8 @@ from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
-from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop
+from batch_updater.endpoint.named_fields import field_named
+from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop, Value
 from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
@@ -25,8 +26,16 @@ from batch_updater.text.redaction import Redaction
 
 _MESSAGE_CHARACTERS = 500
 """How much of an answer that confirms nothing a message quotes: it may hold a megabyte."""
-_SHORTEST_VALUE = 3
-"""Characters: shorter values would be found in any text."""
+_DATE_FORMS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+_OTHER_MARKS = str.maketrans(".,", ",.")
+_ESCAPING = frozenset("%\\&")
+"""Characters of which a text has one, at least, if others are escaped in it."""
+_BEGINNING = 6
+"""Characters of a value that are in a text which holds it, be it cut off."""
+_REPORTED_OTHERWISE = "reported-otherwise"
+_CHANGED_SINCE = "changed-since"
+_OF_RECORD = frozenset({_REPORTED_OTHERWISE, _CHANGED_SINCE})
+"""Codes of problems whose reasons tell what the record holds."""
 _LONGEST_KEPT = 20_000
 _ANSWER_CHARACTERS = 2_000
 """How much is kept of an answer that did not confirm its row: enough to see what it was."""
@@ -63,6 +72,8 @@ class RowSoFar(msgspec.Struct, frozen=True):
     """From the first request to the last answer, or what stood in for it."""
     before: str | None = None
     """The record as it was read, in JSON; None if it was not, or is no value from before the update."""
+    etag: str = ""
+    """The version that was read, if the update is for no other; '' if it is for any."""
 
     @property
     def reported(self) -> Confirmation:
@@ -87,7 +98,7 @@ class OutcomeWriter:
             asked = f"for {wanted!r}" if wanted else "to clear it"
             got = _short(repr(reported)) if reported else "an empty field"
             reason = f"{field}: asked {asked}, got {got}."
-            problems.append(Problem(row.job.row, field, "reported-otherwise", wanted, reason, ""))
+            problems.append(Problem(row.job.row, field, _REPORTED_OTHERWISE, wanted, reason, ""))
         message = " ".join(problem.reason for problem in problems)
         if (doubt := confirmation.doubt) and doubt.said:
             message += f" {self._doubted(doubt, answer)}"
@@ -102,7 +113,7 @@ class OutcomeWriter:
             now = _short(repr(one.now)) if one.now else "empty"
             left = _short(repr(one.left)) if one.left else "it empty"
             reason = f"{one.field}: changed since: now {now}, the run had left {left}."
-            problems.append(Problem(row.job.row, one.field, "changed-since", _short(one.now), reason, ""))
+            problems.append(Problem(row.job.row, one.field, _CHANGED_SINCE, _short(one.now), reason, ""))
         advice = (
             f"Look at the {self._endpoint.record_name} in {self._endpoint.api_name}. If it is right as it is, delete "
             "this row; if not, correct it there, or with a file of its own: this row is refused while the record is "
@@ -123,7 +134,7 @@ class OutcomeWriter:
         # A field is to blame if it holds a name that is not valid, or if the answer names it.
         job, text_of = row.job, dict[str, str]()
         for reason in explanation.reasons:
-            field = self._endpoint.field_called(reason.field)
+            field = field_named(self._endpoint, job.values, reason.path) or self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
                 text_of.setdefault(field.name, str(reason))
         problems = {problem.field: problem for problem in allowed.blame(job, explanation.text, text_of)}
@@ -132,6 +143,20 @@ class OutcomeWriter:
             problems.setdefault(field_name, Problem(job.row, field_name, "rejected", value, words, ""))
         advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
         return self.outcome(row, OutcomeKind.REJECTED, message, advice, name, tuple(problems.values()))
+
+    def changed_since_read(self, row: RowSoFar, answer: Answer) -> Outcome:
+        """Return that the record no longer is the version that was read (412).
+
+        Where an attempt before may have been applied, that may be what has changed it.
+        """
+        name, api, record = status_name(answer.status), self._endpoint.api_name, self._endpoint.record_name
+        said = f"{name}{_quoted(answer.explanation.line)}"
+        if row.maybe_applied:
+            message = f"The {record} was changed since it was read, perhaps by an attempt that had no answer: {said}"
+            return self.outcome(row, OutcomeKind.UNCONFIRMED, message, "Run again to settle it.", "no answer yet")
+        message = f"The {record} was changed since it was read, so {api} did not apply the row: {said}"
+        advice = f"Look at the {record} in {api}. If this row is still right, run it again."
+        return self.outcome(row, OutcomeKind.REJECTED, message, advice, "changed since it was read")
 
     def unsettled(self, row: RowSoFar, why_not: str = "", stop: Stop | None = None) -> Outcome:
         """Return what is known of a row that no attempt has settled, or why there was none.
@@ -232,15 +257,43 @@ def stored(record: Mapping[str, object], redaction: Redaction) -> str:
 
 
 def without_values(text: str, job: Job) -> str:
-    """Return a text for the log, with the cells of the row blanked as they stand, but those that select the record."""
+    """Return a text for the log, with the cells of the row blanked, but those that select the record."""
     if not text:
         return text
-    lowered, values = text.lower(), {str(value) for value in job.values.values() if value is not None}
-    for value in sorted(values, key=len, reverse=True):
-        # A pattern takes long to compile, so it is made only for what is there.
-        if len(value) >= _SHORTEST_VALUE and value.lower() in lowered and value not in job.target:
-            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "...", text, flags=re.IGNORECASE)
-    return text
+    selecting = {part.partition("=")[0] for part in job.target.split("&")}
+    lowered, is_escaped = text.lower(), not _ESCAPING.isdisjoint(text)
+    found = [
+        form
+        for name, value in job.values.items()
+        if name not in selecting
+        for form in _written(value)
+        # To look for a value takes long, and most messages hold none.
+        if is_escaped or ((words := form.split(None, 1)) and words[0][:_BEGINNING].lower() in lowered)
+    ]
+    if not found:
+        return text
+    blanking = Redaction("...")
+    blanking.remember_values(found)
+    return blanking.text(text)
+
+
+def message_for_log(outcome: Outcome, job: Job) -> str:
+    """Return what the log says of an outcome: nothing that the row or its record holds."""
+    if outcome.problems and all(problem.code in _OF_RECORD for problem in outcome.problems):
+        return " ".join(f"{problem.field}: {problem.code.replace('-', ' ')}." for problem in outcome.problems)
+    return without_values(outcome.message or " ".join(problem.reason for problem in outcome.problems), job)
+
+
+def _written(value: Value) -> Iterator[str]:
+    """Yield a value in the ways in which services write it."""
+    if isinstance(value, date):
+        yield from (value.strftime(form) for form in _DATE_FORMS)
+    elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        number = Decimal(value)
+        for digits in {format(number, "f"), format(number, ",f"), format(number.normalize(), "f")}:
+            yield from (digits, digits.translate(_OTHER_MARKS))
+    elif value is not None:
+        yield str(value)
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

@@ -27,7 +27,7 @@ from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import END_THE_RUN, Client, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.outcomes import not_sent, without_values
+from batch_updater.sender.outcomes import message_for_log, not_sent
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.send_options import Hooks, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
@@ -359,9 +359,8 @@ class Sender(msgspec.Struct, eq=False, dict=True):
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
                 self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
         if outcome.message or outcome.problems:
-            message = outcome.message or " ".join(problem.reason for problem in outcome.problems)
             told = {"row": job.row, "target": job.target, "status": outcome.status}
-            said = without_values(message, job)
+            said = message_for_log(outcome, job)
             _log.info("outcome", extra={"event": "outcome", "why": outcome.kind.value, "said": said, **told})
         try:
             self.hooks.on_outcome(outcome)

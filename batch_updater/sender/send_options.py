@@ -30,8 +30,10 @@ class ReadBeforeWrite(msgspec.Struct, frozen=True):
 
     builder: RequestBuilder
     """Of the requests that read; its endpoint describes how."""
-    before_change: Callable[[int, str], Awaitable[None]]
-    """Awaited with a row and its record as JSON before the update may go out; raises StoreError."""
+    before_change: Callable[[int, str, Attempt | None], Awaitable[None]]
+    """Awaited with a row, its record as JSON and the attempt that read it before the update may go out.
+
+    The attempt is None if it is one of several, which are all kept. Raises StoreError."""
     only: bool
     """Whether nothing is sent but requests that read."""
     expected: Expected
@@ -53,3 +55,5 @@ class SendOptions(msgspec.Struct, frozen=True):
     """Valid names, with the ids that stand for them, that an earlier part of the run learned."""
     in_order: bool = False
     """Whether rows of one record go in file order, so that those after one that did not settle wait."""
+    run: str = ""
+    """What tells the run from any other, in all its parts: keys that make a repeated request count once hold it."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import aiohttp
+from msgspec.structs import replace
 from yarl import URL
 
 from batch_updater.config.schema import ApiSettings
@@ -69,7 +70,7 @@ class Transport:
         self._in_flight = in_flight
         self.connector = connector
         self._headers = {name: value.reveal() for name, value in headers.items()}
-        self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
+        self._headers["Accept"] = "application/json"
         self._heads: dict[str, tuple[Token | None, RequestHead]] = {}
         """Method -> the token of its last request, and what further ones with that share."""
         self.answered = asyncio.Event()
@@ -112,10 +113,14 @@ class Transport:
         target = f"{self._base_path}{request.path}{'?' if request.query else ''}{request.query}"
         last_token, head = self._heads.get(request.method, (None, None))
         if head is None or token is not last_token:
-            bearer = {} if token is None else {"Authorization": f"Bearer {token.value.reveal()}"}
-            head = RequestHead(request.method, self._base, self._headers | bearer, self._proxy_url)
+            headers = dict(self._headers)
+            if request.content_type:
+                headers["Content-Type"] = request.content_type
+            if token is not None:
+                headers["Authorization"] = f"Bearer {token.value.reveal()}"
+            head = RequestHead(request.method, self._base, headers, self._proxy_url)
             self._heads[request.method] = token, head
-        received = await self.connector.exchange(head, target, request.body, outgoing)
+        received = await self.connector.exchange(head, target, request, outgoing)
         complete = False
         try:
             require_not_of_proxy(received, self._proxy)
@@ -130,7 +135,9 @@ class Transport:
                 complete = len(body) <= _LARGEST_ANSWER_BYTES
             except (aiohttp.ClientError, OSError):
                 body = b""  # the status has arrived, and says more than that the rest has not
-            return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
+            answer = read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
+            etag = received.headers.get("ETag", "") if self._endpoint.if_match else ""
+            return replace(answer, etag=etag) if etag else answer
         finally:
             if complete:
                 self.connector.keep(received.connection)

@@ -15,7 +15,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -32,6 +32,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from batch_updater.daemon_thread import in_daemon_thread
+from batch_updater.endpoint.request import Request
 from batch_updater.sender.answer import Answer
 from batch_updater.sender.classify import is_refusal
 from batch_updater.sender.in_flight import InFlight, Outgoing
@@ -197,15 +198,22 @@ class RequestHead:
         is_whole = proxy is not None and not self.request.is_ssl()  # RFC 9112, section 3.2.2
         self._start = f"{method} {self.request.url.origin() if is_whole else ''}".encode()
 
-    def of(self, target: str, size_bytes: int) -> bytes:
-        """Return the head of a request to a path and query, with a body of that size."""
+    def of(self, target: str, size_bytes: int, headers: Sequence[tuple[str, str]]) -> bytes:
+        """Return the head of a request to a path and query, with a body of that size.
+
+        `headers` are its own; they replace none of those that all have.
+        """
         if not self._lines or self.request.proxy:  # a login at a proxy is added once there is a connection
             lines = [f"{name}: {value}" for name, value in self.request.headers.items() if name != CONTENT_LENGTH]
             if any("\r" in line or "\n" in line for line in lines):
                 raise ValueError("a header holds a line break")
             self._lines = "".join(f"{line}\r\n" for line in lines).encode()
+        own = b""
+        if headers:
+            shared = self.request.headers
+            own = "".join(f"{name}: {value}\r\n" for name, value in headers if name not in shared).encode("ascii")
         length = b"Content-Length: %d\r\n" % size_bytes if size_bytes or self._takes_length else b""
-        return b"%b%b HTTP/1.1\r\n%b%b\r\n" % (self._start, target.encode(), self._lines, length)
+        return b"%b%b HTTP/1.1\r\n%b%b%b\r\n" % (self._start, target.encode(), self._lines, own, length)
 
 
 class AnswerHead(msgspec.Struct, frozen=True):
@@ -270,8 +278,8 @@ class Connector(aiohttp.TCPConnector):
         """Give a connection for a request that aiohttp's session writes."""
         return await self._connected(req, None, timeout)
 
-    async def exchange(self, head: RequestHead, target: str, body: bytes, outgoing: RowRequest) -> AnswerHead:
-        """Write one request, once, and return its answer as far as its headers.
+    async def exchange(self, head: RequestHead, target: str, request: Request, outgoing: RowRequest) -> AnswerHead:
+        """Write one request, once, to a path and query, and return its answer as far as its headers.
 
         aiohttp's session would send it a second time by itself where a kept connection dies. Raises what
         `RowRequest.before_write`, the limiter and aiohttp raise.
@@ -280,7 +288,8 @@ class Connector(aiohttp.TCPConnector):
         reader = cast("AnswerReader", connection.protocol)
         try:
             reader.set_response_params(read_until_eof=True)
-            cast("asyncio.Transport", reader.transport).write(head.of(target, len(body)) + body)
+            body = request.body
+            cast("asyncio.Transport", reader.transport).write(head.of(target, len(body), request.headers) + body)
             reader.written()
             while True:
                 message, content = await reader.read()

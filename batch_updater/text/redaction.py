@@ -4,6 +4,8 @@ A service may repeat what it was sent: in an error text, in a record, encoded by
 wrapped into lines, in capitals, or cut off. So a secret is looked for as it is, percent-encoded (RFC 3986, section
 2.1), escaped as in JSON (RFC 8259, section 7) or HTML, each up to three times over, in hexadecimal, and in Base64 (RFC
 4648) at any position within it; and so is every longer part of it.
+
+What the cells of a row hold is kept out of the log in the same way, as whole values and without the encodings of bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class _Needle(NamedTuple):
     """One form of a secret, in small letters."""
 
     text: str
-    is_base64: bool
+    is_base64: bool = False
+    is_value: bool = False
+    """Whether it is what a cell holds: ordinary words, of which a part says nothing."""
 
     @property
     def is_word(self) -> bool:
@@ -77,7 +81,7 @@ class _Needle(NamedTuple):
     def least(self) -> int:
         """So many characters of it are taken for the secret wherever they are."""
         size = len(self.text)
-        return size if self.is_word else _PART if size >= 12 else -(-size * 3 // 4)
+        return size if self.is_word or self.is_value else _PART if size >= 12 else -(-size * 3 // 4)
 
     def chunks(self) -> Iterator[tuple[str, int]]:
         """Yield short parts of it with their positions; one of them is in every longer part, and in its ends."""
@@ -117,22 +121,35 @@ class _Layer(NamedTuple):
 class Redaction:
     """Removes the secrets that it was given from texts."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str = REDACTED) -> None:
+        """`mark` takes the place of a secret."""
+        self._mark = mark
         self._needles: frozenset[_Needle] = frozenset()
         self._chunks: Mapping[str, Sequence[tuple[_Needle, int]]] = {}
         """Every chunk -> the needles that have it, and where."""
-        self._any_chunk = re.compile("(?!)")
+        self._any_chunk = lazy_pattern("(?!)")
 
     def remember(self, secret: str) -> None:
         """Redact one more secret from now on; one of less than four characters would match other text by chance."""
-        needles = self._needles.union(_needles(secret) if len(secret) >= _SHORTEST else ())
+        if len(secret) >= _SHORTEST:
+            self._look_for(_needles(secret))
+
+    def remember_values(self, values: Iterable[str]) -> None:
+        """Redact what cells hold from now on: whole values, or their beginnings where a text was cut off.
+
+        Short ones only as words of their own; those without a letter or digit not at all.
+        """
+        self._look_for(needle for value in values if any(map(str.isalnum, value)) for needle in _value_needles(value))
+
+    def _look_for(self, more: Iterable[_Needle]) -> None:
+        needles = self._needles.union(more)
         if needles == self._needles:
             return
         chunks = defaultdict(list)
         for needle in needles:
             for chunk, at in needle.chunks():
                 chunks[chunk].append((needle, at))
-        self._any_chunk = re.compile("|".join(map(re.escape, sorted(chunks, key=len, reverse=True))))
+        self._any_chunk = lazy_pattern("|".join(map(re.escape, sorted(chunks, key=len, reverse=True))))
         self._needles, self._chunks = needles, chunks
 
     def remember_login(self, address: str) -> None:
@@ -167,15 +184,15 @@ class Redaction:
         return bool(self._needles) and any(pattern.search(text) for pattern, _ in _ESCAPES)
 
     def text(self, text: str) -> str:
-        """Return the text with `REDACTED` in place of each secret, or of a part of one."""
+        """Return the text with the mark in place of each secret, or of a part of one."""
         if not self.may_hold(text):
             return text
         if len(text) > _LONGEST:
-            return REDACTED
+            return self._mark
         parts, at = [], 0
         for start, end in sorted({span for layer in _layers(text) for span in self._spans(layer)}):
             if start >= at:
-                parts += [text[at:start], REDACTED]
+                parts += [text[at:start], self._mark]
             at = max(at, end)
         return "".join([*parts, text[at:]])
 
@@ -188,8 +205,8 @@ class Redaction:
                 return {self.text(str(name)): self.json(member) for name, member in value.items()}
             case list():
                 return [self.json(item) for item in value]
-            case int() | Decimal() if not isinstance(value, bool) and _Needle(str(value), False) in self._needles:
-                return REDACTED
+            case int() | Decimal() if not isinstance(value, bool) and _Needle(str(value)) in self._needles:
+                return self._mark
             case _:
                 return value
 
@@ -227,10 +244,10 @@ def _lowered(text: str) -> str:
 
 
 def _needles(secret: str) -> Iterator[_Needle]:
-    yield _Needle(_lowered(secret), is_base64=False)
+    yield _Needle(_lowered(secret))
     as_bytes = secret.encode("utf-8", "surrogateescape")
     if not secret.isascii():
-        yield _Needle(as_bytes.decode("latin-1").lower(), is_base64=False)  # as percent-encoding spells it, by bytes
+        yield _Needle(as_bytes.decode("latin-1").lower())  # as percent-encoding spells it, by bytes
     yield _Needle(as_bytes.hex(), is_base64=True)
     for before in range(3):  # where a group of three bytes may begin
         # Of the first and the last character, other bytes decide as well.
@@ -238,6 +255,18 @@ def _needles(secret: str) -> Iterator[_Needle]:
         core = base64.b64encode(bytes(before) + as_bytes).decode("ascii")[first:end].lower()
         for form in {core, core.replace("+", "-").replace("/", "_")}:
             yield _Needle(form, is_base64=True)
+
+
+def _value_needles(value: str) -> Iterator[_Needle]:
+    words = value.split()
+    for form in {
+        value,
+        *(blank.join(words) for blank in (" ", "+", "")),
+    }:  # a plus is a blank in the query of an address
+        yield _Needle(_lowered(form), is_value=True)
+        if not form.isascii():
+            by_bytes = form.encode("utf-8", "surrogateescape").decode("latin-1").lower()
+            yield _Needle(by_bytes, is_value=True)
 
 
 def _layers(text: str) -> Iterator[_Layer]:

@@ -7,7 +7,7 @@ YAML 1.1, in which `NO` is false and `12:30` is 750.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,16 @@ import msgspec
 from yaml import SafeLoader
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.error import YAMLError
-from yaml.events import AliasEvent
+from yaml.events import (
+    AliasEvent,
+    CollectionStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    StreamEndEvent,
+)
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import Resolver
 from yaml.tokens import AliasToken, AnchorToken
@@ -26,6 +35,8 @@ except ImportError:  # PyYAML without libyaml does the same, ten times slower
     CSafeLoader = SafeLoader  # type: ignore[misc,assignment]
 
 _MOST_ALIAS_NODES = 100_000
+_LONGEST_FOR_WORDS = 1_000_000
+"""Characters of a text that is parsed once more for a better error: in Python that takes ten times as long."""
 _DEEPEST = 200
 """Lists and mappings in each other. libyaml has no limit, and from some ten thousands on it overflows the stack."""
 _TAG = "tag:yaml.org,2002:"
@@ -45,6 +56,17 @@ _NUMBER = re.compile(
 )
 """A plain scalar that is a number, with the forms that ruamel.yaml adds to YAML 1.2: `_` within it, and `0b`."""
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
+_NUMBER_BEGINS = frozenset("0123456789+-._")
+_PLAIN_TAGS = frozenset(f"{_TAG}{name}" for name in ("null", "bool", "int", "float"))
+"""Tags of scalars that mean what they do without quotes."""
+
+
+class DoubledKeys(dict[str, object]):
+    """A mapping in which keys have two values. It has the last one of each."""
+
+    def __init__(self, mapping: Mapping[str, object], doubled: Iterable[str]) -> None:
+        super().__init__(mapping)
+        self.doubled = frozenset(doubled)
 
 
 class TooManyAliases(YAMLError):  # noqa: N818  (it is of the document)
@@ -238,3 +260,114 @@ def _require_few_aliases(root: Node) -> None:
         return sizes[node]
 
     size(root)
+
+
+def read_yaml_values(text: str, number: Callable[[str], object] = _float) -> object:
+    """Return what a document means, for large texts of others: no nodes are kept, which takes a third of the time.
+
+    Keys are texts as they are written: `200`, `null`. Doubled keys come as `DoubledKeys`, tags other than YAML's own
+    mean nothing, and an alias of what it is itself in means null. Aliases may add 100,000 nodes, and one for each
+    character. Raises what `read_yaml` does.
+    """
+    most_alias_nodes = _MOST_ALIAS_NODES + len(text)
+    try:
+        return _Values(CSafeLoader(text), number, most_alias_nodes).document()
+    except (YAMLError, UnicodeEncodeError):
+        if len(text) > _LONGEST_FOR_WORDS:
+            raise
+        return _Values(_ThoroughLoader(text, number), number, most_alias_nodes).document()
+
+
+class _Values:
+    """Makes values of the events of a parser."""
+
+    def __init__(
+        self, parser: SafeLoader | CSafeLoader, number: Callable[[str], object], most_alias_nodes: int
+    ) -> None:
+        self._next: Callable[[], Event] = parser.get_event  # type: ignore[assignment]  # until the stream ends
+        self._number = number
+        self._nodes = self._alias_nodes = self._depth = 0
+        self._most_alias_nodes = most_alias_nodes
+        self._anchors: dict[str, tuple[object, int]] = {}
+        """Anchor -> its value and the number of nodes in it, aliases written out; once it is complete."""
+        self._texts: dict[str, str] = {}
+        """Each text once: documents repeat a few thousand of them."""
+
+    def document(self) -> object:
+        """Return the only document of the stream."""
+        self._next()
+        event = self._next()
+        if isinstance(event, StreamEndEvent):
+            return None
+        value = self._value(self._next())
+        self._next()
+        if not isinstance(event := self._next(), StreamEndEvent):
+            raise ConstructorError(None, None, "found another document", event.start_mark)  # type: ignore[arg-type]
+        return value
+
+    def _value(self, event: Event) -> object:
+        if isinstance(event, AliasEvent):
+            return self._alias(event)
+        before = self._nodes + self._alias_nodes
+        self._nodes += 1
+        value: object
+        if isinstance(event, ScalarEvent):
+            value = self._scalar(event)
+        else:
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise RecursionError
+            value = self._mapping() if isinstance(event, MappingStartEvent) else self._list()
+            self._depth -= 1
+        if isinstance(event, (ScalarEvent, CollectionStartEvent)) and event.anchor is not None:
+            self._anchors[event.anchor] = value, self._nodes + self._alias_nodes - before
+        return value
+
+    def _alias(self, event: AliasEvent) -> object:
+        value, size = self._anchors.get(str(event.anchor), (None, 0))
+        self._alias_nodes += size
+        if self._alias_nodes > self._most_alias_nodes:
+            raise TooManyAliases
+        return value
+
+    def _list(self) -> list[object]:
+        items = []
+        while not isinstance(event := self._next(), SequenceEndEvent):
+            items.append(self._value(event))
+        return items
+
+    def _mapping(self) -> dict[str, object]:
+        mapping: dict[str, object] = {}
+        merged: list[object] = []
+        doubled = []
+        while not isinstance(event := self._next(), MappingEndEvent):
+            is_merge = isinstance(event, ScalarEvent) and event.value == "<<" and event.implicit[0]
+            key = event.value if isinstance(event, ScalarEvent) else str(self._value(event))
+            key = self._texts.setdefault(key, key)
+            value = self._value(self._next())
+            if is_merge and isinstance(value, (dict, list)):
+                merged += value if isinstance(value, list) else [value]
+            else:
+                if key in mapping and mapping[key] != value:
+                    doubled.append(key)
+                mapping[key] = value
+        for part in merged:  # the first ones override the later ones
+            mapping = {**part, **mapping} if isinstance(part, dict) else mapping
+        return DoubledKeys(mapping, doubled) if doubled else mapping
+
+    def _scalar(self, event: ScalarEvent) -> object:
+        text: str = event.value
+        if event.implicit[0] or event.tag in _PLAIN_TAGS:
+            match _WORDS.get(text):
+                case "tag:yaml.org,2002:null":
+                    return None
+                case "tag:yaml.org,2002:bool":
+                    return text.lower() == "true"
+            if text[:1] in _NUMBER_BEGINS and (found := _NUMBER.match(text)):
+                digits = text.replace("_", "")
+                try:
+                    is_whole = found.lastgroup == "int"
+                    return int(digits, _BASES.get(digits.lstrip("-+")[:2], 10)) if is_whole else self._number(digits)
+                except ValueError:  # thousands of digits
+                    return self._number(digits)
+        return self._texts.setdefault(text, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
@@ -17,7 +18,6 @@ from tests.torture.runs import confirmed_rows, database_of, ended, numbered, sta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.end_to_end.program import Sandbox
 
@@ -113,6 +113,28 @@ def test_the_workbook_of_a_closed_run_sends_what_is_left(tmp_path: Path, api: Sa
     before = len(api.requests())
     assert batch_updater("run", report.object["results"], "--yes", cwd=tmp_path).code == 0
     assert len(api.requests()) - before == left
+
+
+def test_a_row_that_waits_for_another_says_so_once_the_run_is_closed(tmp_path: Path, api: Sandbox) -> None:
+    """The run cannot be run again, so the earlier row is to be repaired on the sheet To fix."""
+    configure(tmp_path, api.url, "input: {duplicates: in_order}\n")
+    rows = [("9", "x"), ("9", "1"), ("8", "1")]
+    write_rows(tmp_path / "rows.csv", [{"Id": n, "Type": "Pre", "SalesRevenue": amount} for n, amount in rows])
+    run = Path(batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path).object["run"])
+    told = close(tmp_path, run)["outcomes"]
+    assert {kind: count for kind, count in told.items() if count} == {"updated": 1, "invalid": 1, "not_sent": 1}
+    _, waiting, _ = batch_updater("report", "--rows", cwd=tmp_path).lines
+    assert (waiting["outcome"], waiting["message"]) == (
+        "not_sent",
+        "The run was closed before this row was done. Row 2 updates the same record and has to be done first.",
+    )
+    assert waiting["advice"] == 'Repair row 2 on the sheet "To fix" of the results workbook, then run that workbook.'
+    report = batch_updater("report", run.name, "--json", cwd=tmp_path)
+    book = openpyxl.load_workbook(report.object["results"])
+    book["To fix"]["G2"] = 5  # below SalesRevenue
+    book.save(report.object["results"])
+    repaired = batch_updater("run", report.object["results"], "--yes", "--json", cwd=tmp_path)
+    assert (repaired.code, repaired.object["outcomes"]["updated"]) == (0, 2), repaired.err
 
 
 def test_undo_of_a_closed_run_names_the_rows_that_may_have_been_applied(tmp_path: Path, api: Sandbox) -> None:

@@ -6,8 +6,10 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openpyxl
 import pytest
 from aiohttp import web
 
@@ -16,8 +18,6 @@ from tests.sender.server import Api, hang, status
 from tests.torture.runs import database_of, start, write_rows
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.sender.server import Answer, Seen
 
 RUN = "sending: {rate_per_s: 500, attempts: 4}\n"
@@ -127,12 +127,15 @@ def test_a_row_whose_record_was_read_has_both_requests(tmp_path: Path) -> None:
     with Api(script={"2": [status(503)]}, readings={"3": [status(503)], "4": [_as_asked]}) as api:
         ran(tmp_path, api, 4, "--compare")
     fine, again, read_again, unchanged = (explained(tmp_path, row) for row in (2, 3, 4, 5))
-    assert attempts(fine) == [(1, 1, "GET", None, "accepted"), (1, 2, "PUT", 200, "accepted")]
+    assert attempts(fine) == [(1, 1, "GET", 200, "accepted"), (1, 2, "PUT", 200, "accepted")]
+    for told in (fine, again, read_again, unchanged):
+        assert all(one["sent_at"] and one["seconds"] > 0 and one["wait_s"] is not None for one in told["attempts"])
+        assert [one["sent_at"] for one in told["attempts"]] == sorted(one["sent_at"] for one in told["attempts"])
     assert json.loads(fine["attempts"][0]["answer"])["OpportunityName"] == "before"
     assert json.loads(fine["attempts"][1]["answer"])["OpportunityName"] == "name 1"
     assert (fine["read"]["method"], fine["read"]["url"]) == ("GET", fine["request"]["url"])
     assert attempts(again) == [
-        (1, 1, "GET", None, "accepted"), (1, 2, "PUT", 503, "retry"), (1, 3, "PUT", 200, "accepted"),
+        (1, 1, "GET", 200, "accepted"), (1, 2, "PUT", 503, "retry"), (1, 3, "PUT", 200, "accepted"),
     ]  # fmt: skip
     assert attempts(read_again) == [
         (1, 1, "GET", 503, "retry"), (1, 2, "GET", 200, "accepted"), (1, 3, "PUT", 200, "accepted"),
@@ -228,6 +231,72 @@ def test_rows_that_are_not_there_and_options_that_do_not_fit_are_refused(
     done = batch_updater("report", *options, "--json", cwd=tmp_path)
     assert (done.code, said in done.object["error"]["message"]) == (2, True)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_row_of_a_repaired_workbook_has_the_number_of_the_first_file(tmp_path: Path) -> None:
+    """It says where it is on the sheet To fix; who asks for that row instead is told its number."""
+    write_rows(tmp_path / "q1.csv", [{"Id": n, "Type": "Pre", "SalesRevenue": "1"} for n in (1, 2, 3, "x", 5, "y")])
+    with sandbox() as api:
+        configure(tmp_path, api.url, RUN)
+        first = batch_updater("run", "q1.csv", "--json", cwd=tmp_path).object
+        book = openpyxl.load_workbook(first["results"])
+        sheet = book["To fix"]
+        assert [row[0].value for row in sheet.iter_rows(min_row=2)] == [5, 7]
+        sheet["E2"], sheet["E3"] = 5, 7
+        sheet.append([None, None, None, None, "z", "Pre", "1"])
+        book.save(tmp_path / "mine.xlsx")
+        second = batch_updater("run", "mine.xlsx", "--json", cwd=tmp_path).object
+    assert second["outcomes"]["updated"] == 2
+    for row, place in (
+        ("7", 'Row 7 of q1.csv, here row 3 of mine.xlsx, sheet "To fix"\n'),
+        ("8", 'Row 8, which q1.csv does not have, here mine.xlsx, sheet "To fix"\n'),
+    ):
+        assert batch_updater("report", "--row", row, cwd=tmp_path).out.startswith(place)
+    in_sheet, elsewhere = (batch_updater("report", "--row", row, cwd=tmp_path) for row in ("3", "6"))
+    assert (in_sheet.code, elsewhere.code) == (2, 2)
+    assert in_sheet.err.endswith(
+        "has no row 3. Its rows have the numbers that they have in q1.csv: row 3 of the sheet "
+        '"To fix" is row 7 there.\nAsk for that one: --row 7.\n'
+    )
+    asked = Path(first["run"]).name
+    assert f"ask the first run: `batch-updater report {asked} --row 6`." in elsewhere.err
+    assert batch_updater("report", asked, "--row", "6", "--json", cwd=tmp_path).object["outcome"] == "updated"
+
+
+def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:
+    """By --limit, as hidden, as a total; and of one that holds no data what it holds."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    rows: list[list[Any]] = [
+        ["Pipeline"],
+        [],
+        ["Id", "Type", "SalesRevenue"],
+        [1, "Pre", 10],
+        [2, "Pre", 20],
+        [],
+        [3, "Pre", 30],
+    ]
+    for row in (*rows, [4, "Pre", 40], [None, "Total", 100]):
+        sheet.append(row)
+    sheet.row_dimensions[5].hidden = True
+    book.save(tmp_path / "q.xlsx")
+    with sandbox() as api:
+        configure(tmp_path, api.url, RUN)
+        options = ("--header-row", "3", "--visible-only", "--without-totals", "--limit", "1")
+        assert batch_updater("run", "q.xlsx", *options, cwd=tmp_path).code == 3
+    said = {n: batch_updater("report", "--row", str(n), cwd=tmp_path) for n in (1, 3, 5, 6, 7, 9, 10)}
+    for number, why in {
+        1: "is above the headers, which are in row 3.", 3: "holds the headers.", 6: "is blank.",
+        5: "is hidden in the sheet and was left out, as you said.\nTo send it as well, run the file again with "
+        "--all-rows.",
+        9: "was left out, as you said: it holds totals or a remark, and is no record.",
+    }.items():  # fmt: skip
+        assert f"has no row {number}. Row {number} of q.xlsx {why}" in said[number].err
+    assert "The last row of q.xlsx is row 9." in said[10].err
+    next(tmp_path.glob("runs/*/input.xlsx")).unlink()
+    assert "has no row 5.\n" in batch_updater("report", "--row", "5", cwd=tmp_path).err
+    assert "Only the first good row had its turn, as --limit asked." in said[7].out
+    assert said[7].out.endswith("What to do\n  Run again without --limit.\n")
 
 
 def test_rows_that_succeed_at_once_store_no_attempt(tmp_path: Path) -> None:

@@ -361,7 +361,8 @@ def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sa
 
 def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None:
     """Each with its verdict; a folder of something else is no run."""
-    assert batch_updater("runs", cwd=tmp_path).out == "There are no runs yet.\n"
+    none = batch_updater("runs", cwd=tmp_path).out
+    assert none == "There are no runs yet: `batch-updater run FILE` starts the first.\n"
     first = interrupted(tmp_path, api)
     second = batch_updater("run", "rows.csv", "--restart", "--json", cwd=tmp_path)
     (tmp_path / "runs" / "notes").mkdir()

@@ -259,8 +259,20 @@ def test_without_compare_everything_is_listed(bench: Bench) -> None:
     assert listed(undo.path) == {(target, "OpportunityName"), (target, "SalesRevenue")}
     assert (undo.rows, undo.not_possible) == (0, 2)
     assert "--compare" in str(sheet(undo.path, "Not possible")["D2"].value)
-    assert "There is nothing to set back." in [row[0].value for row in sheet(undo.path, "About")]
+    assert undo.verdict == 'This workbook sets nothing back: correct the records on the sheet "Not possible" by hand.'
+    assert undo.verdict in [row[0].value for row in sheet(undo.path, "About")]
     assert bench.run(undo.path).exit_code == 0
+
+
+def test_a_run_that_changed_nothing_names_the_way_to_another(bench: Bench) -> None:
+    """Its workbook is empty, and so is the sheet of what is not possible: another run may have been meant."""
+    undo = bench.undo(bench.run(bench.table([Change(1, "Pst", "", {"OpportunityName": "x"}).row()])))
+    assert (undo.rows, undo.not_possible) == (0, 0)
+    assert undo.verdict == (
+        "There is nothing to set back: the run changed no record. If another run is meant, name it: "
+        "`batch-updater runs` lists them."
+    )
+    assert undo.verdict in [row[0].value for row in sheet(undo.path, "About")]
 
 
 def test_cells_hold_the_values_exactly(bench: Bench) -> None:

@@ -118,6 +118,15 @@ def test_after_a_check_the_file_is_sent_or_corrected(
     assert step.text.endswith(":" if command else ".") or over_guard
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_without_rows_is_to_be_filled_in(command: str) -> None:
+    """But not a workbook of ours: everything on its sheet has been done, or there is nothing to undo."""
+    told = facts(command)
+    assert "put them below the headers" in next_step(told, summary([]), TYPED).text
+    for ours in (replace(told, sheet="To fix"), replace(told, expected={})):
+        assert next_step(ours, summary([]), TYPED).text == "There is nothing left to do."
+
+
 def test_the_workbook_gets_its_name_where_it_is_known() -> None:
     """On its own Summary sheet it is THIS-WORKBOOK: its reader may have renamed it."""
     step = after_run([U, I])

@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 
 from batch_updater.config.schema import ApiSettings, InputSettings
-from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, UsageError
 from batch_updater.records import Outcome, OutcomeKind
 from batch_updater.runs.caller import Caller
@@ -64,7 +63,7 @@ def made(
     folder.mkdir()
     facts = Facts(
         identity=identity, caller=digest or ANY_CALLER.digest(SALT, None), input="items.csv", input_path="/items.csv",
-        input_file="input.csv", stem="items", description=Description("items", "items.yaml", None, "{}"),
+        input_file="input.csv", stem="items", endpoint="{}",
         reading=InputSettings(), settings=(), staged_by="1", rows=3, reads_first=False, is_undo=False, undoes=None,
         invocation=None, inbox=None,
     )  # fmt: skip

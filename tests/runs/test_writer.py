@@ -258,3 +258,18 @@ def test_rows_are_final_up_to_the_first_that_is_not(tmp_path: Path) -> None:
         writer.settle(Outcome(3, OutcomeKind.FAILED, "No answer.", "Run again.", "no answer", attempts=1))
         writer.flush()
         assert [row.number for row in writer.store.final_rows(after=2)] == [3]
+
+
+def test_a_run_is_closed_in_one_commit(tmp_path: Path) -> None:
+    """Where a part of it cannot be written nothing is: no run is closed whose rows are open."""
+    path = tmp_path / "run.sqlite"
+    with begun(path, ROWS) as writer:
+        writer.store.connection.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON parts BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+        counts = {OutcomeKind.NOT_SENT: len(ROWS)}
+        writer.close_run(Part(STARTED, STARTED, 0, 0, 0.0, None, None, None, None, counts))
+        with pytest.raises(StoreError, match="disk full"):
+            writer.flush()
+        assert outcomes(writer.store) == []
+        assert writer.store.fact("closed_at") is None

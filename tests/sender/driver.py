@@ -95,7 +95,7 @@ def send(
             if watch:
                 watch(sender, outcome)
 
-        async def will_change(row: int, before: str) -> None:
+        async def will_change(row: int, before: str, _read: object) -> None:
             assert before_change is not None
             before_change(sender, row, before)
 

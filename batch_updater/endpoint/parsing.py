@@ -1,0 +1,81 @@
+"""The text of a description, or of a file beside it, as mappings and lists: JSON, or YAML 1.2.
+
+Numbers are exact. Keys are texts, as they are written: YAML's `200` is JSON's `"200"`.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from yaml.error import YAMLError
+
+from batch_updater.errors import EndpointError, Location
+from batch_updater.files.reading import read_regular
+from batch_updater.text.yaml_reader import DoubledKeys, TooManyAliases, read_yaml_values
+
+LARGEST_BYTES = 64_000_000
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_content(path: Path, key: str = "api.endpoint") -> bytes:
+    """Return the content of a file of at most 64 MB; `key` of the configuration names it. Raises EndpointError."""
+    try:
+        return read_regular(path, LARGEST_BYTES)
+    except OSError as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise EndpointError(
+            f"The description {path} {why}.",
+            remedy=f"Correct {key} in the configuration.",
+            place=Location(file=str(path)),
+        ) from error
+
+
+def decoded(path: str, content: bytes) -> str:
+    """Return the text of a file; UTF-16 is what `>` of Windows PowerShell writes. Raises EndpointError."""
+    try:
+        return str(content, "utf-16" if content.startswith(_UTF_16_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_valid(path, "", "not text in UTF-8") from error
+
+
+def parse(path: str, content: bytes) -> object:
+    """Return what the content of a file means; `path` is for messages. Raises EndpointError."""
+    text = decoded(path, content)
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            return json.loads(text, parse_float=_exact, parse_constant=str, object_pairs_hook=_object)
+        except (ValueError, RecursionError):  # with a comment or a comma too many it is YAML
+            pass
+    try:
+        return read_yaml_values(text, _exact)
+    except TooManyAliases as error:
+        place = Location(file=path)
+        raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place) from error
+    except (YAMLError, RecursionError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = "" if line is None else f" in line {line + 1}"
+        raise _not_valid(path, where, getattr(error, "problem", None) or "it cannot be parsed") from error
+
+
+def _object(members: list[tuple[str, object]]) -> dict[str, object]:
+    by_key = dict(members)
+    if len(by_key) == len(members):
+        return by_key
+    doubled = {key for key, value in members if value != by_key[key]}
+    return DoubledKeys(by_key, doubled) if doubled else by_key
+
+
+def _exact(text: str) -> Decimal:
+    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:  # an exponent that no Decimal can have
+        return Decimal("NaN")
+
+
+def _not_valid(path: str, where: str, what: str) -> EndpointError:
+    return EndpointError(
+        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
+    )
