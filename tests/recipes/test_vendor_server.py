@@ -26,6 +26,9 @@ class Notes(VendorServer):
         self.records[request.path] = request.json()
         return Reply(204)
 
+    def too_fast(self) -> Reply:
+        return Reply(429, {"error": "slow down"}, {"Retry-After": "0"})
+
 
 @pytest.fixture
 def notes() -> Iterator[Notes]:
@@ -56,7 +59,7 @@ def test_a_request_is_kept_as_it_was_sent_and_answered_by_the_rules(notes: Notes
 
 def test_faults_are_played_in_turn(notes: Notes) -> None:
     """A reply of the script carries nothing out; an answer that is lost was carried out."""
-    notes.script["PUT", "/notes/1"] = deque([Reply(429, {"error": "slow down"}, {"Retry-After": "0"}), Fault.LOST])
+    notes.script["PUT", "/notes/1"] = deque([notes.too_fast(), Fault.LOST])
     assert call(notes, "PUT", "/notes/1", "{}") == (429, b'{"error": "slow down"}')
     assert not notes.records
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):

@@ -99,6 +99,14 @@ class VendorServer(InThread, ABC):
     def reply(self, request: Received) -> Reply:
         """Do what is asked. Raises Refused for what the vendor refuses."""
 
+    @abstractmethod
+    def too_fast(self) -> Reply:
+        """Return the vendor's answer to a request beyond its limit; it may be sent again at once."""
+
+    def variables(self) -> Mapping[str, str]:
+        """Return the variables that a configuration of this server needs beside its base URL and secrets."""
+        return {}
+
     def updates(self) -> list[Received]:
         """Return all requests but the readings."""
         return [request for request in self.requests if request.is_update]
