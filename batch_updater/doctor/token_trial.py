@@ -21,11 +21,11 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
 from batch_updater.sender.answer import read_error_answer, status_name
+from batch_updater.sender.auth import refusal_advice
 from batch_updater.text.redaction import Redaction
 
 _DENIED = frozenset({401, 403})
 _NO_SUCH = frozenset({404, 410})
-_SET_TOKEN = "Set api.token to where it is kept."  # noqa: S105
 _CHECK_TOKEN = "Check that it is complete, has not expired, and belongs to this API and account."  # noqa: S105
 _ASK_RIGHTS = "Check api.base_url, and ask the people who manage the account what it may do."
 
@@ -57,7 +57,10 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
     Raises UsageError, which says what is needed.
     """
     if endpoint.sample_read is None:
-        raise UsageError(f"The description {endpoint.name} names no way to read a record (x-read).")
+        raise UsageError(
+            f"The description {endpoint.name} names no way to read a record.",
+            remedy="Set api.read in the configuration to the operation that returns one.",
+        )
     needed = fields_to_name(endpoint, constants)
     more = [endpoint.field(name) for name in endpoint.sample_read.query if name not in constants]
     if not len(needed) <= len(typed) <= len(needed) + len(more):
@@ -98,10 +101,14 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     request = RequestBuilder(trial.endpoint).build_read(trial.job)
     url = f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
     headers = {"Accept": "application/json", **{name: value.reveal() for name, value in secrets.headers.items()}}
-    with_token = {**headers, "Authorization": f"Bearer {secrets.token.reveal()}"} if secrets.token else headers
+    with_token, whole_url = headers, url
+    if secrets.token and secrets.placement:
+        with_token = headers | secrets.placement.headers(secrets.token)
+        if query := secrets.placement.query(secrets.token):
+            whole_url = f"{url}{'&' if request.query else '?'}{query}"
     name, source = trial.endpoint.api_name, secrets.token_finding.message.rstrip(".")
     try:
-        with_it = ask(api, "GET", url, with_token)
+        with_it = ask(api, "GET", whole_url, with_token)
         answer = read_error_answer(with_it.status, with_it.body, "", trial.endpoint)
         status, is_2xx = status_name(answer.status), 200 <= answer.status < 300
         explanation = redaction.text(answer.explanation.line)[:200].rstrip(".")
@@ -110,9 +117,13 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
         if answer.status in _DENIED:
             why = f"({status}){reason}"
             if secrets.token is None:
-                message, remedy = f"none is configured, and {name} needs one {why}.", _SET_TOKEN
+                message, remedy = (
+                    f"none is configured, and {name} needs one {why}.",
+                    refusal_advice(api, trial.endpoint),
+                )
             elif answer.status == 401:
-                message, remedy = f"{source}, but {name} does not accept it {why}.", _CHECK_TOKEN
+                message = f"{source}, but {name} does not accept it {why}."
+                remedy = f"{_CHECK_TOKEN} {refusal_advice(api, trial.endpoint)}"
             else:
                 message, remedy = f"{source}, but {name} does not let it read {trial.shown} {why}.", _ASK_RIGHTS
             return wrong("token", message, remedy)

@@ -206,6 +206,29 @@ class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
     """To follow `is left out because`: `it is a file`."""
 
 
+class SecurityKind(StrEnum):
+    """Where a request has what authenticates it."""
+
+    BASIC = "basic"
+    """In the header Authorization: user and password in Base64 (RFC 7617)."""
+    SCHEME = "scheme"
+    """In the header Authorization, after a word such as Bearer (RFC 9110, section 11.4)."""
+    HEADER = "header"
+    QUERY = "query"
+
+
+class SecurityScheme(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One secret that authenticates a request."""
+
+    kind: SecurityKind
+    name: str
+    """The word before it, or the name of the header or parameter."""
+    token_url: str = ""
+    """Where client credentials of OAuth 2.0 get a bearer token; '' if the description names none."""
+    scopes: tuple[str, ...] = ()
+    """Of OAuth 2.0, that the operation needs."""
+
+
 class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The operation of the same API that returns a record."""
 
@@ -266,6 +289,10 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """Whether a request without If-Match is refused: without a reading it then says that any version will do."""
     idempotency_key: str | None = None
     """Name of the header that makes a repeated request count once; None if the description has none."""
+    security: tuple[tuple[SecurityScheme, ...], ...] = ()
+    """The ways to authenticate a request, each of all that it needs at once; () if the description says nothing."""
+    servers: tuple[str, ...] = ()
+    """Addresses of the API that the description names; what a person fills in stands in braces."""
 
     def field(self, name: str) -> Field:
         """Return the field of that exact name. Raises KeyError if there is none."""
@@ -273,10 +300,13 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
 
     def field_called(self, word: str) -> Field | None:
         """Return the field that a word in an answer names, in any case and spelling; None if not exactly one."""
-        if exact := next((field for field in self.fields if field.wire_name == word), None):
-            return exact
-        fields = self._by_bare_name.get(_bare(word), ())
+        fields = self._by_bare_name.get(_bare(word), [])
+        fields = [field for field in fields if word in (field.wire_name, field.name)] or fields
         return fields[0] if len(fields) == 1 else None
+
+    def is_called(self, word: str) -> bool:
+        """Whether a word in an answer is the name of a field, or of several."""
+        return _bare(word) in self._by_bare_name
 
     @cached_property
     def _by_bare_name(self) -> Mapping[str, list[Field]]:

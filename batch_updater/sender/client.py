@@ -22,7 +22,7 @@ from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import ConfigError, StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import Answer, TransportError, status_name
-from batch_updater.sender.auth import CredentialsRefused, Token, TokenSource, TokenUnavailable
+from batch_updater.sender.auth import CredentialsRefused, Token, TokenSource, TokenUnavailable, refusal_advice
 from batch_updater.sender.breaker import Breaker, ServiceDown
 from batch_updater.sender.classify import (
     Meaning,
@@ -159,7 +159,7 @@ class Client(msgspec.Struct, eq=False, dict=True):
                 advice = advice if error.maybe_applied else error.advice
             return self._ended(sending.row, Stop(StopReason.SERVICE_DOWN, message, advice))
         except END_THE_RUN as error:
-            return self._ended(sending.row, stop_for(error))
+            return self._ended(sending.row, stop_for(error, self.api, self.endpoint))
         return sent
 
     def _with_own_headers(self, request: Request, row: RowSoFar) -> Request:
@@ -436,7 +436,7 @@ def _last(state: RetryCallState) -> AttemptResult:
 END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
-def stop_for(error: Exception) -> Stop:
+def stop_for(error: Exception, api: ApiSettings, endpoint: Endpoint) -> Stop:
     """Return why the run ends after one of `END_THE_RUN`."""
     match error:
         case _EndOfRun():
@@ -445,5 +445,6 @@ def stop_for(error: Exception) -> Stop:
             return Stop(StopReason.DISK, str(error), error.remedy)
         case TokenUnavailable():
             return Stop(StopReason.SERVICE_DOWN, str(error), error.advice)
-    advice = "Check the token or the client's credentials in the configuration, then run again."
-    return Stop(StopReason.CREDENTIALS, str(error), advice)
+    if isinstance(error, ConfigError):  # a secret that cannot be fetched any more
+        return Stop(StopReason.CREDENTIALS, str(error), error.remedy)
+    return Stop(StopReason.CREDENTIALS, str(error), refusal_advice(api, endpoint))
