@@ -84,6 +84,20 @@ class PartlyShownDate(date):
         return made
 
 
+class PartlyShownDateTime(datetime):
+    """A moment within a day of which its format does not show everything."""
+
+    hidden: str
+    """What it does not show: `time of day`, `date`, `day`, `month`, `year` ..."""
+
+    @classmethod
+    def of(cls, moment: datetime, hidden: str) -> PartlyShownDateTime:
+        """Return a moment with what is not shown of it."""
+        made = cls.combine(moment.date(), moment.time())
+        made.hidden = hidden
+        return made
+
+
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | FormattedNumber | CellError | None
 """A cell as the file holds it. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
 Excel shows of the file's number; CSV knows only text and blank."""

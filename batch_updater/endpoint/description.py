@@ -120,7 +120,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """The only valid values; empty if any is."""
     bounds: Bounds
     nullable: bool
-    """Whether the clear marker may be used, which sends null. Body fields only."""
+    """Whether null may be sent, which clears the field. Body fields only."""
     date_format: str
     """The format of a date in the request, for `date.strftime`."""
     example: str
@@ -149,6 +149,16 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
     json_schema: str = ""
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
+
+    @property
+    def takes_empty_list(self) -> bool:
+        """Whether it is a list of the body that may have no items."""
+        return self.kind is Kind.LIST and self.location is ParameterLocation.BODY and not self.bounds.min_items
+
+    @property
+    def can_be_cleared(self) -> bool:
+        """Whether the clear marker may be used."""
+        return self.nullable or self.clears_with is not None or self.takes_empty_list
 
 
 class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):
