@@ -54,6 +54,8 @@ _json_text = json.encoder.encode_basestring
 """`json.dumps` with `ensure_ascii=False` comes to the same, but makes an encoder for every text."""
 _HEADER_TEXT = re.compile(r"[!-~]([ -~]*[!-~])?")
 """What a field value may be that every server takes for the same (RFC 9110, section 5.5)."""
+ANY_VERSION = "*"
+"""What If-Match says where any version of the record will do (RFC 9110, section 13.1.1)."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, section 5.6.2."""
 _RESERVED_HEADERS = frozenset(
@@ -337,6 +339,24 @@ def is_header_value(text: str) -> bool:
 def is_header_of_rows(name: str) -> bool:
     """Whether rows may set the header of that name: not those of the connection, the body and the account."""
     return _HEADER_NAME.fullmatch(name) is not None and name.casefold() not in _RESERVED_HEADERS
+
+
+def shown_headers(endpoint: Endpoint, request: Request, key: str, *, is_read_first: bool) -> dict[str, str]:
+    """Return the headers that belong to an update alone, in words where they are not known yet.
+
+    Not those that all requests have: the token is one of them. `key` is that of the row, `is_read_first` whether the
+    record is read before its update.
+    """
+    headers = dict(request.headers)
+    if request.body and endpoint.body_format is not BodyFormat.JSON:
+        headers["Content-Type"] = request.content_type
+    if endpoint.if_match and is_read_first:
+        headers["If-Match"] = "(the version that is read)"
+    elif endpoint.requires_if_match:
+        headers["If-Match"] = ANY_VERSION
+    if endpoint.idempotency_key is not None:
+        headers[endpoint.idempotency_key] = key
+    return headers
 
 
 def list_items(text: str) -> list[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -13,9 +14,10 @@ from msgspec.structs import replace
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.exact_json import to_json
+from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
 from batch_updater.endpoint.named_fields import field_named
+from batch_updater.endpoint.reported import as_text
 from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop, Value
 from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
@@ -293,8 +295,22 @@ def _written(value: Value) -> Iterator[str]:
         number = Decimal(value)
         for digits in {format(number, "f"), format(number, ",f"), format(number.normalize(), "f")}:
             yield from (digits, digits.translate(_OTHER_MARKS))
+    elif isinstance(value, str):
+        yield value
+        if value[:1] in ("[", "{"):  # a list or JSON, of which a service quotes what is wrong in it
+            with suppress(ValueError):
+                yield from _plain_texts(from_json(value))
     elif value is not None:
         yield str(value)
+
+
+def _plain_texts(value: object) -> Iterator[str]:
+    """Yield every plain value in a value of JSON."""
+    if isinstance(value, (list, dict)):
+        for one in value if isinstance(value, list) else value.values():
+            yield from _plain_texts(one)
+    elif value is not None:
+        yield as_text(value)
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:
