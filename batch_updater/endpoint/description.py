@@ -146,7 +146,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     is_indexed: bool = False
     """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
-    """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
+    """What is sent to empty a field that can be emptied, such as ''; None: JSON null, and for a list `[]`."""
     json_schema: str = ""
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
 
@@ -248,6 +248,8 @@ class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: frozenset[str] = frozenset()
     record_path: tuple[str | int, ...] = ()
     """Where the record is in the answer, as in `Endpoint`."""
+    more_query: str = ""
+    """Parameters that every reading has beside those of its row, as they are sent: `properties=phone,email`."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):

@@ -96,11 +96,12 @@ class RequestBuilder:
         read = self._endpoint.read
         if read is None:
             raise ValueError(f"{self._endpoint.name} describes no way to read a record")
-        query = "&".join(
+        of_row = (
             one.start + one.write(job.values[one.name])
             for one in self._query
             if one.name in read.query and one.name in job.values
         )
+        query = "&".join(filter(None, (read.more_query, *of_row)))
         (path,) = self._paths(read.path, [job.values])
         return Request("GET", path, query, b"", "", self.headers(job.values))
 
@@ -398,6 +399,8 @@ def _json_writer(field: Field) -> Callable[[Value], str]:
     is_text = field.kind in {Kind.TEXT, Kind.DATE_TIME}
     is_json = field.kind in {Kind.LIST, Kind.JSON}
     cleared = "[]" if field.kind is Kind.LIST else "null"
+    if field.clears_with is not None:
+        cleared = _json_text(field.clears_with)
 
     def write(value: Value) -> str:
         if is_text and isinstance(value, str):

@@ -61,7 +61,7 @@ def test_an_interrupted_run_is_resumed_without_sending_a_confirmed_row_again(des
     server, rows = desk.server, len(desk.recipe.rows)
     server.held_after = 1
     process = desk.start("run", ROWS, BATCH_UPDATER_SENDING__CONCURRENCY="1", BATCH_UPDATER_SENDING__DRAIN_S="0")
-    server.wait_for_updates(2)
+    server.wait_for_updates(2, process)
     process.send_signal(signal.SIGINT)
     code, result, said = ended(process)
     assert (code, result["stopped"]) == (3, "interrupted"), said

@@ -13,12 +13,15 @@ from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
 from tests.in_thread import InThread
+
+if TYPE_CHECKING:
+    import subprocess
 
 Record: TypeAlias = dict[str, Any]
 
@@ -111,10 +114,11 @@ class VendorServer(InThread, ABC):
         """Return all requests but the readings."""
         return [request for request in self.requests if request.is_update]
 
-    def wait_for_updates(self, count: int, *, seconds: float = 60) -> None:
-        """Wait until so many updates have arrived and were carried out."""
+    def wait_for_updates(self, count: int, process: subprocess.Popen[str] | None = None) -> None:
+        """Wait until so many updates have arrived and were carried out; fail if the process that sends them ends."""
         with self._arrived:
-            assert self._arrived.wait_for(lambda: len(self.updates()) >= count, seconds), self.requests
+            while not self._arrived.wait_for(lambda: len(self.updates()) >= count, 0.1):
+                assert process is None or process.poll() is None, process.communicate()
 
     async def _start(self) -> web.ServerRunner:
         # A client that ends, or is killed, ends what is HELD.
