@@ -41,8 +41,13 @@ def reports(field: Field, record: object) -> bool:
 
 
 def value_at(value: object, path: Sequence[Step], otherwise: object = None) -> object:
-    """Return what is at the end of a path into a value of JSON; `otherwise` if the path does not lead anywhere."""
+    """Return what is at the end of a path into a value of JSON; `otherwise` if the path does not lead anywhere.
+
+    That is None where an object on the way is null: the record has none, so it has no member of it.
+    """
     for step in path:
+        if value is None:
+            return None
         if isinstance(step, Pair):
             elements = value if isinstance(value, list) else []
             keyed = [one for one in elements if isinstance(one, dict) and str(one.get(step.key_name)) == str(step.key)]

@@ -406,7 +406,7 @@ class Client(msgspec.Struct, eq=False, dict=True):
             requests, retries = self.counts.requests, self.counts.retries - self.counts.retries_locked
             self.breaker.failed(what, unreachable=unreachable, requests=requests, retries=retries)
             if asks_to_slow_down(result) and written_at is not None:
-                self.counts.throttled += row.status == 429
+                self.counts.throttled += row.status != HTTPStatus.SERVICE_UNAVAILABLE
                 if self.limiter.throttled(written_at):
                     self._log(row, "slower", why=f"{self.limiter.pace_per_s():.3g} requests a second from now on")
         else:

@@ -22,7 +22,7 @@ from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Pro
 from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
-from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification, Meaning
+from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification, Meaning, is_throttled
 from batch_updater.sender.reasons import one_line
 from batch_updater.text.redaction import Redaction
 
@@ -53,7 +53,7 @@ class AttemptResult(msgspec.Struct, frozen=True):
     @property
     def retry_after_s(self) -> float:
         """How long the service asks to wait; 0 if it does not."""
-        return self.result.retry_after_s if isinstance(self.result, Answer) else 0.0
+        return (self.result.retry_after_s if isinstance(self.result, Answer) else None) or 0.0
 
 
 class RowSoFar(msgspec.Struct, frozen=True):
@@ -179,7 +179,8 @@ class OutcomeWriter:
                 advice += f" {ACCEPTED_ADVICE.format(api=self._endpoint.api_name)}"
         else:
             is_locked = classification.is_of_record
-            advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
+            meant = HTTPStatus.TOO_MANY_REQUESTS if is_throttled(result) else result.status
+            advice = advice_on(HTTPStatus.LOCKED if is_locked else meant, self._endpoint)
             cause = "record locked" if is_locked else status_name(result.status)
         if stop:
             message, advice = stop.message, stop.advice
