@@ -333,9 +333,8 @@ def _is_alike(part: Field | OpenColumns, shape: Shape) -> bool:
         return True
     if part.kind is Kind.LIST:
         return shape.takes("array")
-    if part.kind in {Kind.DATE, Kind.DATE_TIME}:
-        return shape.takes("string")
-    return bool(shape.plain_types)
+    # A point in time may come back as a number, a day may not.
+    return shape.takes("string") if part.kind is Kind.DATE else bool(shape.plain_types)
 
 
 def _is_key_of(field: Field, name: str, member: Shape) -> bool:

@@ -101,6 +101,7 @@ def test_a_field_is_reported_only_if_it_can_be_compared(load: Callable[..., Endp
         FriendlyName=TEXT,
         password={"type": "string", "writeOnly": True},
         due={"type": "string", "format": "date-time"},
+        day={"type": "string", "format": "date"},
     )
     answer = an_object(
         user_id=an_object(id=NUMBER, name=TEXT),
@@ -112,6 +113,7 @@ def test_a_field_is_reported_only_if_it_can_be_compared(load: Callable[..., Endp
         friendly_name=TEXT,
         password=TEXT,
         due=NUMBER,
+        day=NUMBER,
     )
     assert {name: where for name, where in reported(described(load, sent, answer)).items() if where} == {
         "user_id": ("user_id", "id"),
@@ -119,6 +121,7 @@ def test_a_field_is_reported_only_if_it_can_be_compared(load: Callable[..., Endp
         "stage": ("stage", "value"),
         "tags": ("tags",),
         "FriendlyName": ("friendly_name",),
+        "due": ("due",),
     }
 
 
