@@ -163,8 +163,7 @@ def _converted(written: str | int | Decimal, kind: Kind) -> Value:
     """Return a listed value as one of the kind, whatever its type in the document; None if it is none."""
     text = str(written).lower() if isinstance(written, bool) else str(written)
     if kind is Kind.TEXT:
-        # Half a character can be in no file and in no request.
-        return text if text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text) else None
+        return text
     if kind is Kind.BOOLEAN:
         return {"true": True, "false": False}.get(text.lower())
     if isinstance(written, bool):

@@ -296,16 +296,20 @@ class _EndpointBuilder:
             self._refuse(f"{operation.at}/x-read", what, "Correct it.")
         content_type, body_format, body = self._body(reading)
         fields = distinct([*parameters.fields, *body.fields])
-        answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
+        is_named = self._read_by is not None
+        answers = self._answers.read(
+            operation, reading.operation if reading else None, path, fields, body.opens, is_named=is_named
+        )
         fields, opens = with_short_names(_with_selector(answers.fields, path), answers.opens)
         read = sample_read = None
         if reading is not None:
             try:
                 sample_read = self._read_operation(reading, fields)
             except EndpointError:
-                if self._read_by is not None:
+                if is_named:
                     raise
-        if sample_read is not None and answers.read_path is not None and _is_of_record(fields, answers):
+        is_of_record = is_named or _is_of_record(fields, answers)
+        if sample_read is not None and answers.read_path is not None and is_of_record:
             read = sample_read = msgspec.structs.replace(
                 sample_read, properties=answers.read_properties, record_path=answers.read_path
             )

@@ -174,6 +174,14 @@ def test_a_get_that_returns_something_else_reads_no_record(load: Callable[..., E
     assert described(load, records, None, an_object(results=records), path="/tickets").read is None
 
 
+def test_a_reading_that_is_named_is_used_whatever_it_is_said_to_return(load: Callable[..., Endpoint]) -> None:
+    """Somebody knows better than the schema of its answer."""
+    for read in ({}, an_object(count=NUMBER)):
+        endpoint = described(load, an_object(status=TEXT), None, read, **{"x-read": "get-it"})
+        assert endpoint.read
+        assert endpoint.read.path == "/tickets/{ticket_id}"
+
+
 def test_a_list_is_reported_as_pairs_even_if_it_is_described_by_their_definition(
     load: Callable[..., Endpoint],
 ) -> None:
