@@ -36,6 +36,7 @@ from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
 from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.endpoint.security import security_of, servers_of
+from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, words
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
@@ -48,9 +49,6 @@ _UNSUPPORTED = {
 """Why an operation cannot be used, by its method."""
 _METHODS = ("get", "put", "post", "patch", "delete", "head", "options", "trace")
 _PATH = re.compile(r"(/[^/?\\\s]+)+/?")
-_IDS = ("id", "_id", "gid", "uuid", "guid", "key", "code", "number")
-"""What the field is called that selects a record of those in a body, the first that there is."""
-_PLAIN_KEYS = frozenset({Kind.TEXT, Kind.INTEGER})
 
 
 class NoSuchReadError(Exception):
@@ -166,7 +164,7 @@ class _LocatedOperation(NamedTuple):
     @property
     def creates(self) -> bool:
         """Whether it is a POST to a path that does not end in a parameter, so that it names no record."""
-        return self.method == "post" and "{" not in _address(self.path).rpartition("/")[2]
+        return self.method == "post" and "{" not in address(self.path).rpartition("/")[2]
 
 
 class _UnreadOperation(NamedTuple):
@@ -299,7 +297,7 @@ class _EndpointBuilder:
         content_type, body_format, body = self._body(reading)
         fields = distinct([*parameters.fields, *body.fields])
         answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
-        fields, opens = with_short_names(_with_selector(answers.fields), answers.opens)
+        fields, opens = with_short_names(_with_selector(answers.fields, path), answers.opens)
         read = sample_read = None
         if reading is not None:
             try:
@@ -405,28 +403,41 @@ class _EndpointBuilder:
         return BodyFields(optional, (*opens, *anything.opens), (), (*found.left_out, *pairs))
 
 
-def _address(path: str) -> str:
-    """Return a path as it is called: a # only tells apart what a document has at the same one."""
-    return path.partition("#")[0].rstrip("/")
-
-
 def _template(path: str) -> str:
     """Return a path without the names of its parameters."""
-    return PLACEHOLDER.sub("{}", _address(path))
+    return PLACEHOLDER.sub("{}", address(path))
 
 
-def _with_selector(fields: Sequence[Field]) -> tuple[Field, ...]:
-    """Return fields of which one selects the record: that of the body which is called its id, if no parameter does."""
-    if any(field.selects_record and field.location is not ParameterLocation.HEADER for field in fields):
+def _with_selector(fields: Sequence[Field], call_path: str) -> tuple[Field, ...]:
+    """Return fields of which some select the record: the body's own id or ids in the query, if the path names none."""
+    if any(field.selects_record for field in fields):
         return tuple(fields)
-    for word in _IDS:
-        for one in fields:
-            if one.location is ParameterLocation.BODY and one.wire_name.lower() == word and one.kind in _PLAIN_KEYS:
-                chosen = msgspec.structs.replace(
-                    one, selects_record=True, is_identifier=one.kind is Kind.TEXT and not one.enum
-                )
-                return tuple(chosen if field is one else field for field in fields)
-    return tuple(fields)
+    ids = [bare(word) for word in ID_WORDS]
+    named = [
+        field
+        for field in fields
+        if field.location is ParameterLocation.BODY
+        and field.kind in {Kind.TEXT, Kind.INTEGER}
+        and (
+            bare(field.wire_name) in ids
+            or (
+                last_word(field.wire_name) in ids
+                and is_one_of("".join(words(field.wire_name)[:-1]), collection(call_path))
+            )
+        )
+    ]
+    named.sort(key=lambda field: (len(field.path), ids.index(last_word(field.wire_name))))
+    in_query = [
+        field
+        for field in fields
+        if field.location is ParameterLocation.QUERY and last_word(field.wire_name).removesuffix("s") in ids
+    ]
+    chosen = {field.name for field in named[:1] or in_query}
+    return tuple(_selecting(field) if field.name in chosen else field for field in fields)
+
+
+def _selecting(field: Field) -> Field:
+    return msgspec.structs.replace(field, selects_record=True, is_identifier=field.kind is Kind.TEXT and not field.enum)
 
 
 def _is_of_record(fields: Iterable[Field], answers: DescribedAnswers) -> bool:
