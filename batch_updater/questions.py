@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, convert, structs, to_builtins
 
 from batch_updater.errors import InputError, Location
 from batch_updater.text.printable import command_line
@@ -64,13 +64,13 @@ class Answers(Struct, frozen=True, omit_defaults=True):
         """The headers of which they say something."""
         return frozenset().union(*(getattr(self, name) for name in ("columns", *OF_COLUMNS))) - {ALL_COLUMNS}
 
-    def renamed(self, headers: Mapping[str, str]) -> Answers:
-        """Return those about some columns, under other headers, and all that are about none."""
+    def renamed(self, headers: Mapping[str, Collection[str]]) -> Answers:
+        """Return those about some columns, under one or more other headers, and all that are about none."""
         fields: dict[str, Any] = {}
         for name in self.__struct_fields__:
             value = fields[name] = getattr(self, name)
             if isinstance(value, Mapping):
-                fields[name] = {headers[header]: answer for header, answer in value.items() if header in headers}
+                fields[name] = {new: answer for header, answer in value.items() for new in headers.get(header, ())}
         return Answers(**fields)
 
     @property
@@ -202,10 +202,22 @@ class Question(Struct, frozen=True):
     likely: int | None = None
     """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
 
-    def is_answered_by(self, answers: Answers) -> bool:
-        """Whether the columns that it asks about have been settled by other answers."""
+    def left_by(self, answers: Answers) -> Question | None:
+        """Return the question without the choices that other answers rule out; None if they settle it.
+
+        A column is no second field, and a field has no second column.
+        """
         headers = {header for choice in self.choices for header in choice.answers.columns}
-        return bool(headers) and headers <= answers.columns.keys()
+        if headers and headers <= answers.columns.keys():
+            return None
+        fed = set(answers.columns.values())
+        choices = tuple(
+            choice
+            for choice in self.choices
+            if not any(name and (name in fed or header in answers.columns)
+                       for header, name in choice.answers.columns.items())
+        )  # fmt: skip
+        return structs.replace(self, choices=choices) if choices else None
 
     @property
     def lines(self) -> list[str]:

@@ -8,6 +8,7 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -137,6 +138,20 @@ def column_letters(index: int) -> str:
     return letters
 
 
+def distinct_headers(headers: Sequence[str]) -> tuple[str, ...]:
+    """Return what tells columns apart: their headers, numbered where several are the same: `Price #1`, `Price #2`."""
+    count, mark = Counter(headers), " #"
+    while any(f"{header}{mark}" in other for header, times in count.items() if times > 1 for other in count):
+        mark += "#"
+    seen = Counter[str]()
+    names = []
+    for header in headers:
+        seen[header] += 1
+        is_alone = count[header] == 1 or not header.strip()
+        names.append(header if is_alone else f"{header}{mark}{seen[header]}")
+    return tuple(names)
+
+
 def annotation_at(headers: Sequence[str]) -> int | None:
     """Return at which of the headers of an annotated copy our columns begin; None if they have gone."""
     width = len(ANNOTATION_COLUMNS)
@@ -148,6 +163,7 @@ class MappedColumn(NamedTuple):
     """One line of the mapping table."""
 
     header: str
+    """Numbered where several columns have the same."""
     first_value: str
     """What the first cell that is not blank shows; '' if the first few hundred are blank."""
     field: str | None
@@ -174,6 +190,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Number of the next row that is added."""
     letters: Mapping[str, Annotated[str, msgspec.Meta(pattern="^[A-Z]{1,3}$")]]
     """Field -> letters of its column."""
+    rows: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,10}(-[0-9]{1,10})?(,(?!$)|$))*$")] = ""
+    """Numbers of the rows that the sheet had when it was written, `3-7,9`; '' where they are too many to be listed."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -198,12 +216,17 @@ class Columns(msgspec.Struct, frozen=True):
     there."""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What options and answers call the columns: their headers, numbered where several are the same."""
+        return distinct_headers(self.headers)
+
+    @property
     def mapping(self) -> tuple[MappedColumn, ...]:
         """The mapping table: every column with a header, in the order of the file."""
         field_at = {position: name for name, position in self.of_field.items()}
         return tuple(
             MappedColumn(header, first_value, field_at.get(position))
-            for position, (header, first_value) in enumerate(zip_longest(self.headers, self.first_values, fillvalue=""))
+            for position, (header, first_value) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
             if header.strip()
         )
 
@@ -226,6 +249,19 @@ class Columns(msgspec.Struct, frozen=True):
         return (
             f"{origin.letters[field]}{row} of {origin.file}" if field in origin.letters else f"new column, row {row:,}"
         )
+
+    def row(self, number: int) -> str:
+        """Return what messages call a row: `row 14`, or if it has come back `row 14 of q1.xlsx` or `new row 302`."""
+        if self.origin is None:
+            return f"row {number:,}"
+        return f"new row {number:,}" if number > self.origin.last_row else f"row {number:,} of {self.origin.file}"
+
+    def column(self, field: str) -> str:
+        """Return what messages call the column of a field: `column G`, or that of the first file: `... of q1.xlsx`."""
+        if self.origin is None:
+            return f"column {self.letters(self.of_field[field])}"
+        letters = self.origin.letters.get(field)
+        return f"column {letters} of {self.origin.file}" if letters else "new column"
 
     def header_of(self, field: str) -> str:
         """Return what the person calls a field: its header on one line, or its own name if it has no column."""

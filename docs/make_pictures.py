@@ -73,7 +73,7 @@ def of_a_file_that_does_not_fit() -> None:
         configure(folder, sandbox.url, rate=50)
         for file in ("pipeline-q1.xlsx", "pipeline-q2.xlsx"):
             shutil.copy(demo.sample(file), folder)
-        answers = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "8", "1", "2", "", "", "", "y")
+        answers = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "5", "1", "2", "", "", "", "y")
         shown = run_on_a_terminal(["run", "pipeline-q1.xlsx"], folder, answers)
         questions, preview = re.split(r"\n(?=(?:\x1b\[1m)?File )", shown, maxsplit=1)
         draw("questions", questions, folder, sandbox.url)

@@ -22,14 +22,14 @@ from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imp
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
-from batch_updater.questions import NO_ANSWERS, Answers
+from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
 from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import BinaryIO, TextIO
+    from typing import Any, BinaryIO, TextIO
 
     from batch_updater.cli.text_output import Line
     from batch_updater.config.schema import Config
@@ -419,15 +419,17 @@ def _from_anywhere(options: argparse.Namespace) -> Invocation:
 
 
 def _answers(options: argparse.Namespace) -> Answers:
-    """Return what the options say of the file, its columns and its rows."""
+    """Return what the options say of the file, its columns and its rows. Raises UsageError if two disagree."""
+    of_columns: dict[str, Any] = {name: {} for name in ("columns", *OF_COLUMNS)}
+    for name, answers in of_columns.items():
+        for header, answer in getattr(options, name):
+            if answers.setdefault(header, answer) != answer:
+                both = (typed(replace(NO_ANSWERS, **{name: {header: one}})) for one in (answers[header], answer))
+                raise UsageError(f"{' and '.join(both)} contradict each other.", remedy="Leave one of them out.")
     return Answers(
         sheet=options.sheet,
         header_row=options.header_row,
-        columns=dict(options.columns),
-        date_order=dict(options.date_order),
-        two_digit_years=dict(options.two_digit_years),
-        decimal=dict(options.decimal),
-        clear_marker=dict(options.clear_marker),
+        **of_columns,
         hidden_rows="leave out" if options.visible_only else "send" if options.all_rows else None,
         rows_below="leave out" if options.without_totals else "judge" if options.with_totals else None,
     )

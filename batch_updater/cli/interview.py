@@ -91,9 +91,10 @@ def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) ->
 
     Behind a question about where the headers are nothing is asked: it depends on the answer.
     """
-    questions = [question for question in questions if not question.is_answered_by(answers)]
-    for number, question in enumerate(questions, 1):
-        if question.is_answered_by(answers):  # by one before it
+    questions = [question for question in questions if question.left_by(answers)]
+    for number, whole in enumerate(questions, 1):
+        question = whole.left_by(answers)
+        if question is None:  # one before it has settled it
             continue
         is_place = question.kind in _PLACES
         count = f"Question {number} of {len(questions)}" if len(questions) > 1 and not is_place else "Question"
@@ -114,6 +115,7 @@ def _answer_to(question: Question, count: str) -> Choice:
     lines += [Line(f"  {number:>2}  {choice.text}", 6) for number, choice in enumerate(question.choices, 1)]
     write_lines(lines, sys.stderr)
     numbers = f"1-{len(question.choices)}" if len(question.choices) > 1 else "1"
+    expected = f"a number from 1 to {len(question.choices)}" if len(question.choices) > 1 else "1"
     prompt = f"{'Enter for 1, or ' if question.is_conclusive else ''}{numbers}, or q to cancel >"
     while True:
         answer = ask(prompt)
@@ -123,3 +125,6 @@ def _answer_to(question: Question, count: str) -> Choice:
             return question.choices[0]
         if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(question.choices):
             return question.choices[int(answer) - 1]
+        write_lines(
+            [Line(f"Answer with {expected}{', or Enter for 1' if question.is_conclusive else ''}.", 0)], sys.stderr
+        )

@@ -154,7 +154,7 @@ def _option(*names: str, **settings: Any) -> _AddOption:
 _VERBOSE = "show every attempt and decision on standard error; check names every problem, row by row"
 _OF_EVERY_COMMAND = (
     _option("--json", action="store_true", help="print one JSON object on standard output and nothing else"),
-    _option("--verbose", action="store_true", help=_VERBOSE),
+    _option("-v", "--verbose", action="store_true", help=_VERBOSE),
 )
 _CONFIG = _option("--config", type=Path, metavar="FILE", help="the configuration (default: config.yaml if there)")
 _PAST_RUN = "the run's folder, or the folder's name (default: the newest run)"

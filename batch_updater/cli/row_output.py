@@ -133,7 +133,7 @@ def row_lines(row: ExplainedRow, past: PastRun) -> Iterator[Line]:
     yield from (Line(f"  {field} = {value}, a constant for every row", 4) for field, value in row.constants.items())
     if row.request:
         yield from (Line(), Line("Request"))
-        yield from (Line(f"  {text}") for text in _request_texts(row.request))
+        yield from (Line(f"  {text}", 4) for text in _request_texts(row.request))
     if row.attempts:
         yield from (Line(), Line("Attempts"))
         yield from _attempt_lines(row)

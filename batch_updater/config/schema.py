@@ -54,7 +54,10 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     if _HIDDEN.search(str(path)):
         raise ValueError(f"holds a character that cannot be seen: {ESCAPES}. {WITHOUT_ESCAPES.rstrip('.')}")
     folder = info.context.get("folder") if isinstance(info.context, dict) else None
-    return Path(folder or Path.cwd()) / path.expanduser()
+    try:
+        return Path(folder or Path.cwd()) / path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~ and the name of no user of this machine; write the path in full") from None
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]

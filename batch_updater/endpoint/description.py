@@ -300,10 +300,13 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
 
     def field_called(self, word: str) -> Field | None:
         """Return the field that a word in an answer names, in any case and spelling; None if not exactly one."""
-        if exact := next((field for field in self.fields if field.wire_name == word), None):
-            return exact
-        fields = self._by_bare_name.get(_bare(word), ())
+        fields = self._by_bare_name.get(_bare(word), [])
+        fields = [field for field in fields if word in (field.wire_name, field.name)] or fields
         return fields[0] if len(fields) == 1 else None
+
+    def is_called(self, word: str) -> bool:
+        """Whether a word in an answer is the name of a field, or of several."""
+        return _bare(word) in self._by_bare_name
 
     @cached_property
     def _by_bare_name(self) -> Mapping[str, list[Field]]:

@@ -21,6 +21,10 @@ from batch_updater.text.yaml_reader import DoubledKeys
 _T = TypeVar("_T")
 
 
+class ExtensionError(EndpointError):
+    """An extension of this program, which somebody has written for it, is not as it has to be."""
+
+
 class _KeyProblem(Exception):  # noqa: N818  (it is of the document)
     """Why a node is useless with the value of one key, or without it."""
 
@@ -39,10 +43,10 @@ def _text(value: object) -> str | None:
         return None
     try:
         text = str(value).lower() if isinstance(value, bool) else str(value)
-    except ValueError as error:  # a number of thousands of digits
-        raise _KeyProblem("has a wrong value") from error
+    except ValueError:  # a number of thousands of digits
+        return None
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise _KeyProblem("has a wrong value")  # half a character, which no file and no request can hold
+        return None  # half a character, which no file and no request can hold
     return text
 
 
@@ -75,9 +79,7 @@ def _number(value: object) -> Decimal | None:
     if not isinstance(value, (int, Decimal)) or isinstance(value, bool):
         return None
     number = Decimal(value)
-    if not number.is_finite():
-        raise _KeyProblem("has a wrong value")
-    return number
+    return number if number.is_finite() else None
 
 
 def _limit(value: object) -> Decimal | bool | None:
@@ -200,18 +202,18 @@ class Schema(Annotations):
     multiple_of = _key("multipleOf", _number)
     min_length = _key("minLength", _whole)
     max_length = _key("maxLength", _whole)
+    min_items = _key("minItems", _whole)
+    max_items = _key("maxItems", _whole)
     pattern = _key("pattern", _text)
     nullable = _key("nullable", _truth)
     read_only = _key("readOnly", _truth)
+    write_only = _key("writeOnly", _truth)
     properties = _key("properties", _members)
     required = _key("required", _texts)
     items = _key("items", _as_written)
     all_of = _key("allOf", _list)
-
-    @property
-    def compositions(self) -> tuple[str, ...]:
-        """The keywords with which it is composed of other schemas, such as `oneOf`."""
-        return tuple(key for key in ("oneOf", "anyOf", "allOf", "not", "if") if key in self.written)
+    one_of = _key("oneOf", _list)
+    any_of = _key("anyOf", _list)
 
     def annotated(self, annotations: Annotations) -> Schema:
         """Return the schema with annotations in place of its own."""
@@ -225,13 +227,26 @@ class Parameter(Annotations):
     in_ = _key("in", _name, _ABSENT)
     required = _key("required", _truth)
     schema = _key("schema", _as_written, {})
-    content = _key("content", _as_written)
+    content = _key("content", _members)
+    style = _key("style", _text)
+    explode = _key("explode", _truth)
+    collection_format = _key("collectionFormat", _text)
+    """Of Swagger 2, which some authors go on using."""
+
+
+class Encoding(Node):
+    """How a member of a form is written."""
+
+    content_type = _key("contentType", _text)
+    style = _key("style", _text)
+    explode = _key("explode", _truth)
 
 
 class MediaType(Node):
     """A body in one format."""
 
     schema = _key("schema", _as_written)
+    encoding = _key("encoding", _members)
 
 
 class RequestBody(Node):
@@ -252,7 +267,9 @@ class Operation(Node):
     """One method of a path."""
 
     operation_id = _key("operationId", _text)
+    summary = _key("summary", _text)
     parameters = _key("parameters", _list)
+    servers = _key("servers", _list)
     request_body = _key("requestBody", _as_written)
     responses = _key("responses", _members)
     x_record_name = _key("x-record-name", _text)
@@ -266,10 +283,7 @@ class PathItem(Node):
     """The operations of one path, by method."""
 
     parameters = _key("parameters", _list)
-    get = _key("get", _as_written)
-    put = _key("put", _as_written)
-    patch = _key("patch", _as_written)
-    post = _key("post", _as_written)
+    servers = _key("servers", _list)
 
 
 class Document(Node):
@@ -279,6 +293,7 @@ class Document(Node):
     title = _key("info", _title)
     servers = _key("servers", _list)
     paths = _key("paths", _members)
+    components = _key("components", _members)
 
 
 def annotations_in(written: Mapping[str, object]) -> dict[str, object]:
@@ -349,7 +364,12 @@ class Resolver:
         try:
             return model(written, at)
         except _KeyProblem as problem:
-            self.refuse("/".join((at, *reversed(problem.keys))), problem.what, "Correct the document.")
+            where = "/".join((at, *reversed(problem.keys)))
+            kind = ExtensionError if problem.keys[-1].startswith("x-") else EndpointError
+            place = Location(file=self._path)
+            raise kind(
+                f"{self._path}: {where} {problem.what}.", remedy="Correct the document.", place=place
+            ) from problem
 
     def refuse(self, at: str, what: str, remedy: str) -> NoReturn:
         """Raise the EndpointError that something at a JSON pointer is not accepted."""

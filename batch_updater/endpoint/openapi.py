@@ -7,48 +7,49 @@ the call begins like them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from batch_updater.endpoint import document
+from batch_updater.endpoint.body_fields import BodyFields, fields_of_body, is_json_patch, open_body
 from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
+from batch_updater.endpoint.described_answers import AnswerReader, DescribedAnswers
 from batch_updater.endpoint.description import (
-    AllowedNames,
-    Bounds,
+    BodyFormat,
     Endpoint,
     Field,
     Kind,
+    LeftOut,
+    OpenKind,
     ParameterLocation,
     ReadOperation,
 )
 from batch_updater.endpoint.document_files import DocumentFiles
+from batch_updater.endpoint.field_names import distinct, with_short_names
+from batch_updater.endpoint.media_types import body_content
+from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
 from batch_updater.endpoint.parsing import read_content
+from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.endpoint.security import security_of, servers_of
 from batch_updater.errors import EndpointError
-from batch_updater.records import Value
 from batch_updater.text.spelling import nearest
 
 BUILT_IN = ("nexus-opportunity",)
-_JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNORECASE)
-_TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
-_UNSUPPORTED_FORMATS = frozenset({"date-time", "time", "binary", "byte"})
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_LAST_WORDS = frozenset(
-    {
-        "id", "ids", "identifier", "number", "no", "nr", "num", "code", "key", "reference", "ref", "uuid", "guid",
-        "sku", "ean", "gtin", "isbn", "iban", "bic", "vin", "zip", "postcode", "phone", "telephone", "mobile", "fax",
-    }
-)  # fmt: skip
-"""Words with which names and titles of identifiers end."""
-_NUMBERED = frozenset({"version", "release", "revision", "edition"})
-"""Words for things that are numbered like 2.0."""
-_DESCRIPTION = re.compile(
-    r"(?:[\w/'-]+ ){0,3}?(?:id|number|code|key|reference)\b(?! of\b)|(?:[\w/'-]+ ){0,5}?identifier\b", re.IGNORECASE
-)
-"""How the description of an identifier begins: "The number that the CRM gave the opportunity."."""
+_UPDATES = ("put", "patch", "post")
+_UNSUPPORTED = {
+    "get": "It only reads.", "head": "It only reads.", "options": "It only reads.", "trace": "It only reads.",
+    "delete": "It deletes, and only updates are supported.",
+}  # fmt: skip
+"""Why an operation cannot be used, by its method."""
+_METHODS = ("get", "put", "post", "patch", "delete", "head", "options", "trace")
+_PATH = re.compile(r"(/[^/?\\\s]+)+/?")
+_IDS = ("id", "_id", "gid", "uuid", "guid", "key", "code", "number")
+"""What the field is called that selects a record of those in a body, the first that there is."""
+_PLAIN_KEYS = frozenset({Kind.TEXT, Kind.INTEGER})
 
 
 class NoSuchReadError(Exception):
@@ -74,7 +75,8 @@ def load_endpoint(reference: str, overlay: Path | None = None, read: str | None 
     if cached := cached_endpoint(key, named.path):
         return cached
     files = DocumentFiles(named.path, content, overlay)
-    endpoint = _EndpointBuilder(document.Resolver(files)).build(named.operation, named.name, read)
+    described = _DescribedApi(document.Resolver(files))
+    endpoint = _EndpointBuilder(described, described.update(named.operation), read).build(named.name)
     keep_endpoint(key, endpoint, files.digests)
     return endpoint
 
@@ -108,6 +110,37 @@ def _named(reference: str) -> _Named:
     return _Named(path, operation or None, None)
 
 
+class DescribedOperation(NamedTuple):
+    """One operation of a document, for the list of what can be used."""
+
+    operation: str
+    """Its id, or `put /path/{id}` if it has none: what follows the # of a reference to it."""
+    method: str
+    """In capitals."""
+    path: str
+    summary: str
+    endpoint: Endpoint | None
+    why_not: str | None
+    """A sentence, if there is no endpoint."""
+
+
+def operations(resolver: document.Resolver) -> Iterator[DescribedOperation]:
+    """Yield every operation of a document, with its endpoint or the reason why it has none.
+
+    Raises EndpointError if the document is none of OpenAPI 3.
+    """
+    described = _DescribedApi(resolver)
+    for call in described.calls(*_METHODS):
+        endpoint, why_not = None, _UNSUPPORTED.get(call.method)
+        if why_not is None:
+            try:
+                endpoint = _EndpointBuilder(described, call).build(None)
+            except EndpointError as error:
+                why_not = error.message
+        summary = " ".join((call.operation.summary or "").split())
+        yield DescribedOperation(call.reference, call.method.upper(), call.path, summary, endpoint, why_not)
+
+
 class _LocatedOperation(NamedTuple):
     """An operation and its place in the document."""
 
@@ -116,342 +149,268 @@ class _LocatedOperation(NamedTuple):
     item: document.PathItem
     operation: document.Operation
 
+    @property
+    def reference(self) -> str:
+        """What names it after the # of `api.endpoint`."""
+        return self.operation.operation_id or f"{self.method} {self.path}"
 
-class _FieldSource(NamedTuple):
-    """A parameter or a property of the body, before it is a field."""
-
-    wire_name: str
-    location: ParameterLocation
-    required: bool
-    schema: document.Schema
-    """With all annotations, those of the parameter included."""
+    @property
+    def creates(self) -> bool:
+        """Whether it is a POST to a path that does not end in a parameter, so that it names no record."""
+        return self.method == "post" and "{" not in _address(self.path).rpartition("/")[2]
 
 
-class _DescribedAnswers(NamedTuple):
-    """What the responses of an operation describe."""
+class _DescribedApi:
+    """The operations of one document."""
 
-    statuses: Mapping[int, frozenset[str] | None]
-    """2xx status -> the properties that the record always has; None: no record."""
-    other: frozenset[str] | None
-    """The same for a 2xx status that is not listed."""
-    properties: frozenset[str]
-    """All properties that the record may have; empty if none is described."""
-    quota_message: str | None
+    def __init__(self, resolver: document.Resolver) -> None:
+        self.resolver = resolver
+        self.root = resolver.document()
+        if not (self.root.openapi or "").startswith("3."):
+            resolver.refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
+
+    def credentials(self) -> Iterator[tuple[str, str]]:
+        """Yield where a key of the API's users is sent, and under which name."""
+        schemes = self.root.components.get("securitySchemes")
+        for scheme in schemes.values() if isinstance(schemes, Mapping) else ():
+            if isinstance(scheme, Mapping) and isinstance(scheme.get("name"), str):
+                yield str(scheme.get("in")), scheme["name"]
+
+    def calls(self, *methods: str) -> Iterator[_LocatedOperation]:
+        """Yield the operations with these methods that can be read."""
+        for path, written in self.root.paths.items():
+            with suppress(EndpointError):
+                item = self.resolver.node(document.PathItem, written, self.root, "paths", path)
+                for method in methods:
+                    if (one := item.written.get(method)) is not None:
+                        operation = self.resolver.node(document.Operation, one, item, method)
+                        yield _LocatedOperation(path, method, item, operation)
+
+    def update(self, wanted: str | None) -> _LocatedOperation:
+        """Return the operation of that id, or of that method and path; the only update if None.
+
+        Raises EndpointError.
+        """
+        updates = list(self.calls(*_UPDATES))
+        if wanted is None:
+            matching = [call for call in updates if not call.creates] or updates
+        else:
+            method, _, path = wanted.partition(" ")
+            matching = [call for call in updates if call.operation.operation_id == wanted] or [
+                call for call in updates if (call.method, call.path) == (method.lower(), path.strip())
+            ]
+        if len(matching) == 1:
+            return matching[0]
+        # Ids that are not unique do not tell which is meant.
+        names = [f"{call.method} {call.path}" for call in matching] if wanted else []
+        names = names or [call.reference for call in matching or updates]
+        close = nearest(wanted or "", names)
+        self.resolver.refuse(
+            "/paths",
+            f"has no single PUT, PATCH or POST operation {wanted or ''}".rstrip(),
+            f"Did you mean {close!r}?" if close else f"Name one after #: {', '.join(names) or 'there is none'}.",
+        )
+
+    def reading(self, call: _LocatedOperation, wanted: str | None) -> _LocatedOperation | None:
+        """Return the GET operation with a name, by its id or as `get /path`; without a name that of the same path."""
+        if wanted is not None:
+            method, _, path = wanted.partition(" ")
+            for one in self.calls("get"):
+                if one.operation.operation_id == wanted or (method.lower() == "get" and one.path == path.strip()):
+                    return one
+            return None
+        template = _template(call.path)
+        alike = [path for path in self.root.paths if path != call.path and _template(path) == template]
+        for path in (call.path, *sorted(alike, key=len)):
+            with suppress(EndpointError):
+                item = self.resolver.node(document.PathItem, self.root.paths[path], self.root, "paths", path)
+                if (written := item.written.get("get")) is not None:
+                    own = self.resolver.node(document.Operation, written, item, "get")
+                    return _LocatedOperation(path, "get", item, own)
+        return None
 
 
 class _EndpointBuilder:
-    """Builds the endpoint of an operation from the nodes of a document."""
+    """Builds the endpoint of one operation."""
 
-    def __init__(self, resolver: document.Resolver) -> None:
-        self._node = resolver.node
-        self._refuse = resolver.refuse
-        self._document = resolver.document()
+    def __init__(self, described: _DescribedApi, call: _LocatedOperation, read_by: str | None = None) -> None:
+        """`read_by`: the operation that reads a record, by its id or as `get /path`; None: the document says."""
+        self._read_by = read_by or call.operation.x_read
+        self._is_configured = read_by is not None
+        self._described = described
+        self._call = call
+        self._resolver = described.resolver
+        self._refuse = described.resolver.refuse
+        self._shapes = Shapes(described.resolver)
+        self._answers = AnswerReader(self._shapes)
+        self._parameters = ParameterReader(self._shapes, described.credentials())
 
-    def build(self, operation_id: str | None, name: str | None, read_by: str | None = None) -> Endpoint:
-        """Build the endpoint; `name` is the configuration's, None for the operation's id. Raises EndpointError.
-
-        `read_by`: the operation that reads a record, by its id or as `get /path`.
-        """
-        if not (self._document.openapi or "").startswith("3."):
-            self._refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
-        update = self._update(operation_id)
-        path, method, item, operation = update
-        if not re.fullmatch(r"(/[^/?#\\\s]+)+/?", path) or {".", ".."} & set(path.split("/")):
+    def build(self, name: str | None) -> Endpoint:
+        """Build the endpoint; `name` is the configuration's, None for the operation's. Raises EndpointError."""
+        call = self._call
+        path, method, item, operation = call
+        if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
-        answers = self._answers(operation)
-        reading, read_properties = None, frozenset[str]()
-        if (wanted := read_by or operation.x_read) is not None:
-            reading = self._reading(wanted)
-            if reading is None and read_by:
-                raise NoSuchReadError(tuple(_name_of(call) for call in self._calls("get")))
-            if reading is None:
-                self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
-            read_properties = self._properties_read(reading.operation)
-        reported = answers.properties | read_properties
-        body, content_type = self._body(operation)
-        sources = [*self._of_parameters(update), *body]
-        sources.sort(key=lambda source: list(ParameterLocation).index(source.location))
-        fields = tuple(self._field(source, reported) for source in sources)
-        by_name: dict[str, Field] = {}
-        for field in fields:
-            if (other := by_name.setdefault(field.name, field)) is not field:
-                what = f"has two fields called {field.name}, in the {other.location} and in the {field.location}"
-                self._refuse(operation.at, what, "Give one of them another name with x-field-name.")
-        mapped = {name for source in sources for name in (source.schema.x_reported_as, source.schema.x_reported_id_as)}
-        # Reported according to an extension, whatever the schema of the answer lists.
-        unlisted = {name for name in mapped if name is not None} - reported
-        read = sample_read = self._read_operation(reading, fields, read_properties) if reading else None
-        if read is None and item.get is not None:
-            with suppress(EndpointError):  # the GET of the update's own path is optional, and so need not be right
-                own = self._node(document.Operation, item.get, item, "get")
-                sample_read = self._read_operation(update._replace(operation=own), fields, frozenset())
-        urls = (str(one.get("url", "")) for one in self._document.servers if isinstance(one, Mapping))
+        if call.creates:
+            self._refuse(operation.at, "creates a record", "Name an operation that updates one.")
+        parameters = self._parameters.read(path, (item, operation))
+        reading = self._described.reading(call, self._read_by)
+        if reading is None and self._is_configured:
+            raise NoSuchReadError(tuple(one.reference for one in self._described.calls("get")))
+        if reading is None and self._read_by is not None:
+            what = f"names {self._read_by}, which is no GET operation here"
+            self._refuse(f"{operation.at}/x-read", what, "Correct it.")
+        content_type, body_format, body = self._body(reading)
+        fields = distinct([*parameters.fields, *body.fields])
+        answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
+        fields, opens = with_short_names(_with_selector(answers.fields), answers.opens)
+        read = sample_read = None
+        if reading is not None:
+            try:
+                sample_read = self._read_operation(reading, fields)
+            except EndpointError:
+                if self._read_by is not None:
+                    raise
+        is_named = self._read_by is not None  # then it is not for us to say that it returns something else
+        if sample_read and (is_named or (answers.read_path is not None and _is_of_record(fields, answers))):
+            read = sample_read = msgspec.structs.replace(
+                sample_read, properties=answers.read_properties, record_path=answers.read_path or ()
+            )
         return Endpoint(
-            name=name or operation.operation_id or f"{method} {path}",
-            api_name=self._document.title or "the API",
+            name=name or call.reference,
+            api_name=self._described.root.title or "the API",
             record_name=operation.x_record_name or "record",
             method=method.upper(),
             path=path,
             content_type=content_type,
             fields=fields,
             idempotent=method == "put" or operation.x_idempotent is True,
-            record_statuses={
-                status: None if names is None else names | unlisted for status, names in answers.statuses.items()
-            },
-            default_record=None if answers.other is None else answers.other | unlisted,
-            record_properties=answers.properties,
+            record_statuses=answers.record_statuses,
+            default_record=answers.default_record,
+            record_properties=answers.record_properties,
             error_message_keys=operation.x_error_message,
-            quota_message=answers.quota_message,
+            quota_message=self._quota_message(operation),
             read=read,
             quota_per_month=operation.x_quota_per_month,
             sample_read=sample_read,
-            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in urls) - {""},
-            security=security_of(self._document.written, operation.written),
-            servers=servers_of(self._document.written, item.written, operation.written),
+            server_paths=_server_paths((*self._described.root.servers, *item.servers, *operation.servers)),
+            body_format=body_format,
+            opens=opens,
+            requirements=body.requirements,
+            left_out=(*parameters.left_out, *body.left_out),
+            record_path=answers.record_path,
+            if_match=parameters.if_match,
+            requires_if_match=parameters.requires_if_match,
+            idempotency_key=parameters.idempotency_key,
+            security=security_of(self._described.root.written, operation.written),
+            servers=servers_of(self._described.root.written, item.written, operation.written),
         )
 
-    def _update(self, operation_id: str | None) -> _LocatedOperation:
-        updates = list(self._calls("put", "patch", "post"))
-        matching = [call for call in updates if operation_id in (None, call.operation.operation_id)]
-        if len(matching) == 1:
-            return matching[0]
-        ids = [call.operation.operation_id for call in updates if call.operation.operation_id is not None]
-        close = nearest(operation_id or "", ids)
-        remedy = f"Name one after #: {', '.join(ids) or 'none has an operationId'}."
-        self._refuse(
-            "/paths",
-            f"has no single PUT, PATCH or POST operation {operation_id or ''}".rstrip(),
-            f"Did you mean {close!r}?" if close else remedy,
-        )
-
-    def _reading(self, wanted: str) -> _LocatedOperation | None:
-        """Return the GET operation of that id, or of the path behind `get`."""
-        method, _, path = wanted.partition(" ")
-        for call in self._calls("get"):
-            if call.operation.operation_id == wanted or (method.lower() == "get" and call.path == path.strip()):
-                return call
+    def _quota_message(self, operation: document.Operation) -> str | None:
+        for status, written in operation.responses.items():
+            with suppress(EndpointError):
+                answer = self._resolver.node(document.Response, written, operation, "responses", status)
+                if answer.x_quota_exceeded:
+                    return answer.x_quota_exceeded
         return None
 
-    def _calls(self, *methods: str) -> Iterator[_LocatedOperation]:
-        for path, written in self._document.paths.items():
-            item = self._node(document.PathItem, written, self._document, "paths", path)
-            for method in methods:
-                if (operation := getattr(item, method)) is not None:
-                    yield _LocatedOperation(path, method, item, self._node(document.Operation, operation, item, method))
-
-    def _read_operation(
-        self, call: _LocatedOperation, fields: tuple[Field, ...], properties: frozenset[str]
-    ) -> ReadOperation:
-        """Return how to read with the values of an update, which must have them all."""
+    def _read_operation(self, reading: _LocatedOperation, fields: Sequence[Field]) -> ReadOperation:
+        """Return how to read with the values of an update, which must have them all. Raises EndpointError."""
         by_key = {(field.wire_name, field.location): field for field in fields}
+        path = reading.path
+        if self._read_by is None:
+            path = self._call.path  # the same, but for the names of its parameters
+        needed = self._parameters.read(path, (reading.item, reading.operation))
         query = []
-        for parameter in self._parameters(call):
-            location = ParameterLocation(parameter.in_)
-            if field := by_key.get((parameter.name, location)):
-                query += [field.name] if location is ParameterLocation.QUERY else []
-            elif location is ParameterLocation.PATH or parameter.required:
-                what = f"needs {parameter.name}, which the update does not have"
-                self._refuse(parameter.at, what, "Name another operation.")
-        return ReadOperation(call.path, tuple(query), properties)
+        for one in needed.fields:
+            if field := by_key.get((one.wire_name, one.location)):
+                query += [field.name] if one.location is ParameterLocation.QUERY else []
+            elif one.required:
+                what = f"needs {one.wire_name}, which the update does not have"
+                self._refuse(reading.operation.at, what, "Name another operation.")
+        return ReadOperation(path, tuple(query))
 
-    def _parameters(self, call: _LocatedOperation) -> list[document.Parameter]:
-        """Return the parameters of path and query: those of the path item, overridden by the operation's own."""
-        by_key = {}
-        for owner in (call.item, call.operation):
-            for position, written in enumerate(owner.parameters):
-                parameter = self._node(document.Parameter, written, owner, "parameters", str(position))
-                by_key[parameter.name, parameter.in_] = parameter
-        in_path = {name for name, location in by_key if location == ParameterLocation.PATH}
-        if unclear := in_path ^ set(re.findall(r"{([^}]*)}", call.path)):
-            what = f"and its path do not agree on {', '.join(sorted(unclear))}"
-            self._refuse(call.operation.at, what, "Describe each once.")
-        supported = []
-        for (name, location), parameter in by_key.items():
-            if location in (ParameterLocation.PATH, ParameterLocation.QUERY):
-                supported.append(parameter)
-            elif parameter.required:
-                remedy = f"Set {name} under api.headers, and leave it out here."
-                self._refuse(parameter.at, f"requires a value in a {location}", remedy)
-        return supported
-
-    def _of_parameters(self, call: _LocatedOperation) -> Iterator[_FieldSource]:
-        for parameter in self._parameters(call):
-            if parameter.content is not None:
-                self._refuse(f"{parameter.at}/content", "is not supported for a parameter", "Use a schema.")
-            schema = self._node(document.Schema, parameter.schema, parameter, "schema")
-            location = ParameterLocation(parameter.in_)
-            required = location is ParameterLocation.PATH or parameter.required is True
-            yield _FieldSource(parameter.name, location, required, schema.annotated(parameter))
-
-    def _body(self, operation: document.Operation) -> tuple[list[_FieldSource], str]:
+    def _body(self, reading: _LocatedOperation | None) -> tuple[str, BodyFormat, BodyFields]:
+        operation = self._call.operation
         if operation.request_body is None:
-            self._refuse(operation.at, "has no request body, so there is nothing to update", "Name another operation.")
-        body = self._node(document.RequestBody, operation.request_body, operation, "requestBody")
-        content_type, media = self._json_content(body)
-        if media is None:
-            self._refuse(f"{body.at}/content", "has no JSON", "Only JSON bodies are supported.")
-        schema = self._node(document.Schema, media.schema or {}, media, "schema")
-        self._require_plain(schema)
-        if schema.type not in ((), ("object",)) or not schema.properties:
-            self._refuse(schema.at, "is not an object with properties", "Only flat JSON objects are supported.")
-        sources = []
-        for name, written in schema.properties.items():
-            part = self._node(document.Schema, written, schema, "properties", name)
-            if part.read_only is not True:
-                sources.append(_FieldSource(name, ParameterLocation.BODY, name in schema.required, part))
-        return sources, content_type
-
-    def _json_content(self, owner: document.RequestBody | document.Response) -> tuple[str, document.MediaType | None]:
-        for media_type, written in owner.content.items():
-            if _JSON.fullmatch(media_type):
-                return media_type, self._node(document.MediaType, written, owner, "content", media_type)
-        return "", None
-
-    def _require_plain(self, schema: document.Schema) -> None:
-        for keyword in schema.compositions:
-            self._refuse(f"{schema.at}/{keyword}", "is not supported", "Write the properties out in one schema.")
-
-    def _field(self, source: _FieldSource, reported: frozenset[str]) -> Field:
-        wire_name, location, required, schema = source
-        self._require_plain(schema)
-        name = schema.x_field_name or wire_name
-        description = " ".join((schema.description or "").split())
-        kind = self._kind(schema)
-        enum: list[Value] = []
-        for value in [schema.const] if "const" in schema.written else schema.enum:
-            if value is not None and not isinstance(value, (str, int, Decimal)):
-                self._refuse(f"{schema.at}/enum", "holds something that is no plain value", "Correct it.")
-            enum.append(value)
-        if kind is Kind.DATE and enum:
-            self._refuse(f"{schema.at}/enum", "is not supported for a date", "Leave it out.")
-        names = schema.x_allowed_names
-        selects_record = location is not ParameterLocation.BODY and schema.x_selects_record is not False
-        reported_as = wire_name if not reported or wire_name in reported else None
-        if "x-reported-as" in schema.written:
-            reported_as = schema.x_reported_as
-        is_identifier = schema.x_identifier
-        if is_identifier is None:
-            is_identifier = _is_called_identifier(name, schema.title or "", description)
-        minimum, exclusive_minimum = _limits(schema.minimum, schema.exclusive_minimum)
-        maximum, exclusive_maximum = _limits(schema.maximum, schema.exclusive_maximum)
-        bounds = Bounds(
-            minimum, maximum, exclusive_minimum, exclusive_maximum, schema.multiple_of, schema.min_length,
-            schema.max_length, schema.pattern,
-        )  # fmt: skip
-        return Field(
-            name=name,
-            wire_name=wire_name,
-            location=location,
-            kind=kind,
-            required=required,
-            title=schema.title or name,
-            description=description,
-            aliases=schema.x_aliases,
-            enum=tuple(value for value in enum if value is not None),
-            bounds=bounds,
-            nullable=location is ParameterLocation.BODY
-            and (schema.nullable is True or "null" in schema.type or None in enum),
-            date_format=schema.x_date_format or "%Y-%m-%d",
-            example=(schema.examples[0] if schema.examples else schema.example) or "",
-            default=schema.default,
-            selects_record=selects_record,
-            reported_as=() if reported_as is None else (reported_as,),
-            reported_id_as=schema.x_reported_id_as,
-            allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else None,
-            is_identifier=kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier),
-            path=(wire_name,) if location is ParameterLocation.BODY else (),
+            return "", BodyFormat.NONE, BodyFields()
+        body = self._resolver.node(document.RequestBody, operation.request_body, operation, "requestBody")
+        content = body_content(self._resolver, body)
+        if content is None:
+            kinds = ", ".join(body.content) or "nothing"
+            self._refuse(f"{body.at}/content", f"holds {kinds}, and neither JSON nor a form", "Name another operation.")
+        content_type, media, body_format = content
+        schema = child_at(media.schema or {}, media, "schema")
+        if body_format is BodyFormat.JSON and is_json_patch(self._shapes, schema, content_type):
+            return content_type, BodyFormat.JSON_PATCH, self._patched(reading)
+        indexed = frozenset(
+            name
+            for name, written in media.encoding.items()
+            if isinstance(written, Mapping) and written.get("style") == "deepObject"
         )
+        is_form = body_format is BodyFormat.FORM
+        found = fields_of_body(self._shapes, schema, self._call.path, is_form=is_form, indexed=indexed)
+        return content_type, body_format, found
 
-    def _kind(self, schema: document.Schema) -> Kind:
-        types = [name for name in schema.type if name != "null"]
-        if not schema.type and schema.enum and all(value is None or isinstance(value, str) for value in schema.enum):
-            types = ["string"]
-        if len(types) != 1 or types[0] not in _TYPES:
-            given = f"the type {', '.join(schema.type)}" if schema.type else "no type"
-            self._refuse(schema.at, f"has {given}, which is not supported", f"Use one of {', '.join(_TYPES)}.")
-        kind = _TYPES[types[0]]
-        if kind is Kind.TEXT and schema.format == "date":
-            return Kind.DATE
-        if kind is Kind.TEXT and schema.format in _UNSUPPORTED_FORMATS:
-            what = f"is {schema.format}, which is not supported"
-            self._refuse(f"{schema.at}/format", what, "Leave the format out.")
-        return kind
-
-    def _answers(self, operation: document.Operation) -> _DescribedAnswers:
-        statuses: dict[str, frozenset[str] | None] = {}
-        all_properties: frozenset[str] = frozenset()
-        quota_message = None
-        for status, written in operation.responses.items():
-            answer = self._node(document.Response, written, operation, "responses", status)
-            quota_message = quota_message or answer.x_quota_exceeded
-            if not re.fullmatch(r"2\d\d|2XX|default", status, re.IGNORECASE):
-                continue
-            schema, record = self._answer_schema(answer), None
-            if schema is not None:
-                properties = self._properties(schema)
-                record = properties if properties or schema.type == ("object",) or schema.compositions else None
-                all_properties |= record or frozenset()
-            if answer.x_always_reported is not None:
-                always = frozenset(answer.x_always_reported)
-                if not always or not always <= (record or always):
-                    what = "is no list of properties of the answer"
-                    self._refuse(f"{answer.at}/x-always-reported", what, "Correct it.")
-                record = always
-            statuses[status.upper()] = record
-        successes = {status: record for status, record in statuses.items() if status.startswith("2")}
-        if not successes:
-            # `default` means errors to most authors: it describes a success only if nothing else does.
-            other = statuses.get("DEFAULT")
-        elif "2XX" in successes:
-            other = successes.pop("2XX")
-        else:  # what all that are listed have
-            records = [record for record in successes.values() if record is not None]
-            other = frozenset.intersection(*records) if records else None
-        listed = {int(status): record for status, record in successes.items()}
-        return _DescribedAnswers(listed, other, all_properties, quota_message)
-
-    def _properties(self, schema: document.Schema, *outer: str) -> frozenset[str]:
-        """Return the properties that every object of a schema may have; `outer`: the schemas that contain it."""
-        names = frozenset(schema.properties)
-        for number, written in enumerate(schema.all_of):
-            part = self._node(document.Schema, written, schema, "allOf", str(number))
-            if part.at not in outer:
-                names |= self._properties(part, schema.at, *outer)
-        return names
-
-    def _answer_schema(self, answer: document.Response) -> document.Schema | None:
-        _, media = self._json_content(answer)
-        if media is None or media.schema is None:
-            return None
-        return self._node(document.Schema, media.schema, media, "schema")
-
-    def _properties_read(self, operation: document.Operation) -> frozenset[str]:
-        """Return the properties of the record that a GET returns, alone or in an array."""
-        properties: frozenset[str] = frozenset()
-        for status, written in operation.responses.items():
-            answer = self._node(document.Response, written, operation, "responses", status)
-            schema = self._answer_schema(answer) if re.fullmatch(r"2\d\d|2XX", status, re.IGNORECASE) else None
-            if schema and schema.items is not None:
-                schema = self._node(document.Schema, schema.items, schema, "items")
-            properties |= self._properties(schema) if schema else frozenset()
-        return properties
+    def _patched(self, reading: _LocatedOperation | None) -> BodyFields:
+        """Return what a JSON Patch may replace: what the reading returns, and any other member."""
+        record = self._answers.record_read(reading.operation) if reading else None
+        anything = BodyFields(opens=(open_body(),))
+        if record is None:
+            return anything
+        found = fields_of_body(self._shapes, record, self._call.path)
+        optional = tuple(msgspec.structs.replace(field, required=False) for field in found.fields if field.path)
+        # An operation names an element of a list by its position, not by its key.
+        opens = tuple(one for one in found.opens if one.path and one.kind is not OpenKind.PAIRS)
+        pairs = tuple(
+            LeftOut(one.name, "a JSON Patch names no element by its key")
+            for one in found.opens
+            if one.kind is OpenKind.PAIRS
+        )
+        return BodyFields(optional, (*opens, *anything.opens), (), (*found.left_out, *pairs))
 
 
-def _name_of(call: _LocatedOperation) -> str:
-    return call.operation.operation_id or f"{call.method} {call.path}"
+def _address(path: str) -> str:
+    """Return a path as it is called: a # only tells apart what a document has at the same one."""
+    return path.partition("#")[0].rstrip("/")
 
 
-def _limits(limit: Decimal | None, exclusive: Decimal | bool | None) -> tuple[Decimal | None, Decimal | None]:
-    """Return the limit that is allowed itself, and the one that is not."""
-    return (None, limit) if isinstance(exclusive, bool) else (limit, exclusive)
+def _template(path: str) -> str:
+    """Return a path without the names of its parameters."""
+    return PLACEHOLDER.sub("{}", _address(path))
 
 
-def _is_called_identifier(name: str, title: str, description: str) -> bool:
-    """Whether a field's name, title or first sentence says that it is an identifier."""
-    for text in (name, title):
-        words = [word.lower() for word in _WORDS.findall(text)]
-        if not _NUMBERED.isdisjoint(words):
-            return False
-        if words and (words[0] == "id" or words[-1] in _LAST_WORDS):
-            return True
-    return _DESCRIPTION.match(description) is not None
+def _with_selector(fields: Sequence[Field]) -> tuple[Field, ...]:
+    """Return fields of which one selects the record: that of the body which is called its id, if no parameter does."""
+    if any(field.selects_record and field.location is not ParameterLocation.HEADER for field in fields):
+        return tuple(fields)
+    for word in _IDS:
+        for one in fields:
+            if one.location is ParameterLocation.BODY and one.wire_name.lower() == word and one.kind in _PLAIN_KEYS:
+                chosen = msgspec.structs.replace(
+                    one, selects_record=True, is_identifier=one.kind is Kind.TEXT and not one.enum
+                )
+                return tuple(chosen if field is one else field for field in fields)
+    return tuple(fields)
+
+
+def _is_of_record(fields: Iterable[Field], answers: DescribedAnswers) -> bool:
+    """Whether a reading with the same parameters returns the record, rather than all of a collection."""
+    locations = {field.location for field in fields if field.selects_record}
+    if ParameterLocation.BODY in locations:
+        return False
+    return ParameterLocation.PATH in locations or not answers.is_read_from_list
+
+
+def _server_paths(servers: Iterable[object]) -> frozenset[str]:
+    """Return the paths of servers, without slashes around them, with the defaults of their variables."""
+    paths = set()
+    for server in servers:
+        if isinstance(server, Mapping):
+            variables = server.get("variables")
+            url = str(server.get("url", ""))
+            for name, variable in variables.items() if isinstance(variables, Mapping) else ():
+                default = variable.get("default", "") if isinstance(variable, Mapping) else ""
+                url = url.replace(f"{{{name}}}", str(default))
+            paths.add(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/"))
+    return frozenset(paths - {""})

@@ -156,7 +156,8 @@ def _request_body(parameters: list[object], consumes: list[str]) -> dict[str, ob
         described = {key: body[key] for key in ("description", "required") if key in body}
         return {**described, "content": dict.fromkeys(consumes or [_JSON], media_type)}
     if "formData" not in found:
-        return None
+        # What a reference to nothing would be is not known: perhaps the body.
+        return next((dict(one) for one in parameters if isinstance(one, Mapping) and "$ref" in one), None)
     named = {one.get("name"): one for one in parameters if isinstance(one, Mapping) and one.get("in") == "formData"}
     schema = {
         "type": "object",

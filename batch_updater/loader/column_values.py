@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -18,6 +19,7 @@ from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import AllowedList, Cell, CellError, FormattedNumber, ShownAs
 from batch_updater.text.characters import folded
+from batch_updater.text.spelling import nearest
 
 KnownNames: TypeAlias = Callable[[], Sequence["AllowedList"]]
 """Gives the names that the API is known to have; asked only where values have to be held against them."""
@@ -85,10 +87,14 @@ class ColumnValues(msgspec.Struct, frozen=True, dict=True):
         return bool(self.cells) and 2 * names >= len(self.cells)
 
     def are_among(self, names: Collection[str]) -> bool:
-        """Whether they are texts out of a list of names, which are compared without regard to case."""
+        """Whether they are texts out of a list of names, which are compared without regard to case; a few mistyped."""
         names = {folded(name) for name in names}
-        listed = [cell.strip() for cell in self.cells if isinstance(cell, str) and folded(cell) in names]
-        return bool(listed) and len(listed) >= _MOST * len(self.cells) and max(map(len, listed)) >= _LETTERS_OF_A_NAME
+        texts = Counter(folded(cell) for cell in self.cells if isinstance(cell, str))
+        listed = sum(count for text, count in texts.items() if text in names)
+        if 2 * listed < len(self.cells) or max(map(len, texts.keys() & names), default=0) < _LETTERS_OF_A_NAME:
+            return False
+        mistyped = (count for text, count in texts.items() if text not in names and nearest(text, names, cutoff=_MOST))
+        return listed + sum(mistyped) >= _MOST * len(self.cells)
 
     def contradict(self, field: Field) -> bool:
         """Whether hardly any of them can be a value of that field."""
@@ -102,11 +108,10 @@ class ColumnValues(msgspec.Struct, frozen=True, dict=True):
         if not self.cells:
             return False
         match field.kind:
-            case Kind.INTEGER | Kind.DECIMAL if field.selects_record:
-                # The word "Total" may be below the numbers of a short table.
-                return 2 * sum(map(_is_number, self.cells)) < len(self.cells)
             case Kind.INTEGER | Kind.DECIMAL:
-                return not self.are_numbers
+                # The word "Total" may be below the numbers of a short table, and one of three may be "tbd".
+                share = 2 if field.selects_record else 1.5
+                return share * sum(map(_is_number, self.cells)) < len(self.cells)
             case Kind.DATE:
                 return not any(map(_is_date, self.cells))
             case Kind.BOOLEAN:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from batch_updater.loader.header_words import IDENTIFIER_WORDS, each_spelled_in,
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
-from batch_updater.records import Cell, Columns, column_letters
+from batch_updater.records import Cell, Columns, column_letters, distinct_headers
 from batch_updater.text.spelling import nearest
 
 _FAULTS_NAMED = 100
@@ -43,7 +44,7 @@ _NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
 """Words, by their stems, of columns whose long numbers are no amounts."""
 
 
-class HeaderRow(msgspec.Struct, frozen=True):
+class HeaderRow(msgspec.Struct, frozen=True, dict=True):
     """The header row as the file holds it."""
 
     file: str
@@ -60,6 +61,21 @@ class HeaderRow(msgspec.Struct, frozen=True):
     """The first few hundred rows below it that are not blank, from `first_column` on."""
     ours: range = range(0)
     """Positions of the columns that an annotated copy has for us: they are not sent, whatever fields there are."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What options and answers call the columns: their headers, numbered where several are the same."""
+        return distinct_headers(self.texts)
+
+    def columns_called(self, headers: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return which columns people mean by some headers, of those that are there: header -> names.
+
+        Without a number it is every column with that header.
+        """
+        return {
+            header: tuple(name for name, text in zip(self.names, self.texts, strict=True) if spelled in {name, text})
+            for header, spelled in each_spelled_in((*self.names, *self.texts), headers).items()
+        }
 
     def is_theirs(self, position: int) -> bool:
         """Whether a header is there that is not ours."""
@@ -93,10 +109,10 @@ class ToldOfColumns(msgspec.Struct, frozen=True):
     added: frozenset[str] = frozenset()
     """Headers that the layout does not know: what they are is asked, likely or not."""
 
-    def of_row(self, texts: Sequence[str]) -> dict[str, str | None]:
-        """Return the fields by the headers as a header row spells them."""
-        spelled = each_spelled_in(texts, self.fields)
-        return {spelled[header]: name for header, name in self.fields.items() if header in spelled}
+    def of_row(self, row: HeaderRow) -> dict[str, str | None]:
+        """Return the fields by the names of columns of a header row."""
+        called = row.columns_called(self.fields)
+        return {column: name for header, name in self.fields.items() for column in called.get(header, ())}
 
 
 NOTHING_TOLD: Final = ToldOfColumns()
@@ -139,10 +155,10 @@ def fit_columns(
     not sent. `constants` are the fields that need no column; `told` is what was said of this file's. Raises InputError
     with all faults.
     """
-    known = HeaderNames(endpoint, further, told.of_row(row.texts))
+    known = HeaderNames(endpoint, further, told.of_row(row))
     match = _Match({}, {}, [])
     for position, text in enumerate(row.texts):
-        meanings = known.meanings(text) if row.is_theirs(position) else (None,)
+        meanings = known.meanings(text, row.names[position]) if row.is_theirs(position) else (None,)
         if len(meanings) > 1:
             match.several[position] = tuple(name for name in meanings if name is not None and name in endpoint.by_name)
         elif not meanings:
@@ -155,16 +171,16 @@ def fit_columns(
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
-    for header in sorted(told.named - each_spelled_in(row.texts, told.named).keys()):
-        close = nearest(header, row.texts)
+    for header in sorted(told.named - row.columns_called(told.named).keys()):
+        close = nearest(header, row.names)
         sentence = f"There is no column {header!r}, of which an option says something."
         faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
     faults += _header_faults(row, known, match, constants, names)
     asked = {fault.cell for fault in faults}
     ask = _HeaderQuestions(row, endpoint, {*match.field_at.values(), *constants})
     for position in match.unknown:
-        if row.texts[position] in told.added and row.address(position) not in asked:
-            sentence = f"{shown(row.texts[position], quoted=True)} is not in the layout."
+        if row.names[position] in told.added and row.address(position) not in asked:
+            sentence = f"{shown(row.names[position], quoted=True)} is not in the layout."
             question = ask.of_column(position, (), sentence)
             meant = tuple(name for choice in question.choices for name in choice.answers.columns.values() if name)
             faults.append(_Fault(sentence, row.address(position), question, meant))
@@ -176,7 +192,7 @@ def fit_columns(
     if faults:
         only = [one.question.choices[0] for one in missing if one.question and len(one.question.choices) == 1]
         settled = told.added.union(*(choice.answers.columns for choice in only))
-        left = ask.of_others([at for at in unknown if row.texts[at] not in settled])
+        left = ask.of_others([at for at in unknown if row.names[at] not in settled])
         raise _error(row, faults, left, has_fields=bool(match.field_at))
     return Columns(
         headers=row.texts,
@@ -203,7 +219,7 @@ class _HeaderQuestions:
 
     def of_column(self, at: int, names: Sequence[str], evidence: str) -> Question:
         """Ask which field a column is; `names` are the likely ones, the likeliest first."""
-        header, values = self._row.texts[at], ColumnValues.of(self._row.below, at)
+        header, values = self._row.names[at], ColumnValues.of(self._row.below, at)
         others = [field.name for field in self._free if field.name not in names and not values.contradict(field)]
         fields = [self._field(header, name) for name in (*names, *others[:_OTHER_FIELDS])]
         fields.insert(len(names), Choice("not sent", Answers(columns={header: None})))
@@ -214,20 +230,16 @@ class _HeaderQuestions:
         )  # fmt: skip
 
     def of_doubled(self, name: str, positions: Sequence[int]) -> Question:
-        """Ask which of several columns holds a field; those of the same header can only be left out together."""
-        headers = [self._row.texts[at] for at in positions]
-        choices = [
+        """Ask which of several columns holds a field."""
+        choices = tuple(
             Choice(
                 f"{self.column(at)}, which begins with {self._first_values(ColumnValues.of(self._row.below, at))}",
-                Answers(columns={other: None for other in headers if other != header}),
+                Answers(columns={self._row.names[other]: None for other in positions if other != at}),
             )
-            for at, header in zip(positions, headers, strict=True)
-            if headers.count(header) == 1
-        ]
-        if not choices:
-            choices.append(Choice("none of them: rename all but one to send it", Answers(columns={headers[0]: None})))
+            for at in positions
+        )
         text = f"Which column is {self._titled(name)}? No other is sent."
-        return Question(QuestionKind.COLUMN, text, "", tuple(choices))
+        return Question(QuestionKind.COLUMN, text, "", choices)
 
     def of_field(self, name: str, positions: Sequence[int]) -> Question | None:
         """Ask which column holds a field that every row needs; None if there is none that may."""
@@ -243,7 +255,7 @@ class _HeaderQuestions:
         choices = tuple(
             Choice(
                 f"{self.column(at)}, which begins with {self._first_values(values[at])}",
-                Answers(columns={self._row.texts[at]: name}),
+                Answers(columns={self._row.names[at]: name}),
             )
             for at in fitting[:_COLUMNS_OFFERED]
         )
@@ -263,7 +275,7 @@ class _HeaderQuestions:
             f"Is it right that {these} not sent?",
             f"Nothing says which field {'it is' if len(filled) == 1 else 'they are'}: {listed}{more}.",
             (
-                Choice(f"yes, {are} not sent", Answers(columns={self._row.texts[at]: None for at in filled})),
+                Choice(f"yes, {are} not sent", Answers(columns={self._row.names[at]: None for at in filled})),
                 Choice(
                     "no: ask which fields they are" if len(filled) > 1 else "no: ask which field it is",
                     NO_ANSWERS,
@@ -324,10 +336,12 @@ def _header_faults(
         yield _Fault(sentence, row.address(position), question, proposal.fields)
     for position, name in match.field_at.items():
         if name in constants:
-            sentence = f"{name} is set for every row (input.constants or --set), but the file has a column for it too."
+            sentence = (
+                f"{name} is set for every row (by --set or input.constants), but the file has a column for it too."
+            )
             question = Question(
                 QuestionKind.COLUMN, f"Is {ask.column(position)} to be left out?", sentence,
-                (Choice("yes, it is not sent", Answers(columns={row.texts[position]: None})),),
+                (Choice("yes, it is not sent", Answers(columns={row.names[position]: None})),),
             )  # fmt: skip
             yield _Fault(sentence, row.address(position), question)
 

@@ -62,6 +62,7 @@ _EXCELS_FIRST_YEAR = 1930
 """First of the hundred years that Excel takes two digits for."""
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
 _TYPE_ISO = "Type it like 2025-12-31"
+_ORDER = "--date-order DMY or --date-order MDY (or set input.date_order)"
 
 
 class DateSettings(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ def date_from_text(text: str, settings: DateSettings) -> date:
     value = possible[0]
     if settings.order is None and _may_have_day_too_many(day):
         what = f"could be {_long(value)}, or, with the year in front, a date that does not exist"
-        remedy = f"{_TYPE_ISO}, or set input.date_order to DMY or MDY if the whole file is written so."
+        remedy = f"{_TYPE_ISO}, or if the whole file is written so, add {_ORDER}."
         raise ValueProblem.of(bare, AMBIGUOUS_DAY, what, remedy)
     if weekday not in {None, value.weekday()}:
         what = f"names two days: {_long(value)} is a {_WEEKDAYS[value.weekday()].title()}"
@@ -259,11 +260,14 @@ def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings
     remedy = _TYPE_ISO
     if len({value.year % 100 for value in possible}) < len({value.year for value in possible}):
         remedy += ", with all four digits of the year"
-    asked = ["input.date_order to DMY or MDY"] if names_order else []
+    asked = [_ORDER] if names_order else []
     if names_century:
-        asked.append("input.two_digit_years to the first year of the hundred (1930: from 1930 to 2029)")
+        asked.append(
+            "--two-digit-years (or set input.two_digit_years) with the first year of the hundred (1930: from 1930 to "
+            "2029)"
+        )
     if asked:
-        remedy += f", or set {' and '.join(asked)} if the whole file is written so"
+        remedy += f", or if the whole file is written so, add {' and '.join(asked)}"
     named = [_long(value) for value in possible]
     return ValueProblem.of(
         bare,

@@ -59,8 +59,8 @@ def read_head(sheet: Sheet, number: int | None) -> Head:
     if header is None:
         where, remedy = "no header row", "Put the names of the fields into the first row."
         if number is not None:
-            where = f"nothing in row {number:,}, where input.header_row says it is"
-            remedy = "Correct input.header_row, or --header-row."
+            where = f"nothing in row {number:,}, where --header-row or input.header_row says it is"
+            remedy = "Correct --header-row, or input.header_row."
         place = Location(sheet.source.name, sheet.name)
         raise InputError(f"{sheet.source.name} has {where}.", remedy=remedy, place=place)
     return Head(sheet, tuple(rows), _as_header(sheet, header, rows), number is not None)
@@ -134,7 +134,7 @@ class HeaderFit(msgspec.Struct, frozen=True):
             (_row_choice(other), _row_choice(header)),
             is_conclusive=open_there is None,
         )
-        remedy = f"Set input.header_row to {number} (on the command line --header-row {number}){delete}."
+        remedy = f"Add --header-row {number} (or set input.header_row to {number}){delete}."
         return OpenQuestionsError(
             (sentence, *(open_there.lines if open_there else ())),
             (question, *(open_there.questions if isinstance(open_there, OpenQuestionsError) else ())),
@@ -206,10 +206,10 @@ class HeaderFit(msgspec.Struct, frozen=True):
 
     def _meant(self, row: HeaderRow) -> int:
         """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
-        names = HeaderNames(self.endpoint, self.further, self.told.of_row(row.texts))
-        known = {text: names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
+        names = HeaderNames(self.endpoint, self.further, self.told.of_row(row))
+        known = {at: names.meanings(text, row.names[at]) for at, text in enumerate(row.texts) if row.is_theirs(at)}
         named = {fields for fields in known.values() if fields and None not in fields}
-        unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
+        unknown = [position for position, meanings in known.items() if not meanings]
         texts = [ColumnValues((row.texts[position],)) for position in unknown]
         if any(text.are_dates or text.are_numbers for text in texts):
             return len(named)

@@ -14,7 +14,7 @@ from batch_updater.loader.formats.choice import is_named
 from batch_updater.loader.header_words import spelled_in, squeezed
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
-from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at
+from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at, distinct_headers
 from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
 
@@ -35,12 +35,36 @@ class Layout(Struct, frozen=True):
     answers: Answers
 
 
+class DamagedLayout(Struct, frozen=True):
+    """A file of a layout that cannot be used until it is corrected."""
+
+    name: str
+    file: str
+    """Its path."""
+    why: str
+    """What is wrong with it, in a sentence."""
+    text: str
+    """What it holds; '' if that is not known."""
+
+    @property
+    def error(self) -> InputError:
+        """What ends a command that may need it."""
+        remedy = "Correct it, or delete it and answer the questions again."
+        return InputError(self.why, remedy=remedy, place=Location(file=self.file))
+
+    @property
+    def note(self) -> str:
+        """What a person should know where it is not needed."""
+        return f"{self.why} It is passed over."
+
+
 class LayoutChoice(Struct, frozen=True):
     """Which layouts there are, and which one a person asks for."""
 
     layouts: tuple[Layout, ...] = ()
     name: str | None = None
     """None: the one that fits, if one does."""
+    damaged: tuple[DamagedLayout, ...] = ()
 
 
 NO_LAYOUTS: Final = LayoutChoice()
@@ -100,9 +124,12 @@ def fitting_layout(
     """Return the layout that a file has; None if it has none. `answers` may say which sheet and row to look at.
 
     `fields` are those of the endpoint: a layout that names mostly others is of another one. Raises InputError if more
-    than one fits as well, or not even the one that is asked for, OpenQuestionsError if it fits several sheets and
-    neither it nor the configuration says which one is read.
+    than one fits as well, or not even the one that is asked for, or if a damaged one may be meant, OpenQuestionsError
+    if it fits several sheets and neither it nor the configuration says which one is read.
     """
+    for damaged in choice.damaged:
+        if damaged.name == choice.name:
+            raise damaged.error
     layouts = [
         layout
         for layout in choice.layouts
@@ -116,6 +143,10 @@ def fitting_layout(
             remedy=f"Did you mean {close!r}?" if close else f"Layouts are: {', '.join(names) or 'none yet'}.",
         )
     matches = list(_matches(source, layouts, answers, 0.0 if choice.name else _ENOUGH)) if layouts else []
+    if choice.name is None and all(match.share < 1 for match in matches):
+        for damaged in choice.damaged:
+            if _may_be_of(damaged, source, answers):
+                raise damaged.error
     if not matches:
         if choice.name is None:
             return None
@@ -158,6 +189,14 @@ def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: 
                 yield match
 
 
+def _may_be_of(damaged: DamagedLayout, source: Book, answers: Answers) -> bool:
+    """Whether a file may have a damaged layout: some of its headers are in it, or nobody knows what is."""
+    text = squeezed(damaged.text)
+    return not text or any(
+        sum(key in text for key in head.keys) >= min(_FEWEST, len(head.keys)) for head in _heads(source, answers, ())
+    )
+
+
 def _heads(source: Book, answers: Answers, remembered: Collection[str | None]) -> Iterator[_Head]:
     """Yield the rows that may be header rows, of hidden sheets only where a layout remembers one."""
     if answers.sheet is None:
@@ -172,7 +211,7 @@ def _heads(source: Book, answers: Answers, remembered: Collection[str | None]) -
                 at = annotation_at(texts) if source.is_annotated else None
                 if at is not None:
                     del texts[at : at + len(ANNOTATION_COLUMNS)]
-                texts = [text for text in dict.fromkeys(texts) if text.strip()]
+                texts = [text for text in distinct_headers(texts) if text.strip()]
                 sheet = source.sheets[index]
                 yield _Head(sheet.name, sheet.hidden, row.number, tuple(texts), frozenset(map(squeezed, texts)))
 
@@ -193,7 +232,9 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
     known = set(match.spelled.values())
     return FittingLayout(
         layout.name,
-        layout.answers.renamed(match.spelled).with_more(Answers(sheet=sheet, header_row=match.head.row)),
+        layout.answers.renamed({header: (text,) for header, text in match.spelled.items()}).with_more(
+            Answers(sheet=sheet, header_row=match.head.row)
+        ),
         match.head.texts,
         frozenset(text for text in match.head.texts if text not in known),
         tuple(header for header in layout.headers if header not in match.spelled),
@@ -204,7 +245,7 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
 def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
     """Return the layout of a file with some columns, for which there are `answers`."""
     mapping = {column.header: column.field for column in columns.mapping}
-    own = answers.renamed({header: header for header in mapping})
+    own = answers.renamed({header: (header,) for header in mapping})
     return Layout(
         name,
         tuple(mapping),

@@ -160,7 +160,11 @@ def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_w
     bare = text.strip()
     thousand, fraction = one_reading_each(bare, mark)
     # With the other mark configured, a thousand such as 2.000 would still have two readings.
-    settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != configured else ""
+    settled = (
+        f"if the whole file is written so, add --decimal {found} (or set input.decimal); else "
+        if found != configured
+        else ""
+    )
     choice = thousand if is_whole and mark in fraction else f"{thousand} or {fraction}"
     what = f"could be {thousand} or {bare.replace(found, '.')}"
     raise ValueProblem.of(bare, AMBIGUOUS_NUMBER, what, f"{evidence}: {settled}type {choice}.")
@@ -233,7 +237,10 @@ def _no_number(bare: str, wanted: str = "a number") -> ValueProblem:
 
 def _other_mark(bare: str, decimal_mark: str) -> ValueProblem:
     other = "," if decimal_mark == "." else "."
-    remedy = f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so."
+    remedy = (
+        f"Type it with {decimal_mark!r}, or if the whole file is written so, add --decimal {other} (or set "
+        "input.decimal)."
+    )
     return ValueProblem.of(bare, OTHER_MARK, f"is no number as long as the decimal mark is {decimal_mark!r}", remedy)
 
 

@@ -87,6 +87,7 @@ class ColumnQuestions:
 
     def __init__(self, endpoint: Endpoint, columns: Columns, answers: Answers) -> None:
         self._columns = columns
+        self._row = columns.row
         self._answers = answers
         self._fields = [field for field in endpoint.fields if field.name in columns.of_field]
 
@@ -103,7 +104,7 @@ class ColumnQuestions:
         there are; `marks`: what shows that numbers have the other decimal mark.
         """
         for field in self._fields:
-            header = self._columns.headers[self._columns.of_field[field.name]]
+            header = self._columns.names[self._columns.of_field[field.name]]
             order = self._answers.date_order.get(header)
             if (found := cells.of(field.name, _ORDERS)) and order is None:
                 yield from self._date_order(field, header, found, orders.get(field.name, {}))
@@ -122,9 +123,8 @@ class ColumnQuestions:
                 yield self._clear_marker(field, header, *near, clear_marker)
 
     def _column(self, field: Field, header: str) -> str:
-        letters = self._columns.letters(self._columns.of_field[field.name])
         name = "" if header.strip() == field.name else f", sent as {field.name}"
-        return f"{shown(header, quoted=True)} (column {letters}{name})"
+        return f"{shown(header, quoted=True)} ({self._columns.column(field.name)}{name})"
 
     def _date_order(
         self, field: Field, header: str, cells: _Cells, orders: Mapping[DateOrder, tuple[int, str, int]]
@@ -137,14 +137,16 @@ class ColumnQuestions:
             for order in orders or DateOrder
         ]
         text = f"How are the dates of {self._column(field, header)} written?"
-        evidence = f"{counted(cells.count, 'date')} can be read either way, such as {cells.text} in row {cells.row:,}."
+        evidence = (
+            f"{counted(cells.count, 'date')} can be read either way, such as {cells.text} in {self._row(cells.row)}."
+        )
         if orders:
             ((order, (row, example, count)),) = orders.items()
             telling = f"All {count:,} dates" if count > 1 else "The one date"
             can, are = ("can", "are") if count > 1 else ("can", "is")
             evidence = (
                 f"{telling} of {shown(header, quoted=True)} that {can} tell {are} {_DATES[order]}, none the other way "
-                f"({example} in row {row:,}). {evidence}"
+                f"({example} in {self._row(row)}). {evidence}"
             )
             text = f"Read all {count + cells.count:,} dates as {_DATES[order]}?"
             # The other order would be right for none that tell, and mix both in one column.
@@ -174,7 +176,7 @@ class ColumnQuestions:
         yield Question(
             QuestionKind.DATE_ORDER,
             f"How are the dates of {self._column(field, header)} written?",
-            f"{text} in row {row:,} cannot be {_DATES[order]}, as an option or the layout says of the column.",
+            f"{text} in {self._row(row)} cannot be {_DATES[order]}, as an option or the layout says of the column.",
             tuple(choices),
         )
 
@@ -183,8 +185,8 @@ class ColumnQuestions:
         return Question(
             QuestionKind.DECIMAL,
             f"What is the decimal mark of {self._column(field, header)}?",
-            f"{cells.text} in row {cells.row:,} is no number with the decimal mark {mark!r}, which an option or the "
-            "layout says of the column.",
+            f"{cells.text} in {self._row(cells.row)} is no number with the decimal mark {mark!r}, which an option or "
+            "the layout says of the column.",
             (
                 Choice("numbers that can be read either way are problems", Answers(decimal={header: "none"})),
                 *(
@@ -200,7 +202,7 @@ class ColumnQuestions:
             QuestionKind.CENTURY,
             f"Which century are the years of {self._column(field, header)} in?",
             f"{counted(cells.count, 'date')} {'has' if cells.count == 1 else 'have'} years of two digits, such as "
-            f"{cells.text} in row {cells.row:,}.",
+            f"{cells.text} in {self._row(cells.row)}.",
             tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items()),
             is_about_one_cell=cells.count == 1,
         )
@@ -217,7 +219,7 @@ class ColumnQuestions:
         yield Question(
             QuestionKind.DECIMAL,
             f"What is the decimal mark of {self._column(field, header)}?",
-            f"{counted(cells.count, 'number')} can be read either way, such as {cells.text} in row {cells.row:,}."
+            f"{counted(cells.count, 'number')} can be read either way, such as {cells.text} in {self._row(cells.row)}."
             + (f" {evidence.sentence}." if evidence else ""),
             tuple(choices),
             is_about_one_cell=cells.count == 1,

@@ -6,6 +6,7 @@ They hold what an undo expects, the mapping of a run, and where the rows of `To 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 
@@ -21,12 +22,14 @@ from batch_updater.records import (
     NOT_SENT,
     ORIGIN_SETTING,
     SETTINGS_SHEET,
+    TO_FIX,
     Cell,
     Expected,
     ExpectedValue,
     FormattedNumber,
     Job,
     Origin,
+    Problem,
 )
 
 _WRITE_AGAIN = (
@@ -147,25 +150,58 @@ def _settings(source: Book) -> Iterator[tuple[int, str, str]]:
 class RowNumbers:
     """The numbers of the rows on the sheet `To fix`: those of the first file, which the first column holds.
 
-    So they stay what they are, however a person sorts the rows, deletes some or copies them.
+    So they stay what they are, however a person sorts the rows or deletes some.
     """
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._next = origin.next_row
-        self._used: set[int] = set()
+        self._at: dict[int, int] = {}
+        """Number -> row of the sheet that has it."""
+        self._last = 0
+        ranges = [[int(end) for end in part.split("-")] for part in origin.rows.split(",") if part]
+        self._first_of_ranges = [ends[0] for ends in ranges]
+        self._last_of_ranges = [ends[-1] for ends in ranges]
+        self.places: dict[int, int] = {}
+        """Number of each row that was added -> that of the row that it is below, 0 if it is the first."""
+        self.faults: dict[int, Problem] = {}
+        """Number of each row whose first column has the number of another one -> what is wrong."""
 
-    def of(self, cells: Sequence[Cell]) -> int:
-        """Return the number of the next row, of which these are all cells.
+    def of(self, cells: Sequence[Cell], at: int) -> int:
+        """Return the number of the next row, of which these are all cells; `at` is its row of the sheet.
 
-        A row without such a number was added, and a second one with the same number is a copy: both get a number that
-        no row had.
+        A row without such a number was added, and gets a number that no row had. So does one with the number of
+        another row, as Excel writes it where cells are filled down: it is a problem of either, for nobody knows which
+        of them is the row of the first file.
         """
         row = cells[0] if cells else None
         text = str(row.number if isinstance(row, FormattedNumber) else row).strip()
         number = int(text) if _ROW_NUMBER.fullmatch(text) else 0
-        if not number or number >= self._origin.next_row or number in self._used:
-            self._next += 1
-            return self._next - 1
-        self._used.add(number)
-        return number
+        if 0 < number < self._origin.next_row and number not in self._at and self._is_open(number):
+            self._at[number] = at
+            self._last = number
+            return number
+        added, self._next = self._next, self._next + 1
+        self.places[added] = self._last
+        if 0 < number < self._origin.next_row:
+            file = self._origin.file
+            if other := self._at.get(number):
+                reason = f"Column Row has {number:,} twice, in row {other:,} and in row {at:,} of the sheet {TO_FIX}."
+                self.faults.setdefault(number, _row_number_fault(number, number, reason))
+            else:
+                reason = (
+                    f"Column Row says {number:,} in row {at:,} of the sheet {TO_FIX}, but row {number:,} of {file} was "
+                    "not to be fixed."
+                )
+            self.faults[added] = _row_number_fault(added, number, reason)
+        return added
+
+    def _is_open(self, number: int) -> bool:
+        """Whether the sheet had the row when it was written, as far as that is known."""
+        before = bisect_right(self._first_of_ranges, number) - 1
+        return not self._first_of_ranges or (before >= 0 and number <= self._last_of_ranges[before])
+
+
+def _row_number_fault(row: int, number: int, reason: str) -> Problem:
+    remedy = "Empty the cell in column Row of the row that you have added: it is sent as a new one."
+    return Problem(row, None, "row-number", str(number), reason, remedy)

@@ -74,10 +74,13 @@ class HeaderNames:
         names = [(field.name, field.name) for field in endpoint.fields]
         self._squeezed = _grouped((squeezed(spelling), name) for spelling, name in (*names, *spellings))
 
-    def meanings(self, header: str) -> tuple[str | None, ...]:
-        """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown."""
-        if header in self._answers:
-            return (self._answers[header],)
+    def meanings(self, header: str, name: str = "") -> tuple[str | None, ...]:
+        """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown.
+
+        `name` is what answers call the column where others have the same header.
+        """
+        if (name or header) in self._answers:
+            return (self._answers[name or header],)
         for text in (header, plain(header)):
             if text in self._exactly:
                 return (self._exactly[text],)

@@ -99,7 +99,7 @@ class RowParser:
         self._fields = tuple(
             (columns.of_field[field.name], field) for field in endpoint.fields if field.name in columns.of_field
         )
-        self._headers = columns.headers
+        self._headers, self._names_of_columns = columns.headers, columns.names
         self._first = self._fields[0][0]
         self._required = {field.name: field for field in endpoint.fields if field.required}
         self._body = frozenset(field.name for field in endpoint.body_fields)
@@ -111,7 +111,7 @@ class RowParser:
         self.number_columns = {
             name: at
             for name, at in self._of_kinds(Kind.DECIMAL, Kind.INTEGER).items()
-            if answers.decimal.get(columns.headers[at], "none") == "none"
+            if answers.decimal.get(columns.names[at], "none") == "none"
         }
         """The same of those that hold numbers, whose decimal mark is not answered."""
         self._amounts = {
@@ -136,13 +136,13 @@ class RowParser:
         self._below_from = findings.below_from
 
     def _reader(self, field: Field, position: int, findings: Findings) -> ColumnReader:
-        evidence, header = findings.marks.get(field.name), self._headers[position]
+        evidence, header = findings.marks.get(field.name), self._names_of_columns[position]
         settings = self._answers_on(header)
         configured = settings.decimal
         if evidence and evidence.decides:
             settings = settings.model_copy(update={"decimal": "," if configured == "." else "."})
         clears = self.answers.clear_marker.get(header, "")
-        facts = ColumnFacts(header, self._is_verbatim, field.name in findings.with_fractions, clears)
+        facts = ColumnFacts(self._headers[position], self._is_verbatim, field.name in findings.with_fractions, clears)
         convert, read_plain = converter(field, settings, self._noted, facts), None
         if self._is_verbatim:
             pass

@@ -231,8 +231,8 @@ class FileEvidence:
             return problem
         order, (row, text, _) = next(iter(found.items()))
         remedy = (
-            f"Row {row:,} of this column has {text}: if all dates are written so, set input.date_order to "
-            f"{order.value}; else type it like 2025-12-31."
+            f"Row {row:,} of this column has {text}: if all dates are written so, add --date-order "
+            f"{order.value} (or set input.date_order); else type it like 2025-12-31."
         )
         if len(found) > 1:
             seen = " and ".join(f"row {row:,} has {text}" for row, text, _ in found.values())

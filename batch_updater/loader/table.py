@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -104,7 +104,8 @@ def open_table(
             )
         if layout:
             _require_fields(layout.answers, endpoint, f"The layout {layout.name!r} says")
-            answers = layout.answers.with_more(_as_spelled(answers, layout.texts))
+            spelled = {header: (text,) for header, text in each_spelled_in(layout.texts, answers.named_headers).items()}
+            answers = layout.answers.with_more(_as_spelled(answers, spelled))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
         told = ToldOfColumns(answers.columns, named, layout.added if layout else frozenset())
@@ -120,12 +121,14 @@ def open_table(
             fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns = fit.columns(head)
-        answers = _as_spelled(answers, head.header.texts).about(_headers_by_answer(endpoint, columns))
+        answers = _as_spelled(answers, head.header.columns_called(answers.named_headers))
+        answers = answers.about(_headers_by_answer(endpoint, columns))
         sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
         if sheet.ours and sheet.name == TO_FIX and head.header.first_column == len(TO_FIX_COLUMNS):
             columns = replace(columns, origin=origin_in(source))
         table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
         table.layout = layout
+        table.layout_notes = (*([layout.note] if layout else []), *(one.note for one in layouts.damaged))
         table.parser.has_remarks = not table.is_to_fix
         table.leaves_out_remarks = explicit == "leave out"
         table.has_other_header_row = head.header.number != head.rows[0].number
@@ -155,15 +158,14 @@ def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
             )
 
 
-def _as_spelled(answers: Answers, texts: Sequence[str]) -> Answers:
-    """Return answers with the headers as a header row spells them, where it has them."""
-    headers = {header: header for header in (*answers.named_headers, ALL_COLUMNS)}
-    return answers.renamed(headers | each_spelled_in(texts, answers.named_headers))
+def _as_spelled(answers: Answers, columns: Mapping[str, Collection[str]]) -> Answers:
+    """Return answers with the names that columns have in a file; `columns`: header as typed -> those, if any."""
+    return answers.renamed({**{header: (header,) for header in (*answers.named_headers, ALL_COLUMNS)}, **columns})
 
 
 def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[str]]:
     """Return which columns an answer about all of them is about."""
-    headers = {name: columns.headers[at] for name, at in columns.of_field.items()}
+    headers = {name: columns.names[at] for name, at in columns.of_field.items()}
     dates = [headers[field.name] for field in endpoint.fields if field.name in headers and field.kind is Kind.DATE]
     numbers = [
         headers[field.name]
@@ -182,17 +184,17 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
         if name not in endpoint.by_name:
             close = nearest(name, endpoint.by_name)
             raise ConfigError(
-                f"input.constants (or --set) names {name!r}, which is no field.",
+                f"--set (or input.constants) names {name!r}, which is no field.",
                 remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
             )
         try:
             value = converter(endpoint.by_name[name], settings, [])(text)
         except ValueProblem as refusal:
-            message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
+            message = f"The value of {name} in --set (or input.constants) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal
         if isinstance(value, Blank):
             raise ConfigError(
-                f"The value of {name} in input.constants (or --set) is blank.", remedy="Give a value, or leave it out."
+                f"The value of {name} in --set (or input.constants) is blank.", remedy="Give a value, or leave it out."
             )
         values[name] = value
     return values
@@ -215,6 +217,8 @@ class Table:
         """Whether remarks below the table are left out with the totals: not by a layout, for they differ by file."""
         self.layout: FittingLayout | None = None
         """The one that the file has."""
+        self.layout_notes: tuple[str, ...] = ()
+        """What a person should know about it, and about those that cannot be used."""
         self.has_other_header_row = False
         """Whether the header row is not the first that holds anything."""
         self.visible_only = sheet.visible_only
@@ -226,6 +230,8 @@ class Table:
         self.expected = expected
         """What the records must still hold, in a workbook that undoes a run; None in any other."""
         self.endpoint = endpoint
+        self.row_numbers = RowNumbers(columns.origin) if columns.origin else None
+        """Those of rows that have come back; whole after `rows`."""
         self.columns = columns
         """After `rows` also the columns without a header to the right of the last one that hold anything."""
         self._sheet = sheet
@@ -269,7 +275,7 @@ class Table:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about how the file is read; after `rows` also what only the rows show."""
-        notes = [*([self.layout.note] if self.layout else []), *self.columns.notes]
+        notes = [*self.layout_notes, *self.columns.notes]
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
             notes.append(
@@ -341,7 +347,7 @@ class Table:
     def _data_rows(self, hidden: HiddenRowCounter) -> Iterator[tuple[int, Sequence[Cell]]]:
         """Yield number and cells of every row below the header row that is not blank. Runs for every row."""
         own, merged = self.columns.first_column, self._merged_cells()
-        numbers = RowNumbers(self.columns.origin) if self.columns.origin else None
+        numbers = self.row_numbers
         for number, in_sheet, is_hidden in self._sheet.rows():
             if number <= self._header_row:
                 continue
@@ -359,7 +365,7 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            yield numbers.of(in_sheet) if numbers else number, cells
+            yield numbers.of(in_sheet, number) if numbers else number, cells
 
     def findings(self, doubts: Doubts, stored: Iterable[ParsedCells]) -> Findings | None:
         """Return what the whole file answers to the doubts that its rows raise; None if that changes nothing.

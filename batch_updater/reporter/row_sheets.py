@@ -30,6 +30,8 @@ from batch_updater.reporter.style import AS_TEXT, COLOURS, DATE, DATE_TIME, DURA
 _DIGITS_OF_SECONDS = 6
 """What clocks tell: the digits behind are noise, and programs cut them differently."""
 _COMMENTS_AT_MOST = 5_000
+_RANGES_AT_MOST = 1_000
+"""Of row numbers that are listed, in a cell that has room for 32,767 characters."""
 """Comments are kept in memory until the workbook is closed."""
 _NARROWEST, _WIDEST = 9, 44
 _ROWS_MEASURED = 500
@@ -118,6 +120,7 @@ class ToFixSheet:
         self._properties = [cell_properties(self._fields.get(position)) for position in range(len(columns.headers))]
         self._widths = ColumnWidths()
         self._next = 1
+        self._ranges: list[list[int]] = []
         self._comments = 0
         self.left_out = 0
         """Rows for which the sheet has no room."""
@@ -135,6 +138,10 @@ class ToFixSheet:
         lines = max(lines_in(wrong, _WRONG_WIDTH), lines_in(todo, _TODO_WIDTH))
         sheet.set_row(number, min(_LINE_HEIGHT * lines, _HIGHEST_ROW))
         sheet.write_number(number, 0, row.row.number, style())
+        if self._ranges and self._ranges[-1][1] == row.row.number - 1:
+            self._ranges[-1][1] += 1
+        elif len(self._ranges) <= _RANGES_AT_MOST:
+            self._ranges.append([row.row.number, row.row.number])
         sheet.write_string(number, 1, outcome.kind.value, self._book.outcome_style(outcome.kind))
         sheet.write_string(number, 2, readable(wrong), style(text_wrap=True))
         sheet.write_string(number, 3, readable(todo), style(text_wrap=True))
@@ -152,6 +159,13 @@ class ToFixSheet:
         if self._widths.wanted:
             self._widths.measure([str(row.row.number), outcome.kind.value, wrong, todo, *map(shown, row.row.cells)])
         self._next += 1
+
+    @property
+    def rows(self) -> str:
+        """The numbers of its rows, as `Origin.rows`."""
+        if len(self._ranges) > _RANGES_AT_MOST:
+            return ""
+        return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in self._ranges)
 
     def finish(self, allowed: tuple[AllowedList, ...]) -> None:
         """Set widths, drop-downs of valid names, filter and panes, now that all rows are there."""

@@ -66,7 +66,8 @@ class Summary(msgspec.Struct, frozen=True):
             return f"None of the {rows:,} rows can be sent." if rows > 1 else "The row cannot be sent."
         if planned == rows:
             return f"All {rows:,} rows are good." if rows > 1 else "The row is good."
-        first = f"{planned:,} of {rows:,} rows {'are good' if planned + person == rows else 'would be sent'}."
+        good = "is good" if planned == 1 else "are good"
+        first = f"{planned:,} of {rows:,} rows {good if planned + person == rows else 'would be sent'}."
         unread = self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]
         left = ("record could not be read", "records could not be read") if unread else ("has to wait", "have to wait")
         return self._sentences(first, (again, *left), needs_you)

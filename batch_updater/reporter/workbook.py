@@ -99,7 +99,8 @@ class ResultsWorkbook:
         # By these the sheet To fix is read when it comes back: its headers are written in the same way.
         own = [Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in self._columns.mapping]
         if facts.origin:
-            own.append(Setting(ORIGIN_SETTING, msgspec.json.encode(facts.origin).decode()))
+            origin = replace(facts.origin, rows=self._to_fix.rows)
+            own.append(Setting(ORIGIN_SETTING, msgspec.json.encode(origin).decode()))
         for number, setting in enumerate((*facts.settings, *own), 1):
             settings.write_string(number, 0, readable(setting.name), book.style())
             # The name of a folder may not be valid text.

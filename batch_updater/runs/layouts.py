@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from batch_updater.errors import ConfigError, Location, ResultsError
+from batch_updater.errors import ResultsError
 from batch_updater.files.writing import write_whole
 from batch_updater.loader.header_words import squeezed
-from batch_updater.loader.layouts import Layout, LayoutChoice
-from batch_updater.questions import Answers
+from batch_updater.loader.layouts import DamagedLayout, Layout, LayoutChoice
+from batch_updater.questions import OF_COLUMNS, Answers
+from batch_updater.text.spelling import nearest
 
 _ENDING = ".yaml"
 _NAME = re.compile(r"[^\W_][\w .-]{0,79}")
@@ -26,38 +29,103 @@ _HEAD = """\
 """
 
 
-class _Content(Answers, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Content(Answers, frozen=True, kw_only=True):
     """What such a file holds."""
 
-    headers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    headers: Annotated[tuple[Annotated[str, msgspec.Meta(pattern=r"\S")], ...], msgspec.Meta(min_length=1)]
+    two_digit_years: Mapping[str, Annotated[int, msgspec.Meta(ge=1900, le=2100)]] = {}
+    clear_marker: Mapping[str, Annotated[str, msgspec.Meta(min_length=1)]] = {}
+
+
+_EXPECTED = {
+    "headers": "a list with at least one header, each of them text: in quotes if it looks like a number or a date",
+    "sheet": "the name of a sheet; put it in quotes",
+    "columns": "the name of a field, or null for a column that is not sent",
+    "date_order": "DMY, MDY or none",
+    "two_digit_years": "a year from 1900 to 2100, the first of a hundred",
+    "decimal": '".", "," or none',
+    "clear_marker": "a text; put it in quotes",
+    "hidden_rows": "send or leave out",
+    "rows_below": "leave out or judge",
+}
+"""Every key -> its values; of a key about columns, those of each header."""
 
 
 def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
-    """Return the layouts of a folder, which need not exist, and that the one called `name` is asked for.
-
-    Raises ConfigError if a file is none.
-    """
+    """Return the layouts of a folder, which need not exist, and that the one called `name` is asked for."""
     files = sorted(folder.glob(f"*{_ENDING}")) if folder.is_dir() else []
-    return LayoutChoice(tuple(map(_read, files)), name)
+    every = list(map(_read, files))
+    return LayoutChoice(
+        tuple(one for one in every if isinstance(one, Layout)),
+        name,
+        tuple(one for one in every if isinstance(one, DamagedLayout)),
+    )
 
 
-def _read(path: Path) -> Layout:
+def _read(path: Path) -> Layout | DamagedLayout:
     from yaml import YAMLError
 
+    from batch_updater.config.yaml_slips import slip_behind
     from batch_updater.text.yaml_reader import read_yaml
 
+    name, text, faults = path.name.removesuffix(_ENDING), "", []
     try:
+        text = path.read_bytes().decode(errors="replace")
         value = read_yaml(path.read_text(encoding="utf-8")).value()
-        content = msgspec.convert(value, _Content)
-        fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
-        return Layout(path.name.removesuffix(_ENDING), content.headers, Answers(**fields))
-    except (OSError, ValueError, YAMLError, RecursionError) as error:
-        why = f"{getattr(error, 'problem', None) or error}".rstrip(".")
-        raise ConfigError(
-            f"The layout {path} cannot be read: {why}.",
-            remedy="Correct it, or delete it and answer the questions again.",
-            place=Location(file=str(path)),
-        ) from error
+        if not (faults := list(_faults(value))):
+            content = msgspec.convert(value, _Content)
+            fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
+            return Layout(name, content.headers, Answers(**fields))
+    except OSError as error:
+        faults = [error.strerror or str(error)]
+    except UnicodeDecodeError:
+        faults = ["it is not text in UTF-8"]
+    except (YAMLError, RecursionError) as error:
+        mark, slip = getattr(error, "problem_mark", None), slip_behind(error, text, _EXPECTED)
+        line = slip.line if slip else mark.line + 1 if mark else 0
+        what = slip.what if slip else getattr(error, "problem", None) or "it is not valid YAML"
+        faults = [f"line {line}: {what}" if line else what]
+    return DamagedLayout(name, str(path), f"The layout {path} cannot be read: {'; '.join(faults)}.", text)
+
+
+def _faults(value: object) -> Iterator[str]:
+    """Yield what is wrong with what a file holds, key by key."""
+    if not isinstance(value, dict):
+        yield "it has no keys such as headers:"
+        return
+    for key in [key for key in value if key not in _EXPECTED]:
+        close = nearest(str(key), _EXPECTED)
+        yield f"{key} is no key of a layout{f' (did you mean {close}?)' if close else ''}"
+    kinds = get_type_hints(_Content, include_extras=True)
+    headers: Any = value.get("headers")
+    if not _is_one(headers, kinds["headers"]):
+        yield f"headers must be {_EXPECTED['headers']}"
+        return
+    if doubled := [header for header, count in Counter(headers).items() if count > 1]:
+        yield f"headers has {doubled[0]!r} twice"
+    for key in [key for key in _EXPECTED if key in value]:
+        answer, expected = value[key], _EXPECTED[key]
+        if key not in {"columns", *OF_COLUMNS}:
+            if not _is_one(answer, kinds[key]):
+                yield f"{key} must be {expected}"
+        elif not isinstance(answer, dict):
+            yield f"{key} must be a list of `header: value` pairs"
+        else:
+            for header, one in answer.items():
+                if header not in headers:
+                    close = nearest(str(header), headers)
+                    meant = f" (did you mean {close!r}?)" if close else ""
+                    yield f"{key} names {header!r}, which is none of its headers{meant}"
+                elif not _is_one({header: one}, kinds[key]):
+                    yield f"{key} of {header!r} must be {expected}"
+
+
+def _is_one(value: object, kind: object) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def require_name(name: str) -> str:
@@ -74,7 +142,7 @@ def layout_file(folder: Path, name: str) -> Path:
 
 
 def same_headers(folder: Path, layout: Layout) -> str | None:
-    """Return the name of another layout with the same headers: files would have both. Raises ConfigError."""
+    """Return the name of another layout with the same headers: files would have both."""
     own = set(map(squeezed, layout.headers))
     others = (one for one in read_layouts(folder).layouts if one.name != layout.name)
     return next((one.name for one in others if set(map(squeezed, one.headers)) == own), None)

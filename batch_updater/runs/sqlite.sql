@@ -52,6 +52,7 @@ CREATE TABLE rows (
 	commit_number INTEGER NOT NULL,
 	state TEXT NOT NULL,
 	waits_for INTEGER,
+	place INTEGER,
 	is_repeated INTEGER DEFAULT '0' NOT NULL,
 	outcome TEXT,
 	maybe_applied INTEGER DEFAULT '0' NOT NULL,
@@ -118,7 +119,10 @@ FROM rows
 WHERE rows.target IN (SELECT rows.target
 FROM rows
 WHERE rows.target IS NOT NULL GROUP BY rows.target
-HAVING count(*) > 1) ORDER BY rows.target, rows.number;
+HAVING count(*) > 1) ORDER BY rows.target, coalesce(rows.place, rows.number), rows.number;
+
+-- PLACE
+UPDATE rows SET place=:place WHERE rows.number = :row;
 
 -- MARK_REPEATED
 UPDATE rows SET is_repeated=1 WHERE rows.number = :row;
@@ -165,6 +169,12 @@ FROM rows;
 -- KINDS
 SELECT rows.number, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1
 FROM rows;
+
+-- LISTED
+SELECT rows.number, rows.state, rows.target, rows.cells, rows.problems
+FROM rows
+WHERE rows.number IN (SELECT listed.value
+FROM json_each(:numbers) AS listed);
 
 -- KINDS_OF
 SELECT rows.number, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1
@@ -240,16 +250,29 @@ WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
  LIMIT 1 OFFSET :limit - 1);
 
 -- JOBS
-SELECT rows.number, rows.target, rows.fields, rows.path, rows."query", rows.body, rows.maybe_applied
+SELECT rows.number, rows.target, rows.fields, rows.path, rows."query", rows.body, rows.maybe_applied, rows.place
 FROM rows
-WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND rows.number > :after AND (:limit IS NULL OR (SELECT rows.number
+WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND (:limit IS NULL OR (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
  LIMIT 1 OFFSET :limit - 1) IS NULL OR rows.number <= (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
- LIMIT 1 OFFSET :limit - 1)) ORDER BY rows.number
+ LIMIT 1 OFFSET :limit - 1)) AND rows.number > :after AND rows.place IS NULL ORDER BY rows.number
  LIMIT :most OFFSET 0;
+
+-- ADDED_JOBS
+SELECT rows.number, rows.target, rows.fields, rows.path, rows."query", rows.body, rows.maybe_applied, rows.place
+FROM rows
+WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND (:limit IS NULL OR (SELECT rows.number
+FROM rows
+WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
+ LIMIT 1 OFFSET :limit - 1) IS NULL OR rows.number <= (SELECT rows.number
+FROM rows
+WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
+ LIMIT 1 OFFSET :limit - 1)) AND rows.number >= (SELECT json_extract(run.value, '$.columns.origin.next_row') AS json_extract_1
+FROM run
+WHERE run.name = 'staged') AND rows.place IS NOT NULL ORDER BY rows.place, rows.number;
 
 -- COUNT_TO_SEND
 SELECT count(*) AS count_1
@@ -353,6 +376,7 @@ CREATE TABLE rows (
 	commit_number INTEGER NOT NULL,
 	state TEXT NOT NULL,
 	waits_for INTEGER,
+	place INTEGER,
 	is_repeated INTEGER DEFAULT '0' NOT NULL,
 	outcome TEXT,
 	maybe_applied INTEGER DEFAULT '0' NOT NULL,

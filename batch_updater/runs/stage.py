@@ -17,7 +17,7 @@ from batch_updater.loader.survey import FileEvidence
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
 from batch_updater.questions import Question
-from batch_updater.records import AllowedList, Job, StagedInput, Value
+from batch_updater.records import AllowedList, Job, Problem, StagedInput, Value
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import (
@@ -37,8 +37,8 @@ from batch_updater.version import __version__
 _BATCH = 500
 
 
-class _RepeatedRow(NamedTuple):
-    """A row whose target others have too."""
+class _StoredRow(NamedTuple):
+    """A row that is judged by others."""
 
     number: int
     state: str
@@ -95,6 +95,10 @@ class Staging:
         if left_out := table.left_out(evidence):
             table.rows_left_out = tuple(left_out)
             store.executemany(statements.LEAVE_OUT, [{"row": number} for number in table.rows_left_out])
+        if numbers := table.row_numbers:
+            places = [{"row": number, "place": place} for number, place in numbers.places.items()]
+            store.executemany(statements.PLACE, places)
+            self._mark_misnumbered(numbers.faults)
         self._mark_repeated()
         if self._is_again:
             for statement in statements.in_order("TAKE_OVER"):
@@ -176,7 +180,7 @@ class Staging:
         changes: dict[str, list[dict[str, object]]] = {
             statements.MARK_REPEATED: [], statements.WAIT: [], statements.MAKE_INVALID: [],
         }  # fmt: skip
-        for _, group in groupby(self._repeated(), key=lambda row: row.target):
+        for _, group in groupby(self._stored_rows(statements.REPEATED), key=lambda row: row.target):
             first_rows = list(islice(group, OTHER_ROWS + 1))
             numbers = [row.number for row in first_rows]
             blocked_by: int | None = None
@@ -199,12 +203,25 @@ class Staging:
                     self._write(changes)
         self._write(changes)
 
-    def _repeated(self) -> Iterator[_RepeatedRow]:
-        records = self._store.execute(statements.REPEATED)
+    def _mark_misnumbered(self, faults: Mapping[int, Problem]) -> None:
+        """Make rows invalid whose number is that of another one."""
+        invalid = []
+        for number, state, _, values, problems in self._stored_rows(
+            statements.LISTED, numbers=msgspec.json.encode([*faults]).decode()
+        ):
+            found = (*decode_problems(problems), faults[number])
+            invalid.append({"row": number, "found": encode_problems(found)})
+            if state == "ready":
+                self._sent[head_of_fields(values)] -= 1
+                self._names.remove(values)
+        self._store.executemany(statements.MAKE_INVALID, invalid)
+
+    def _stored_rows(self, statement: str, **given: object) -> Iterator[_StoredRow]:
+        records = self._store.execute(statement, **given)
         while batch := records.fetchmany(_BATCH):
             cells = [ParsedCells(number, decode_cells(stored), is_ragged=False) for number, _, _, stored, _ in batch]
             for (number, state, target, _, problems), parsed in zip(batch, self._table.parse_all(cells), strict=True):
-                yield _RepeatedRow(number, state, target, parsed.values, problems)
+                yield _StoredRow(number, state, target, parsed.values, problems)
 
     def _write(self, changes: Mapping[str, list[dict[str, object]]]) -> None:
         for statement, records in changes.items():

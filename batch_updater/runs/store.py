@@ -21,6 +21,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
+from heapq import merge
 from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
@@ -146,6 +147,11 @@ class _JobRecord(NamedTuple):
     query: str
     body: str
     maybe_applied: _Flag
+    place: _RowNumber | None
+
+
+def _job_record(record: object) -> _JobRecord:
+    return converted(record, _JobRecord, "its table rows")
 
 
 class RequestTexts(NamedTuple):
@@ -381,18 +387,23 @@ class Store:
     def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
         """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit.
 
-        Raises StoreError.
+        A row that was added on the sheet To fix comes behind the row that it is below. Raises StoreError.
         """
-        after, builder = BEFORE_ALL_ROWS, RequestBuilder(endpoint)
+        builder = RequestBuilder(endpoint)
         try:
-            while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
-                for record in batch:
-                    row = converted(record, _JobRecord, "its table rows")
-                    job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
-                    yield Prepared(job, builder.of(job, row.path, row.query, row.body))
-                after = batch[-1][0]
+            added = self.execute(statements.ADDED_JOBS, limit=limit).fetchall()
+            records = (map(_job_record, some) for some in (self._job_records(limit), added))
+            for row in merge(*records, key=lambda row: (row.number if row.place is None else row.place, row.number)):
+                job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
+                yield Prepared(job, builder.of(job, row.path, row.query, row.body))
         except (sqlite3.Error, DamagedStoreError, UndecodableError) as error:
             raise StoreError(f"The run's database {self.path} cannot be read: {error}.") from error
+
+    def _job_records(self, limit: int | None) -> Iterator[tuple[Any, ...]]:
+        after = BEFORE_ALL_ROWS
+        while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
+            yield from batch
+            after = batch[-1][0]
 
     def attempts(self, row: int) -> list[StoredAttempt]:
         """Return what was kept of the attempts at a row, by time."""

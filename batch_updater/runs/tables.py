@@ -72,6 +72,7 @@ rows = Table(
     Column("commit_number", Integer, nullable=False),
     Column("state", Text, nullable=False),  # invalid, ready, in_flight, finished
     Column("waits_for", Integer),  # an earlier row of the same target that is invalid: this one is not sent
+    Column("place", Integer),  # of a row that was added on To fix: the number of the row that it is below
     Column("is_repeated", Integer, nullable=False, server_default="0"),  # whether another row has the same target
     Column("outcome", Text), Column("maybe_applied", Integer, nullable=False, server_default="0"),
     Column("earlier_attempts", Integer, nullable=False, server_default="0"),  # requests in earlier parts of the run
@@ -138,10 +139,9 @@ CELLS = (
     .where(_r.number > bindparam("after")).order_by(_r.number).limit(bindparam("most"))
 )  # fmt: skip
 _same_target = select(_r.target).where(_r.target.is_not(None)).group_by(_r.target).having(func.count() > 1)
-REPEATED = (
-    select(_r.number, _r.state, _r.target, _r.cells, _r.problems)
-    .where(_r.target.in_(_same_target)).order_by(_r.target, _r.number)
-)  # fmt: skip
+_judged = select(_r.number, _r.state, _r.target, _r.cells, _r.problems)
+REPEATED = _judged.where(_r.target.in_(_same_target)).order_by(_r.target, func.coalesce(_r.place, _r.number), _r.number)
+PLACE = update(rows).where(_r.number == bindparam("row")).values(place=bindparam("place"))
 MARK_REPEATED = update(rows).where(_r.number == bindparam("row")).values(is_repeated=1)
 MAKE_INVALID = (
     update(rows).where(_r.number == bindparam("row"))
@@ -175,9 +175,9 @@ _kind = case(
 )
 """The one outcome of a row; `unsent` is that of a row without a turn: `not_sent`, or `planned` in a check."""
 KINDS = select(_r.number, _kind)
-KINDS_OF = KINDS.where(
-    _r.number.in_(select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value))
-)
+_is_listed = _r.number.in_(select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value))
+LISTED = _judged.where(_is_listed)
+KINDS_OF = KINDS.where(_is_listed)
 """The outcomes of the rows whose numbers are in an array of JSON."""
 LAST_ROW = select(func.coalesce(func.max(_r.number), 0))
 ADDED_ROWS = select(_r.number).where(_r.number >= bindparam("first")).order_by(_r.number).limit(bindparam("most"))
@@ -213,10 +213,14 @@ _LAST_OF_LIMIT = (
 ).scalar_subquery()
 _IN_LIMIT = or_(bindparam("limit").is_(None), _LAST_OF_LIMIT.is_(None), _r.number <= _LAST_OF_LIMIT)
 """What is confirmed counts towards the limit."""
-JOBS = (
-    select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied)
-    .where(_is_ready, _r.number > bindparam("after"), _IN_LIMIT).order_by(_r.number).limit(bindparam("most"))
-)  # fmt: skip
+_jobs = select(
+    _r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied, _r.place
+).where(_is_ready, _IN_LIMIT)  # fmt: skip
+JOBS = _jobs.where(_r.number > bindparam("after"), _r.place.is_(None)).order_by(_r.number).limit(bindparam("most"))
+_added_from = (
+    select(func.json_extract(facts.c.value, "$.columns.origin.next_row")).where(facts.c.name == "staged")
+).scalar_subquery()
+ADDED_JOBS = _jobs.where(_r.number >= _added_from, _r.place.is_not(None)).order_by(_r.place, _r.number)
 COUNT_TO_SEND = (
     select(func.count()).select_from(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False)), _IN_LIMIT)
 )

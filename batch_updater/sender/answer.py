@@ -73,7 +73,7 @@ def read_answer(
 def read_error_answer(status: int, body: bytes, content_type: str, endpoint: Endpoint) -> Answer:
     """Read an answer whatever its status as one that says why something was not done."""
     read = read_body(body, content_type)
-    explanation = read_error(read, endpoint.error_message_keys, lambda name: endpoint.field_called(name) is not None)
+    explanation = read_error(read, endpoint.error_message_keys, endpoint.is_called)
     return Answer(status, body=read, explanation=explanation)
 
 

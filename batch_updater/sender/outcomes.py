@@ -15,6 +15,7 @@ from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
+from batch_updater.endpoint.named_fields import field_named
 from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop, Value
 from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
@@ -133,7 +134,7 @@ class OutcomeWriter:
         # A field is to blame if it holds a name that is not valid, or if the answer names it.
         job, text_of = row.job, dict[str, str]()
         for reason in explanation.reasons:
-            field = self._endpoint.field_called(reason.field)
+            field = field_named(self._endpoint, job.values, reason.path) or self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
                 text_of.setdefault(field.name, str(reason))
         problems = {problem.field: problem for problem in allowed.blame(job, explanation.text, text_of)}

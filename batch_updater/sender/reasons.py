@@ -103,6 +103,8 @@ class Reason(NamedTuple):
     field: str
     """The last word of what the answer calls the field, such as `price`; '' if it names none."""
     text: str
+    path: str = ""
+    """All of what the answer calls the field, or the names and positions under which the reason is."""
 
     def __str__(self) -> str:
         return f"{self.field}: {self.text}" if self.field else self.text
@@ -121,7 +123,7 @@ class Explanation(NamedTuple):
     def text(self) -> str:
         """All of it for people; '' if the answer says nothing."""
         text, before = "", ""
-        for reason in self.reasons:
+        for reason in {str(one): one for one in self.reasons}.values():
             more = reason.text if reason.field == before else str(reason)
             text += ("" if not text else " " if text[-1] in ".!?" else "; ") + more
             before = reason.field
@@ -169,12 +171,22 @@ class _Within(NamedTuple):
 
     field: str = ""
     """What it is about, as far as that has been named."""
+    path: str = ""
+    """The same with the names and positions above it, as a member of an error has it, or the answer itself."""
     is_named: bool = False
     """Whether a member of an error has named the field, and not only a key above it."""
     holds_fields: bool = False
     """Whether the names of its members may be those of fields whatever they are."""
     is_listed: bool = False
     depth: int = 0
+
+    def named(self, field: str) -> _Within:
+        """Return the same where a member of an error has named the field."""
+        return self._replace(field=field, path=field, is_named=True) if field else self
+
+    def below(self, step: str | int) -> _Within:
+        """Return the same below a member, or an element."""
+        return self if self.is_named else self._replace(path=f"{self.path}/{step}")
 
 
 class _Collector:
@@ -192,8 +204,7 @@ class _Collector:
             self._add_all(answer, _Within())
         else:  # the members with telling names, then what is in those that may be envelopes
             answer = _beginning(answer)
-            field = _field_of(answer, _FIELD_OF_ALL)
-            within = _Within(field, is_named=bool(field))
+            within = _Within().named(_field_of(answer, _FIELD_OF_ALL))
             telling = _texts_first(answer, filter(_tells, answer))
             names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *telling))
             for name in names:
@@ -203,7 +214,7 @@ class _Collector:
                 if name in names or not _is_texts(member) or _NO_REASON.fullmatch(_bare(name)):
                     continue
                 if self._is_field(name) or not has_text:
-                    self._add_all(member, _Within(name))  # Django: {"price": ["..."]}
+                    self._add_all(member, _Within(name, name))  # Django: {"price": ["..."]}
             self._add_from_envelopes(answer, _Within())
         # Short names of errors count where there are no texts.
         reasons = [one for one in self._found if one.field or one.text.rstrip(".").casefold() not in _PHRASES]
@@ -212,7 +223,11 @@ class _Collector:
         distinct = []
         for at, reason in enumerate(reasons):
             words = re.compile(rf"(?<!\w){re.escape(whole[at].rstrip('.'))}(?!\w)")
-            others = (other for index, other in enumerate(whole) if index < at or (index > at and other != whole[at]))
+            others = (
+                other
+                for index, other in enumerate(whole)
+                if (index < at and reasons[index].path == reason.path) or (index != at and other != whole[at])
+            )
             if not any(map(words.search, others)):
                 distinct.append(reason)
         return tuple(distinct)
@@ -225,13 +240,16 @@ class _Collector:
             if _tells(name) or (_NO_REASON.fullmatch(bare) and bare not in _MAY_ENCLOSE) or _ECHO.fullmatch(bare):
                 continue
             if bare == "fields" and isinstance(member, dict):
-                self._add_by_fields(member, within._replace(holds_fields=True))
+                self._add_by_fields(member, within.below(name)._replace(holds_fields=True))
                 continue
-            inside = within._replace(field=name) if self._is_field(name) and not within.is_named else within
-            for one in member if isinstance(member, list) else [member]:
+            inside = within.below(name)
+            if self._is_field(name) and not within.is_named:
+                inside = inside._replace(field=name)
+            for at, one in enumerate(member if isinstance(member, list) else [member]):
                 self._left -= 1
                 if isinstance(one, dict) and self._left > 0:
-                    self._add_from_envelope(_beginning(one), inside, is_listed=isinstance(member, list))
+                    where = inside.below(at) if isinstance(member, list) else inside
+                    self._add_from_envelope(_beginning(one), where, is_listed=isinstance(member, list))
                 elif isinstance(one, str) and isinstance(member, list) and inside.field == name:
                     self._add_all(one, inside)
 
@@ -246,7 +264,7 @@ class _Collector:
         telling = [name for name in members if _tells(name) and (field or _bare(name) not in _OF_RECORDS)]
         if not field and is_listed and telling:
             field = _field_of(members, _FIELD)
-        within = _Within(field, is_named=True) if field else within
+        within = _Within().named(field) if field else within
         for name in _texts_first(members, telling):
             self._add_all(members[name], within._replace(holds_fields=_may_hold_fields(name)))
         self._add_from_envelopes(members, within)
@@ -260,10 +278,10 @@ class _Collector:
             if isinstance(inner, (dict, list)):
                 self._add_all(inner, within._replace(depth=within.depth + 1))
             else:
-                self._add(within.field, value)
+                self._add(within, value)
         elif isinstance(value, list):
-            for one in value:
-                self._add_all(one, within._replace(holds_fields=False, is_listed=True))
+            for at, one in enumerate(value):
+                self._add_all(one, within.below(at)._replace(holds_fields=False, is_listed=True))
         if not isinstance(value, dict):
             return
         value = _beginning(value)
@@ -274,8 +292,7 @@ class _Collector:
             english = next((name for name in value if name.casefold().startswith("en")), next(iter(value)))
             self._add_all(value[english], within)
         elif _is_error(value):
-            field = _field_of(value, _FIELD)
-            within = within._replace(field=field, is_named=True) if field else within
+            within = within.named(_field_of(value, _FIELD))
             for name in _texts_first(value, filter(_tells, value)):
                 self._add_all(value[name], within._replace(holds_fields=_may_hold_fields(name), is_listed=False))
             self._add_from_envelopes(value, within)
@@ -284,13 +301,14 @@ class _Collector:
         if len(self._found) == before:
             members = {_bare(name): member for name, member in value.items()}
             codes = (members.get(name) for name in (_CODE if within.is_listed else _CODE[:1]))
-            self._add(within.field, next((one for one in codes if isinstance(one, str) and one.strip()), ""))
+            self._add(within, next((one for one in codes if isinstance(one, str) and one.strip()), ""))
 
     def _add_by_fields(self, errors: Mapping[str, object], within: _Within) -> None:
         """Add errors that are listed under the names of their fields."""
         for name, member in errors.items():
             bare = _bare(name)
-            if _NO_REASON.fullmatch(bare) and not _is_texts(member):
+            is_list_of_field = isinstance(member, list) and self._is_field(name)
+            if _NO_REASON.fullmatch(bare) and not _is_texts(member) and not is_list_of_field:
                 continue
             if isinstance(member, dict) and not within.holds_fields and not _tells(name):
                 self._add_from_envelopes({name: member}, within)
@@ -302,16 +320,18 @@ class _Collector:
             is_nearer = self._is_field(name) or not self._is_field(within.field)
             field = name if is_field and is_nearer and not within.is_named else within.field
             holds_fields = _may_hold_fields(name) or (is_field and within.holds_fields)
-            self._add_all(member, within._replace(field=field, holds_fields=holds_fields, is_listed=False))
+            inside = within.below(name)._replace(field=field, holds_fields=holds_fields, is_listed=False)
+            self._add_all(member, inside)
 
-    def _add(self, field: str, text: str) -> None:
+    def _add(self, within: _Within, text: str) -> None:
         line = one_line(_STACK.sub("", text[:_LOOKED_AT]), _LONGEST_TEXT)
         if not line or _NO_WORDS.fullmatch(line):
             return
         # The last name in a path: `price` of `$.price`, `/attributes/price` or `items[0].price`.
-        words = [word.strip() for word in _WORD.findall(field) if word.strip() and number_of(word) is None]
+        words = [word.strip() for word in _WORD.findall(within.field) if word.strip() and number_of(word) is None]
         name = words[-1] if words and _bare(words[-1]) not in _NO_FIELD else ""
-        self._found.setdefault(Reason(one_line(name, _LONGEST_FIELD), line))
+        field = one_line(name, _LONGEST_FIELD)
+        self._found.setdefault(Reason(field, line, within.path if field else ""))
 
 
 def _beginning(members: Mapping[str, object]) -> Mapping[str, object]:
@@ -357,7 +377,8 @@ def _field_of(error: Mapping[str, object], names: tuple[str, ...]) -> str:
             member = member.get("pointer") or member.get("parameter")
         if isinstance(member, list):
             words = [one for one in member if isinstance(one, str)]
-            member = ", ".join(words) if name in _LISTS_OF_FIELDS else (words or [""])[-1]
+            steps = "/".join(str(one) for one in member if isinstance(one, (str, int))) if words else ""
+            member = ", ".join(words) if name in _LISTS_OF_FIELDS else steps
         is_other = name in ("name", "key") and isinstance(member, str) and re.search(r"\s|(Error|Exception)$", member)
         if isinstance(member, str) and member.strip() and not is_other:
             return member

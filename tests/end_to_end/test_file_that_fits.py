@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ANSWERS = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "8", "1", "2", "", "")
+ANSWERS = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "5", "1", "2", "", "")
 """About sheet, header row, four headers, the record's number, the other columns and each of them, hidden rows, dates
 and totals; '' is Enter."""
 OPTIONS = (

@@ -76,6 +76,12 @@ CASES = {
         [("1-2, or q to cancel >", "2")], ["--map", "StageName="],
         "--map StageName=   D1 ('Stage Name'), which begins with 'Proposal'", [{"StageName": "Proposal"}],
     ),
+    "two columns with the same header": Case(
+        {"Data": [[*KEYS, "StageName", "StageName"], [1, "Pre", "Qualified", "Proposal"]]},
+        "1 C1 ('StageName'), which begins with 'Qualified' 2 D1 ('StageName'), which begins with 'Proposal'",
+        [("1-2, or q to cancel >", "2")], ["--map", "StageName #1="],
+        """--map "StageName #1="   D1 ('StageName'), which begins with 'Proposal'""", [{"StageName": "Proposal"}],
+    ),
     "a required field without a column": Case(
         {"Data": rows("OpportunityName", "x", keys=("Deal", "Type"))}, "which every row needs?",
         [("1, or q to cancel >", "1")], ["--map", "Deal=OpportunityId"],
@@ -173,6 +179,57 @@ def test_a_question_is_answered_on_a_terminal_or_by_the_option_that_the_message_
     assert code == done.code, shown
     assert case.asked in " ".join(shown.split())
     assert sent(api, before) == by_option
+
+
+def test_a_field_that_was_just_given_to_a_column_is_not_offered_for_another(tmp_path: Path, api: Sandbox) -> None:
+    """The second column may be left out, or be another field."""
+    data: list[list[object]] = [[*KEYS, "Sales Stage", "Stage of sale"], [1, "Pre", "Qualified", "Proposal"]]
+    write(Case({"Data": data}, "", [], [], "", []), tmp_path / "a", api.url)
+    before = len(api.requests())
+    answers = [("q to cancel >", "1"), ("q to cancel >", "1"), NO_NAME, SEND]
+    code, shown = dialogue(answers, tmp_path / "a", "run", "c.xlsx")
+    assert code == 0, shown
+    first, second = shown.split("Question 2 of 2:")
+    assert "1  StageName (stage)" in first
+    assert "1  not sent" in second.partition("q to cancel")[0]
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified"}]
+
+
+def test_an_answer_that_is_none_is_told_what_is_expected(tmp_path: Path, api: Sandbox) -> None:
+    """Enter where nothing is proposed, a number that is not offered, a word."""
+    write(CASES["century"], tmp_path / "a", api.url)
+    answers = [("q to cancel >", answer) for answer in ("", "0", "99", "abc", "2")]
+    code, shown = dialogue([*answers, NO_NAME], tmp_path / "a", "check", "c.xlsx")
+    assert (code, shown.count("Answer with a number from 1 to 3.")) == (0, 4), shown
+
+
+def test_a_sheet_without_rows_is_not_offered(tmp_path: Path, api: Sandbox) -> None:
+    """If one alone has rows below its headers it is read, and a note says so."""
+    data: dict[str, Sequence[Sequence[object]]] = {"Empty": NAMED[:1], "Q1": NAMED, "Q2": NAMED}
+    write(Case(data, "", [], [], "", []), tmp_path / "a", api.url)
+    refused = batch_updater("check", "c.xlsx", cwd=tmp_path / "a")
+    assert "--sheet Q1   'Q1' (1 row)\n    --sheet Q2   'Q2' (1 row)" in refused.err
+    assert "Empty" not in refused.err
+    write(Case({"Empty": NAMED[:1], "Q1": NAMED}, "", [], [], "", []), tmp_path / "b", api.url)
+    done = batch_updater("check", "c.xlsx", "--json", cwd=tmp_path / "b")
+    assert (done.code, done.object["sheet"]) == (0, "Q1")
+    assert 'The sheet "Q1" is read: it alone has rows below its headers.' in done.object["notes"]
+
+
+def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandbox) -> None:
+    """None of them wins silently; the same said twice is no contradiction."""
+    write(Case({"Data": NAMED}, "", [], [], "", []), tmp_path / "a", api.url)
+
+    def check(*options: str) -> Any:
+        return batch_updater("check", "c.xlsx", *options, cwd=tmp_path / "a")
+
+    refused = check("--map", "Deal size=StageName", "--map", "Deal size=")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2, 'batch-updater: --map "Deal size=StageName" and --map "Deal size=" contradict each other.',
+    )  # fmt: skip
+    refused = check("--date-order", "DMY", "--date-order", "MDY")
+    assert "--date-order DMY and --date-order MDY contradict each other." in refused.err
+    assert check("--date-order", "DMY", "--date-order", "DMY").code == 0
 
 
 UNKNOWN: list[list[object]] = [[*KEYS, "Sales Stage", "Deal", "Owner"], [1, "Pre", "Qualified", "big deal", "Dana D"]]

@@ -154,28 +154,87 @@ def test_a_layout_that_is_not_there_proposes_the_nearest(inside: Inside) -> None
     assert "No row of c.csv has the headers of the layout 'pipeline': 'Deal', 'Type'" in refused.err
 
 
+HEAD = "headers: [Deal, Type, Sales Stage, Close date, Owner]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("headers: [a", "expected"),
-        ("headers: []\n", "length"),
-        ("columns: {Deal: OpportunityId}\n", "headers"),
-        ("headers: [Deal]\ndate_order: {Deal: YMD}\n", "YMD"),
-        ("headers: [Deal]\ncolours: {Deal: red}\n", "colours"),
-        ("- Deal\n", "object"),
-        ("", "object"),
+        ("headers: [Deal, Type", "line 1: the bracket is never closed"),
+        ("headers: []\n# Deal, Type", "headers must be a list with at least one header, each of them text: in quotes"),
+        ("headers: [Deal, Type, 2026]", "headers must be a list with at least one header, each of them text"),
+        ("headers: [Deal, Type, ' ']", "headers must be a list with at least one header, each of them text"),
+        ("headers: [Deal, Type, Deal]", "headers has 'Deal' twice"),
+        ("columns: {Deal: OpportunityId, Type: null}\n", "headers must be a list"),
+        (f"{HEAD}date_order: {{Close date: YMD}}\n", "date_order of 'Close date' must be DMY, MDY or none"),
+        (f"{HEAD}date_order: {{Clos date: DMY}}\n", "none of its headers (did you mean 'Close date'?)."),
+        (f"{HEAD}date_order: {{'': DMY}}\n", "date_order names '', which is none of its headers"),
+        (f"{HEAD}two_digit_years: {{Close date: 5}}\n", "two_digit_years of 'Close date' must be a year from 1900"),
+        (f"{HEAD}columns: {{Deal: [5]}}\n", "columns of 'Deal' must be the name of a field, or null"),
+        (f"{HEAD}columns: [Deal]\n", "columns must be a list of `header: value` pairs"),
+        (f"{HEAD}decimal: {{Deal: ';'}}\n", "decimal of 'Deal' must be"),
+        (f"{HEAD}clear_marker: {{Deal: ''}}\n", "clear_marker of 'Deal' must be a text"),
+        (f"{HEAD}rows_below: drop\nsheet: 5\n", "sheet must be the name of a sheet; put it in quotes; rows_below must"),
+        (f"{HEAD}colums: {{Deal: null}}\n", "colums is no key of a layout (did you mean columns?)."),
+        ("- Deal\n- Type\n", "it has no keys such as headers:"),
+        ("", "it has no keys such as headers:"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_layout_is_named(inside: Inside, text: str, why: str) -> None:
     """With its path, and what to do about it."""
-    (inside.folder / "layouts").mkdir()
-    (inside.folder / "layouts" / "q1.yaml").write_text(text, encoding="utf-8")
+    path = damaged(inside, text)
     refused = inside("check", "q1.csv", "--json")
     error = refused.object["error"]
     assert refused.code == 2
-    assert f"The layout {inside.folder / 'layouts' / 'q1.yaml'} cannot be read: " in error["message"]
+    assert f"The layout {path} cannot be read: " in error["message"]
     assert why in error["message"]
     assert error["remedy"] == "Correct it, or delete it and answer the questions again."
+    assert error["file"] == str(path)
+
+
+def damaged(inside: Inside, text: str) -> Path:
+    """Write a layout that cannot be used."""
+    path = inside.folder / "layouts" / "broken.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_damaged_layout_stops_only_files_that_may_have_it(inside: Inside, api: Sandbox) -> None:
+    """Files with other headers, with a layout of their own, and our own workbooks go on, and a note names it."""
+    remembered(inside)
+    path = damaged(inside, f"{HEAD.replace('Owner', 'Boss')}zzz: red\n")
+    write(inside.folder / "other.csv", [["Id", "Kind"], [1, "Pre"]])
+    note = f"The layout {path} cannot be read: zzz is no key of a layout. It is passed over."
+    first = inside("run", "q1.csv", "--json")
+    assert (first.code, bodies(api)) == (0, SENT)
+    assert note in first.object["notes"]
+    kinds = ("--map", "Kind=opportunityType", "--set", "OpportunityName=x")
+    assert note in inside("check", "other.csv", *kinds, "--json").object["notes"]
+    assert note in inside("columns", first.object["results"], "--json").object["notes"]
+    write(inside.folder / "near.csv", [[*HEADERS[:4], "Boss"], [1, "Pre", "Proposal", "04/05/2026", "Bo"]])
+    assert inside("check", "near.csv").code == 2
+    assert "'Boss' is not in the layout" in inside("check", "near.csv", "--layout", "q1").err
+    assert "cannot be read" in inside("check", "q1.csv", "--layout", "broken").err
+    assert inside("columns", "q1.csv", "--layout", "q1", "--save", "broken").code == 2  # q1 has the same headers
+
+
+def test_a_damaged_layout_stops_no_night(inside: Inside, api: Sandbox) -> None:
+    """The file that may have it goes to attention/ with the reason; the others are sent."""
+    (inside.folder / "inbox").mkdir()
+    write(inside.folder / "inbox" / "a.csv", ROWS)
+    write(inside.folder / "inbox" / "b.csv", [["Id", "Kind", "Name"], [1, "Pre", "x"]])
+    configure(
+        inside.folder, api.url,
+        "nightly: {inbox: inbox}\ninput: {columns: {Kind: opportunityType, Name: OpportunityName}}\n",
+    )  # fmt: skip
+    for file in (inside.folder / "inbox").iterdir():
+        os.utime(file, (1, 1))
+    damaged(inside, f"{HEAD}colour: red\n")
+    assert inside("nightly", "--json").code == 1
+    assert bodies(api) == [{"OpportunityName": "x"}]
+    (note,) = (inside.folder / "attention").glob("*/a.csv.txt")
+    assert "colour is no key of a layout" in note.read_text(encoding="utf-8")
 
 
 def test_a_layout_with_a_slip_in_a_field_is_named(inside: Inside) -> None:
@@ -220,6 +279,29 @@ def test_headers_that_differ_by_case_alone_keep_their_fields(inside: Inside, api
     assert inside("run", "b.csv").code == 0
     assert sent(api, 0)[0][0].endswith("/7")
     assert bodies(api) == [{"OpportunityID": "C-7"}]
+
+
+def test_columns_with_the_same_header_keep_their_fields(inside: Inside, api: Sandbox) -> None:
+    """By option, by layout, and in a repaired workbook: the number tells which of them is meant."""
+    rows: list[list[object]] = [
+        ["Id", "Type", "Date", "Date", "Remark", "Remark"], [7, "Pre", "03/04/2026", "04/05/2026", "a", "b"],
+    ]  # fmt: skip
+    write(inside.folder / "a.csv", rows)
+    options = ("--map", "date=", "--map", "Date #2=PendingCloseDate", "--date-order", "Date=DMY")
+    assert inside("columns", "a.csv", *options, "--save", "dates").code == 0
+    first = inside("run", "a.csv", "--json")
+    assert "The layout 'dates' is used." in first.object["notes"]
+    assert bodies(api) == [{"PendingCloseDate": "2026-05-04"}]
+    (inside.folder / "layouts" / "dates.yaml").unlink()
+    rows[1][3] = "31/02/2026"
+    write(inside.folder / "b.csv", rows)
+    done = inside("run", "b.csv", *options, "--json")
+    assert done.outcomes == {"invalid": 1}
+    book = openpyxl.load_workbook(done.object["results"])
+    book["To fix"]["H2"] = "04/03/2026"
+    book.save(inside.folder / "fixed.xlsx")
+    assert inside("run", "fixed.xlsx").code == 0
+    assert bodies(api, 1) == [{"PendingCloseDate": "2026-03-04"}]
 
 
 def test_the_library_and_the_nightly_job_use_layouts(inside: Inside, api: Sandbox) -> None:

@@ -86,7 +86,7 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
 
     def edit(rows: list[list[Any]]) -> list[list[Any]]:
         left = [repaired(row) if row[0] in {7, 13} else row for row in rows if row[0] != 15]
-        copy = [*left[0][:6], 500, *left[0][7:]]
+        copy = [None, *left[0][1:6], 500, *left[0][7:]]
         new = [*[None] * 5, "Ann", 600, "Pre", NO_STAGE, date(2026, 6, 1)]
         return [*reversed(left), copy, new]
 
@@ -129,6 +129,71 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
     summary = openpyxl.load_workbook(again.object["results"])["Summary"]
     assert summary["A2"].value == third.object["notes"][0]
     assert third.object["notes"][0] in (Path(third.object["run"]) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_question_about_a_repaired_workbook_names_the_cells_of_the_first_file(inside: Inside) -> None:
+    """Column and row are those of the first file, as in every other message."""
+    first = inside("run", file(inside.folder, 10), "--yes", "--json")
+
+    def edit(rows: list[list[Any]]) -> list[list[Any]]:
+        new = [*[None] * 5, "Ann", 600, "Pre", "Proposal", "04/05/2026"]
+        return [new, *([*row[:8], "Proposal", "03/04/2026"] for row in rows)]
+
+    refused = inside("run", edited(first, edit), "--yes")
+    assert refused.code == 2
+    told = " ".join(refused.err.split())
+    assert "5 dates can be read either way, such as 04/05/2026 in new row 12." in told
+    assert "How are the dates of 'Close date' (column F of q1.xlsx, sent as PendingCloseDate) written?" in told
+    refused = inside("run", edited(first, lambda rows: rows[1:]), "--yes")
+    assert "such as 03/04/2026 in row 5 of q1.xlsx." in " ".join(refused.err.split())
+
+
+def test_a_number_that_was_filled_down_takes_no_row_over(inside: Inside) -> None:
+    """A done row stays done, and of two rows with one number neither is sent: each is told with what to do."""
+    first = inside("run", file(inside.folder, 10), "--yes", "--json")
+    assert sorted(to_fix(first)) == [5, 6, 9, 11]
+
+    def edit(rows: list[list[Any]]) -> list[list[Any]]:
+        filled = [[number, *[None] * 4, "Bo", 700 + number, "Pre", "Proposal", date(2026, 6, 2)] for number in (7, 9)]
+        return [*(repaired(row) for row in rows), *filled]
+
+    done = inside("run", edited(first, edit), "--yes", "--json")
+    assert done.outcomes == {"updated": 3, "invalid": 3}
+    assert done.object["notes"][0] == ("q1.xlsx: 9 of 10 rows updated in 2 rounds, 1 needs you. 2 new rows: 0 updated.")
+    rows = to_fix(done)
+    assert (rows[9][6], rows[12][6], rows[13][6]) == (108, 707, 709)
+    twice = "Column Row has 9 twice, in row 4 and in row 7 of the sheet To fix."
+    assert str(rows[9][2]).startswith(twice)
+    assert str(rows[13][2]).startswith(twice)
+    other = "Column Row says 7 in row 6 of the sheet To fix, but row 7 of q1.xlsx was not to be fixed."
+    assert str(rows[12][2]).startswith(other)
+    assert "Empty the cell in column Row of the row that you have added: it is sent as a new one." in rows[12][3]
+
+    def emptied(rows: list[list[Any]]) -> list[list[Any]]:
+        return [row if row[0] == 9 else [None, *row[1:]] for row in rows]
+
+    assert inside("run", edited(done, emptied), "--yes", "--json").outcomes == {"updated": 3}
+
+
+def test_rows_of_one_record_are_sent_in_the_order_of_the_sheet(tmp_path: Path) -> None:
+    """A row that was added between two others is sent between them, with `in_order`."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, f"{COLUMNS}".replace("input: {", "input: {duplicates: in_order, "))
+        inside = Inside(tmp_path)
+        first = inside("run", file(tmp_path, 10), "--yes", "--json")
+
+        def edit(rows: list[list[Any]]) -> list[list[Any]]:
+            def row(number: int | None, day: int) -> list[Any]:
+                return [number, *[None] * 4, "Bo", 800, "Pre", "Proposal", date(2026, 7, day)]
+
+            return [row(None, 1), row(5, 2), row(None, 3), row(None, 4), row(9, 5), *map(repaired, rows[3:])]
+
+        before = len(api.requests())
+        done = inside("run", edited(first, edit), "--yes", "--json")
+        assert done.outcomes == {"updated": 6}
+        sent = [request for request in api.requests()[before:] if request["path"].endswith("/800")]
+        days = [json.loads(request["body"])["PendingCloseDate"] for request in sent]
+        assert days == [f"2026-07-0{day}" for day in (1, 2, 3, 4, 5)]
 
 
 def test_a_check_between_two_rounds_changes_nothing(inside: Inside) -> None:

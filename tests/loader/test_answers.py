@@ -114,8 +114,9 @@ class Person:
         self._columns = columns
 
     def answers(self, questions: Sequence[Question], answers: Answers = NO_ANSWERS) -> Answers:
-        for question in questions:
-            if question.is_answered_by(answers):
+        for whole in questions:
+            question = whole.left_by(answers)
+            if question is None:
                 continue
             intended = [
                 choice

@@ -193,7 +193,7 @@ def test_a_row_that_fits_better_is_named_with_the_option(tmp_path: Path, ending:
     write(path, [["Changes of March", None, None], *TABLE])
     error = refused(path)
     assert "row 2 is: row 1 begins with 'Changes of March', row 2 holds 'OpportunityId', " in error.message
-    assert "--header-row 2), or delete the rows above it." in error.remedy
+    assert "--header-row 2 (or set input.header_row to 2), or delete the rows above it." in error.remedy
     write(path, [["Changes", None, None], ["OpportunityId", "opportunityType", "StageNme"], [1, "Pre", "x"]])
     assert "row 2 looks more like it" in refused(path).message
     assert "'StageNme' is not the name of a field" in refused(path, header_row=2).message
@@ -201,7 +201,7 @@ def test_a_row_that_fits_better_is_named_with_the_option(tmp_path: Path, ending:
     error = refused(path, header_row=2)
     assert "Row 2 of " in error.message
     assert "row 1 is: row 2 begins with '841'" in error.message
-    assert error.remedy_lines[0] == "Set input.header_row to 1 (on the command line --header-row 1)."
+    assert error.remedy_lines[0] == "Add --header-row 1 (or set input.header_row to 1)."
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -219,7 +219,7 @@ def test_headers_in_a_persons_own_words_are_found_below_titles(
     path = write(tmp_path / f"a.{ending}", [*titles, headers, *values])
     error = refused(path)
     assert "row 5 looks more like it: row 1 begins with 'Pipeline clean-up Q4'" in error.message
-    assert error.remedy_lines[0].startswith("Set input.header_row to 5 (on the command line --header-row 5)")
+    assert error.remedy_lines[0].startswith("Add --header-row 5 (or set input.header_row to 5)")
     assert error.remedy_lines[1].startswith("    --header-row 5   row 5: ")
     obeyed = refused(path, header_row=5)
     assert (error.lines[1:], error.remedy_lines[3:]) == (obeyed.lines, obeyed.remedy_lines)

@@ -30,9 +30,7 @@ def test_titles_are_told_from_headers(tmp_path: Path) -> None:
         "Row 1 of items.csv is not the header row, but row 3 is: row 1 begins with 'Updates of March', row 3 holds "
         "'itemId', 'label'."
     )
-    assert error.remedy_lines[0] == (
-        "Set input.header_row to 3 (on the command line --header-row 3), or delete the rows above it."
-    )
+    assert error.remedy_lines[0] == ("Add --header-row 3 (or set input.header_row to 3), or delete the rows above it.")
     assert codes(table_of(tmp_path, content, header_row=3)) == {4: []}
 
 
@@ -45,7 +43,7 @@ def test_without_a_row_of_headers_the_first_row_is_judged(tmp_path: Path) -> Non
 def test_a_configured_row_without_anything_is_refused(tmp_path: Path, content: str, row: int) -> None:
     """The setting is wrong then, and the message names it."""
     error = refusal(tmp_path, content, header_row=row)
-    assert f"nothing in row {row}, where input.header_row says it is" in error.message
+    assert f"nothing in row {row}, where --header-row or input.header_row says it is" in error.message
 
 
 def test_a_file_of_blank_rows_has_no_header_row(tmp_path: Path) -> None:

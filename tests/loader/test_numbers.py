@@ -78,7 +78,7 @@ def test_a_number_of_the_other_decimal_mark_names_the_setting(text: str, mark: s
     """The message says which setting reads a whole file of such numbers."""
     with pytest.raises(ValueProblem) as refused:
         decimal_from_text(text, mark)
-    assert f"set input.decimal to '{'.' if mark == ',' else ','}'" in refused.value.remedy
+    assert f"add --decimal {'.' if mark == ',' else ','} (or set input.decimal)" in refused.value.remedy
 
 
 def test_an_ambiguous_number_names_both_readings() -> None:

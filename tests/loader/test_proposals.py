@@ -296,6 +296,8 @@ def test_names_that_the_api_has_stop_the_run(tmp_path: Path, ending: str) -> Non
     error = refusal(path, "Phase", values, ["OpportunityName"], names=known)
     assert offered(error, "Phase") == ["StageName", ""]
     assert "holds values of StageName ('Qualified', 'prospect'), which no column feeds" in error.message
+    error = refusal(path, "Phase", ["Qualifed", "Prospect", "Qualified"], ["OpportunityName"], names=known)
+    assert offered(error, "Phase") == ["StageName", ""]
     for more in ({"beside": ["StageName"]}, {"names": ()}, {"values": ["Open", "Won"]}):
         asked = {"values": values, "beside": ["OpportunityName"], "names": known, **more}
         assert with_column(path, "Phase", **asked).columns.mapping[-1].field is None  # type: ignore[arg-type]

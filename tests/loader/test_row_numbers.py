@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batch_updater.loader.own_sheets import RowNumbers
 from batch_updater.records import Cell, Columns, FormattedNumber, Origin
@@ -21,7 +22,7 @@ CELLS = st.one_of(
 def test_no_number_is_given_twice_and_none_of_the_file_is_invented(first_cells: list[Cell]) -> None:
     """What is no number of a row of the file, or of one that was added before, or was there already, gets a new one."""
     numbers = RowNumbers(ORIGIN)
-    given_out = [numbers.of((cell, "invalid", "", "")) for cell in first_cells]
+    given_out = [numbers.of((cell, "invalid", "", ""), at) for at, cell in enumerate(first_cells, 2)]
     assert len(set(given_out)) == len(given_out)
     for cell, number in zip(first_cells, given_out, strict=True):
         assert number >= ORIGIN.next_row or str(number) == str(cell).strip()
@@ -37,8 +38,24 @@ def test_no_number_is_given_twice_and_none_of_the_file_is_invented(first_cells: 
 )  # fmt: skip
 def test_a_number_is_taken_as_programs_write_it(cell: Cell, number: int) -> None:
     """Also as text, as LibreOffice or a web table may leave it; everything else is a row that was added."""
-    assert RowNumbers(ORIGIN).of((cell,)) == number
-    assert RowNumbers(ORIGIN).of(()) == 303
+    assert RowNumbers(ORIGIN).of((cell,), 2) == number
+    assert RowNumbers(ORIGIN).of((), 2) == 303
+
+
+def test_the_number_of_another_row_is_told_and_taken_from_none() -> None:
+    """A number twice, and one that the sheet did not have: the rows get numbers of their own, and a problem."""
+    numbers = RowNumbers(replace(ORIGIN, rows="7-9,74"))
+    assert [numbers.of((cell,), at) for at, cell in enumerate([7, None, 9, 10, 74, 74, 74, 6, 305], 2)] == [
+        7, 303, 9, 304, 74, 305, 306, 307, 308,
+    ]  # fmt: skip
+    assert numbers.places == {303: 7, 304: 9, 305: 74, 306: 74, 307: 74, 308: 74}
+    assert {row: fault.reason for row, fault in numbers.faults.items()} == {
+        304: "Column Row says 10 in row 5 of the sheet To fix, but row 10 of q1.xlsx was not to be fixed.",
+        74: "Column Row has 74 twice, in row 6 and in row 7 of the sheet To fix.",
+        305: "Column Row has 74 twice, in row 6 and in row 7 of the sheet To fix.",
+        306: "Column Row has 74 twice, in row 6 and in row 8 of the sheet To fix.",
+        307: "Column Row says 6 in row 9 of the sheet To fix, but row 6 of q1.xlsx was not to be fixed.",
+    }
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,11 @@ TABLE: dict[str, Gives | Refused] = {
     ),
     "blank-rows.csv": Gives({3: A1, 6: {"itemId": "2", "label": "b"}}),
     "quoted-line-breaks.csv": Gives({2: {"itemId": "1", "label": "one\ntwo"}}, {("A3", "not-a-number")}),
-    "titles-above-the-header.csv": Refused("Row 1 of", "Set input.header_row to 3"),
+    "titles-above-the-header.csv": Refused("Row 1 of", "Add --header-row 3 (or set input.header_row to 3)"),
     "repeated-headers.csv": Gives({2: A1, 4: {"itemId": "2", "label": "b"}}, {("row 3", "repeated-headers")}),
     "total-row.csv": Gives({2: FIVE, 3: {"itemId": "2", "label": "b", "amountDue": "6"}}, {("row 4", "totals-row")}),
     "odd-headers.csv": Gives({2: FIVE}),
-    "doubled-headers.csv": Refused("label has more than one column: B1 ('label') and C1 ('label')", '--map label='),
+    "doubled-headers.csv": Refused("more than one column: B1 ('label') and C1 ('label')", '--map "label #2="'),
     "doubled-unknown-headers.csv": Gives({2: A1}, notes=()),
     "words-that-libraries-blank.csv": Gives(
         {

@@ -529,13 +529,13 @@ def test_only_the_readings_that_the_settings_leave_are_listed() -> None:
     """Who has said the order is asked for the century alone, and the other way round."""
     both = refusal(DAY, "03/04/26")
     assert "3 April 2026, 4 March 2026" in both.reason
-    assert "input.date_order to DMY or MDY and input.two_digit_years" in both.remedy
+    assert "add --date-order DMY or --date-order MDY (or set input.date_order) and --two-digit-years" in both.remedy
     century = refusal(DAY, "03/04/26", date_order="DMY")
     assert century.reason == "'03/04/26' could be 3 April 2026 or 3 April 1926."
     assert "date_order" not in century.remedy
     order = refusal(DAY, "03/04/26", two_digit_years=1930)
     assert "1926" not in order.reason
-    assert "input.date_order to DMY or MDY if" in order.remedy
+    assert "add --date-order DMY or --date-order MDY (or set input.date_order)." in order.remedy
     assert "two_digit_years" not in order.remedy
 
 

@@ -56,6 +56,7 @@ def test_exit_code_is_that_of_the_gravest_outcome(counts: list[tuple[OutcomeKind
         ([(OutcomeKind.REJECTED, 1)], "The row was not updated. 1 needs you."),
         ([(OutcomeKind.PLANNED, 4)], "All 4 rows are good."),
         ([(OutcomeKind.PLANNED, 4), (OutcomeKind.INVALID, 2)], "4 of 6 rows are good. 2 need you."),
+        ([(OutcomeKind.PLANNED, 1), (OutcomeKind.INVALID, 1)], "1 of 2 rows is good. 1 needs you."),
         ([(OutcomeKind.INVALID, 2)], "None of the 2 rows can be sent."),
     ],
 )

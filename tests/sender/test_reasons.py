@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.records import Job
 from batch_updater.sender.advice import advice_on
 from batch_updater.sender.answer import Answer, read_answer
 from batch_updater.sender.bodies import read_body
@@ -17,6 +18,8 @@ from batch_updater.sender.classify import Meaning, classify_read
 from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar
 from batch_updater.sender.reasons import Reason, read_error
 from batch_updater.text.redaction import Redaction
+from tests.endpoint.test_bodies import endpoint
+from tests.endpoint.test_named_fields import FIELDS, VALUES
 from tests.sender.driver import ENDPOINT, job
 from tests.test_any_answer import JSON
 
@@ -296,3 +299,45 @@ def test_every_status_has_an_advice_without_a_reason(status: int) -> None:
     assert advice
     assert "{" not in advice
     assert "the message names" not in advice
+
+
+@pytest.mark.parametrize(
+    ("answer", "cells"),
+    [
+        pytest.param(
+            {"detail": [{"loc": ["body", "ticket", "custom_fields", 0, "value"], "msg": "not a number"}]},
+            {"custom[360001]": "value: not a number"}, id="FastAPI",
+        ),
+        pytest.param(
+            {"errors": [{"source": {"pointer": "/data/attributes/first~0name"}, "detail": "is too long"}]},
+            {"first": "first~0name: is too long"}, id="JSON:API",
+        ),
+        pytest.param(
+            {"message": "Invalid.", "errors": {"ticket.custom_fields.1.value": ["is odd"], "lines.1.amount": ["is 0"]}},
+            {"custom[5]": "value: is odd", "lines[2].amount": "amount: is 0"}, id="Laravel",
+        ),
+        pytest.param(
+            {"lines": [{}, {"amount": ["is 0"]}], "owner": {"name": ["is odd"]}, "name": ["is empty"]},
+            {"lines[2].amount": "amount: is 0", "name": "name: is empty"}, id="Django",
+        ),
+        pytest.param(
+            {"title": "Bad.", "errors": {"$.lines[0].amount": ["is 0"], "Lines[1].Amount": ["is 0"]}},
+            {"lines[0].amount": "amount: is 0", "lines[2].amount": "Amount: is 0"}, id="ASP.NET",
+        ),
+        pytest.param(
+            {"errors": {"fields": {"summary": "is missing"}}}, {"fields.summary": "summary: is missing"}, id="nested",
+        ),
+        pytest.param(
+            {"details": {"status": [{"description": "Status: is closed"}]}},
+            {"ticket.status": "status: Status: is closed"}, id="details by field",
+        ),
+    ],
+)  # fmt: skip
+def test_a_reason_about_a_nested_value_names_its_cell(answer: dict[str, object], cells: dict[str, str]) -> None:
+    """Positions are those in the body that was sent; what fits no cell of the row names none."""
+    nested = endpoint(*FIELDS)
+    one = Job(2, "", VALUES)
+    refused = read_answer(422, json.dumps(answer).encode(), "application/json", nested)
+    row = RowSoFar(one, maybe_applied=False, last=AttemptResult(refused, classify_read(refused, nested, one)))
+    outcome = OutcomeWriter(nested, Redaction()).refused(row, refused, AllowedValues(nested))
+    assert {problem.field: problem.reason for problem in outcome.problems} == cells

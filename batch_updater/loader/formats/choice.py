@@ -13,6 +13,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, SheetEntry, SheetProperties, SheetRow, is_blank_row
+from batch_updater.messages import counted
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import folded
@@ -32,8 +33,8 @@ class Sheet(msgspec.Struct, frozen=True):
     index: int
     ours: bool = False
     """Whether this program wrote it: then `header_row` of the configuration is not about it."""
-    others: tuple[str, ...] = ()
-    """The other sheets that hold anything, where this one was chosen for its headers."""
+    why: str = ""
+    """Why it was chosen among several that hold anything, in a sentence."""
     visible_only: bool = False
     """Whether rows that it does not show are left out."""
 
@@ -58,8 +59,8 @@ class Sheet(msgspec.Struct, frozen=True):
     @property
     def notes(self) -> list[str]:
         """What a person should know about the sheet as such."""
-        if self.others:
-            return [f'The sheet "{self.name}" is read: its headers fit, unlike those of {_listed(self.others)}.']
+        if self.why:
+            return [self.why]
         if self.ours and self.source.mark in {"check", "undo-check"}:
             note = (
                 f'This is the workbook of a check: its sheet "{TO_FIX}" holds the rows with problems alone. The good '
@@ -121,7 +122,10 @@ def choose_sheet(source: Book, settings: InputSettings, fit_of: Callable[[Sheet]
     fitting = [sheet for sheet, fit in fits.items() if fit and fit.is_whole]
     if len(fitting) == 1:
         (chosen,) = fitting
-        return replace(chosen, others=tuple(sheet.name or "" for sheet in sheets if sheet is not chosen))
+        if len(sheets) == 1:
+            return chosen
+        others = _listed([sheet.name for sheet in sheets if sheet is not chosen])
+        return replace(chosen, why=f'The sheet "{chosen.name}" is read: its headers fit, unlike those of {others}.')
     is_likely = bool(fitting) or any(fit and fit.is_likely for fit in fits.values())
     if not is_likely:
         fitting = [sheet for sheet in hidden[:_SHEETS_LISTED] if (fit := fit_of(sheet)) and fit.is_whole]
@@ -140,7 +144,12 @@ def choose_sheet(source: Book, settings: InputSettings, fit_of: Callable[[Sheet]
             if fit
         )
         raise _question(source, f"no sheet whose headers fit: {_beginnings(fits)}. {needed}", choices, remedy)
-    raise _several(source, fitting or sheets, fits)
+    counts = {sheet: _rows_below(sheet, fits[sheet]) for sheet in (fitting or sheets)[:_SHEETS_LISTED]}
+    with_rows = {sheet: count for sheet, count in counts.items() if count} or counts
+    if len(with_rows) == 1 and len(sheets) <= _SHEETS_LISTED:
+        (chosen,) = with_rows
+        return replace(chosen, why=f'The sheet "{chosen.name}" is read: it alone has rows below its headers.')
+    raise _several(source, with_rows, fits, more=len(fitting or sheets) > _SHEETS_LISTED)
 
 
 def _question(
@@ -221,16 +230,20 @@ def _beginnings(fits: Mapping[Sheet, Fit | None]) -> str:
     return "; ".join(listed[:_SHEETS_LISTED]) + ("; ..." if len(listed) > _SHEETS_LISTED else "")
 
 
-def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | None]) -> OpenQuestionsError:
-    """Return the error of a file of which more than one sheet may be meant, or none has headers that fit."""
-    listed = []
-    for sheet in sheets[:_SHEETS_LISTED]:
-        # The header row is the first one that holds anything, where none fits.
-        fit = fits[sheet]
-        count = sum(not is_blank_row(row.cells) for row in sheet.rows() if fit is None or row.number > fit.row)
-        count -= fit is None
-        listed.append(f"{sheet.name!r} ({'1 row' if count == 1 else f'{count:,} rows'})")
-    more = " and more" if len(sheets) > _SHEETS_LISTED else ""
+def _rows_below(sheet: Sheet, fit: Fit | None) -> int:
+    """Return how many rows are below the headers, which are the first row that holds anything where none fits."""
+    count = sum(not is_blank_row(row.cells) for row in sheet.rows() if fit is None or row.number > fit.row)
+    return count - (fit is None)
+
+
+def _several(
+    source: Book, counts: Mapping[Sheet, int], fits: Mapping[Sheet, Fit | None], *, more: bool
+) -> OpenQuestionsError:
+    """Return the error of a file of which more than one sheet may be meant, or none has headers that fit.
+
+    `counts`: the sheets that may be, with how many rows each has; `more`: whether they are not all.
+    """
+    sheets, listed = list(counts), [f"{sheet.name!r} ({counted(count, 'row')})" for sheet, count in counts.items()]
     found = {sheet: fit for sheet in sheets if (fit := fits[sheet])}
     if all(fit.is_whole for fit in found.values()) and len(found) > 1:
         text, example, best = "several sheets whose headers fit", sheets[0], None
@@ -238,8 +251,8 @@ def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | N
         text = "several sheets with rows"
         example = max(found, key=lambda sheet: found[sheet].fields, default=sheets[0])
         best = fits[example]
-    text += f": {', '.join(listed)}{more}."
-    choices = [Choice(words, Answers(sheet=sheet.name)) for sheet, words in zip(sheets, listed, strict=False)]
+    text += f": {', '.join(listed)}{' and more' if more else ''}."
+    choices = [Choice(words, Answers(sheet=sheet.name)) for sheet, words in zip(sheets, listed, strict=True)]
     if best is None or not best.fields:
         return _question(source, text, tuple(choices), f"Say which one to read: {_options(example.name)}.")
     text += f" The headers of {example.name!r} (row {best.row:,}) fit best."
