@@ -120,7 +120,8 @@ def _constants(_: str, options: argparse.Namespace) -> list[str]:
 def _field_names(options: argparse.Namespace) -> list[str]:
     from batch_updater.endpoint.adjusted import endpoint_for
 
-    return [field.name for field in endpoint_for(_config(options).api).fields]
+    config = _config(options)
+    return [field.name for field in endpoint_for(config.api, config.input.constants).fields]
 
 
 def _files(prefix: str, _: argparse.Namespace) -> list[str]:
