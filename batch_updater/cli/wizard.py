@@ -170,8 +170,8 @@ def faults_of(key: str, text: str, endpoint: Endpoint) -> list[str]:
             section = Answers({f"{beginning}{name}": other for name, other in others.items()}, endpoint=endpoint)
             section.texts[key] = text
             one = section.values
-    if key == "api.auth.token":
-        one = {"api": {"auth": {"scheme": "X", "token": text}}}
+    if key in (f"{_AUTH}scheme", f"{_AUTH}token"):
+        one = {"api": {"auth": {"scheme": "X", "token": "env:X", key.removeprefix(_AUTH): text}}}
     is_secret = key.removeprefix(_HEADERS) in {scheme.name for way in endpoint.security for scheme in way}
     if (key == _NOTIFY or is_secret) and text.partition(":")[0] not in {"env", "file", "command"}:
         # The configuration would take what is written out; what init writes holds no secret.
@@ -290,7 +290,11 @@ def _ask_for_scheme(dialogue: _Dialogue, scheme: SecurityScheme, others: Sequenc
         dialogue.settle(_PASSWORD, question, default, is_optional=is_key)
         return
     api = config_from({"api": {"token": "env:X", "headers": {one.name: "env:X" for one in others}}}, {}).api
-    if scheme_of(api, endpoint) == scheme:  # the description says all that the configuration would
+    placed = scheme_of(api, endpoint)
+    if (placed.kind, placed.name) == (
+        scheme.kind,
+        scheme.name,
+    ):  # the description says all that the configuration would
         is_bearer = scheme.kind is SecurityKind.SCHEME and scheme.name == "Bearer"
         question = _WHERE_IT_IS if is_bearer else f"Where is {_described(scheme)} kept:\n{where}"
         dialogue.settle(_TOKEN, question, _default(_TOKEN, endpoint))

@@ -107,7 +107,7 @@ def test_the_secret_goes_where_the_configuration_says(
         prepare(tmp_path, api, f"  auth: {auth}")
         done = run(tmp_path, "--compare")
         assert done.outcomes == {"updated": 3}, done.out + done.err
-        assert api.methods == ["GET", "PUT"] * 3 or sorted(api.methods) == ["GET"] * 3 + ["PUT"] * 3
+        assert sorted(api.methods) == ["GET"] * 3 + ["PUT"] * 3
         doctor = batch_updater(
             "doctor", "--record", "1", "--json", cwd=tmp_path, PASSWORD=PASSWORD, KEY=KEY, NAME="AC-1"
         )
