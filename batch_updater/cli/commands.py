@@ -467,6 +467,14 @@ def _columns(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _endpoints(options: argparse.Namespace) -> int:
+    from batch_updater.endpoint.usable import list_operations
+
+    listed = list_operations(options.document)
+    _show(options, json_output.endpoints_object(listed), text_output.endpoints_lines(listed))
+    return ExitCode.OK
+
+
 def _template(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
     from batch_updater.endpoint.adjusted import endpoint_for
@@ -477,7 +485,7 @@ def _template(options: argparse.Namespace) -> int:
     endpoint = endpoint_for(config.api, config.input.constants)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     write_lines(text_output.note_lines(filter(None, [names.fault])), sys.stderr)
-    write_template(options.file, endpoint, config.input.clear_marker, names.allowed)
+    write_template(options.file, endpoint, config.input, names.allowed)
     template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file, options.config))
     _open(options.file.resolve(), options, is_next=True)
@@ -668,6 +676,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "columns": _columns,
     "template": _template,
+    "endpoints": _endpoints,
     "demo": _demo,
     "sandbox": _sandbox,
     "runs": _runs,

@@ -1,213 +1,113 @@
-"""What a configuration says beside the description goes before it, and names that are not there are errors."""
+"""endpoint/adjusted.py: what the section `api` of a configuration says beside a description."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batch_updater.config.loading import load_config
+from batch_updater.config.schema import ApiSettings
 from batch_updater.endpoint.adjusted import endpoint_for
-from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
-from batch_updater.endpoint.stored import encode_endpoint
-from batch_updater.errors import ConfigError, EndpointError
+from batch_updater.endpoint.open_columns import opened
+from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import ConfigError
+from batch_updater.records import Job
+from tests.endpoint.documents import document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-_TICKET = {
+    from batch_updater.endpoint.description import Endpoint
+
+TEXT = {"type": "string"}
+ADDRESS = {"type": "object", "properties": {"city": TEXT, "zip": TEXT}}
+PAIRS = {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}, "value": TEXT}}}
+BODY = {
     "type": "object",
-    "required": ["subject"],
     "properties": {
-        "subject": {"type": "string"},
-        "status": {"type": "string", "enum": ["open", "done"]},
-        "due": {"type": "string"},
-        "extra": {"type": "object", "additionalProperties": {"type": "string"}},
+        "name": TEXT, "address": ADDRESS, "addressee": TEXT, "codes": PAIRS,
+        "properties": {"type": "object", "additionalProperties": TEXT},
     },
-}
-_ANSWER = {"type": "object", "properties": {"id": {"type": "integer"}, "subject": {"type": "string"}}}
+}  # fmt: skip
+RECORD = {"200": {"description": "ok", "content": {"application/json": {"schema": {"type": "object", **BODY}}}}}
 
 
-def _operation(name: str, **more: Any) -> dict[str, Any]:
-    answers = {"200": {"description": "ok", "content": {"application/json": {"schema": _ANSWER}}}}
-    return {"operationId": name, "responses": answers, **more}
+def described(folder: Path, *, form: bool = False, readable: bool = True, **api: Any) -> Endpoint:
+    """Write a document with an object, a list of pairs and a free map, and return the endpoint of a configuration."""
+    content_type = "application/x-www-form-urlencoded" if form else "application/json"
+    made = document(requestBody={"content": {content_type: {"schema": BODY}}}, responses=RECORD)
+    item = made["paths"]["/things/{thing}"]
+    if readable:
+        item["get"] = {"operationId": "get-thing", "parameters": item["put"]["parameters"], "responses": RECORD}
+    (folder / "things.json").write_text(json.dumps(made), encoding="utf-8")
+    return endpoint_for(ApiSettings.model_validate({"endpoint": f"{folder}/things.json#put-thing", **api}))
 
 
-_DOCUMENT: dict[str, Any] = {
-    "openapi": "3.0.3",
-    "info": {"title": "Desk", "version": "1"},
-    "paths": {
-        "/tickets/{id}": {
-            "parameters": [
-                {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}},
-                {"name": "X-Tenant", "in": "header", "required": True, "schema": {"type": "string"}},
-                {"name": "notify", "in": "query", "schema": {"type": "boolean"}},
-                {"name": "api_key", "in": "query", "schema": {"type": "string"}},
-            ],
-            "get": _operation("ShowTicket"),
-            "patch": _operation(
-                "UpdateTicket",
-                requestBody={
-                    "content": {
-                        "application/json": {
-                            "schema": {"type": "object", "required": ["ticket"], "properties": {"ticket": _TICKET}}
-                        }
-                    }
-                },
-            ),
-        },
-        "/archive/{id}": {
-            "get": {
-                **_operation("ShowArchived"),
-                "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}],
-            }
-        },
-    },
-}
+def body(endpoint: Endpoint, **values: str | None) -> str:
+    """Return the body of a row with these values."""
+    named = {name.replace("__", ".").replace("_7", "[7]"): value for name, value in values.items()}
+    return RequestBuilder(opened(endpoint, named)).build(Job(2, "", {"thing": 1, **named})).body.decode()
 
 
-@pytest.fixture
-def configured(tmp_path: Path) -> Callable[..., Endpoint]:
-    """Return the endpoint of a configuration whose keys below `endpoint` are given as lines of YAML."""
-
-    def load(*lines: str, constants: str = "{}") -> Endpoint:
-        (tmp_path / "desk.json").write_text(json.dumps(_DOCUMENT), encoding="utf-8")
-        keys = "".join(f"  {line}\n" for line in lines)
-        text = f"api:\n  endpoint: desk.json#UpdateTicket\n{keys}input: {{constants: {constants}}}\n"
-        (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
-        config = load_config(tmp_path / "config.yaml", {})
-        return endpoint_for(config.api, config.input.constants)
-
-    return load
+def test_only_takes_an_object_with_all_that_is_in_it(tmp_path: Path) -> None:
+    """And nothing whose name begins in the same way."""
+    endpoint = described(tmp_path, only=["address", "name"])
+    assert set(endpoint.by_name) == {"thing", "address.city", "address.zip", "name"}
+    assert not endpoint.opens
 
 
-def names(endpoint: Endpoint) -> list[str]:
-    return [field.name for field in endpoint.fields]
+def test_only_keeps_what_the_configuration_says_of_columns_of_an_open_part(tmp_path: Path) -> None:
+    """A column that it describes stays, and so do those that a file may add."""
+    fields = {"codes[7]": {"aliases": ["Plan"]}, "properties.size": {"kind": "decimal"}}
+    endpoint = described(tmp_path, only=["codes"], fields=fields)
+    assert set(endpoint.by_name) == {"thing", "codes[7]"}
+    assert [part.name for part in endpoint.opens] == ["codes"]
+    assert set(described(tmp_path, only=["properties"], fields=fields).by_name) == {"thing", "properties.size"}
 
 
-def test_without_these_keys_the_description_is_as_it_is(configured: Callable[..., Endpoint]) -> None:
-    """Every parameter and field of the body is there."""
-    endpoint = configured()
-    assert {"id", "X-Tenant", "notify", "api_key", "ticket.subject", "ticket.status", "ticket.due"} <= set(
-        names(endpoint)
-    )
-    assert [part.name for part in endpoint.opens] == ["ticket.extra"]
+def test_a_field_may_be_emptied_by_another_value_than_null(tmp_path: Path) -> None:
+    """In JSON as in a form."""
+    fields = {"name": {"nullable": True, "clears_with": ""}, "address.city": {"nullable": True}}
+    assert body(described(tmp_path, fields=fields), name=None) == '{"name": ""}'
+    assert body(described(tmp_path, fields=fields), address__city=None) == '{"address": {"city": null}}'
+    fields = {"name": {"nullable": True, "clears_with": "none"}, "address.city": {"nullable": True}}
+    assert body(described(tmp_path, form=True, fields=fields), name=None, address__city=None) in {
+        "name=none&address[city]=", "address[city]=&name=none",
+    }  # fmt: skip
 
 
-def test_keys_of_a_field_change_that_field(configured: Callable[..., Endpoint]) -> None:
-    """By its name or an alias of its own; the others stay, and so does what is not set."""
-    before = configured()
-    after = configured(
-        "fields:",
-        "  ticket.status: {aliases: [State], nullable: true, reported_as: state.name, title: Status of it}",
-        "  due: {kind: date, date_format: '%d.%m.%Y', default: 1, reported_as: null, identifier: true}",
-        "  ticket.subject: {field_name: Betreff, required: false}",
-    )
-    status, due, subject = (after.field(name) for name in ("ticket.status", "ticket.due", "Betreff"))
-    assert "State" in status.aliases
-    assert set(before.field("ticket.status").aliases) < set(status.aliases)
-    assert (status.nullable, status.title, status.reported_as) == (True, "Status of it", ("state", "name"))
-    assert (status.enum, status.path) == (("open", "done"), ("ticket", "status"))
-    assert (due.kind, due.date_format, due.default, due.reported_as) == (Kind.DATE, "%d.%m.%Y", "1", ())
-    assert not due.is_identifier  # a date is none
-    assert (subject.required, subject.path) == (False, ("ticket", "subject"))
-    assert not [one for one in after.requirements if one.member == subject.path]
-    assert before.field("id") == after.field("id")
-    assert all("state" in always for always in after.record_statuses.values() if always is not None)
+def test_all_columns_of_an_open_part_are_described_at_once(tmp_path: Path) -> None:
+    """A column with settings of its own has these before them."""
+    every = {"nullable": True, "clears_with": ""}
+    fields = {"properties": every, "codes": {"nullable": True}, "properties.note": {"clears_with": "-"}}
+    endpoint = described(tmp_path, fields=fields)
+    assert body(endpoint, properties__phone=None) == '{"properties": {"phone": ""}}'
+    assert body(endpoint, properties__note=None) == '{"properties": {"note": "-"}}'
+    assert body(endpoint, codes_7=None) == '{"codes": [{"id": 7, "value": null}]}'
 
 
-def test_only_keeps_what_it_names_and_what_the_request_needs(configured: Callable[..., Endpoint]) -> None:
-    """Parameters of the path and required ones stay; fixed values stay, too; an open part stays where it is named."""
-    endpoint = configured("only: [subject, ticket.extra]")
-    assert names(endpoint) == ["id", "X-Tenant", "ticket.subject"]
-    assert [part.name for part in endpoint.opens] == ["ticket.extra"]
-    endpoint = configured("only: [ticket.extra.size]", constants="{subject: x, notify: 'true'}")
-    assert set(names(endpoint)) == {"id", "X-Tenant", "notify", "ticket.subject", "ticket.extra.size"}
-    assert endpoint.opens == ()
-    assert endpoint.field("ticket.extra.size").location is ParameterLocation.BODY
+def test_what_only_one_column_can_have_is_refused_for_all_of_an_open_part(tmp_path: Path) -> None:
+    """Two columns with the same alias would be one."""
+    with pytest.raises(ConfigError, match=r"api\.fields\.properties cannot have aliases"):
+        described(tmp_path, fields={"properties": {"aliases": ["P"]}})
 
 
-def test_a_column_of_a_free_map_can_be_described(configured: Callable[..., Endpoint]) -> None:
-    """It is a field of its own from then on, and the others of the map can still be columns."""
-    endpoint = configured("fields: {ticket.extra.size: {aliases: [Size], title: How large}}")
-    assert endpoint.field("ticket.extra.size").aliases == ("Size",)
-    assert endpoint.field("ticket.extra.size").title == "How large"
-    assert [part.name for part in endpoint.opens] == ["ticket.extra"]
+@pytest.mark.parametrize("read", ["get-thing?fields=name,address&deep=a%20b", "?fields=name,address&deep=a%20b"])
+def test_parameters_that_a_reading_needs_are_sent_with_each(tmp_path: Path, read: str) -> None:
+    """As they are written, for the operation that is named or is found."""
+    request = RequestBuilder(described(tmp_path, read=read)).build_read(Job(2, "", {"thing": 1}))
+    assert (request.path, request.query) == ("/things/1", "fields=name,address&deep=a%20b")
 
 
-def test_keys_of_the_call(configured: Callable[..., Endpoint]) -> None:
-    """Each goes before the extension of the document that says the same."""
-    endpoint = configured(
-        "idempotent: true", "record_name: ticket", "always_reported: [id]", "error_message: reason",
-        "quota_per_month: 1000", "quota_exceeded: used up", "read: get /archive/{id}",
-    )  # fmt: skip
-    assert (endpoint.idempotent, endpoint.record_name, endpoint.error_message_keys) == (True, "ticket", ("reason",))
-    assert (endpoint.quota_per_month, endpoint.quota_message) == (1000, "used up")
-    assert endpoint.always_reported(200) == frozenset({"id"})
-    assert endpoint.read
-    assert endpoint.read.path == "/archive/{id}"
-    by_id = configured("read: ShowArchived").read
-    assert by_id == endpoint.read
-    assert not configured().idempotent
+def test_parameters_without_a_reading_are_refused(tmp_path: Path) -> None:
+    """Nothing would send them."""
+    with pytest.raises(ConfigError, match=r"api\.read has parameters for a reading"):
+        described(tmp_path, readable=False, read="?fields=name")
 
 
-@pytest.mark.parametrize(
-    ("lines", "left"),
-    [
-        (["headers: {x-tenant: '7'}"], {"X-Tenant"}),
-        (["auth: {query: {name: api_key, value: env:X}}"], {"api_key"}),
-        (["auth: {header: {name: X-TENANT, value: env:X}}"], {"X-Tenant"}),
-        (["auth: {scheme: Bot, token: env:X}"], set()),
-    ],
-)
-def test_what_is_given_for_every_request_is_no_column(
-    configured: Callable[..., Endpoint], lines: list[str], left: set[str]
-) -> None:
-    """Headers without regard to case, parameters by their exact name."""
-    assert set(names(configured())) - set(names(configured(*lines))) == left
-
-
-@pytest.mark.parametrize(
-    ("lines", "place", "words", "remedy"),
-    [
-        (["fields:", "  ticket.staus: {}"], 4, "api.fields.ticket.staus is no field of UpdateTicket", "ticket.status?"),
-        (["only:", "  - id", "  - staus"], 3, "api.only names staus, which is no field", "ticket.status?"),
-        (
-            ["only: [status]"],
-            3,
-            "api.only leaves out what UpdateTicket needs in every row: ticket.subject",
-            "constants",
-        ),
-        (["read: ShowTickets"], 3, "api.read names ShowTickets, which is no GET operation", "ShowTicket?"),
-        (["fields:", "  id: {required: false}"], 4, "api.fields.id.required cannot be false", "constants"),
-        (["fields: {id: {nullable: true}}"], 3, "api.fields.id.nullable cannot be true", "Remove"),
-        (["fields: {status: {field_name: id}}"], 3, "is id, which is the name of another field", "free"),
-        (["always_reported: [subjekt]"], 3, "api.always_reported names subjekt", "subject?"),
-    ],
-)
-def test_a_fault_is_told_with_its_key_and_line(
-    configured: Callable[..., Endpoint], tmp_path: Path, lines: list[str], place: int, words: str, remedy: str
-) -> None:
-    """And with the nearest name, if there is one."""
-    with pytest.raises(ConfigError) as caught:
-        configured(*lines)
-    assert caught.value.message.startswith(f"{tmp_path}/config.yaml, line {place}: ")
-    assert words in caught.value.message
-    assert remedy in caught.value.remedy
-    assert caught.value.place.file == f"{tmp_path}/config.yaml"
-
-
-def test_the_same_adjustments_are_the_same_endpoint(configured: Callable[..., Endpoint]) -> None:
-    """A run is known again by them, and by any other one it is not."""
-    lines = "only: [subject, status]", "fields: {status: {nullable: true}}"
-    assert encode_endpoint(configured(*lines)) == encode_endpoint(configured(*lines))
-    assert encode_endpoint(configured(*lines)) != encode_endpoint(configured(lines[0]))
-
-
-def test_a_document_that_is_not_there_is_an_error_of_its_own(tmp_path: Path) -> None:
-    """It names the file."""
-    (tmp_path / "config.yaml").write_text("api: {endpoint: none.yaml#x, read: y}\n", encoding="utf-8")
-    with pytest.raises(EndpointError, match=r"none\.yaml"):
-        endpoint_for(load_config(tmp_path / "config.yaml", {}).api)
+@pytest.mark.parametrize("query", ["a b", "a=ü", 'a="b"', "a=%2", "a=1#b"])
+def test_parameters_that_no_address_can_hold_are_refused(query: str) -> None:
+    """They are written as they are sent."""
+    with pytest.raises(ValueError, match="must have its parameters as they are in an address"):
+        ApiSettings.model_validate({"read": f"get-thing?{query}"})
