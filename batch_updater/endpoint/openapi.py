@@ -308,10 +308,10 @@ class _EndpointBuilder:
             except EndpointError:
                 if is_named:
                     raise
-        is_of_record = is_named or _is_of_record(fields, answers)
-        if sample_read is not None and answers.read_path is not None and is_of_record:
+        # It is not for us to say that a reading that is named returns something else.
+        if sample_read and (is_named or (answers.read_path is not None and _is_of_record(fields, answers))):
             read = sample_read = msgspec.structs.replace(
-                sample_read, properties=answers.read_properties, record_path=answers.read_path
+                sample_read, properties=answers.read_properties, record_path=answers.read_path or ()
             )
         return Endpoint(
             name=name or call.reference,
