@@ -315,6 +315,11 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         return tuple(field for field in self.fields if field.location is ParameterLocation.BODY)
 
     @cached_property
+    def has_body(self) -> bool:
+        """Whether anything of the body can be a column."""
+        return bool(self.body_fields or self.opens)
+
+    @cached_property
     def reported_fields(self) -> tuple[Field, ...]:
         """The fields whose value or id an answer may report."""
         return tuple(field for field in self.fields if field.reported_as or field.reported_id_as is not None)
