@@ -60,6 +60,10 @@ class BodyFormat(StrEnum):
     NONE = "none"
 
 
+EMPTY_VALUES = frozenset({"[]", "{}"})
+"""Values of lists and JSON that hold nothing."""
+
+
 class Pair(msgspec.Struct, frozen=True, omit_defaults=True):
     """The element of a list that has a key, and its member that holds the value: `{"id": 360001, "value": ...}`."""
 
@@ -159,6 +163,11 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     def can_be_cleared(self) -> bool:
         """Whether the clear marker may be used."""
         return self.nullable or self.clears_with is not None or self.takes_empty_list
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether a value of its own, out of `EMPTY_VALUES`, empties the field as null does."""
+        return self.kind in {Kind.LIST, Kind.JSON}
 
 
 class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):

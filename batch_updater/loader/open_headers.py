@@ -11,8 +11,11 @@ from batch_updater.endpoint.open_columns import example_header, field_of
 from batch_updater.loader.header_words import plain, squeezed
 from batch_updater.text.spelling import nearest
 
-_CLOSE = 0.8
-"""Similarity from which on what a header begins with may be the name of an open part, mistyped."""
+_CLOSE = 0.65
+"""Similarity from which on what a header begins with may be the name of an open part, mistyped.
+
+What follows has to be right, so that few others are as close.
+"""
 _BEHIND = re.compile(r"[.:/\[(]")
 """What may follow the name of an open part in a header."""
 _ELEMENT = re.compile(r"([0-9]{1,4})?[\])]?[.:/ ]*(.*)", re.DOTALL)

@@ -14,6 +14,7 @@ from batch_updater.endpoint.description import BodyFormat, Endpoint, Kind
 from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.below import REMARK
+from batch_updater.loader.body_notes import body_notes
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.column_values import KnownNames
 from batch_updater.loader.columns import HeaderRow, ToldOfColumns, no_names
@@ -251,6 +252,7 @@ class Table:
         self.in_order = rules.settings.duplicates == "in_order"
         """Whether rows of the same target are sent one after the other."""
         self._body = frozenset(field.name for field in endpoint.body_fields)
+        self._constants = tuple(rules.constants)
         self._widest = len(columns.headers)
         self._last_row = 0
         """The last one that is not blank."""
@@ -281,6 +283,8 @@ class Table:
     def notes(self) -> tuple[str, ...]:
         """What a person should know about how the file is read; after `rows` also what only the rows show."""
         notes = [*self.layout_notes, *self.columns.notes]
+        if self.expected is None:
+            notes += body_notes(self.endpoint, [*self.columns.of_field, *self._constants])
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
             notes.append(
