@@ -169,6 +169,13 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether a value of its own, out of `EMPTY_VALUES`, empties the field as null does."""
         return self.kind in {Kind.LIST, Kind.JSON}
 
+    @property
+    def is_json_array(self) -> bool:
+        """Whether a cell of JSON has to hold an array."""
+        schema = msgspec.json.decode(self.json_schema) if self.json_schema else None
+        types = schema.get("type") if isinstance(schema, dict) else None
+        return "array" in (types if isinstance(types, list) else [types])
+
 
 class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of the body that has to be there if another part is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenKind, ParameterLocation
@@ -29,7 +28,7 @@ def _replaced(endpoint: Endpoint, field: Field) -> str | None:
     """Return the name of the list of the record that a field replaces; None if it replaces none."""
     if field.location is not ParameterLocation.BODY:
         return None
-    if field.kind is Kind.LIST or (field.kind is Kind.JSON and _is_array(field.json_schema)):
+    if field.kind is Kind.LIST or field.is_json_array:
         return field.name
     return next(
         (
@@ -39,9 +38,3 @@ def _replaced(endpoint: Endpoint, field: Field) -> str | None:
         ),
         None,
     )
-
-
-def _is_array(json_schema: str) -> bool:
-    schema = json.loads(json_schema) if json_schema else None
-    types = schema.get("type") if isinstance(schema, dict) else None
-    return "array" in (types if isinstance(types, list) else [types])
