@@ -404,7 +404,7 @@ class RecordSnapshots(msgspec.Struct, frozen=True):
     before: str | None
     """The record before the update; None where it was not read."""
     asked: str | None
-    """The body of the update."""
+    """The body of the update, in its own format."""
     reported: str | None
     """The record that the API answered with; where it is too long to be kept, a text that says so."""
 

@@ -259,6 +259,12 @@ def test_a_list_separator_is_a_text_that_is_not_empty(tmp_path: Path) -> None:
     ]
 
 
+def test_a_home_folder_of_no_user_is_refused(tmp_path: Path) -> None:
+    r"""As where `~C:\runs` was typed."""
+    with pytest.raises(ConfigError, match=r"results\.folder begins with ~ and the name of no user of this machine"):
+        load(tmp_path, "results: {folder: '~C:\\runs'}\n")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """--config with a wrong name is one sentence with the name."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):

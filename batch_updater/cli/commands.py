@@ -467,14 +467,22 @@ def _columns(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _endpoints(options: argparse.Namespace) -> int:
+    from batch_updater.endpoint.usable import list_operations
+
+    listed = list_operations(options.document)
+    _show(options, json_output.endpoints_object(listed), text_output.endpoints_lines(listed))
+    return ExitCode.OK
+
+
 def _template(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
-    from batch_updater.endpoint.openapi import load_endpoint
+    from batch_updater.endpoint.adjusted import endpoint_for
     from batch_updater.reporter.template import write_template
     from batch_updater.runs.names import remembered_names
 
     config = load_config(_config_path(options), os.environ)
-    endpoint = load_endpoint(config.api.endpoint)
+    endpoint = endpoint_for(config.api, config.input.constants)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     write_lines(text_output.note_lines(filter(None, [names.fault])), sys.stderr)
     write_template(options.file, endpoint, config.input, names.allowed)
@@ -664,6 +672,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "columns": _columns,
     "template": _template,
+    "endpoints": _endpoints,
     "demo": _demo,
     "sandbox": _sandbox,
     "runs": _runs,

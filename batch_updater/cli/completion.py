@@ -6,6 +6,7 @@ there is no second list of commands and options that could lag behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,19 @@ import argcomplete
 from argcomplete.completers import SuppressCompleter
 from argcomplete.shell_integration import shellcode
 
-from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, complete_parser
+from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, complete_parser
 from batch_updater.errors import BatchUpdaterError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
-_FILES = {"FILE", "FOLDER"}
-"""Names of values that are paths, in the usage of the commands."""
+    from batch_updater.config.schema import Config
+    from batch_updater.runs.history import PastRun
+
+    _Values: TypeAlias = Callable[[str, argparse.Namespace], Iterable[str]]
+    """Takes what is typed of a value, and the options before it."""
 
 
 def shell_code(shell: str) -> str:
@@ -34,10 +39,9 @@ def complete() -> None:
     """Print what the line in the environment could go on with, and end the process."""
     parser = complete_parser()
     for action in _actions(parser):
-        if action.metavar == "RUN":
-            action.completer = _runs  # type: ignore[attr-defined]  # which argcomplete looks for
-        elif action.metavar in _FILES:
-            action.completer = _files  # type: ignore[attr-defined]
+        kinds = (*action.option_strings, str(action.metavar))
+        if values := next((_VALUES[kind] for kind in kinds if kind in _VALUES), None):
+            action.completer = _completer(values)  # type: ignore[attr-defined]  # which argcomplete looks for
     argcomplete.autocomplete(parser, always_complete_options=False, default_completer=SuppressCompleter())
 
 
@@ -49,28 +53,97 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from _actions(command)
 
 
-def _runs(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
-    """Return the names of past runs, the newest first; none if the configuration cannot be read."""
+def _completer(values: _Values) -> Callable[..., list[str]]:
+    """Return what argcomplete asks for the values of an option; there are none if something cannot be read."""
+
+    def complete_value(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+        try:
+            return [value for value in values(prefix, parsed_args) if value.startswith(prefix)]
+        except (BatchUpdaterError, OSError):
+            return []  # the command itself says what is wrong
+
+    return complete_value
+
+
+def _config(options: argparse.Namespace) -> Config:
     from batch_updater.config.loading import load_config
 
-    path = parsed_args.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-    try:
-        folder = load_config(path, os.environ).results.folder
-        names = sorted((run.parent.name for run in folder.glob("*/run.sqlite")), reverse=True)
-    except (BatchUpdaterError, OSError):
-        return []  # the command itself says what is wrong
-    return [name for name in names if name.startswith(prefix)]
+    return load_config(options.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None), os.environ)
 
 
-def _files(prefix: str, **_: object) -> list[str]:
+def _runs(prefix: str, options: argparse.Namespace) -> Iterator[str]:
+    """Yield the names of past runs that the command takes, the newest first."""
+    from batch_updater.runs.history import DATABASE, PastRun, read_run
+
+    databases = _config(options).results.folder.glob(f"*/{DATABASE}")
+    for folder in sorted((path.parent for path in databases if path.parent.name.startswith(prefix)), reverse=True):
+        if options.command == "report":
+            yield folder.name
+            continue
+        past = read_run(folder)
+        if isinstance(past, PastRun) and (past.is_unfinished if options.command == "runs" else _can_be_undone(past)):
+            yield folder.name
+
+
+def _can_be_undone(past: PastRun) -> bool:
+    return past.ended_at is not None and past.confirmed > 0
+
+
+def _layouts(_: str, options: argparse.Namespace) -> list[str]:
+    return sorted(path.stem for path in _config(options).layouts_folder.glob("*.yaml"))
+
+
+def _sheets(_: str, options: argparse.Namespace) -> list[str]:
+    """Return the names of the sheets of the file that the line names, as far as it is typed."""
+    from batch_updater.loader.formats.opening import open_source
+
+    if not options.file or options.file == STDIN:
+        return []
+    path = Path(options.file)
+    with contextlib.closing(open_source(path, _config(options).input, name=path.name)) as book:
+        return [sheet.name for sheet in book.sheets if sheet.name]
+
+
+def _fields(prefix: str, options: argparse.Namespace) -> list[str]:
+    """Return HEADER=FIELD for every field, once the header is typed."""
+    return _behind_header(prefix, _field_names(options)) if "=" in prefix else []
+
+
+def _behind_header(prefix: str, values: Iterable[str]) -> list[str]:
+    return [f"{prefix[: prefix.rfind('=') + 1]}{value}" for value in values]
+
+
+def _constants(_: str, options: argparse.Namespace) -> list[str]:
+    return [f"{name}=" for name in _field_names(options)]
+
+
+def _field_names(options: argparse.Namespace) -> list[str]:
+    from batch_updater.endpoint.openapi import load_endpoint
+
+    return [field.name for field in load_endpoint(_config(options).api.endpoint).fields]
+
+
+def _files(prefix: str, _: argparse.Namespace) -> list[str]:
     """Return the files and folders that a path could go on with; hidden ones only where a dot is typed."""
     folder, name = os.path.split(prefix)
-    try:
-        entries = sorted(Path(folder or ".").expanduser().iterdir())
-    except OSError:
-        return []
     return [
         f"{prefix.removesuffix(name)}{entry.name}{os.sep if entry.is_dir() else ''}"
-        for entry in entries
-        if entry.name.startswith(name) and (name or not entry.name.startswith("."))
+        for entry in sorted(Path(os.path.expanduser(folder or ".")).iterdir())  # noqa: PTH111  (never raises)
+        if name or not entry.name.startswith(".")
     ]
+
+
+_VALUES: Mapping[str, _Values] = {
+    "--layout": _layouts,
+    "--save": _layouts,
+    "--sheet": _sheets,
+    "FILE": _files,
+    "DOCUMENT": _files,
+    "FOLDER": _files,
+    "RUN": _runs,
+    "HEADER=FIELD": _fields,
+    "FIELD=VALUE": _constants,
+    "[HEADER=]ORDER": lambda prefix, _: _behind_header(prefix, ("DMY", "MDY", "none")),
+    "[HEADER=]MARK": lambda prefix, _: _behind_header(prefix, (".", ",", "none")),
+}
+"""An option, or what the usage calls its value -> what it may be."""

@@ -52,7 +52,10 @@ class Meant:
         if first.startswith("-") and first != "-":
             if command := next((word for word in others if word in self._commands), None):
                 others = [first, *(word for word in others if word != command)]
-                return self._error(f"The option {first} comes before the command.", [[command, *others]])
+                behind = f"Type it behind the command: {self._program} {command} ... {first}. "
+                return self._error(
+                    f"The option {first} comes before the command.", [[command, *others]], behind, command
+                )
             return self._error(f"A command is missing before {first}.", [[command, *words] for command in _OF_A_FILE])
         path = " ".join(takewhile(lambda word: not word.startswith("-"), words))
         is_file = first == "-" or bool(Path(first).suffix) or os.path.exists(first) or os.path.exists(path)  # noqa: PTH110  (never raises)

@@ -8,7 +8,16 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from batch_updater.cli.colour import Style
-from batch_updater.cli.text_output import Line, causes_shown, duration, mapping_texts, parts_of, shown_path, write_lines
+from batch_updater.cli.text_output import (
+    Line,
+    causes_shown,
+    duration,
+    mapping_texts,
+    parts_of,
+    shown_path,
+    with_relative_paths,
+    write_lines,
+)
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
@@ -32,7 +41,7 @@ _LABEL_WIDTH = 10
 
 def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
-    from batch_updater.endpoint.request import RequestBuilder
+    from batch_updater.endpoint.request import RequestBuilder, shown_headers
 
     plan, staged, base_url = open_run.plan, open_run.plan.staged, open_run.plan.config.api.base_url
     sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
@@ -50,7 +59,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         "Rows": [f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems{not_sent}"],
         "Problems": (line.text for line in causes_shown(staged.causes)),
         "Fields": fields,
-        "Note": open_run.notes,
+        "Note": map(with_relative_paths, open_run.notes),
         "To": [f"{base_url} ({plan.endpoint.name})"],
         "Time": [_time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))],
         "Undo": [open_run.undo],
@@ -58,14 +67,19 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
     job = None if open_run.earlier.resumed else plan.store.first_job()  # of a resumed run it may be done
     if job:
         request = RequestBuilder(plan.endpoint).build(job)
+        headers = shown_headers(plan.endpoint, request, "(one for each row)", is_read_first=plan.reads_first)
         query, body = f"?{request.query}" if request.query else "", request.body.decode()
         texts["First"] = [
             f"{request.method} {base_url}{request.path}{query}   (row {job.row})",
-            body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ...",
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
+        if body:
+            shown = body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+            texts["First"] = [*texts["First"], shown]
     for label, lines in texts.items():
         for number, text in enumerate(lines):
-            indent = _LABEL_WIDTH + len(text) - len(text.lstrip())
+            # A line goes on below its own beginning, a cause two blanks further: the next one begins there.
+            indent = _LABEL_WIDTH + (len(text) - len(text.lstrip()) or 2 * (label == "Problems"))
             style = None if number else Style.STRONG
             yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", indent, style, _LABEL_WIDTH)
 

@@ -91,8 +91,14 @@ def _request_object(request: ShownRequest | None) -> dict[str, object] | None:
     if request is None:
         return None
     # As it is: a number has the digits that go out.
-    body = msgspec.Raw(request.body.encode()) if request.body else None
-    return {"method": request.method, "url": request.url, "query": request.query, "body": body}
+    body = msgspec.Raw(request.body.encode()) if request.is_json and request.body else request.body or None
+    return {
+        "method": request.method,
+        "url": request.url,
+        "query": request.query,
+        "headers": dict(request.headers),
+        "body": body,
+    }
 
 
 def _in_json(cell: Cell) -> object:
@@ -133,7 +139,7 @@ def row_lines(row: ExplainedRow, past: PastRun) -> Iterator[Line]:
     yield from (Line(f"  {field} = {value}, a constant for every row", 4) for field, value in row.constants.items())
     if row.request:
         yield from (Line(), Line("Request"))
-        yield from (Line(f"  {text}") for text in _request_texts(row.request))
+        yield from (Line(f"  {text}", 4) for text in _request_texts(row.request))
     if row.attempts:
         yield from (Line(), Line("Attempts"))
         yield from _attempt_lines(row)
@@ -163,6 +169,7 @@ def _cell_texts(row: ExplainedRow) -> Iterator[str]:
 
 def _request_texts(request: ShownRequest) -> Iterator[str]:
     yield f"{request.method} {request.url}{'?' if request.query else ''}{request.query}"
+    yield from (f"{name}: {value}" for name, value in request.headers.items())
     if request.body:
         yield request.body
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from batch_updater.cli.wizard import Answers
     from batch_updater.doctor.finding import Finding
+    from batch_updater.endpoint.usable import DocumentList, ListedOperation
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.records import Cause, Columns
     from batch_updater.reporter.next_step import NextStep
@@ -39,6 +40,8 @@ _CAUSES_SHOWN_BY_CHECK = 20
 _NARROWEST_TERMINAL = 40
 _UNBROKEN = "\0"
 """Stands for a blank at which no line is broken: no printable text has it."""
+_OPTIONS = r"^ +--.*?(?= {3}|$)"
+"""Options to be copied, with what they mean three blanks behind them."""
 _GAP = "  "
 """Between the columns of a table."""
 _STATUS_WIDTH = 9
@@ -77,16 +80,23 @@ def parts_of(line: Line, stream: TextIO) -> list[str]:
 
 
 def wrapped(text: str, indent: int, beside: int = 0) -> list[str]:
-    """Return a text in lines that fit the terminal; an address, a path, or a command in backticks is not broken.
+    """Return a text in lines that fit the terminal.
 
-    `beside`: how many columns are taken beside it.
+    An address, a path, a command in backticks, and options that it begins with are not broken. `beside`: how many
+    columns are taken beside it.
     """
     text = printable(text)  # before its blanks are taken for places where it may be broken
-    text = re.sub("`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
-    lines = textwrap.wrap(
-        text, _terminal_width() - beside, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    text = re.sub(f"{_OPTIONS}|`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
+    wrapper = _Wrapper(
+        _terminal_width() - beside, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
-    return [line.replace(_UNBROKEN, " ") for line in lines] or [""]
+    return [line.replace(_UNBROKEN, " ") for line in wrapper.wrap(text)] or [""]
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks a line at a blank, or behind a comma of JSON that has none."""
+
+    wordsep_simple_re = re.compile(r'( +|(?<=,)(?="))')
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
@@ -98,6 +108,15 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     if relative.startswith("-"):  # which a command would take for an option
         relative = os.path.join(os.curdir, relative)  # noqa: PTH118  (a Path drops the dot)
     return min(str(path), relative, key=len)
+
+
+def with_relative_paths(text: str) -> str:
+    """Return a sentence with every path in the current folder relative to it; one in quotes may be a cell's content."""
+    try:
+        folder = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118  (a Path drops the separator)
+    except FileNotFoundError:  # it has been removed
+        return text
+    return text if folder == os.sep else re.sub(rf"(?<![\w./:'\"-]){re.escape(folder)}(?=[^\s-])", "", text)
 
 
 def to_type(command: Iterable[str]) -> str:
@@ -133,7 +152,7 @@ def result_lines(result: RunResult, step: NextStep, *, row_by_row: bool = False)
     summary, facts, columns = result.summary, result.facts, result.columns
     if result.folder is None:
         sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
-        yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
+        yield Line(f"Checked: {shown_path(facts.input_path)}{sheet}, headers in row {columns.header_row:,}", 9)
         yield from (Line(f"  {text}") for text in mapping_texts(columns, 2))
         yield from change_summary_lines(result)
         yield from note_lines(facts.notes)
@@ -173,7 +192,7 @@ def _style_of(kind: OutcomeKind) -> Style:
 
 def _workbook_lines(result: RunResult) -> Iterator[Line]:
     if result.fault:
-        yield from (Line(), Line(result.fault, 0, Style.WRONG))
+        yield from (Line(), Line(with_relative_paths(result.fault), 0, Style.WRONG))
     if result.results:
         if result.asked_results not in {None, result.results}:
             why = "open in another program, or not written by batch-updater"
@@ -210,6 +229,62 @@ def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
         yield more
 
 
+def endpoints_lines(listed: DocumentList) -> Iterator[Line]:
+    """Yield the operations of a document in groups, or the columns of the only one that was asked for."""
+    path, operations = shown_path(listed.path), listed.operations
+    if listed.operation is not None:
+        for one in operations:
+            yield from _operation_lines(one, listed.name or f"{path}#{one.operation}")
+        return
+    usable = [one for one in operations if one.supported]
+    yield Line(f"{path}: {len(usable):,} of {counted(len(operations), 'operation')} can be used.", 0)
+    for one in usable:
+        left_out = f", {len(one.left_out):,} left out" if one.left_out else ""
+        yield Line()
+        yield Line(f"  {one.operation}", style=Style.GOOD)
+        yield Line(f"      {_called(one)}", 8)
+        yield Line(f"      {counted(len(one.columns), 'column')}{left_out}", 8)
+    by_reason: dict[str, list[ListedOperation]] = {}
+    for one in operations:
+        if one.reason is not None:
+            by_reason.setdefault(one.reason, []).append(one)
+    for reason, others in sorted(by_reason.items(), key=lambda group: len(group[1])):
+        yield Line()
+        yield Line(f"Cannot be used: {reason}", 0)
+        for one in others:
+            is_named = one.operation.lower() != f"{one.method} {one.path}".strip().lower()
+            yield Line(f"  {one.operation}: {_called(one)}" if is_named else f"  {_called(one)}", 8)
+    if usable:
+        example = to_type((PROGRAM, "endpoints", f"{path}#{usable[0].operation}"))
+        yield Line()
+        yield Line(f"The columns of one of them: `{example}`", 0)
+
+
+def _called(one: ListedOperation) -> str:
+    """Return method and path of an operation, and its summary."""
+    call = f"{one.method} {one.path}".strip()
+    return f"{call}: {one.summary}" if one.summary else call
+
+
+def _operation_lines(one: ListedOperation, reference: str) -> Iterator[Line]:
+    yield Line(f"{one.operation}: {_called(one)}", 4)
+    if one.reason is not None:
+        yield Line(f"Cannot be used: {one.reason}", 0, Style.WRONG)
+        return
+    yield Line(f"api.endpoint: {reference}")
+    yield Line()
+    lines = [("column", "type", ""), *((c.field, c.type, "required" if c.required else "") for c in one.columns)]
+    fields, types, needs = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
+    fields = _cut(fields, _terminal_width() - 2 * len(_GAP) - max(map(len, types)) - max(map(len, needs)))
+    for texts in zip(padded(fields), padded(types), needs, strict=True):
+        yield Line(_GAP.join(texts).rstrip())
+    if one.left_out:
+        yield Line()
+        yield Line("Left out:", 0)
+        for field in one.left_out:
+            yield Line(f"  {field.field}: {field.why}", 4)
+
+
 def _cut(texts: list[str], width: int) -> list[str]:
     return [text if len(text) <= width else f"{text[: width - 3]}..." for text in texts]
 
@@ -242,7 +317,7 @@ def note_lines(notes: Iterable[str]) -> Iterator[Line]:
     for number, note in enumerate(notes):
         if not number:
             yield Line()
-        yield Line(f"Note: {note}", 6)
+        yield Line(f"Note: {with_relative_paths(note)}", 6)
 
 
 def _problem_lines(result: RunResult) -> Iterator[Line]:
@@ -286,7 +361,7 @@ def run_list_lines(
     for run, undone_by in runs:
         yield Line(run.folder.name)
         if isinstance(run, DamagedRun):
-            yield Line(f"    its database {run.what}")
+            yield Line(f"    its database {with_relative_paths(run.what)}", 4)
         else:
             yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by, rounds.get(run.folder)))
     if run is None:
@@ -338,12 +413,12 @@ def diagnosis_lines(findings: Sequence[Finding]) -> Iterator[Line]:
     else:
         verdict = "the set-up works; look at the warnings." if counts["warning"] else "everything is ready."
     by_status = [f"{counts[status]} {status}" for status in ("ok", "warning", "wrong", "skipped") if counts[status]]
-    yield from (Line(), Line(f"{', '.join(by_status)}: {verdict}"))
+    yield from (Line(), Line(f"{', '.join(by_status)}: {verdict}", 0))
 
 
 def undo_lines(undo: Undo, config: Path | None) -> Iterator[Line]:
     """Yield what the workbook of an undo holds, and how it is run."""
-    yield Line(undo.verdict)
+    yield Line(undo.verdict, 0)
     yield Line(f"Workbook: {shown_path(undo.path)}")
     if undo.rows:
         yield Line("Next:     look at it, then type")
@@ -363,21 +438,21 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
     inbox = answers.texts.get("nightly.inbox")
 
     def command(*words: str) -> str:
-        return command_line((PROGRAM, *words, *_with_config(path if path != DEFAULT_CONFIG else None)))
+        return to_type((PROGRAM, *words, *_with_config(path if path != DEFAULT_CONFIG else None)))
 
-    yield Line(f"Written: {path}")
-    yield from (Line(f"Secret:  {secret}, which only you may read") for secret in answers.pasted)
+    yield Line(f"Written: {shown_path(path)}")
+    yield from (Line(f"Secret:  {shown_path(secret)}, which only you may read") for secret in answers.pasted)
     if token.startswith("env:"):
         variable = token.removeprefix("env:")
         yield Line(f"Token:   set {variable} in the window in which you work:")
         yield from (Line(f"         {way}") for way in ways_to_set(variable))
     if inbox:
-        yield Line(f"Inbox:   create the folder {inbox} if it does not exist yet.")
-    yield Line(f"Next:    {command('doctor')} checks it without sending anything. Then")
-    yield Line(f"         {command('template', 'changes.xlsx')}, fill it in, and")
+        yield Line(f"Inbox:   create the folder {inbox} if it does not exist yet.", 9)
+    yield Line(f"Next:    {command('doctor')} checks it without sending anything. Then", 9)
+    yield Line(f"         {command('template', 'changes.xlsx')}, fill it in, and", 9)
     yield Line(f"         {command('check', 'changes.xlsx')}")
     if inbox:
-        yield Line(f"Nightly: {command('nightly')} runs the files of the inbox; schedule it.")
+        yield Line(f"Nightly: {command('nightly')} runs the files of the inbox; schedule it.", 9)
 
 
 def _with_config(config: Path | None) -> tuple[str, ...]:
@@ -385,8 +460,16 @@ def _with_config(config: Path | None) -> tuple[str, ...]:
 
 
 def error_lines(error: BatchUpdaterError, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Yield what is wrong and what to do about it, without secrets; what is indented is to be copied as it is."""
-    first, *more = error.lines
-    yield Line(redact(f"{PROGRAM}: {first}"), 2, Style.WRONG, len(PROGRAM) + 1)
-    for text in map(redact, (*more, *error.remedy_lines)):
-        yield Line(text, style=Style.STRONG) if text.startswith(" ") else Line(text, 0)
+    """Yield what is wrong and what to do about it, without secrets; commands and options are indented."""
+
+    def said(lines: Iterable[str]) -> Iterator[str]:
+        return (with_relative_paths(redact(line)) for line in lines)
+
+    first, *more = said(error.lines)
+    yield Line(f"{PROGRAM}: {first}", 2, Style.WRONG, len(PROGRAM) + 1)
+    yield from (Line(text, 4 if text.startswith(" ") else 0) for text in more)
+    for text in said(error.remedy_lines):
+        if options := re.match(_OPTIONS, text):
+            yield Line(text, 8, Style.STRONG, len(options[0]))
+        else:
+            yield Line(text, style=Style.STRONG) if text.startswith(" ") else Line(text, 0)

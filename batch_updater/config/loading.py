@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias, cast, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from batch_updater.config.schema import Config, OAuthSettings
+from batch_updater.config.schema import Config, SecretReference
 from batch_updater.config.yaml_slips import silent_slip, slip_behind, slip_in
 from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import read_regular_text
@@ -24,11 +24,22 @@ PREFIX = "BATCH_UPDATER_"
 _LARGEST_BYTES = 1_000_000
 _Path: TypeAlias = tuple[str, ...]
 _SECTIONS = {name: cast("type[BaseModel]", field.annotation) for name, field in Config.model_fields.items()}
-_KEYS: tuple[_Path, ...] = (
-    *((section, key) for section, model in _SECTIONS.items() for key in model.model_fields),
-    *(("api", "oauth", key) for key in OAuthSettings.model_fields),
-)
-_NAMES = (*_SECTIONS, *(path[-1] for path in _KEYS))
+_ANY = "*"
+"""In place of a key that may be any name, such as that of a field."""
+
+
+def _keys(model: type[BaseModel], path: _Path) -> Iterator[_Path]:
+    """Yield the path of every key of a section, those of the sections within it last."""
+    yield from ((*path, key) for key in model.model_fields)
+    for key, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if kind is not SecretReference and isinstance(kind, type) and issubclass(kind, BaseModel):
+                within = (*path, key) if get_origin(field.annotation) is not dict else (*path, key, _ANY)
+                yield from _keys(kind, within)
+
+
+_KEYS: tuple[_Path, ...] = tuple(key for section, model in _SECTIONS.items() for key in _keys(model, (section,)))
+_NAMES = (*_SECTIONS, *dict.fromkeys(path[-1] for path in _KEYS))
 """Of all sections and keys."""
 
 
@@ -65,7 +76,7 @@ def _config(source: _Source, environ: Mapping[str, str], folder: Path, path: Pat
             values[section] = {}
     config = None
     try:
-        config = Config.model_validate(values, context={"folder": folder})
+        config = Config.model_validate(values, context={"folder": folder, "places": locations})
     except ValidationError as error:
         problems.extend(_in_words(detail, locations) for detail in error.errors(include_url=False, include_input=False))
     if problems or config is None:
@@ -164,7 +175,7 @@ def _read_environment(environ: Mapping[str, str]) -> _Source:
     values: dict[str, object] = {}
     locations: dict[_Path, str] = {}
     problems: list[str] = []
-    paths = {PREFIX + "__".join(path).upper(): path for path in _KEYS}
+    paths = {PREFIX + "__".join(path).upper(): path for path in _KEYS if _ANY not in path}
     for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
         path = paths.get(name)
         if path is None:
@@ -185,7 +196,7 @@ def _read_environment(environ: Mapping[str, str]) -> _Source:
         section = values
         for key in path[:-1]:
             inner = section.get(key)
-            if not isinstance(inner, dict):  # none yet, or BATCH_UPDATER_API__OAUTH was set as a whole, too
+            if not isinstance(inner, dict):  # none yet, or another variable has set all of it
                 inner = section[key] = {}
             section = inner
         section[path[-1]] = value
@@ -235,14 +246,24 @@ _EXPECTED = {
 
 
 def _unknown(key: _Path) -> str:
-    name, keys = ".".join(key), _KEYS
-    homes = [path[:-1] for path in keys if path[-1] == key[-1]]
-    siblings = [path[-1] for path in keys if path[:-1] == key[:-1]] if len(key) > 1 else Config.model_fields
-    if close := None if homes else nearest(key[-1], siblings):
+    name, within = ".".join(key), key[:-1]
+    siblings = [
+        path[-1]
+        for path in _KEYS
+        if len(path) == len(key) and all(one in (_ANY, other) for one, other in zip(path, within, strict=False))
+    ]
+    homes = _homes(key[-1])
+    if close := None if homes else nearest(key[-1], siblings if within else _SECTIONS):
         return f"{name} is not a key. Did you mean {close}?"
-    if not homes and (close := nearest(key[-1], [path[-1] for path in keys], cutoff=0.8)):
-        name, homes = close, [path[:-1] for path in keys if path[-1] == close]
+    if not homes and (close := nearest(key[-1], [path[-1] for path in _KEYS], cutoff=0.8)):
+        name, homes = close, _homes(close)
     if not homes:
         return f"{name} is not a key."
     where = " or ".join(" in ".join(f"{section}:" for section in reversed(home)) for home in homes)
     return f"{name} belongs under {where}, indented by {2 * len(homes[0])} blanks."
+
+
+def _homes(name: str) -> list[_Path]:
+    """Return the sections in which a key of that name may be, those that are the least deep."""
+    homes = [path[:-1] for path in _KEYS if path[-1] == name and _ANY not in path]
+    return [home for home in homes if len(home) == min(map(len, homes))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -53,7 +54,10 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     if _HIDDEN.search(str(path)):
         raise ValueError(f"holds a character that cannot be seen: {ESCAPES}. {WITHOUT_ESCAPES.rstrip('.')}")
     folder = info.context.get("folder") if isinstance(info.context, dict) else None
-    return Path(folder or Path.cwd()) / path.expanduser()
+    try:
+        return Path(folder or Path.cwd()) / path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~ and the name of no user of this machine; write the path in full") from None
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -122,6 +126,28 @@ Reference = Annotated[SecretReference, BeforeValidator(_reference)]
 HeaderValue = Annotated[str | SecretReference, BeforeValidator(_header_value)]
 
 
+def _user(user: str | SecretReference) -> str | SecretReference:
+    if isinstance(user, str) and (not user or ":" in user):
+        raise ValueError("must not be empty, and must not hold a colon (RFC 7617)")
+    return user
+
+
+def _scheme(words: str) -> str:
+    # A second word ends with =, so that no token is taken for a part of it.
+    if not re.fullmatch(r'[A-Za-z][\w.+-]{0,39}(( [A-Za-z][\w.-]{0,39})?="?)?', words := words.strip()):
+        raise ValueError('must be what goes before the token, such as Token, Bot, Token token= or Token token="')
+    return words
+
+
+def _constant(value: object) -> object:
+    """Return a value as it would be typed into a cell; a whole number needs no quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 def _proxy(text: str) -> str:
     if problem := proxy_problem(text):
         raise ValueError(problem)
@@ -136,20 +162,132 @@ class OAuthSettings(ConfigSection):
     client_secret: Reference
     scope: str = ""
 
+    @property
+    def shown(self) -> str:
+        """All of it for people, with the reference to the secret."""
+        return f"{self.token_url}, client {self.client_id}, secret {self.client_secret.shown}, scope {self.scope!r}"
+
 
 _OWN_HEADERS = frozenset({
-    "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "te", "trailer",
-    "upgrade", "proxy-authorization", "expect",
+    "host", "content-type", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade",
+    "proxy-authorization", "expect",
 })  # fmt: skip
+
+
+def _header_name(name: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ValueError(f"must not hold {name!r}, which is no name of a header")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError(f"must not hold {name}, which the program sets itself")
+    return name
 
 
 def _header_names(headers: object) -> object:
     for name in map(str, headers if isinstance(headers, dict) else ()):
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ValueError(f"must not hold {name!r}, which is no name of a header")
-        if name.lower() in _OWN_HEADERS:
-            raise ValueError(f"must not hold {name}, which the program sets itself")
+        if name.lower() == "authorization":
+            raise ValueError(f"must not hold {name}; say under api.auth how requests are authenticated")
+        _header_name(name)
     return headers
+
+
+class BasicSettings(ConfigSection):
+    """HTTP Basic authentication (RFC 7617)."""
+
+    user: Annotated[HeaderValue, AfterValidator(_user)]
+    password: Reference | None = None
+    """None: the user is itself the secret, such as a key of the API, and no password goes with it."""
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if self.password is None and isinstance(self.user, str):
+            raise ValueError("must say where the password is kept; a user without one is itself given by reference")
+        return self
+
+
+class HeaderSecret(ConfigSection):
+    """A secret that is the whole value of a header."""
+
+    name: Annotated[str, AfterValidator(_header_name)]
+    value: Reference
+
+
+class QuerySecret(ConfigSection):
+    """A secret that is the value of a query parameter."""
+
+    name: Annotated[str, Field(min_length=1)]
+    value: Reference
+
+
+class AuthSettings(ConfigSection):
+    """How requests are authenticated otherwise than by a bearer token: in one of four ways."""
+
+    basic: BasicSettings | None = None
+    scheme: Annotated[str, AfterValidator(_scheme)] | None = None
+    """What goes before the token in the header Authorization: `Token`, `Bot`, `Token token=`, `Token token="`."""
+    token: Reference | None = None
+    """Of `scheme`."""
+    header: HeaderSecret | None = None
+    query: QuerySecret | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(way is not None for way in (self.basic, self.scheme or self.token, self.header, self.query)) != 1:
+            raise ValueError("must hold one of basic, scheme (with token), header and query")
+        if (self.scheme is None) != (self.token is None):
+            raise ValueError(f"must hold {'scheme' if self.token else 'token'}, too")
+        return self
+
+    @property
+    def shown(self) -> str:
+        """All of it for people, with the reference to the secret."""
+        match self:
+            case AuthSettings(basic=BasicSettings(user=user, password=password)):
+                name = user.shown if isinstance(user, SecretReference) else user
+                return f"basic, user {name}" + (f", password {password.shown}" if password else "")
+            case AuthSettings(header=HeaderSecret(name=name, value=value)):
+                return f"header {name}: {value.shown}"
+            case AuthSettings(query=QuerySecret(name=name, value=value)):
+                return f"query parameter {name}: {value.shown}"
+        return f"{self.scheme} {self.token.shown if self.token else ''}"
+
+
+class AllowedNamesSettings(ConfigSection):
+    """Where an error answer lists the valid names of a field."""
+
+    list: str
+    name: str
+    id: str | None = None
+    depends_on: tuple[str, ...] = ()
+
+
+class FieldSettings(ConfigSection):
+    """What the description does not say of a field, or says otherwise; a key that is not set changes nothing."""
+
+    field_name: Annotated[str, Field(min_length=1)] | None = None
+    aliases: tuple[str, ...] = ()
+    """In addition to those of the description."""
+    title: str | None = None
+    kind: Literal["text", "integer", "decimal", "boolean", "date", "date-time", "list", "JSON"] | None = None
+    required: bool | None = None
+    nullable: bool | None = None
+    clears_with: str | None = None
+    """What the clear marker sends in place of null."""
+    date_format: str | None = None
+    default: Annotated[str, BeforeValidator(_constant)] | None = None
+    example: Annotated[str, BeforeValidator(_constant)] | None = None
+    identifier: bool | None = None
+    selects_record: bool | None = None
+    reported_as: str | tuple[str | int, ...] | None = None
+    """Where the record of an answer holds the value: `status`, `fields.status` or the steps; set to null: nowhere."""
+    reported_id_as: str | None = None
+    allowed_names: AllowedNamesSettings | None = None
+
+
+def _reading(text: str) -> str:
+    _, _, query = text.partition("?")
+    if not re.fullmatch(r"([!$'()*+,./0-9:;=?@A-Z_a-z~&\[\]-]|%[0-9A-Fa-f]{2})*", query):
+        raise ValueError("must have its parameters as they are in an address, with %20 for a space")
+    return text
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
@@ -167,7 +305,27 @@ class ApiSettings(ConfigSection):
     endpoint: Annotated[str, AfterValidator(_endpoint)] = "nexus-opportunity"
     """A built-in description, or `/absolute/path/openapi.yaml#operationId`."""
     token: Reference | None = None
+    """Sent as a bearer token, unless the description takes none but has another place for it."""
     oauth: OAuthSettings | None = None
+    auth: AuthSettings | None = None
+    overlay: AbsolutePath | None = None
+    """An OpenAPI Overlay 1.0 document, applied to the description."""
+    fields: dict[str, FieldSettings] = {}
+    """Name of a field in the description -> what is different about it."""
+    only: tuple[str, ...] = ()
+    """Names of the fields and objects that columns may have beside what every request needs; empty: all."""
+    read: Annotated[str, AfterValidator(_reading)] | None = None
+    """The operation that returns a record: its operationId, or `get /path`; with `?name=value` if it needs more."""
+    idempotent: bool | None = None
+    """Whether a request that may have been applied may be repeated; None: as the description says."""
+    record_name: Annotated[str, Field(min_length=1)] | None = None
+    always_reported: tuple[str, ...] = ()
+    """Properties that the record in an answer always has; empty: as the description says."""
+    error_message: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = ()
+    """Properties of an error answer that hold its message, the best first."""
+    quota_per_month: Annotated[Whole, Field(ge=1)] | None = None
+    quota_exceeded: Annotated[str, Field(min_length=1)] | None = None
+    """The message of a 429 for a used-up quota."""
     accepted_is_done: bool = False
     """Whether an answer 202 (accepted) counts as done: for an API that answers every update with it."""
     timeout_s: Annotated[Number, Field(gt=0)] = 35.0
@@ -176,12 +334,43 @@ class ApiSettings(ConfigSection):
     headers: Annotated[dict[str, HeaderValue], BeforeValidator(_header_names)] = {}
     ca_file: AbsolutePath | None = None
     proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.token and self.oauth:
-            raise ValueError("must not hold both token and oauth; remove one")
+        ways = [key for key in ("token", "oauth", "auth") if getattr(self, key)]
+        if len(ways) > 1:
+            raise ValueError(f"must not hold {', '.join(ways[:-1])} and {ways[-1]} together; keep one")
+        header = self.auth.header.name if self.auth and self.auth.header else ""
+        if header.lower() in map(str.lower, self.headers):
+            raise ValueError(f"must not hold {header} both in auth and in headers; keep one")
         return self
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember where the keys are that only the description can judge. pydantic calls it."""
+        places = context.get("places", {}) if isinstance(context, dict) else {}
+        self._places = {path[1:]: place for path, place in places.items() if path[:1] == ("api",) and path[1:]}
+
+    def place(self, *path: str) -> str:
+        """Return where a key is set, or the one that it is within: `config.yaml, line 7`, or a variable."""
+        around = (self._places.get(path[:length]) for length in range(len(path), 0, -1))
+        return next(filter(None, around), "the configuration")
+
+    @property
+    def secret(self) -> tuple[str, SecretReference] | None:
+        """The key that refers to what authenticates requests, and the reference; None for `oauth` or nothing."""
+        match self.auth:
+            case AuthSettings(basic=BasicSettings(password=SecretReference() as password)):
+                return "api.auth.basic.password", password
+            case AuthSettings(basic=BasicSettings(user=SecretReference() as user)):
+                return "api.auth.basic.user", user
+            case AuthSettings(token=SecretReference() as token):
+                return "api.auth.token", token
+            case AuthSettings(header=HeaderSecret(value=value)):
+                return "api.auth.header.value", value
+            case AuthSettings(query=QuerySecret(value=value)):
+                return "api.auth.query.value", value
+        return ("api.token", self.token) if self.token else None
 
 
 def _failures(value: object) -> object:
@@ -233,11 +422,6 @@ def _time_zone(name: str) -> str:
         hint = f"; write {close}" if close else ""
         raise ValueError(f"must be a name of the IANA's time zone database, such as Europe/Berlin{hint}")
     return name
-
-
-def _constant(value: object) -> object:
-    """Return a constant as it would be typed into a cell; a whole number needs no quotes."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class InputSettings(ConfigSection):
@@ -343,11 +527,10 @@ def _shown(key: str, value: object) -> str:
             return ", ".join(map(_shown_secret, value))
         case "nightly.health_check", str():
             return "***"
-        case _, SecretReference():
+        case _, SecretReference() | OAuthSettings() | AuthSettings():
             return value.shown
-        case _, OAuthSettings():
-            secret = value.client_secret.shown
-            return f"{value.token_url}, client {value.client_id}, secret {secret}, scope {value.scope!r}"
+        case "api.fields", dict():
+            return ", ".join(f"{name}: {one.model_dump_json(exclude_unset=True)}" for name, one in value.items())
         case _, dict():
             return ", ".join(f"{name}: {text}" for name, text in value.items())
         case _, tuple():

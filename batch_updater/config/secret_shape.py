@@ -65,7 +65,7 @@ def secret_problem(text: str, key: str) -> Shape | None:
         return Shape("is empty", "Put the secret there.")
     if len(text) > 1 and _QUOTED.fullmatch(text):
         return Shape("is in quotation marks, which would be sent with it", "Leave the quotation marks out.")
-    if key.startswith("api.headers."):
+    if key.startswith(("api.headers.", "api.auth.header.")):
         return _line_problem(text, is_word=False)
     if not key.startswith("nightly."):
         for shape, what, remedy in _SHAPES:
@@ -76,7 +76,7 @@ def secret_problem(text: str, key: str) -> Shape | None:
     in_brackets = _IN_BRACKETS.fullmatch(text)
     if _TELLING.search(in_brackets["inside"]) if in_brackets else _PLACEHOLDER.fullmatch(text):
         return Shape("is a placeholder, and not a secret", "Put the real one in its place.")
-    return _line_problem(text, is_word=True)
+    return _line_problem(text, is_word=not key.startswith("api.auth.basic."))
 
 
 def _line_problem(text: str, *, is_word: bool) -> Shape | None:

@@ -16,10 +16,12 @@ from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSetti
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.security import asked_for
 from batch_updater.errors import ConfigError
 from batch_updater.nightly.night import Message
 from batch_updater.nightly.notify import address_of, why_not_told
-from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
+from batch_updater.sender.auth import CredentialsRefused, OAuthClient, Placement, TokenUnavailable, placement_of
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
 
@@ -35,7 +37,9 @@ class ApiSecrets(msgspec.Struct, frozen=True):
     """The secrets that a request to the API needs, as far as they can be fetched."""
 
     token: Secret | None
-    """None: none is configured, or it cannot be fetched."""
+    """What authenticates a request; None: nothing is configured, or it cannot be fetched."""
+    placement: Placement | None
+    """Where a request has it; None without it."""
     token_finding: Finding
     """Whether the token can be fetched, not whether the API accepts it."""
     headers: Mapping[str, Secret]
@@ -43,16 +47,26 @@ class ApiSecrets(msgspec.Struct, frozen=True):
     """About those by reference."""
 
 
-def fetch_api_secrets(api: ApiSettings, environment: Environment) -> ApiSecrets:
-    """Fetch the secrets of the API; all of them are redacted from now on."""
-    if api.token:
-        token, token_finding = _referenced("token", api.token, environment, "api.token")
+def fetch_api_secrets(api: ApiSettings, endpoint: Endpoint | None, environment: Environment) -> ApiSecrets:
+    """Fetch the secrets of the API; all of them are redacted from now on. `endpoint` None: it cannot be read."""
+    placement = None
+    if api.secret:
+        key, reference = api.secret
+        token, token_finding = _referenced("token", reference, environment, key)
     elif api.oauth:
         token, token_finding = _oauth_token(api, api.oauth, environment)
     else:
+        asked = asked_for(endpoint) if endpoint else ""
         remedy = "If the API needs one, set api.token to where it is kept."
+        remedy = f"The description asks for one. Set {asked}." if asked else remedy
         token = None
         token_finding = warning("token", "none is configured: rows are sent without one.", remedy)
+    if token and endpoint:
+        try:
+            placement = placement_of(api, endpoint, lambda reference, key: fetch_secret(reference, environment, key))
+            placement.remember(token, environment.redaction)
+        except ConfigError as error:  # of the user's name that goes with it
+            token, token_finding = None, from_error("token", error)
     headers: dict[str, Secret] = {}
     findings = []
     for name, value in api.headers.items():
@@ -63,7 +77,7 @@ def fetch_api_secrets(api: ApiSettings, environment: Environment) -> ApiSecrets:
         findings.append(finding)
         if secret:
             headers[name] = secret
-    return ApiSecrets(token, token_finding, headers, tuple(findings))
+    return ApiSecrets(token, placement, token_finding, headers, tuple(findings))
 
 
 def _referenced(

@@ -10,15 +10,15 @@ import msgspec
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
-from batch_updater.config.schema import ApiSettings, Config
+from batch_updater.config.schema import Config
 from batch_updater.doctor.credentials import ApiSecrets, fetch_api_secrets, notification_findings
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
+from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint, Field
-from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
 
@@ -66,7 +66,7 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
     else:
         yield ok(_CONFIGURATION, f"{path or 'the environment'} is valid; sends to {config.api.base_url}.")
     failed = None if config.api.base_url else _CONFIGURATION
-    endpoint, finding = _endpoint(config.api)
+    endpoint, finding = _endpoint(config)
     yield finding
     failed = failed or (None if endpoint else finding.check)
     yield from folder_findings(config.results, config.nightly)
@@ -77,7 +77,7 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
         for finding in reach_findings(config.api, config.api.base_url):
             yield finding
             failed = failed or (finding.check if finding.status is Status.WRONG else None)
-    secrets = fetch_api_secrets(config.api, environment)
+    secrets = fetch_api_secrets(config.api, endpoint, environment)
     yield _token_finding(config, endpoint, secrets, failed, environment, options)
     yield from secrets.header_findings
     yield from notification_findings(config.nightly, environment, send=options.notify)
@@ -98,7 +98,8 @@ def _token_finding(
     if endpoint is None or failed:
         return not_tried(secrets, f"another check has failed: {failed}")
     if endpoint.sample_read is None:
-        return not_tried(secrets, f"the description {endpoint.name} names no way to read a record (x-read)")
+        why = f"the description {endpoint.name} names no way to read a record"
+        return not_tried(secrets, why, "Set api.read to the operation that returns one.")
     constants, named = config.input.constants, options.record
     if not named and options.ask_record and secrets.token:
         named = tuple(options.ask_record(endpoint, fields_to_name(endpoint, constants)))
@@ -112,14 +113,14 @@ def _token_finding(
     return try_token(config.api, secrets, trial, environment.redaction)
 
 
-def _endpoint(api: ApiSettings) -> tuple[Endpoint | None, Finding]:
+def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
     """Return the endpoint, None if it cannot be read or the base URL does not fit it, and the finding."""
     try:
-        endpoint = load_endpoint(api.endpoint)
-        require_fitting(api.base_url, endpoint)
+        endpoint = endpoint_for(config.api, config.input.constants)
+        require_fitting(config.api.base_url, endpoint)
     except (ConfigError, EndpointError) as error:
         return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if concern := possible_repetition(api.base_url, endpoint):
+    if concern := possible_repetition(config.api.base_url, endpoint):
         return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
     return endpoint, ok("endpoint", message)

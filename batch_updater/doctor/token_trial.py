@@ -15,17 +15,18 @@ from batch_updater.config.schema import ApiSettings
 from batch_updater.doctor.credentials import ApiSecrets
 from batch_updater.doctor.finding import Finding, Status, ok, warning, wrong
 from batch_updater.doctor.reach import NoAnswer, ask
+from batch_updater.endpoint.compare import records_read
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 from batch_updater.endpoint.reported import equals_reported, value_at
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
 from batch_updater.sender.answer import read_error_answer, status_name
+from batch_updater.sender.auth import refusal_advice
 from batch_updater.text.redaction import Redaction
 
 _DENIED = frozenset({401, 403})
 _NO_SUCH = frozenset({404, 410})
-_SET_TOKEN = "Set api.token to where it is kept."  # noqa: S105
 _CHECK_TOKEN = "Check that it is complete, has not expired, and belongs to this API and account."  # noqa: S105
 _ASK_RIGHTS = "Check api.base_url, and ask the people who manage the account what it may do."
 
@@ -39,7 +40,12 @@ class TokenTrial(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """Its name for people, such as `opportunity 501`."""
-        return f"{self.endpoint.record_name} {', '.join(str(value) for value in self.job.values.values())}"
+        naming = (
+            str(value)
+            for name, value in self.job.values.items()
+            if self.endpoint.field(name).location is not ParameterLocation.HEADER
+        )
+        return f"{self.endpoint.record_name} {', '.join(naming)}"
 
 
 def fields_to_name(endpoint: Endpoint, constants: Mapping[str, str]) -> tuple[Field, ...]:
@@ -57,7 +63,10 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
     Raises UsageError, which says what is needed.
     """
     if endpoint.sample_read is None:
-        raise UsageError(f"The description {endpoint.name} names no way to read a record (x-read).")
+        raise UsageError(
+            f"The description {endpoint.name} names no way to read a record.",
+            remedy="Set api.read in the configuration to the operation that returns one.",
+        )
     needed = fields_to_name(endpoint, constants)
     more = [endpoint.field(name) for name in endpoint.sample_read.query if name not in constants]
     if not len(needed) <= len(typed) <= len(needed) + len(more):
@@ -68,7 +77,10 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
         field: constants[field.name]
         for field in endpoint.fields
         if field.name in constants
-        and (field.location is ParameterLocation.PATH or field.name in endpoint.sample_read.query)
+        and (
+            field.location in {ParameterLocation.PATH, ParameterLocation.HEADER}
+            or field.name in endpoint.sample_read.query
+        )
     }
     for field, text in texts.items():
         if field.kind is Kind.INTEGER and not re.fullmatch(r"-?[0-9]{1,19}", text):
@@ -97,11 +109,16 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     """Read the record, and say what the answer tells about the token."""
     request = RequestBuilder(trial.endpoint).build_read(trial.job)
     url = f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
-    headers = {"Accept": "application/json", **{name: value.reveal() for name, value in secrets.headers.items()}}
-    with_token = {**headers, "Authorization": f"Bearer {secrets.token.reveal()}"} if secrets.token else headers
+    of_record, of_all = dict(request.headers), {name: value.reveal() for name, value in secrets.headers.items()}
+    headers = {"Accept": "application/json", **of_record, **of_all}
+    with_token, whole_url = headers, url
+    if secrets.token and secrets.placement:
+        with_token = headers | secrets.placement.headers(secrets.token)
+        if query := secrets.placement.query(secrets.token):
+            whole_url = f"{url}{'&' if request.query else '?'}{query}"
     name, source = trial.endpoint.api_name, secrets.token_finding.message.rstrip(".")
     try:
-        with_it = ask(api, "GET", url, with_token)
+        with_it = ask(api, "GET", whole_url, with_token)
         answer = read_error_answer(with_it.status, with_it.body, "", trial.endpoint)
         status, is_2xx = status_name(answer.status), 200 <= answer.status < 300
         explanation = redaction.text(answer.explanation.line)[:200].rstrip(".")
@@ -110,9 +127,13 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
         if answer.status in _DENIED:
             why = f"({status}){reason}"
             if secrets.token is None:
-                message, remedy = f"none is configured, and {name} needs one {why}.", _SET_TOKEN
+                message, remedy = (
+                    f"none is configured, and {name} needs one {why}.",
+                    refusal_advice(api, trial.endpoint),
+                )
             elif answer.status == 401:
-                message, remedy = f"{source}, but {name} does not accept it {why}.", _CHECK_TOKEN
+                message = f"{source}, but {name} does not accept it {why}."
+                remedy = f"{_CHECK_TOKEN} {refusal_advice(api, trial.endpoint)}"
             else:
                 message, remedy = f"{source}, but {name} does not let it read {trial.shown} {why}.", _ASK_RIGHTS
             return wrong("token", message, remedy)
@@ -131,14 +152,14 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     accepted = f"{source}, and {name} accepts it"
     if is_read:
         return ok("token", f"{accepted}: it gave {trial.shown}.")
-    if answer.status in _NO_SUCH or answer.body.value == []:
+    if answer.status in _NO_SUCH or records_read(trial.endpoint, answer.body.value) == []:
         remedy = "Name an existing one: --record. If this one exists, check api.base_url."
         return warning("token", f"{accepted}; but there is no {trial.shown}.", remedy)
     return warning("token", f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")
 
 
 def _holds(trial: TokenTrial, parsed: object) -> bool:
-    """Whether an answer holds the record, alone or in an array; a record of which not all is named may be several."""
+    """Whether an answer holds the record, alone or in a list; a record of which not all is named may be several."""
     named = [field for field in trial.endpoint.reported_fields if field.name in trial.job.values and field.reported_as]
     return any(
         isinstance(one, Mapping)
@@ -146,5 +167,5 @@ def _holds(trial: TokenTrial, parsed: object) -> bool:
         and all(
             equals_reported(field, trial.job.values[field.name], value_at(one, field.reported_as)) for field in named
         )
-        for one in (parsed if isinstance(parsed, list) else [parsed])
+        for one in records_read(trial.endpoint, parsed) or ()
     )

@@ -6,7 +6,6 @@ have a column for each key, and others one for each member at each position. Wha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from batch_updater.endpoint.description import (
 from batch_updater.endpoint.fields import Slot, json_field, list_field, plain_field
 from batch_updater.endpoint.json_schemas import json_schema
 from batch_updater.endpoint.schemas import ANYTHING, Child, Shape, Shapes
+from batch_updater.endpoint.words import address, bare, collection, is_one_of, last_word
 from batch_updater.errors import EndpointError
 
 ROOT = "body"
@@ -33,11 +33,15 @@ _MOST_FIELDS = 400
 """Columns that a person can still find something in: what would make more of them is JSON in a cell."""
 _DEPTHS = (8, 6, 5, 4, 3, 2, 1)
 """Levels of objects that are columns, tried until there are no more than the most fields."""
-_FILES = frozenset({"binary", "file"})
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_FILES = ("binary", "file")
+"""Formats and types of what is no text; a tuple, since a format may be anything that somebody wrote."""
 _KEY_WORDS = frozenset({"id", "gid", "key", "name", "field", "code", "attribute", "property"})
 """Last words of names of the member that tells pairs apart."""
 _VALUE_WORDS = frozenset({"value", "values", "content"})
+_ENVELOPES = frozenset(
+    {"data", "items", "records", "entries", "elements", "objects", "results", "list", "rows", "value", "inputs"}
+)
+"""Names of lists that do not say of what: of the records that a request is about."""
 _MOST_BESIDE = 2
 """Optional members that a pair may have beside its key and value."""
 
@@ -65,6 +69,8 @@ class _Level(NamedTuple):
     outer: frozenset[str]
     """JSON pointers of the schemas that contain it."""
     depth: int
+    is_whole: bool = False
+    """Whether it is the body, or all that a body wraps: its members are columns whatever the choices in its schema."""
 
 
 def fields_of_body(
@@ -135,10 +141,12 @@ class _BodyReader:
     def read_root(self, child: Child, call_path: str) -> None:
         """Read a whole body."""
         shape = self._shapes.of(child)
-        root = _Level("", (), is_always_sent=True, outer=shape.at, depth=0)
+        root = _Level("", (), is_always_sent=True, outer=shape.at, depth=0, is_whole=len(shape.properties) < 2)
         if shape.takes("object") and shape.properties:
-            record = self._record_list(shape, call_path)
+            record, writable = self._record_list(shape, call_path), self._members(shape)
             for name, member in shape.properties.items():
+                if name not in writable:
+                    continue
                 if name == record:
                     self._read_record(member, root._replace(path=(name,)))
                 elif record is None or name in shape.required or not self._is_composed(member):
@@ -164,11 +172,10 @@ class _BodyReader:
                 continue
         members = {name: member for name, member in members.items() if not member.read_only}
         lists = [name for name, member in members.items() if member.takes("array") and self._is_of_objects(member)]
-        if len(lists) == len(members) == 1:
+        if len(lists) == len(members) == 1 and ("{" not in call_path or lists[0].lower() in _ENVELOPES):
             return lists[0]
-        segments = [part for part in call_path.partition("#")[0].split("/") if part and "{" not in part]
-        wanted = _singular(segments[-1]) if segments else ""
-        return next((name for name in lists if _singular(name) == wanted), None)
+        wanted = collection(call_path)
+        return next((name for name in lists if bare(name) == bare(wanted) or is_one_of(name, wanted)), None)
 
     def _is_composed(self, child: Child) -> bool:
         try:
@@ -189,9 +196,23 @@ class _BodyReader:
         inner = level._replace(path=(*level.path, 0), outer=level.outer | items.at)
         self._read_object(items, inner)
 
-    def _read_object(self, shape: Shape, level: _Level) -> None:
+    def _members(self, shape: Shape) -> list[str]:
+        """Return the members of an object that can be sent; none if it is anything else."""
+        if not _is_object(shape):
+            return []
+        writable = []
         for name, member in shape.properties.items():
-            self._read_member(member, name, level, is_required=name in shape.required)
+            try:
+                is_writable = not self._shapes.of(member).read_only
+            except EndpointError:
+                is_writable = True
+            writable += [name] if is_writable else []
+        # A reference to another record is what a record is, of which nothing can be written; it still has to be sent.
+        return writable or [name for name in shape.properties if name in shape.required]
+
+    def _read_object(self, shape: Shape, level: _Level) -> None:
+        for name in self._members(shape):
+            self._read_member(shape.properties[name], name, level, is_required=name in shape.required)
         if shape.additional is not None:
             self._open_map(shape, level.name or ROOT, level.path)
 
@@ -209,14 +230,12 @@ class _BodyReader:
                 self._left_out.append(LeftOut(name, "its schema refers to something that does not exist"))
                 return
             child, shape = ANYTHING, Shape()
-        if shape.read_only:
-            return
         path = level.path if is_root else (*level.path, wire_name)
         is_always_sent = level.is_always_sent and is_required
         slot = Slot(name, wire_name, ParameterLocation.BODY, is_always_sent, path, self._is_form)
         inner = _Level(name, path, is_always_sent, level.outer | shape.at, level.depth + (not is_root))
         is_recursive = not is_root and not shape.at.isdisjoint(level.outer)
-        needs_cell = is_recursive or inner.depth >= self._deepest or (shape.is_mixed and not is_root)
+        needs_cell = is_recursive or inner.depth >= self._deepest or (shape.is_mixed and not level.is_whole)
         before = len(self._fields)
         self._read_value(child, shape, slot, inner, needs_cell=needs_cell)
         found = self._fields[before:]
@@ -236,7 +255,7 @@ class _BodyReader:
         if is_clear and is_list and (items.types is None or items.plain_types):
             is_indexed = self._is_form and (len(slot.path) > 1 or slot.wire_name in self._indexed)
             self._add(slot, lambda: msgspec.structs.replace(list_field(slot, shape, items), is_indexed=is_indexed))
-        elif is_clear and is_list and not needs_cell and _is_object(items):
+        elif is_clear and is_list and not needs_cell and self._members(items):
             self._read_beside(shape, slot)
             self._open_list(shape, items, inner)
             if slot.required:
@@ -345,9 +364,9 @@ def open_pairs(shapes: Shapes, part: OpenColumns, items: Shape, *, is_form: bool
             continue
         if not member.read_only:
             members[name] = member
-    values = [name for name in members if _last_word(name) in _VALUE_WORDS]
+    values = [name for name in members if last_word(name) in _VALUE_WORDS]
     others = [name for name in members if name not in values]
-    keys = [name for name in others if _last_word(name) in _KEY_WORDS and members[name].plain_types]
+    keys = [name for name in others if last_word(name) in _KEY_WORDS and members[name].plain_types]
     needed = [name for name in others if name in items.required]
     if len(needed) == 1 and needed[0] in keys:
         keys = needed
@@ -390,18 +409,7 @@ def _is_object(shape: Shape) -> bool:
     return shape.takes("object") and not shape.takes("array") and bool(shape.properties)
 
 
-def _last_word(name: str) -> str:
-    words = _WORDS.findall(name)
-    return words[-1].lower() if words else ""
-
-
-def _singular(name: str) -> str:
-    """Return a name for comparison, whether it is of one or of several."""
-    bare = "".join(filter(str.isalnum, name.casefold()))
-    return re.sub(r"(?<=[^aeiou])ies\Z|y\Z", "y", bare) if bare.endswith(("ies", "y")) else bare.removesuffix("s")
-
-
 def _names_record(call_path: str) -> bool:
     """Whether a path leads to a record, or to a collection whose records the body names."""
-    segments = call_path.partition("#")[0].rstrip("/").split("/")
+    segments = address(call_path).split("/")
     return "{" in segments[-1] or not any("{" in segment for segment in segments)

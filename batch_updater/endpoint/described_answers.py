@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -22,6 +22,7 @@ from batch_updater.endpoint.description import (
 from batch_updater.endpoint.fields import UNTOLD
 from batch_updater.endpoint.media_types import json_content
 from batch_updater.endpoint.schemas import Child, Shape, Shapes, child_at
+from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, spelled, words
 from batch_updater.errors import EndpointError
 
 _SUCCESS = re.compile(r"2\d\d|2XX|default", re.IGNORECASE)
@@ -31,9 +32,6 @@ _DEEPEST = 3
 """Levels at which a record is looked for in an answer."""
 _MOST_BESIDE = 8
 """Members of an envelope: an object with more is the record, or one of its parts."""
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_IDS = frozenset({"id", "_id", "gid", "uuid", "guid", "sid", "key"})
-"""Names of what identifies a record, without case."""
 
 RecordPath: TypeAlias = tuple[str | int, ...]
 
@@ -98,10 +96,10 @@ class AnswerReader:
         answers = list(self._successes(update))
         parts: list[Field | OpenColumns] = [*(one for one in fields if one.location is ParameterLocation.BODY), *opens]
         prefixes = _prefixes([one.path for one in parts])
-        place = max((self._place(one, parts, prefixes) for one in answers), key=_rank, default=_Place())
+        place = max((self._place(one, call_path, parts, prefixes) for one in answers), key=_rank, default=_Place())
         read_place, read_record = _Place(), None
         for answer in self._successes(reading) if reading is not None else ():
-            found = self._place(answer, parts, [place.in_request] if place.reports else prefixes)
+            found = self._place(answer, call_path, parts, [place.in_request] if place.reports else prefixes)
             if read_record is None or found.reports > read_place.reports:
                 read_place, read_record = found, self._record(answer, found.in_answer)
         is_readable = read_record is not None and (read_place.reports > 0 or update.x_read is not None)
@@ -168,16 +166,31 @@ class AnswerReader:
         return always
 
     def _place(
-        self, answer: _Answer, parts: Sequence[Field | OpenColumns], prefixes: Iterable[tuple[Step, ...]]
+        self,
+        answer: _Answer,
+        call_path: str,
+        parts: Sequence[Field | OpenColumns],
+        prefixes: Iterable[tuple[Step, ...]],
     ) -> _Place:
         """Return where in an answer the record is that reports most of the parts of a body."""
-        best, most = _Place(), (0, False, 0, 0)
+        best, most = _Place(), (False, 0, False, 0, 0)
+        is_envelope = True
         for in_answer, record in self._candidates(answer.schema) if answer.schema is not None else ():
-            has_id = any(name.lower() in _IDS for name in record.properties)
+            has_id = any(name.lower() in ID_WORDS for name in record.properties)
+            is_envelope = is_envelope and (bool(in_answer) or not has_id)
+            is_named = is_envelope and any(
+                is_one_of(step, collection(call_path)) for step in in_answer if isinstance(step, str)
+            )
             for prefix in prefixes:
                 reports = sum(bool(self._reported_as(one, prefix, [record])) for one in parts)
                 # Unwrapped if that is as good; the outermost that is.
-                rank = (reports + 2 * has_id if reports else 0, has_id, len(prefix), -len(in_answer))
+                rank = (
+                    is_named and reports > 0,
+                    reports + 2 * has_id if reports else 0,
+                    has_id,
+                    len(prefix),
+                    -len(in_answer),
+                )
                 if rank > most:
                     best, most = _Place(prefix, in_answer, reports), rank
         return best
@@ -218,7 +231,7 @@ class AnswerReader:
         found: list[Step] = []
         for step in path:
             if isinstance(step, str):
-                name = _spelled(step, shape.properties)
+                name = spelled(step, shape.properties)
                 child = shape.properties.get(name)
                 found.append(name)
             else:
@@ -263,16 +276,13 @@ class AnswerReader:
 
     def _selector(self, field: Field, call_path: str, records: Sequence[Shape]) -> tuple[Step, ...]:
         """Return the property of records that a parameter selects them by; () unless it is surely the same."""
-        wanted = [field.wire_name, _bare(field.wire_name)]
-        *segments, last_segment = call_path.partition("#")[0].rstrip("/").split("/")
-        *words, last = _words(field.wire_name) or [""]
-        if last in _IDS and f"{{{field.wire_name}}}" in last_segment:
+        wanted = [field.wire_name, bare(field.wire_name)]
+        *first, last = words(field.wire_name) or [""]
+        if last in ID_WORDS and address(call_path).endswith((f"{{{field.wire_name}}}", f"{{{field.wire_name}}}.json")):
             # The record of /tickets/{ticket_id} is told by its id, that of /users/{user_id}/address is not.
-            collection = _bare(segments[-1]) if segments else ""
-            if collection.rstrip("s").startswith("".join(words).rstrip("sy")) and words:
-                wanted.append(last)
+            wanted += [last] if is_one_of("".join(first), collection(call_path)) else []
         for name in wanted:
-            named = {one: record for record in records for one in record.properties if name in {one, _bare(one)}}
+            named = {one: record for record in records for one in record.properties if name in {one, bare(one)}}
             for one in sorted(named, key=lambda found: found != name):
                 shapes = [shape for record in records if (shape := self._shape(record.properties.get(one)))]
                 if all(shape.types is None or _is_same_type(field, shape) for shape in shapes):
@@ -297,9 +307,9 @@ class AnswerReader:
         *outer, last = path
         if found is None and isinstance(part, Field) and isinstance(last, str):
             # What is sent as assignee_id may be reported as an object, the assignee.
-            words = _words(last)
-            if len(words) > 1 and words[-1] in _IDS:
-                found = self._found(record, (*outer, "".join(words[:-1])))
+            parts = words(last)
+            if len(parts) > 1 and parts[-1] in ID_WORDS:
+                found = self._found(record, (*outer, "".join(parts[:-1])))
                 if found is not None and not found[1].properties:
                     return None
         if found is None:
@@ -333,19 +343,7 @@ def _is_key_of(field: Field, name: str, member: Shape) -> bool:
     enum = member.keywords.get("enum")
     if field.enum and isinstance(enum, list):
         return {str(value) for value in field.enum} <= {str(value) for value in enum}
-    return name.lower() in _IDS and _words(field.wire_name)[-1:] == [name.lower()] and _is_same_type(field, member)
-
-
-def _spelled(name: str, names: Collection[str]) -> str:
-    """Return a name as it is spelled among others, such as `friendly_name` for `FriendlyName`."""
-    if name in names:
-        return name
-    alike = [one for one in names if _bare(one) == _bare(name)]
-    return alike[0] if len(alike) == 1 else name
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORDS.findall(name)]
+    return name.lower() in ID_WORDS and words(field.wire_name)[-1:] == [name.lower()] and _is_same_type(field, member)
 
 
 def _is_same_type(field: Field, shape: Shape) -> bool:
@@ -370,10 +368,6 @@ def _prefixes(paths: Sequence[tuple[Step, ...]]) -> list[tuple[Step, ...]]:
 def _without_position(path: RecordPath) -> RecordPath:
     """Return the path of a list for that of its first element: the record is looked for among all."""
     return path[:-1] if path and path[-1] == 0 else path
-
-
-def _bare(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _by_status(

@@ -150,7 +150,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     is_indexed: bool = False
     """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
-    """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
+    """What is sent to empty a field that can be emptied, such as ''; None: JSON null, and for a list `[]`."""
     json_schema: str = ""
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
 
@@ -232,6 +232,29 @@ class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
     """To follow `is left out because`: `it is a file`."""
 
 
+class SecurityKind(StrEnum):
+    """Where a request has what authenticates it."""
+
+    BASIC = "basic"
+    """In the header Authorization: user and password in Base64 (RFC 7617)."""
+    SCHEME = "scheme"
+    """In the header Authorization, after a word such as Bearer (RFC 9110, section 11.4)."""
+    HEADER = "header"
+    QUERY = "query"
+
+
+class SecurityScheme(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One secret that authenticates a request."""
+
+    kind: SecurityKind
+    name: str
+    """The word before it, or the name of the header or parameter."""
+    token_url: str = ""
+    """Where client credentials of OAuth 2.0 get a bearer token; '' if the description names none."""
+    scopes: tuple[str, ...] = ()
+    """Of OAuth 2.0, that the operation needs."""
+
+
 class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The operation of the same API that returns a record."""
 
@@ -241,6 +264,8 @@ class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: frozenset[str] = frozenset()
     record_path: tuple[str | int, ...] = ()
     """Where the record is in the answer, as in `Endpoint`."""
+    more_query: str = ""
+    """Parameters that every reading has beside those of its row, as they are sent: `properties=phone,email`."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
@@ -292,6 +317,10 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """Whether a request without If-Match is refused: without a reading it then says that any version will do."""
     idempotency_key: str | None = None
     """Name of the header that makes a repeated request count once; None if the description has none."""
+    security: tuple[tuple[SecurityScheme, ...], ...] = ()
+    """The ways to authenticate a request, each of all that it needs at once; () if the description says nothing."""
+    servers: tuple[str, ...] = ()
+    """Addresses of the API that the description names; what a person fills in stands in braces."""
 
     def field(self, name: str) -> Field:
         """Return the field of that exact name. Raises KeyError if there is none."""

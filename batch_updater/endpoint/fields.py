@@ -11,6 +11,7 @@ from batch_updater.endpoint import document
 from batch_updater.endpoint.description import AllowedNames, Bounds, Field, Kind, ParameterLocation, Step
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.schemas import Shape
+from batch_updater.endpoint.words import words
 from batch_updater.records import Value
 
 UNTOLD: tuple[Step, ...] = ("",)
@@ -25,7 +26,6 @@ _KINDS = {
 _DAYS = {"date": Kind.DATE, "date-time": Kind.DATE_TIME, "datetime": Kind.DATE_TIME}
 _FORMATS = {"email": "email", "uuid": "uuid", "guid": "uuid", "uri": "uri", "url": "uri"}
 _BITS = {"int32": 31, "int64": 63}
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _LAST_WORDS = frozenset(
     {
         "id", "ids", "identifier", "number", "no", "nr", "num", "code", "key", "reference", "ref", "uuid", "guid",
@@ -84,7 +84,9 @@ def _field(
     names = schema.x_allowed_names
     plain_kind = kind_of(values, limits) if is_list else kind
     enum = _enum(limits, plain_kind)
-    selects_record = not in_body and (slot.required if schema.x_selects_record is None else schema.x_selects_record)
+    selects_record = slot.required and slot.location in {ParameterLocation.PATH, ParameterLocation.QUERY}
+    if schema.x_selects_record is not None and not in_body:
+        selects_record = schema.x_selects_record
     is_identifier = schema.x_identifier
     if is_identifier is None:
         is_identifier = _is_called_identifier(schema.x_field_name or slot.wire_name, schema.title or "", description)
@@ -150,8 +152,8 @@ def _enum(schema: document.Schema, kind: Kind) -> tuple[Value, ...]:
 
 def _converted(written: str | int | Decimal, kind: Kind) -> Value:
     """Return a listed value as one of the kind, whatever its type in the document; None if it is none."""
-    text = str(written).lower() if isinstance(written, bool) else str(written)
-    if kind is Kind.TEXT:
+    text = document.Schema({"default": written}, "").default
+    if kind is Kind.TEXT or text is None:
         return text
     if kind is Kind.BOOLEAN:
         return {"true": True, "false": False}.get(text.lower())
@@ -222,9 +224,9 @@ def _example(schema: document.Schema, kind: Kind) -> str:
 def _is_called_identifier(name: str, title: str, description: str) -> bool:
     """Whether a field's name, title or first sentence says that it is an identifier."""
     for text in (name, title):
-        words = [word.lower() for word in _WORDS.findall(text)]
-        if not _NUMBERED.isdisjoint(words):
+        found = words(text)
+        if not _NUMBERED.isdisjoint(found):
             return False
-        if words and (words[0] == "id" or words[-1] in _LAST_WORDS):
+        if found and (found[0] == "id" or found[-1] in _LAST_WORDS):
             return True
     return _DESCRIPTION.match(description) is not None

@@ -6,6 +6,7 @@ the call begins like them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -32,8 +33,10 @@ from batch_updater.endpoint.document_files import DocumentFiles
 from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
-from batch_updater.endpoint.parsing import read_content
+from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
+from batch_updater.endpoint.security import security_of, servers_of
+from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, words
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
@@ -46,26 +49,37 @@ _UNSUPPORTED = {
 """Why an operation cannot be used, by its method."""
 _METHODS = ("get", "put", "post", "patch", "delete", "head", "options", "trace")
 _PATH = re.compile(r"(/[^/?\\\s]+)+/?")
-_IDS = ("id", "_id", "gid", "uuid", "guid", "key", "code", "number")
-"""What the field is called that selects a record of those in a body, the first that there is."""
-_PLAIN_KEYS = frozenset({Kind.TEXT, Kind.INTEGER})
 
 
-def load_endpoint(reference: str, overlay: Path | None = None) -> Endpoint:
+class NoSuchReadError(Exception):
+    """The operation that is to read a record according to the configuration is not in the document."""
+
+    def __init__(self, operations: tuple[str, ...]) -> None:
+        """`operations` are the GET operations that are."""
+        super().__init__("no such operation")
+        self.operations = operations
+
+
+def load_endpoint(reference: str, overlay: Path | None = None, read: str | None = None) -> Endpoint:
     """Read the description of one operation: a built-in one, or `path/openapi.yaml#operationId`.
 
-    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first. What was
-    read once is cached. Raises EndpointError, which names the file and the place in it.
+    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first, `read`
+    the operation that reads a record, in place of the document's own: by its id or as `get /path`. What was read once
+    is cached. Raises EndpointError, which names the file and the place in it, and NoSuchReadError.
     """
-    named = _named(reference)
-    content = read_content(named.path)
-    key = cache_key(named.name, named.operation, content, read_content(overlay, "api.overlay") if overlay else None)
-    if cached := cached_endpoint(key, named.path):
+    named = named_document(reference)
+    overlay_digest = digest_of(overlay, "api.overlay") if overlay else None
+
+    def key(digest: str) -> str:
+        return cache_key(named.name, named.operation, digest, overlay_digest, read)
+
+    if cached := cached_endpoint(key(digest_of(named.path)), named.path):
         return cached
+    content = read_content(named.path)
     files = DocumentFiles(named.path, content, overlay)
     described = _DescribedApi(document.Resolver(files))
-    endpoint = _EndpointBuilder(described, described.update(named.operation)).build(named.name)
-    keep_endpoint(key, endpoint, files.digests)
+    endpoint = _EndpointBuilder(described, described.update(named.operation), read).build(named.name)
+    keep_endpoint(key(hashlib.sha256(content).hexdigest()), endpoint, files.digests)
     return endpoint
 
 
@@ -74,8 +88,8 @@ def built_in_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.openapi.yaml")
 
 
-class _Named(NamedTuple):
-    """What a reference in the configuration names."""
+class NamedDocument(NamedTuple):
+    """What a reference such as `openapi.yaml#operationId` names."""
 
     path: Path
     operation: str | None
@@ -84,9 +98,10 @@ class _Named(NamedTuple):
     """Of a built-in description."""
 
 
-def _named(reference: str) -> _Named:
+def named_document(reference: str) -> NamedDocument:
+    """Return what a reference names. Raises EndpointError for what is no file and no built-in description."""
     if reference in BUILT_IN:
-        return _Named(built_in_path(reference), reference, reference)
+        return NamedDocument(built_in_path(reference), reference, reference)
     path_text, _, operation = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
@@ -95,7 +110,7 @@ def _named(reference: str) -> _Named:
             f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
             remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
         )
-    return _Named(path, operation or None, None)
+    return NamedDocument(path, operation or None, None)
 
 
 class DescribedOperation(NamedTuple):
@@ -115,10 +130,14 @@ class DescribedOperation(NamedTuple):
 def operations(resolver: document.Resolver) -> Iterator[DescribedOperation]:
     """Yield every operation of a document, with its endpoint or the reason why it has none.
 
-    Raises EndpointError if the document is none of OpenAPI 3.
+    A path that cannot be read comes in place of its operations, without a method. Raises EndpointError if the document
+    is none of OpenAPI 3.
     """
     described = _DescribedApi(resolver)
     for call in described.calls(*_METHODS):
+        if isinstance(call, _UnreadOperation):
+            yield DescribedOperation(call.reference, call.method.upper(), call.path, "", None, call.error.message)
+            continue
         endpoint, why_not = None, _UNSUPPORTED.get(call.method)
         if why_not is None:
             try:
@@ -145,7 +164,17 @@ class _LocatedOperation(NamedTuple):
     @property
     def creates(self) -> bool:
         """Whether it is a POST to a path that does not end in a parameter, so that it names no record."""
-        return self.method == "post" and "{" not in _address(self.path).rpartition("/")[2]
+        return self.method == "post" and "{" not in address(self.path).rpartition("/")[2]
+
+
+class _UnreadOperation(NamedTuple):
+    """An operation, or a path with all of them, that cannot be read."""
+
+    path: str
+    method: str
+    """'' of a path."""
+    reference: str
+    error: EndpointError
 
 
 class _DescribedApi:
@@ -164,31 +193,47 @@ class _DescribedApi:
             if isinstance(scheme, Mapping) and isinstance(scheme.get("name"), str):
                 yield str(scheme.get("in")), scheme["name"]
 
-    def calls(self, *methods: str) -> Iterator[_LocatedOperation]:
-        """Yield the operations with these methods that can be read."""
+    def calls(self, *methods: str) -> Iterator[_LocatedOperation | _UnreadOperation]:
+        """Yield the operations with these methods."""
         for path, written in self.root.paths.items():
-            with suppress(EndpointError):
+            if path.startswith("x-"):
+                continue
+            try:
                 item = self.resolver.node(document.PathItem, written, self.root, "paths", path)
-                for method in methods:
-                    if (one := item.written.get(method)) is not None:
-                        operation = self.resolver.node(document.Operation, one, item, method)
-                        yield _LocatedOperation(path, method, item, operation)
+            except EndpointError as error:
+                yield _UnreadOperation(path, "", path, error)
+                continue
+            for method in methods:
+                if (one := item.written.get(method)) is None:
+                    continue
+                try:
+                    operation = self.resolver.node(document.Operation, one, item, method)
+                except EndpointError as error:
+                    name = one.get("operationId") if isinstance(one, Mapping) else None
+                    yield _UnreadOperation(path, method, str(name or f"{method} {path}"), error)
+                else:
+                    yield _LocatedOperation(path, method, item, operation)
 
     def update(self, wanted: str | None) -> _LocatedOperation:
         """Return the operation of that id, or of that method and path; the only update if None.
 
         Raises EndpointError.
         """
-        updates = list(self.calls(*_UPDATES))
+        calls = list(self.calls(*_UPDATES))
+        updates = [call for call in calls if isinstance(call, _LocatedOperation)]
+        method, _, path = (wanted or "").partition(" ")
         if wanted is None:
             matching = [call for call in updates if not call.creates] or updates
         else:
-            method, _, path = wanted.partition(" ")
             matching = [call for call in updates if call.operation.operation_id == wanted] or [
                 call for call in updates if (call.method, call.path) == (method.lower(), path.strip())
             ]
         if len(matching) == 1:
             return matching[0]
+        for call in calls if not matching else ():
+            is_named = wanted in {None, call.reference} or (path.strip() == call.path and call.method in {"", method})
+            if isinstance(call, _UnreadOperation) and is_named:
+                raise call.error
         # Ids that are not unique do not tell which is meant.
         names = [f"{call.method} {call.path}" for call in matching] if wanted else []
         names = names or [call.reference for call in matching or updates]
@@ -199,15 +244,15 @@ class _DescribedApi:
             f"Did you mean {close!r}?" if close else f"Name one after #: {', '.join(names) or 'there is none'}.",
         )
 
-    def reading(self, call: _LocatedOperation) -> _LocatedOperation | None:
-        """Return the operation that reads the record: the one that `x-read` names, or the GET of the same path."""
-        operation = call.operation
-        if (wanted := operation.x_read) is not None:
-            named = next((one for one in self.calls("get") if one.operation.operation_id == wanted), None)
-            if named is None:
-                what = f"names {wanted}, which is no GET operation here"
-                self.resolver.refuse(f"{operation.at}/x-read", what, "Correct it.")
-            return named
+    def reading(self, call: _LocatedOperation, wanted: str | None) -> _LocatedOperation | None:
+        """Return the GET operation with a name, by its id or as `get /path`; without a name that of the same path."""
+        if wanted is not None:
+            method, _, path = wanted.partition(" ")
+            for one in self.calls("get"):
+                is_it = wanted == one.reference or (method.lower() == "get" and one.path == path.strip())
+                if is_it and isinstance(one, _LocatedOperation):
+                    return one
+            return None
         template = _template(call.path)
         alike = [path for path in self.root.paths if path != call.path and _template(path) == template]
         for path in (call.path, *sorted(alike, key=len)):
@@ -222,7 +267,10 @@ class _DescribedApi:
 class _EndpointBuilder:
     """Builds the endpoint of one operation."""
 
-    def __init__(self, described: _DescribedApi, call: _LocatedOperation) -> None:
+    def __init__(self, described: _DescribedApi, call: _LocatedOperation, read_by: str | None = None) -> None:
+        """`read_by`: the operation that reads a record, by its id or as `get /path`; None: the document says."""
+        self._read_by = read_by or call.operation.x_read
+        self._is_configured = read_by is not None
         self._described = described
         self._call = call
         self._resolver = described.resolver
@@ -240,17 +288,22 @@ class _EndpointBuilder:
         if call.creates:
             self._refuse(operation.at, "creates a record", "Name an operation that updates one.")
         parameters = self._parameters.read(path, (item, operation))
-        reading = self._described.reading(call)
+        reading = self._described.reading(call, self._read_by)
+        if reading is None and self._is_configured:
+            raise NoSuchReadError(tuple(one.reference for one in self._described.calls("get")))
+        if reading is None and self._read_by is not None:
+            what = f"names {self._read_by}, which is no GET operation here"
+            self._refuse(f"{operation.at}/x-read", what, "Correct it.")
         content_type, body_format, body = self._body(reading)
         fields = distinct([*parameters.fields, *body.fields])
         answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
-        fields, opens = with_short_names(_with_selector(answers.fields), answers.opens)
+        fields, opens = with_short_names(_with_selector(answers.fields, path), answers.opens)
         read = sample_read = None
         if reading is not None:
             try:
                 sample_read = self._read_operation(reading, fields)
             except EndpointError:
-                if operation.x_read is not None:
+                if self._read_by is not None:
                     raise
         if sample_read is not None and answers.read_path is not None and _is_of_record(fields, answers):
             read = sample_read = msgspec.structs.replace(
@@ -282,6 +335,8 @@ class _EndpointBuilder:
             if_match=parameters.if_match,
             requires_if_match=parameters.requires_if_match,
             idempotency_key=parameters.idempotency_key,
+            security=security_of(self._described.root.written, operation.written),
+            servers=servers_of(self._described.root.written, item.written, operation.written),
         )
 
     def _quota_message(self, operation: document.Operation) -> str | None:
@@ -296,7 +351,7 @@ class _EndpointBuilder:
         """Return how to read with the values of an update, which must have them all. Raises EndpointError."""
         by_key = {(field.wire_name, field.location): field for field in fields}
         path = reading.path
-        if self._call.operation.x_read is None:
+        if self._read_by is None:
             path = self._call.path  # the same, but for the names of its parameters
         needed = self._parameters.read(path, (reading.item, reading.operation))
         query = []
@@ -348,28 +403,41 @@ class _EndpointBuilder:
         return BodyFields(optional, (*opens, *anything.opens), (), (*found.left_out, *pairs))
 
 
-def _address(path: str) -> str:
-    """Return a path as it is called: a # only tells apart what a document has at the same one."""
-    return path.partition("#")[0].rstrip("/")
-
-
 def _template(path: str) -> str:
     """Return a path without the names of its parameters."""
-    return PLACEHOLDER.sub("{}", _address(path))
+    return PLACEHOLDER.sub("{}", address(path))
 
 
-def _with_selector(fields: Sequence[Field]) -> tuple[Field, ...]:
-    """Return fields of which one selects the record: that of the body which is called its id, if no parameter does."""
-    if any(field.selects_record and field.location is not ParameterLocation.HEADER for field in fields):
+def _with_selector(fields: Sequence[Field], call_path: str) -> tuple[Field, ...]:
+    """Return fields of which some select the record: the body's own id or ids in the query, if the path names none."""
+    if any(field.selects_record for field in fields):
         return tuple(fields)
-    for word in _IDS:
-        for one in fields:
-            if one.location is ParameterLocation.BODY and one.wire_name.lower() == word and one.kind in _PLAIN_KEYS:
-                chosen = msgspec.structs.replace(
-                    one, selects_record=True, is_identifier=one.kind is Kind.TEXT and not one.enum
-                )
-                return tuple(chosen if field is one else field for field in fields)
-    return tuple(fields)
+    ids = [bare(word) for word in ID_WORDS]
+    named = [
+        field
+        for field in fields
+        if field.location is ParameterLocation.BODY
+        and field.kind in {Kind.TEXT, Kind.INTEGER}
+        and (
+            bare(field.wire_name) in ids
+            or (
+                last_word(field.wire_name) in ids
+                and is_one_of("".join(words(field.wire_name)[:-1]), collection(call_path))
+            )
+        )
+    ]
+    named.sort(key=lambda field: (len(field.path), ids.index(last_word(field.wire_name))))
+    in_query = [
+        field
+        for field in fields
+        if field.location is ParameterLocation.QUERY and last_word(field.wire_name).removesuffix("s") in ids
+    ]
+    chosen = {field.name for field in named[:1] or in_query}
+    return tuple(_selecting(field) if field.name in chosen else field for field in fields)
+
+
+def _selecting(field: Field) -> Field:
+    return msgspec.structs.replace(field, selects_record=True, is_identifier=field.kind is Kind.TEXT and not field.enum)
 
 
 def _is_of_record(fields: Iterable[Field], answers: DescribedAnswers) -> bool:

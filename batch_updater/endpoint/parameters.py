@@ -13,6 +13,7 @@ from batch_updater.endpoint.description import Field, LeftOut, ParameterLocation
 from batch_updater.endpoint.fields import Slot, json_field, list_field, plain_field
 from batch_updater.endpoint.json_schemas import json_schema
 from batch_updater.endpoint.schemas import ANYTHING, PLAIN_TYPES, Child, Shape, Shapes, child_at
+from batch_updater.endpoint.words import bare
 from batch_updater.errors import EndpointError
 
 PLACEHOLDER = re.compile(r"{([^{}]*)}")
@@ -65,8 +66,7 @@ class ParameterReader:
                     node = self._resolver.node(document.Parameter, written, owner, "parameters", str(position))
                 except EndpointError:
                     # What is required of a path is in it; without any other the API says so.
-                    name = written.get("name") if isinstance(written, Mapping) else None
-                    left_out.append(LeftOut(str(name or f"parameter {position + 1}"), "its description is faulty"))
+                    left_out.append(LeftOut(f"parameter {position + 1}", "its name or location is not described"))
                     continue
                 found[node.name, node.in_.lower()] = _Read(node.name, node.in_.lower(), node)
         fields = [*self._of_path(path, found)]
@@ -92,9 +92,9 @@ class ParameterReader:
 
     def _of_path(self, path: str, found: Mapping[tuple[str, str], _Read]) -> Iterable[Field]:
         described = {name: one for (name, location), one in found.items() if location == "path"}
-        by_word = {_bare(name): one for name, one in described.items()}
+        by_word = {bare(name): one for name, one in described.items()}
         for name in dict.fromkeys(PLACEHOLDER.findall(path)):
-            one = described.get(name) or by_word.get(_bare(name))
+            one = described.get(name) or by_word.get(bare(name))
             slot = Slot(name, name, ParameterLocation.PATH, required=True)
             yield self._field(one, slot) if one else plain_field(slot, Shape(types=frozenset({"string"})))
 
@@ -163,7 +163,3 @@ class ParameterReader:
         if shape.plain_types:
             return plain_field(slot, shape)
         return json_field(slot, shape, json_schema(self._resolver, child))
-
-
-def _bare(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))

@@ -22,6 +22,7 @@ from batch_updater.errors import (
 )  # fmt: skip
 from batch_updater.messages import format_date_time
 from batch_updater.nightly.inbox import SkippedFile
+from batch_updater.questions import OpenQuestionsError
 from batch_updater.records import StopReason
 from batch_updater.reporter.next_step import NOTHING_LEFT, NextKind, NextStep, is_resumable, next_step
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
@@ -120,6 +121,10 @@ _ERRORS: tuple[tuple[type[BatchUpdaterError | StoreError], str, ExitCode], ...] 
 )
 """Errors that the next file would meet as well."""
 _DISK_REMEDY = "See that there is space and the right to write there."
+_LAYOUT = (
+    "The job asks nothing. Answer once for all files with these headers: `batch-updater columns {} --save NAME`, with "
+    "the job's --config, asks on a terminal, and takes options as well:"
+)
 _BY_HAND = "by hand as the job does, with its user, token and --config"
 _NEWER = "Newer files may be sent meanwhile: if one has the same records, take those rows out first."
 _REPAIR = (
@@ -190,10 +195,14 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
         why = f"{error.filename or 'The disk'} cannot be used: {error.strerror or error}."
         return _left(NightStop(StopReason.DISK.value, why, _DISK_REMEDY), summary)
     if isinstance(error, BatchUpdaterError):
+        remedies = error.remedy_lines
+        if isinstance(error, OpenQuestionsError):
+            options = (f"    {line}" for question in error.questions for line in question.lines)
+            remedies = (_LAYOUT.format(path.name), *options)
         again = ("Then put it into the inbox again.",) if isinstance(error, InputError) else ()
         message, remedy = (
             tuple(line.replace(str(path), path.name) for line in lines)  # it will have left the inbox
-            for lines in (error.lines, (*error.remedy_lines, *again))
+            for lines in (error.lines, (*remedies, *again))
         )
         return Decision(Disposition.ATTENTION, message, remedy)
     fault = _attention(

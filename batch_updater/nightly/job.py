@@ -257,19 +257,22 @@ class _NightlyJob(msgspec.Struct):
             self.complain(failure)
         recovers = has_recovered(night, last)
         if not recovers:
-            self._keep(night)
+            self._keep(night, night.exit_code)
         self.ping(SUCCESS if night.exit_code == ExitCode.OK else FAILURE)
-        due = is_due(settings.notify_when, night, last)
-        if due:
+        are_told = not settings.notify or settings.notify_when == "never"  # by what the job prints alone
+        if is_due(settings.notify_when, night, last):
             # What earlier nights have removed, no one has been told of yet.
             removed = tuple(dict.fromkeys((*self.state.state.removed, *night.removed)))
             message, redact = compose(replace(night, removed=removed), last), self.environment.redaction.text
             message = replace(message, subject=redact(message.subject), body=redact(message.body))
+            failures = 0
             for failure in notify(message, settings.notify, self.environment):
                 self.complain(failure)
+                failures += 1
+            are_told = failures < len(settings.notify) or are_told
         if recovers:  # until people have been told of it, the trouble is what they know
-            self._keep(night)
-        if due or settings.notify_when == "never":
+            self._keep(night, night.exit_code if are_told or last is None else last)
+        if are_told:
             self._note_end(lambda: self.state.told(night.killed))
 
     def ping(self, sign: str) -> None:
@@ -277,8 +280,8 @@ class _NightlyJob(msgspec.Struct):
         if failure := ping(self.config.nightly.health_check, sign, self.environment):
             self.complain(failure)
 
-    def _keep(self, night: Night) -> None:
-        self._note_end(lambda: self.state.end(int(night.exit_code), night.started_at, night.removed))
+    def _keep(self, night: Night, exit_code: int) -> None:
+        self._note_end(lambda: self.state.end(int(exit_code), night.started_at, night.removed))
 
     def _note_end(self, write: Callable[[], None]) -> None:
         try:

@@ -46,7 +46,7 @@ class NightState(msgspec.Struct, frozen=True):
     """What is kept between nights."""
 
     exit_code: int | None = None
-    """Of the last night; None if there was none."""
+    """Of the last night; None if there was none. Of the last one with trouble, while no one knows that it is over."""
     pending: tuple[PendingFile, ...] = ()
     running_since: datetime | None = None
     """When the night that is going on was started. There still when the next one starts: it was killed."""

@@ -36,7 +36,9 @@ _KINDS = {
 }
 _FORMATS = {"email": "an e-mail address", "uuid": "a UUID", "uri": "a web address"}
 _EXAMPLES = {Kind.DATE_TIME: "2025-12-31T14:30:00+01:00", Kind.JSON: '{"name": "value"}'}
-_ITEMS: Mapping[Kind, Sequence[str]] = {Kind.TEXT: ("first", "second"), Kind.INTEGER: ("1", "2"), Kind.DECIMAL: ("1.5", "2")}
+_ITEMS: Mapping[Kind, Sequence[str]] = {
+    Kind.TEXT: ("first", "second"), Kind.INTEGER: ("1", "2"), Kind.DECIMAL: ("1.5", "2"),
+}  # fmt: skip
 """Examples where the description has none."""
 _MOST_CHARACTERS = 600
 """Of a description: some are pages long."""

@@ -59,11 +59,11 @@ class Caller:
             self._headers[name.lower()] = sent if before is None else f"{before}\n{sent}"
 
     def digest(self, salt: str, token: str | None) -> CallerDigest:
-        """Return what a database holds of it; `token` is what api.token refers to, if that was fetched."""
+        """Return what a database holds of it; `token` is what `ApiSettings.secret` refers to, if that was fetched."""
         headers = {name: _digest(salt, name, value) for name, value in self._headers.items()}
         account = {name: _digest(salt, name, text) for name, text in self._account.items()}
         if token is not None:
-            account[_TOKEN] = _digest(salt, _TOKEN, token)
+            account[_TOKEN] = _digest(salt, _TOKEN, f"{self._user}{token}")
         return CallerDigest(salt, headers, account)
 
     def changes_since(self, earlier: CallerDigest) -> list[str]:
@@ -77,7 +77,8 @@ class Caller:
         if names:
             changes.append(f"the headers that are sent ({', '.join(self._names.get(name, name) for name in names)})")
         if not self._is_same_account(earlier):
-            changes.append("the account (api.oauth)" if self._api.oauth else "the account (api.token)")
+            key = next((key for key in ("oauth", "auth") if getattr(self._api, key)), "token")
+            changes.append(f"the account (api.{key})")
         return changes
 
     def _is_same_account(self, earlier: CallerDigest) -> bool:
@@ -91,20 +92,29 @@ class Caller:
             return not self._account and not earlier.account
         if any(_digest(earlier.salt, name, text) == earlier.account.get(name) for name, text in self._account.items()):
             return True
-        if self._api.token is None or _TOKEN not in earlier.account:
+        if self._api.secret is None or _TOKEN not in earlier.account:
             return False
-        return _digest(earlier.salt, _TOKEN, self._token) == earlier.account[_TOKEN]
+        return _digest(earlier.salt, _TOKEN, f"{self._user}{self._token}") == earlier.account[_TOKEN]
 
     @property
     def _account(self) -> dict[str, str]:
         """What tells the account without a secret; nothing where the API is called without a token."""
         if oauth := self._api.oauth:
             return {_CLIENT: f"{oauth.token_url}\n{oauth.client_id}\n{oauth.scope}"}
-        return {_REFERENCE: str(self._api.token)} if self._api.token else {}
+        return {_REFERENCE: f"{self._user}{self._api.secret[1]}"} if self._api.secret else {}
 
     @cached_property
     def _token(self) -> str:
-        return self._reveal(self._api.token, "api.token") if self._api.token else ""
+        return self._reveal(self._api.secret[1], self._api.secret[0]) if self._api.secret else ""
+
+    @cached_property
+    def _user(self) -> str:
+        """The user's name of Basic authentication, and a line break; '' where no name goes with the secret."""
+        basic = self._api.auth.basic if self._api.auth else None
+        if basic is None or basic.password is None:
+            return ""
+        name = basic.user if isinstance(basic.user, str) else self._reveal(basic.user, "api.auth.basic.user")
+        return f"{name}\n"
 
 
 def _digest(salt: str, name: str, value: str) -> str:

@@ -136,7 +136,7 @@ def compare(
     clock = time.monotonic()
     staged, guards = plan.staged, plan.config.guards
     _require_replaceable(asked.results)
-    credentials = fetch_credentials(plan.config.api, environment)
+    credentials = fetch_credentials(plan.config.api, plan.endpoint, environment)
     facts, over = _facts(plan, asked.invocation), tuple(exceeded(guards, staged, plan.store))
     caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
     try:

@@ -90,20 +90,15 @@ def families(runs: Iterable[PastRun | DamagedRun]) -> Mapping[Path, Family]:
     last: dict[str, PastRun] = {}
     for run in sorted(readable, key=lambda run: run.started_at):
         if run.facts.origin:
-            last[_first_of(run)] = run
+            last[run.first_round] = run
     found = ((run.folder, _tallied(readable, run)) for run in last.values())
     return {folder: family for folder, family in found if family}
 
 
-def _first_of(run: PastRun) -> str:
-    """Return the name of the folder of the first round."""
-    return (run.facts.origin.run if run.facts.origin else "") or run.folder.name
-
-
 def _tallied(runs: Sequence[PastRun], last: PastRun) -> Family | None:
-    key = _first_of(last)
+    key = last.first_round
     rounds = sorted(
-        (run for run in runs if _first_of(run) == key and run.started_at <= last.started_at),
+        (run for run in runs if run.first_round == key and run.started_at <= last.started_at),
         key=lambda run: run.started_at,
     )
     first, later = rounds[0], rounds[1:]

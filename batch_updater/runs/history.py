@@ -247,6 +247,11 @@ class PastRun(msgspec.Struct, frozen=True):
         return sum(part.elapsed_s for part in self.parts)
 
     @property
+    def first_round(self) -> str:
+        """Name of the folder of the run whose rows have come back in its input; its own where none have."""
+        return (self.facts.origin.run if self.facts.origin else "") or self.folder.name
+
+    @property
     def resumption_note(self) -> str | None:
         """Return that it was resumed, and how often; None if it was not."""
         # Closing it is a part, too, which sends nothing.
@@ -472,17 +477,18 @@ def newest_run(parent: Path) -> PastRun:
 def newest_to_fix(parent: Path) -> PastRun:
     """Return the newest run whose last workbook is there and has rows on its sheet To fix.
 
-    A workbook that was run itself has been taken up by that run, and a run that was undone needs no repair.
-    Raises UsageError if there is none, ResultsError if the folder cannot be read.
+    Of the rounds of a file the last one counts, wherever its workbook was run from: it holds the rows that are left of
+    the others. A run that was undone needs no repair. Raises UsageError if there is none, ResultsError if the folder
+    cannot be read.
     """
-    taken_up: set[str | None] = set()
+    later: set[str] = set()
     for past, undone in with_undos(_newest_first(past_runs(parent))):
-        if isinstance(past, DamagedRun) or past.workbook is None:
+        if isinstance(past, DamagedRun) or past.parts[-1].results is None:
             continue
-        is_left = undone is None and str(past.workbook) not in taken_up
+        is_left = undone is None and past.first_round not in later and past.workbook is not None
         if is_left and past.rows > past.summary.total(NEEDS_NOTHING):
             return past
-        taken_up.add(past.facts.input_path)
+        later.add(past.first_round)
     raise UsageError(
         f"No results workbook in {parent} has rows to fix.", remedy="Name a file, or check results.folder."
     )

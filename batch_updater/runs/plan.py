@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
+from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
@@ -85,6 +85,11 @@ class Plan(msgspec.Struct, frozen=True):
         if keys and not self.reads_first:
             are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
             notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
+        if self.endpoint.requires_if_match and not self.reads_first:
+            notes.append(
+                f"{self.endpoint.api_name} asks which version of a record is meant, and the updates say that any is "
+                "(If-Match: *). With --compare each is for the version that was read: what changes meanwhile is kept."
+            )
         if (origin := self.staged.columns.origin) and (added := self._added(origin)):
             notes.append(added)
         if self.names.fault:
@@ -202,12 +207,12 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
 
     Raises ConfigError, EndpointError and InputError.
     """
-    endpoint = load_endpoint(config.api.endpoint)
+    endpoint = endpoint_for(config.api, config.input.constants)
     require_fitting(config.api.base_url, endpoint)
     if config.sending.compare and endpoint.read is None:
         raise ConfigError(
-            f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
-            remedy="Leave out --compare and sending.compare, or add x-read to the description.",
+            f"Comparing needs a way to read a record, and the description {endpoint.name} names none .",
+            remedy="Leave out --compare and sending.compare, or set api.read to the operation that returns a record.",
         )
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     snapshot = snapshots.take(source, folder)
@@ -268,6 +273,7 @@ def require_read(endpoint: Endpoint) -> None:
     """Raise ConfigError unless the endpoint describes how a record is read, which taking a run back needs."""
     if endpoint.read is None:
         raise ConfigError(
-            f"Taking a run back needs a way to read a record, and the description {endpoint.name} names none (x-read).",
-            remedy="Add x-read to the description.",
+            "Taking a run back needs a way to read a record, and the description "
+            f"{endpoint.name} names none (api.read).",
+            remedy="Set api.read in the configuration to the operation that returns a record.",
         )

@@ -79,7 +79,9 @@ class ActiveRun:
         process: ReportProcess | None = None
         credentials = None
         if self._open_run.to_send:
-            credentials = fetch_credentials(self._plan.config.api, self._environment, self._open_run.fetched)
+            credentials = fetch_credentials(
+                self._plan.config.api, self._plan.endpoint, self._environment, self._open_run.fetched
+            )
         stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with folder_faults(self._folder):

@@ -1,4 +1,4 @@
-"""Where the token comes from: secrets by reference, and OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
+"""What authenticates requests: secrets by reference, and tokens of OAuth 2.0 (client credentials: RFC 6749, 4.4)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 import logging
 import re
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote
 from urllib.request import getproxies
 
 import aiohttp
@@ -16,8 +18,16 @@ import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from batch_updater.config.environment import Environment
-from batch_updater.config.schema import ApiSettings, OAuthSettings, ReferenceKind, SecretReference
+from batch_updater.config.schema import (
+    ApiSettings,
+    OAuthSettings,
+    ReferenceKind,
+    SecretReference,
+)
 from batch_updater.config.secrets import Secret, fetch_secret, remember_secret
+from batch_updater.endpoint.description import Endpoint, SecurityKind, SecurityScheme
+from batch_updater.endpoint.security import asked_for, scheme_of
+from batch_updater.errors import CredentialsError
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import Proxy, require_usable_proxies
@@ -39,8 +49,60 @@ _OAUTH_ERRORS = (
 """The short names of errors of RFC 6749, section 5.2."""
 
 
+class Placement(msgspec.Struct, frozen=True):
+    """Where a request has the secret that authenticates it."""
+
+    scheme: SecurityScheme
+    user: Secret | None = None
+    """Of Basic authentication; None: the secret is the user, and there is no password."""
+
+    def headers(self, secret: Secret) -> dict[str, str]:
+        """Return the header that holds the secret; none if it is in the query."""
+        match self.scheme.kind:
+            case SecurityKind.BASIC:
+                return {"Authorization": f"Basic {self._credentials(secret)}"}
+            case SecurityKind.SCHEME:
+                word = self.scheme.name
+                blank, end = "" if word.endswith(("=", '"')) else " ", '"' if word.endswith('"') else ""
+                return {"Authorization": f"{word}{blank}{secret.reveal()}{end}"}
+            case SecurityKind.HEADER:
+                return {self.scheme.name: secret.reveal()}
+        return {}
+
+    def query(self, secret: Secret) -> str:
+        """Return the parameter that holds the secret, as it is in a query; '' if it is in a header."""
+        if self.scheme.kind is not SecurityKind.QUERY:
+            return ""
+        return f"{quote(self.scheme.name, safe='')}={quote(secret.reveal(), safe='')}"
+
+    def remember(self, secret: Secret, redaction: Redaction) -> None:
+        """Have redacted what is made of the secret; the secret itself is from when it was fetched."""
+        if self.scheme.kind is SecurityKind.BASIC:
+            redaction.remember(self._credentials(secret))
+
+    def _credentials(self, secret: Secret) -> str:
+        user, password = (self.user.reveal(), secret.reveal()) if self.user else (secret.reveal(), "")
+        return b64encode(f"{user}:{password}".encode()).decode()
+
+
+def refusal_advice(api: ApiSettings, endpoint: Endpoint) -> str:
+    """Return what to do where the API does not accept the credentials: which key to look at."""
+    asked = asked_for(endpoint)
+    if api.oauth:
+        check = "Check client_id, client_secret and scope under api.oauth"
+    elif api.secret:
+        check = f"Check what {api.secret[0]} refers to"
+    else:
+        return f"Set {asked or 'api.token, api.oauth or api.auth'}, then run again."
+    scheme = scheme_of(api, endpoint)
+    described = {(one.kind, one.name.partition(" ")[0].lower()) for way in endpoint.security for one in way}
+    if asked and (scheme.kind, scheme.name.partition(" ")[0].lower()) not in described:
+        return f"{check}, then run again. The description asks for another kind of credentials: {asked}."
+    return f"{check}, then run again."
+
+
 class Token(msgspec.Struct, frozen=True):
-    """A bearer token."""
+    """The secret that authenticates requests, of whatever kind it is."""
 
     generation: int
     """1 for the first of the run, one more for each fetched later."""
@@ -51,8 +113,10 @@ class Credentials(msgspec.Struct, frozen=True):
     """Every secret of a configuration, fetched."""
 
     token: Secret | None
+    """What `ApiSettings.secret` refers to."""
     client_secret: Secret | None
     headers: Mapping[str, Secret]
+    placement: Placement
 
 
 class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, not an error of ours)
@@ -73,7 +137,7 @@ class TokenUnavailable(Exception):  # noqa: N818  (as above)
 
 
 def fetch_credentials(
-    api: ApiSettings, environment: Environment, fetched: Mapping[str, Secret] | None = None
+    api: ApiSettings, endpoint: Endpoint, environment: Environment, fetched: Mapping[str, Secret] | None = None
 ) -> Credentials:
     """Fetch every secret that the configuration refers to, before anything is sent.
 
@@ -90,11 +154,30 @@ def fetch_credentials(
         name: fetch(value, f"api.headers.{name}") if isinstance(value, SecretReference) else Secret(value)
         for name, value in api.headers.items()
     }
+    token = fetch(api.secret[1], api.secret[0]) if api.secret else None
+    placement = placement_of(api, endpoint, fetch)
+    if token:
+        placement.remember(token, environment.redaction)
     return Credentials(
-        token=fetch(api.token, "api.token") if api.token else None,
+        token=token,
         client_secret=fetch(api.oauth.client_secret, "api.oauth.client_secret") if api.oauth else None,
         headers=headers,
+        placement=placement,
     )
+
+
+def placement_of(api: ApiSettings, endpoint: Endpoint, fetch: Callable[[SecretReference, str], Secret]) -> Placement:
+    """Return where requests have the secret; `fetch` gets the user's name, if that is kept somewhere."""
+    user = None
+    if api.auth and api.auth.basic and api.auth.basic.password:
+        name = api.auth.basic.user
+        user = Secret(name) if isinstance(name, str) else fetch(name, "api.auth.basic.user")
+        if ":" in user.reveal():
+            raise CredentialsError(
+                "api.auth.basic.user: the value holds a colon, which no user's name may (RFC 7617).",
+                remedy="Put only the name there, and the password where api.auth.basic.password says.",
+            )
+    return Placement(scheme_of(api, endpoint), user)
 
 
 def remember_written(api: ApiSettings, redaction: Redaction) -> None:
@@ -162,17 +245,19 @@ class TokenSource:
 
         Raises CredentialsRefused if there is no other token, and what `renew_if_due` raises.
         """
-        if token is None or self._fetch is None:
-            raise CredentialsRefused("The API does not accept the token (401).")
+        if token is None:
+            raise CredentialsRefused("The API wants to know who calls it (401), and no credentials are configured.")
+        if self._fetch is None:
+            raise CredentialsRefused("The API does not accept the credentials (401).")
         async with self._turn:
             current = self.current
             if current is not None and token.generation < current.generation:
                 return  # another request has fetched a new one meanwhile
             if self._fetched_after_refusal and not self._accepted:
-                raise CredentialsRefused("The API does not accept a token that was fetched just now (401).")
+                raise CredentialsRefused("The API does not accept credentials that were fetched just now (401).")
             await self._renew(self._fetch, "the API refused the last one (401)")
             if self.current is not None and self.current.value == token.value:
-                raise CredentialsRefused("The API does not accept the token (401), and there is no other one.")
+                raise CredentialsRefused("The API does not accept the credentials (401), and there are no other ones.")
             self._fetched_after_refusal = True
 
     async def _renew(self, fetch: Callable[[], Awaitable[FetchedToken]], why: str) -> None:
@@ -187,13 +272,18 @@ class TokenSource:
             self._renew_at = asked_at + fetched.lifetime_s - margin
 
 
-def source_by_reference(reference: SecretReference, first: Secret, environment: Environment) -> TokenSource:
-    """Return the source for a token that is kept somewhere; an environment variable cannot change while we run."""
+def source_by_reference(api: ApiSettings, credentials: Credentials, environment: Environment) -> TokenSource:
+    """Return the source for a secret that is kept somewhere; an environment variable cannot change while we run."""
+    if api.secret is None:
+        return TokenSource(None, None)
+    key, reference = api.secret
 
     async def fetch() -> FetchedToken:
-        return FetchedToken(await asyncio.to_thread(fetch_secret, reference, environment, "api.token"))
+        secret = await asyncio.to_thread(fetch_secret, reference, environment, key)
+        credentials.placement.remember(secret, environment.redaction)
+        return FetchedToken(secret)
 
-    return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
+    return TokenSource(credentials.token, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
 
 
 class OAuthClient(msgspec.Struct):

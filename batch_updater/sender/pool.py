@@ -232,7 +232,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             auto_decompress=True,
         ) as session:
             redaction = self.environment.redaction
-            transport = Transport(self.endpoint, api, self.credentials.headers, connector, self._in_flight)
+            transport = Transport(self.endpoint, api, self.credentials, connector, self._in_flight)
             breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._shutdown)
             client = Client(
                 self.endpoint, api, sending, self.hooks, self.options, transport, limiter, breaker,
@@ -241,7 +241,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             try:
                 await client.tokens.renew_if_due()  # before any row is touched
             except END_THE_RUN as error:
-                self._end(stop_for(error))
+                self._end(stop_for(error, self.api, self.endpoint))
             except ShuttingDown:
                 pass  # its reason is known
             ahead = min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))
@@ -263,7 +263,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             try:
                 batch = await self._next_batch(rows, ready.ahead if answered.is_set() else 1)
             except StoreError as error:  # which rows are left cannot be read
-                self._end(stop_for(error))
+                self._end(stop_for(error, self.api, self.endpoint))
                 break
             if not batch:
                 break
@@ -297,7 +297,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         try:
             await self.hooks.before_send(batch)
         except StoreError as error:
-            self._end(stop_for(error))
+            self._end(stop_for(error, self.api, self.endpoint))
 
     async def _work(self, ready: _Ready, client: Client, transport: Transport) -> None:
         task = asyncio.current_task()
@@ -365,7 +365,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         try:
             self.hooks.on_outcome(outcome)
         except StoreError as error:
-            self._end(stop_for(error))
+            self._end(stop_for(error, self.api, self.endpoint))
         self._finished.set()
 
     def _end(self, stop: Stop) -> None:
@@ -397,6 +397,4 @@ class Sender(msgspec.Struct, eq=False, dict=True):
                 max_wait_s=self.sending.max_wait_s,
             )
             return TokenSource(None, oauth.fetch)
-        if api.token and secrets.token:
-            return source_by_reference(api.token, secrets.token, self.environment)
-        return TokenSource(None, None)
+        return source_by_reference(api, secrets, self.environment)

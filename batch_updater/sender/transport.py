@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -13,14 +12,13 @@ from msgspec.structs import replace
 from yarl import URL
 
 from batch_updater.config.schema import ApiSettings
-from batch_updater.config.secrets import Secret
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Request
 from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import open_regular
 from batch_updater.sender.advice import retry_advice
 from batch_updater.sender.answer import Answer, TransportError, read_answer
-from batch_updater.sender.auth import Token, read_at_most
+from batch_updater.sender.auth import Credentials, Token, read_at_most
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import proxy_for
@@ -56,11 +54,11 @@ class Transport:
         self,
         endpoint: Endpoint,
         api: ApiSettings,
-        headers: Mapping[str, Secret],
+        credentials: Credentials,
         connector: Connector,
         in_flight: InFlight,
     ) -> None:
-        """`headers` are those of the configuration. Raises ConfigError for a proxy that cannot be used."""
+        """Take what all requests share. Raises ConfigError for a proxy that cannot be used."""
         self._endpoint = endpoint
         self._base = api.base_url or ""
         self._base_path = URL(self._base, encoded=True).raw_path.rstrip("/")
@@ -69,10 +67,12 @@ class Transport:
         self._proxy_url = self._proxy.url if self._proxy else None
         self._in_flight = in_flight
         self.connector = connector
-        self._headers = {name: value.reveal() for name, value in headers.items()}
-        self._headers["Accept"] = "application/json"
-        self._heads: dict[str, tuple[Token | None, RequestHead]] = {}
-        """Method -> the token of its last request, and what further ones with that share."""
+        self._placement = credentials.placement
+        self._headers = {name: value.reveal() for name, value in credentials.headers.items()}
+        if "accept" not in map(str.lower, self._headers):
+            self._headers["Accept"] = "application/json"
+        self._heads: dict[str, tuple[Token | None, RequestHead, str]] = {}
+        """Method -> the token of its last request, and what further ones share: the head, and the end of the query."""
         self.answered = asyncio.Event()
         self.first_answer_s = 0.0
 
@@ -109,25 +109,25 @@ class Transport:
     async def _answer(self, request: Request, token: Token | None, outgoing: RowRequest) -> Answer:
         if request.path[:1] != "/":  # cannot happen with a description that was read
             raise ValueError(f"a row would be sent to {self._base}{request.path}")
-        # Whatever follows a slash after the base URL stays within its origin.
-        target = f"{self._base_path}{request.path}{'?' if request.query else ''}{request.query}"
-        last_token, head = self._heads.get(request.method, (None, None))
+        last_token, head, secret_query = self._heads.get(request.method, (None, None, ""))
         if head is None or token is not last_token:
-            headers = dict(self._headers)
-            if request.content_type:
-                headers["Content-Type"] = request.content_type
-            if token is not None:
-                headers["Authorization"] = f"Bearer {token.value.reveal()}"
-            head = RequestHead(request.method, self._base, headers, self._proxy_url)
-            self._heads[request.method] = token, head
+            by_header = self._placement.headers(token.value) if token else {}
+            secret_query = self._placement.query(token.value) if token else ""
+            by_body = {"Content-Type": request.content_type} if request.content_type else {}
+            head = RequestHead(request.method, self._base, self._headers | by_body | by_header, self._proxy_url)
+            self._heads[request.method] = token, head, secret_query
+        # Only here does a secret come into a query: what is stored and shown of a request is without it.
+        query = "&".join(filter(None, (request.query, secret_query)))
+        # Whatever follows a slash after the base URL stays within its origin.
+        target = f"{self._base_path}{request.path}{'?' if query else ''}{query}"
         received = await self.connector.exchange(head, target, request, outgoing)
         complete = False
         try:
             require_not_of_proxy(received, self._proxy)
-            status, content_type, wait_s = received.status, "", 0.0
+            status, content_type, wait_s = received.status, "", None
             if not 200 <= status < 300:
                 content_type = received.headers.get("Content-Type", "")
-                wait_s = read_retry_after(status, received.headers, datetime.now(UTC)) or 0.0
+                wait_s = read_retry_after(status, received.headers, datetime.now(UTC))
                 outgoing.refusal = Answer(status, complete=False, retry_after_s=wait_s)
             try:
                 content = received.content  # nearly always there by now

@@ -43,6 +43,9 @@ def refused(*arguments: str) -> str:
         (["runn", "my", "new", "file.xlsx", "--dry-run"], ["check 'my new file.xlsx'"]),
         (["run", "my", "in.xlsx", "--results", "my", "out.xlsx"], ["run 'my in.xlsx' --results 'my out.xlsx'"]),
         (["check", "c.csv", "--shet", "my", "sheet"], ["check c.csv --sheet 'my sheet'"]),
+        (["-v", "check", "c.csv"], ["check -v c.csv"]),
+        (["check", "c.csv", "--jsn"], ["check c.csv --json"]),
+        (["--jsn", "runs"], ["runs --json"]),
         (["run", "c.csv", "--set=A=1", "--comparee"], ["run c.csv --set=A=1 --compare"]),
     ],
 )
@@ -65,6 +68,7 @@ def test_a_command_typed_wrong_is_answered_with_the_one_that_was_probably_meant(
     ("typed", "said"),
     [
         (["--limit"], "A command is missing before --limit. See batch-updater --help."),
+        (["-v", "check"], "Type it behind the command: batch-updater check ... -v. See batch-updater check --help."),
         (["frobnicate"], "Commands: run, check, columns, template, "),
         (["run"], "FILE is missing: --fix takes the newest results workbook that has rows to fix."),
         (["run", "c.csv", "--fix"], "FILE and --fix exclude each other"),

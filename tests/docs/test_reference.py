@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -20,7 +20,7 @@ import batch_updater
 import batch_updater.endpoint
 from batch_updater import Progress, Run, Undo, arun, check, run
 from batch_updater.cli.commands import main
-from batch_updater.config.schema import Config, SecretReference
+from batch_updater.config.schema import Config, FieldSettings, SecretReference
 from batch_updater.errors import ExitCode
 from batch_updater.records import Cause, OutcomeKind, StopReason
 from batch_updater.reporter.next_step import NextKind
@@ -121,7 +121,7 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
     """Yield every key with its default; `None` where it has none."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}", None if field.is_required() else field.get_default(call_default_factory=True)
-        for kind in (field.annotation, *get_args(field.annotation)):
+        for kind in () if get_origin(field.annotation) is dict else (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not SecretReference:
                 yield from keys_of(kind, f"{prefix}{name}.")
 
@@ -139,6 +139,11 @@ def test_the_keys_of_a_section_are_those_of_the_schema(name: str) -> None:
         documented[codes(key)[0]] = None if default == DASH else yaml.load(codes(default)[0])
     schema = dict(keys_of(annotation))
     assert documented == {key: plain(default) for key, default in schema.items()}
+
+
+def test_the_keys_of_a_field_are_those_of_the_schema() -> None:
+    """A table of their own, for there are as many fields as an API has."""
+    assert first_column(section(CONFIGURATION, "Beside the description")) == list(FieldSettings.model_fields)
 
 
 def plain(default: object) -> object:
@@ -214,6 +219,12 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
     explained = program("report", folder, "--row", "2", "--json").object
     assert [name for name in explained if name in row] == list(row)
     assert list(program("template", "new.xlsx", "--json").object) == first_column(section(JSON, "template"))
+    document = str(SAMPLES / "second-endpoint" / "customers.openapi.yaml")
+    listed = program("endpoints", document, "--json").object
+    assert list(listed) == ["operations"]
+    assert list(listed["operations"][0]) == [
+        name for row in tables(section(JSON, "endpoints"))[0] for name in codes(row[0])
+    ]
     init = program("init", "new.yaml", "--base-url", "https://nexus.example.com", "--yes", "--json").object
     assert list(init) == first_column(section(JSON, "init"))
     doctor = program("doctor", "--json").object

@@ -312,4 +312,4 @@ def test_comparing_needs_a_description_that_says_how_to_read(tmp_path: Path) -> 
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     done = batch_updater("check", "rows.csv", cwd=tmp_path, BATCH_UPDATER_API__ENDPOINT=endpoint)
     assert done.code == 2
-    assert "x-read" in done.err
+    assert "api.read" in done.err

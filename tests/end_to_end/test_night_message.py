@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -148,6 +149,64 @@ def test_what_retention_removed_is_told_once(tmp_path: Path) -> None:
             assert night(tmp_path, **told_by(hook)).object["notes"] == []
     first, second = (body["message"] for body in hook.bodies())
     assert (first.count(note), second.count(note)) == (1, 0)
+
+
+UNREACHABLE = {"BATCH_UPDATER_NIGHTLY__NOTIFY": "['json://127.0.0.1:9/told']"}
+
+
+def test_what_no_recipient_got_is_told_by_the_next_night(tmp_path: Path) -> None:
+    """A killed night and a removed run, until one recipient of several was reached; then never again."""
+    with sandbox() as api, webhook() as hook:
+        inbox = prepared(tmp_path, api.url)
+        aged(numbered(inbox / "a.csv", 40))
+        killed_night(tmp_path)
+        finished(tmp_path / "runs")
+        for _ in range(2):
+            untold = night(tmp_path, **UNREACHABLE)
+            assert (untold.code, "failed: " in untold.err) == (0, True), untold.err
+            assert any("did not come to its end" in note for note in untold.object["notes"])
+        one_of_two = f"['json://127.0.0.1:9/told', 'json://{hook.place}/told']"
+        assert night(tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=one_of_two).code == 0
+        assert night(tmp_path, **told_by(hook)).object["notes"] == []
+    (posted,) = hook.bodies()
+    assert posted["message"].count("did not come to its end") == 1
+    assert f"1 old run ({NAME})" in posted["message"]
+
+
+def test_a_recovery_that_no_recipient_heard_of_is_told_by_the_next_night(tmp_path: Path) -> None:
+    """Until then the problem is what people know."""
+    with sandbox("--quota", "1") as used_up:
+        inbox = prepared(tmp_path, used_up.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "b"))
+        assert night(tmp_path).object["stopped"] == "quota"
+    with sandbox() as api, webhook() as hook:
+        base_url = {"BATCH_UPDATER_API__BASE_URL": api.url}
+        assert night(tmp_path, **base_url, **UNREACHABLE).code == 0
+        for _ in range(2):
+            assert night(tmp_path, **base_url, **told_by(hook)).code == 0
+    (posted,) = hook.bodies()
+    assert posted["title"].startswith("batch-updater: The job works again.")
+
+
+def test_a_file_with_open_questions_is_answered_by_a_layout(tmp_path: Path) -> None:
+    """The job takes no option: the note names the command that does, and its answers are used by the next night."""
+    rows = "Id,Type,Sales Stagee\n1,Pre,Qualified\n"
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        (inbox / "a.csv").write_text(rows, encoding="utf-8")
+        aged(inbox / "a.csv")
+        assert by_name(night(tmp_path)) == {"a.csv": "attention"}
+        (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
+        lines = note.read_text(encoding="utf-8").splitlines()
+        (what,) = (line for line in lines if line.startswith("What to do: "))
+        assert "`batch-updater columns a.csv --save NAME`" in what
+        (options,) = (line.strip().partition("   ")[0] for line in lines if "=StageName" in line)
+        assert lines[-1] == "Then put it into the inbox again."
+        (file,) = note.parent.glob("a.csv")
+        words = shlex.split(options)
+        assert batch_updater("columns", file, "--save", "sales", *words, cwd=tmp_path).code == 0
+        file.rename(inbox / "a.csv")
+        assert by_name(night(tmp_path)) == {"a.csv": "done"}
 
 
 def test_a_run_says_which_old_runs_it_has_removed(tmp_path: Path) -> None:

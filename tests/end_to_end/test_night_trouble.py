@@ -210,7 +210,7 @@ def test_a_workbook_that_takes_a_run_back_and_cannot_be_compared_concerns_itself
         opportunities(inbox / "b.csv", (2, "Pre", "b"))
         done = night(tmp_path, BATCH_UPDATER_API__ENDPOINT="blind.yaml#nexus-opportunity")
     assert (done.code, by_name(done)) == (1, {"undo.xlsx": "attention", "b.csv": "done"}), done.err
-    assert "x-read" in done.object["files"][0]["note"]
+    assert "api.read" in done.object["files"][0]["note"]
 
 
 def test_nights_over_two_inboxes_do_not_mix_what_they_remember(tmp_path: Path) -> None:

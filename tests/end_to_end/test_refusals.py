@@ -119,7 +119,7 @@ def test_a_service_that_does_not_answer_ends_the_run(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     """What has no end of its own, as a named pipe or a device, is no file to read: exit code 2 at once."""
     os.mkfifo(tmp_path / "pipe.csv")
-    for source in (tmp_path / "pipe.csv", "/dev/zero"):
+    for source, shown in ((tmp_path / "pipe.csv", "pipe.csv"), ("/dev/zero", "/dev/zero")):
         done = batch_updater("check", source, cwd=tmp_path)
         assert done.code == 2
-        assert f"{source} is a device or a pipe, not a file." in done.err
+        assert f" {shown} is a device or a pipe, not a file." in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -82,6 +83,36 @@ def test_rows_to_fix_of_a_repair_come_before_those_of_an_older_run(tmp_path: Pat
     assert puts(api) == ["1", "3", "2"]
 
 
+def test_a_workbook_that_was_run_from_another_folder_is_not_taken_again(tmp_path: Path, api: Sandbox) -> None:
+    """Its copy in the run's folder still has the wrong cell; nor is it where the repair's own workbook is gone."""
+    assert batch_updater("run", "c.csv", "--yes", cwd=tmp_path).code == 1
+    (workbook,) = runs(tmp_path)[0].glob("*.xlsx")
+    (tmp_path / "desktop").mkdir()
+    shutil.copy(workbook, tmp_path / "desktop" / "mine.xlsx")
+    repair(tmp_path / "desktop" / "mine.xlsx", 200)
+    first = batch_updater("run", "desktop/mine.xlsx", "--yes", cwd=tmp_path)
+    assert (first.code, puts(api)) == (0, ["1", "3", "2"])
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
+    for written in runs(tmp_path)[1].glob("*.xlsx"):
+        written.rename(tmp_path / "desktop" / written.name)
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
+
+
+@pytest.mark.parametrize("kind", ["relative", "link"])
+def test_the_results_folder_may_be_named_in_any_way(tmp_path: Path, api: Sandbox, kind: str) -> None:
+    """By a relative path with dots in it, or through a link: the repaired workbook is found, and then never again."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    folder = {"relative": "link/../real", "link": "link"}[kind]
+    variables = {"BATCH_UPDATER_RESULTS__FOLDER": folder}
+    assert batch_updater("run", "c.csv", "--yes", cwd=tmp_path, **variables).code == 1
+    (workbook,) = (tmp_path / "real").glob("*/c-results-*.xlsx")
+    repair(workbook, 200)
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path, **variables).code == 0
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path, **variables).code == 2
+    assert puts(api) == ["1", "3", "2"]
+
+
 def test_without_a_run_the_newest_is_named_in_a_question(tmp_path: Path, api: Sandbox) -> None:
     """Enter is yes, for nothing is sent; no writes nothing; without a terminal it is named and taken."""
     for name in ("c.csv", "d.csv"):
@@ -112,7 +143,7 @@ def test_no_runs_and_none_to_fix_say_so(tmp_path: Path) -> None:
         (tmp_path / "config.yaml").write_text("api: {base_url: 'http://127.0.0.1:9'}\n", encoding="utf-8")
         done = batch_updater(*command, cwd=tmp_path)
         assert done.code == 2
-        assert str(tmp_path / "runs") in done.err
+        assert " in runs" in done.err
 
 
 @pytest.fixture
@@ -207,6 +238,61 @@ def test_a_command_in_an_error_is_not_broken(tmp_path: Path) -> None:
     code, shown = dialogue([], tmp_path, "runn", name)
     assert code == 2
     assert f"    {command_line(('batch-updater', 'run', name))}\r\n" in shown
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_no_word_of_an_error_is_broken_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    """Its lines are indented further where they go on; options stay on one line, to be copied."""
+    (tmp_path / "c.csv").write_text("Id,Type,Sales Stagee,Sales Revenues\n1,Pre,a,2\n", encoding="utf-8")
+    plain = batch_updater("check", "c.csv", cwd=tmp_path).err
+    code, shown = dialogue([], tmp_path, "check", "c.csv", "--yes", columns=columns)
+    assert code == 2
+    assert shown.split() == plain.split()
+    lines = shown.replace("\r\n", "\n").splitlines()
+    too_long = [line for line in lines if len(line) > columns]
+    assert all(line.startswith(('    --map "', "`")) for line in too_long), too_long
+    for options in re.findall("(?m)^    --.*?(?=   |$)", plain):
+        assert any(line.startswith(options) for line in lines), options
+
+
+def test_json_on_a_terminal_is_one_line(tmp_path: Path) -> None:
+    """Whatever the width: it is for a program, or to be copied."""
+    (tmp_path / "c.csv").write_text(ROWS, encoding="utf-8")
+    for words in (("check", "c.csv"), ("check", "missing.csv")):
+        _, shown = dialogue([], tmp_path, *words, "--json", columns=40)
+        assert json.loads(shown)["exit_code"]
+        assert shown.count("\n") == 1
+
+
+def test_the_answers_of_a_row_fit_the_terminal(tmp_path: Path, api: Sandbox) -> None:
+    """JSON without blanks goes on behind a comma, and nothing of it is lost."""
+    rows = "Id,Type,StageName\n1,Pre,fault:status-503:1 x\n2,Pre,Prospekt\n"
+    (tmp_path / "d.csv").write_text(rows, encoding="utf-8")
+    batch_updater("run", "d.csv", "--yes", cwd=tmp_path, BATCH_UPDATER_SENDING__COMPARE="false")
+    for number in ("2", "3"):
+        plain = batch_updater("report", "--row", number, cwd=tmp_path)
+        code, shown = dialogue([], tmp_path, "report", "--row", number, "--yes", columns=60)
+        assert code == 0
+        assert "".join(plain.out.split()) in "".join(shown.split())
+        too_long = [line for line in shown.replace("\r\n", "\n").splitlines() if len(line) > 60]
+        assert all(" http://" in line or line.startswith("Run: ") for line in too_long), too_long
+    assert api.requests()
+
+
+def test_paths_within_a_sentence_are_relative_too(tmp_path: Path, api: Sandbox) -> None:
+    """Of errors and of a single row; a cell that holds such a path is shown as it is."""
+    row = f"Id,Type,SalesRevenue\n1,Pre,{tmp_path}/x\n"
+    (tmp_path / "d.csv").write_text(row, encoding="utf-8")
+    said = batch_updater("check", "d.csv", cwd=tmp_path).out
+    start = str(tmp_path)[:18]  # long texts are cut off
+    assert f"SalesRevenue  {start}" in said
+    assert f"'{start}" in said
+    batch_updater("run", "c.csv", "--yes", cwd=tmp_path)
+    run = runs(tmp_path)[0]
+    assert f"Run: runs/{run.name}\n" in batch_updater("report", "--row", "2", cwd=tmp_path).out
+    (run / "run.sqlite").write_bytes(b"no database")
+    assert f"The outcomes of the run runs/{run.name} cannot" in batch_updater("report", run.name, cwd=tmp_path).err
+    assert api.requests()
 
 
 def test_check_groups_problems_and_names_each_with_verbose(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from ruamel.yaml import YAML
 
 import batch_updater.endpoint
 from batch_updater.endpoint.description import Kind, ParameterLocation
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.document import Resolver
+from batch_updater.endpoint.document_files import DocumentFiles
+from batch_updater.endpoint.openapi import load_endpoint, operations
 from batch_updater.errors import EndpointError
 from tests.endpoint.documents import document
 
@@ -225,6 +227,42 @@ def test_an_unknown_operation_names_the_nearest(load: Callable[..., Endpoint]) -
     assert "put-thing" in caught.value.remedy
 
 
+def test_an_operation_is_named_by_its_method_and_path_too(load: Callable[..., Endpoint]) -> None:
+    """Many have no operationId, and one that two have does not tell which is meant."""
+    content = document(operationId=None)
+    content["paths"]["/things/{thing}"]["patch"] = content["paths"]["/things/{thing}"]["put"]
+    assert load(content, "put /things/{thing}").name == "put /things/{thing}"
+    assert load(content, "PATCH /things/{thing}").method == "PATCH"
+    for method in ("put", "patch"):
+        content["paths"]["/things/{thing}"][method] = content["paths"]["/things/{thing}"]["put"] | {
+            "operationId": "same"
+        }
+    with pytest.raises(EndpointError) as caught:
+        load(content, "same")
+    assert "put /things/{thing}" in caught.value.remedy
+
+
+def test_every_operation_is_listed_with_its_endpoint_or_the_reason_why_not(tmp_path: Path) -> None:
+    """What creates, deletes or only reads is told apart from what cannot be sent; mistakes elsewhere do no harm."""
+    content = document(summary="Change\na thing")
+    item = content["paths"]["/things/{thing}"]
+    item |= {"get": {"responses": {}}, "delete": {}, "post": {"requestBody": item["put"]["requestBody"]}}
+    item["patch"] = {"operationId": "photo", "requestBody": {"content": {"image/png": {}}}}
+    content["paths"] |= {"/things": {"post": item["put"], "put": "nonsense"}, "/others": {"$ref": "#/nowhere"}}
+    files = DocumentFiles(tmp_path / "openapi.json", json.dumps(content).encode())
+    listed = list(operations(Resolver(files)))
+    assert [(one.operation, one.method, one.path, one.summary) for one in listed if one.endpoint] == [
+        ("put-thing", "PUT", "/things/{thing}", "Change a thing"),
+        ("post /things/{thing}", "POST", "/things/{thing}", ""),
+    ]
+    reasons = {f"{one.method} {one.path}": one.why_not or "" for one in listed if not one.endpoint}
+    assert set(reasons) == {"GET /things/{thing}", "DELETE /things/{thing}", "PATCH /things/{thing}", "POST /things"}
+    assert "only reads" in reasons["GET /things/{thing}"]
+    assert "deletes" in reasons["DELETE /things/{thing}"]
+    assert "image/png" in reasons["PATCH /things/{thing}"]
+    assert "creates" in reasons["POST /things"]
+
+
 @pytest.mark.parametrize("path", ["/things/{thing}/../x", "things/{thing}", "/things//{thing}", "/things/{thing}?a=b"])
 def test_a_path_that_does_not_lead_straight_to_one_place_is_refused(load: Callable[..., Endpoint], path: str) -> None:
     """A description cannot make a request leave the base URL."""
@@ -271,11 +309,6 @@ def test_json_that_is_none_is_refused_where_it_is_needed(tmp_path: Path, text: s
     path.write_text(text, encoding="utf-8")
     with pytest.raises(EndpointError, match=problem):
         load_endpoint(str(path))
-
-
-def test_a_text_with_half_a_character_counts_as_absent(load: Callable[..., Endpoint]) -> None:
-    """No file and no request could hold it."""
-    assert load(document(requestBody=body(type="string", title="\ud800"))).field("field").title == "field"
 
 
 @pytest.mark.parametrize("reference", ["nexus-oportunity", "nowhere.yaml#x"])

@@ -107,7 +107,7 @@ def send(
             config.api,
             config.sending,
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
-            fetch_credentials(config.api, environment),
+            fetch_credentials(config.api, ENDPOINT, environment),
             environment,
             SendOptions(len(rows), keep_going, read_first, limiter, in_order=config.input.duplicates == "in_order"),
         )

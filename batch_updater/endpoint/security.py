@@ -1,0 +1,156 @@
+"""How requests are authenticated, and where they go, as an OpenAPI document says it.
+
+Documents are often careless here: what is not understood is left out, and the configuration says it instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from batch_updater.config.schema import ApiSettings, AuthSettings, BasicSettings, HeaderSecret, QuerySecret
+from batch_updater.endpoint.description import Endpoint, SecurityKind, SecurityScheme
+
+_BEARER = "Bearer"
+_BEARER_TOKEN = SecurityScheme(SecurityKind.SCHEME, _BEARER)
+_NEEDS_CHALLENGE = frozenset({"digest", "hoba", "mutual", "negotiate", "ntlm", "privatetoken", "scram", "vapid"})
+"""Schemes of HTTP that take more than a secret, in small letters (a part of IANA's registry, and NTLM)."""
+_SAYS_BEARER = re.compile(r"\bbearer\b|\bjwt\b|oauth", re.IGNORECASE)
+_SAYS_WORD = re.compile(
+    r"prefix(?:ed)?(?: (?:of|with|by))? [\"'`]([A-Za-z][\w-]*)|authorization: ?[\"'`]?([A-Za-z][\w-]*) ", re.IGNORECASE
+)
+"""How descriptions say which word goes before the key."""
+
+
+def security_of(
+    document: Mapping[str, object], operation: Mapping[str, object]
+) -> tuple[tuple[SecurityScheme, ...], ...]:
+    """Return the ways in which an operation can be authenticated, each of all the schemes that it needs at once.
+
+    () where the document says nothing that can be used. A way with a scheme that cannot be used, such as a cookie or
+    one that is not defined, is left out (OpenAPI 3.1, Security Requirement Object).
+    """
+    schemes = _mapping(_mapping(document.get("components")).get("securitySchemes"))
+    required = operation.get("security", document.get("security"))
+    ways = []
+    for requirement in required if isinstance(required, list) else ():
+        needed = _mapping(requirement)
+        found = (_scheme(str(name), _mapping(schemes.get(name)), scopes) for name, scopes in needed.items())
+        way = tuple(scheme for scheme in found if scheme)
+        if way and len(way) == len(needed):
+            ways.append(way)
+    return tuple(dict.fromkeys(ways))
+
+
+def _scheme(name: str, written: Mapping[str, object], scopes: object) -> SecurityScheme | None:
+    """Return the scheme that an object of `securitySchemes` describes; None for one that cannot be used."""
+    where = str(written.get("name", ""))
+    match written.get("type"), written.get("in"):
+        case "http", _:
+            word = str(written.get("scheme", ""))
+            if word.lower() == "basic":
+                return SecurityScheme(SecurityKind.BASIC, "Basic")
+            if not re.fullmatch(r"[\w.+-]+", word) or word.lower() in _NEEDS_CHALLENGE:
+                return None
+            return SecurityScheme(SecurityKind.SCHEME, _BEARER if word.lower() == "bearer" else word)
+        case "apiKey", "header" if where.lower() == "authorization":
+            return _in_authorization(name, str(written.get("description", "")))
+        case "apiKey", "header" if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", where):
+            return SecurityScheme(SecurityKind.HEADER, where)
+        case "apiKey", "query" if where:
+            return SecurityScheme(SecurityKind.QUERY, where)
+        case "oauth2", _:
+            flow = _mapping(_mapping(written.get("flows")).get("clientCredentials"))
+            needed = tuple(map(str, scopes)) if isinstance(scopes, list) else ()
+            return SecurityScheme(SecurityKind.SCHEME, _BEARER, str(flow.get("tokenUrl") or ""), needed)
+        case "openIdConnect", _:
+            return SecurityScheme(SecurityKind.SCHEME, _BEARER)
+    return None
+
+
+def _in_authorization(name: str, description: str) -> SecurityScheme:
+    """Return the scheme of a key in the header Authorization: which word goes before it only prose can say."""
+    if said := _SAYS_WORD.search(description):
+        word = said[1] or said[2]
+        return SecurityScheme(SecurityKind.SCHEME, _BEARER if word.lower() == "bearer" else word)
+    if _SAYS_BEARER.search(f"{name} {description}"):
+        return SecurityScheme(SecurityKind.SCHEME, _BEARER)
+    return SecurityScheme(SecurityKind.HEADER, "Authorization")
+
+
+def servers_of(*owners: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the addresses in the `servers` of the last owner that has some; from root, path item and operation.
+
+    A variable with a list of values has its default in it; any other one stays in braces, for a person to fill in.
+    """
+    for owner in reversed(owners):
+        written = owner.get("servers")
+        servers = [_mapping(server) for server in written] if isinstance(written, list) else []
+        if servers:
+            return tuple(filter(None, map(_address, servers)))
+    return ()
+
+
+def _address(server: Mapping[str, object]) -> str:
+    address = str(server.get("url", ""))
+    for name, written in _mapping(server.get("variables")).items():
+        variable = _mapping(written)
+        if variable.get("enum") and "default" in variable:
+            address = address.replace(f"{{{name}}}", str(variable["default"]))
+    return address
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def scheme_of(api: ApiSettings, endpoint: Endpoint) -> SecurityScheme:
+    """Return how the configured secret is sent.
+
+    `api.auth` says it itself. A token goes where the description has a place for one, Bearer before any other; what
+    else it needs at the same time has to be among `api.headers`.
+    """
+    match api.auth:
+        case AuthSettings(basic=BasicSettings()):
+            return SecurityScheme(SecurityKind.BASIC, "Basic")
+        case AuthSettings(header=HeaderSecret(name=name)):
+            return SecurityScheme(SecurityKind.HEADER, name)
+        case AuthSettings(query=QuerySecret(name=name)):
+            return SecurityScheme(SecurityKind.QUERY, name)
+        case AuthSettings(scheme=str() as words):
+            return SecurityScheme(SecurityKind.SCHEME, words)
+    if api.oauth or _bearer_is_described(endpoint):
+        return _BEARER_TOKEN
+    given = {name.lower() for name in api.headers}
+    for way in endpoint.security:
+        rest = [one for one in way if one.kind is not SecurityKind.HEADER or one.name.lower() not in given]
+        if len(rest) == 1 and rest[0].kind is not SecurityKind.BASIC:
+            return rest[0]
+    return _BEARER_TOKEN
+
+
+def _bearer_is_described(endpoint: Endpoint) -> bool:
+    """Whether a bearer token alone is one of the ways, or the description says nothing of any."""
+    return not endpoint.security or any(
+        len(way) == 1 and way[0].kind is SecurityKind.SCHEME and way[0].name == _BEARER for way in endpoint.security
+    )
+
+
+def asked_for(endpoint: Endpoint) -> str:
+    """Return what to write into the configuration for the ways that the description has; '' if it has none."""
+    return ", or ".join(dict.fromkeys(" and ".join(_as_configured(way)) for way in endpoint.security))
+
+
+def _as_configured(way: tuple[SecurityScheme, ...]) -> Iterator[str]:
+    for position, scheme in enumerate(way):
+        match scheme.kind:
+            case SecurityKind.BASIC:
+                yield "api.auth: {basic: {user: NAME, password: env:NAME}}"
+            case SecurityKind.SCHEME if scheme.name == _BEARER:
+                yield "api.token: env:NAME" + (" (or api.oauth)" if scheme.token_url else "")
+            case SecurityKind.SCHEME:
+                yield f"api.auth: {{scheme: {scheme.name}, token: env:NAME}}"
+            case SecurityKind.HEADER if position:
+                yield f"api.headers: {{{scheme.name}: env:NAME}}"
+            case SecurityKind.HEADER | SecurityKind.QUERY:
+                yield f"api.auth: {{{scheme.kind}: {{name: {scheme.name}, value: env:NAME}}}}"
