@@ -267,16 +267,21 @@ class ChangedRecords:
                 )
             return self._cell(one, name)
         try:
-            members = self._told_by.get(one.name, ())
-            value, *others = [parse_reported(one, reduced(before.value, member)) for member in members] or [
-                parse_reported(one, before.value)
-            ]
-            if any(other != value for other in others):
-                raise ValueError(f"it may be the {' or the '.join(members)} of it")
+            value = self._parsed_report(one, before.value)
         except ValueError as fault:
             shown = _short(to_json(before.value))
             raise _ImpossibleError(f"The value before, {shown}, cannot be written: {fault}.") from fault
         return self._cell(one, value)
+
+    def _parsed_report(self, one: Field, report: object) -> Value:
+        """Return what a report comes to as a value of the field. Raises ValueError where that is not certain."""
+        members = self._told_by.get(one.name)
+        if not members:
+            return parse_reported(one, report)
+        value, *others = [parse_reported(one, reduced(report, member)) for member in members]
+        if any(other != value for other in others):
+            raise ValueError(f"it may be the {' or the '.join(members)} of it")
+        return value
 
     def _cell(self, one: Field, value: Value) -> Cell:
         """Return the cell that comes back as this very value: a text where its own kind would lose digits or a day."""
