@@ -251,8 +251,8 @@ def is_blank(value: object) -> bool:
 
 
 def as_text(reported: object) -> str:
-    """Return a reported value as people read it, the plain values of a list between commas; '' for null."""
-    if isinstance(reported, list) and reported and not any(isinstance(item, (list, dict)) for item in reported):
+    """Return a reported value as people read it, the plain values of a list between commas; '' for null or no item."""
+    if isinstance(reported, list) and not any(isinstance(item, (list, dict)) for item in reported):
         return ", ".join(map(as_text, reported))
     if isinstance(reported, (list, dict)):
         return to_json(reported)

@@ -36,6 +36,8 @@ class DynamicsCustomers(VendorServer):
         super().__init__()
         self.versions: Counter[str] = Counter()
         """Id -> how often it was changed."""
+        self.busy: set[str] = set()
+        """Ids of customers that someone else changes after each reading."""
         for record in (
             customer(10000, phoneNumber="+1 404 555 0100"),
             customer(20000, email="orders@trey.example", taxLiable=True),
@@ -68,7 +70,9 @@ class DynamicsCustomers(VendorServer):
             self.versions[match[2]] += 1
         elif request.method != "GET":
             raise _error(405, "BadRequest_MethodNotAllowed", "'POST' requests are not allowed here.")
-        return Reply(200, {"@odata.etag": self.version(match[2])} | self.records[match[2]])
+        reply = Reply(200, {"@odata.etag": self.version(match[2])} | self.records[match[2]])
+        self.versions[match[2]] += match[2] in self.busy
+        return reply
 
     def version(self, key: str) -> str:
         return f'W/"JzQ0O{self.versions[key]:04}OyI7Jw=="'

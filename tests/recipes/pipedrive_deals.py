@@ -10,6 +10,7 @@ from tests.recipes.vendor_server import Received, Record, Refused, Reply, Vendor
 
 TOKEN = "9a41e3d5c0b7f6281e5d4c3b2a190f8e7d6c5b4a"
 TIER, PO_NUMBER = "dcf558aac1ae4e8c4f849ba5e668430d8df9be12", "84ac37aa85b14ce7a9ff2f3e0d5f1b6f4fd2c0d7"
+COMMISSION = "0f3c5d7e9b1a2c4d6e8f0a1b2c3d4e5f60718293"
 TIERS, STAGES, STATUSES = {12, 13}, {1: 1, 2: 1, 3: 1, 7: 2}, {"open", "won", "lost"}
 """Options of the custom field Tier; stage -> its pipeline."""
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -19,11 +20,15 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
+def _custom(key: str, value: object) -> Record:
+    return {TIER: None, PO_NUMBER: None, COMMISSION: None, key: value}
+
+
 def deal(number: int, **members: object) -> Record:
     return {
         "id": number, "title": f"Deal {number}", "owner_id": 501, "stage_id": 1, "pipeline_id": 1, "value": 0,
         "currency": "EUR", "status": "open", "probability": None, "lost_reason": None, "is_archived": False,
-        "expected_close_date": None, "label_ids": [], "custom_fields": {TIER: None, PO_NUMBER: None},
+        "expected_close_date": None, "label_ids": [], "custom_fields": _custom(TIER, None),
     } | members  # fmt: skip
 
 
@@ -34,8 +39,8 @@ class PipedriveDeals(VendorServer):
         super().__init__()
         for record in (
             deal(101, value=1200.5, expected_close_date="2026-12-01", label_ids=[4]),
-            deal(102, value=8000, stage_id=2, custom_fields={TIER: 12, PO_NUMBER: "0042"}),
-            deal(103, value=15, label_ids=[4, 5], custom_fields={TIER: 13, PO_NUMBER: None}),
+            deal(102, value=8000, stage_id=2, custom_fields=_custom(TIER, 12) | {PO_NUMBER: "0042"}),
+            deal(103, value=15, label_ids=[4, 5], custom_fields=_custom(TIER, 13)),
         ):
             self.records[str(record["id"])] = record
 
@@ -68,8 +73,10 @@ class PipedriveDeals(VendorServer):
         if change.get("stage_id", 1) not in STAGES:
             raise _invalid(f"stage_id: stage {change['stage_id']} does not exist")
         for key, value in change.pop("custom_fields", {}).items():
-            is_tier = key == TIER and (value is None or value in TIERS)
-            if not is_tier and not (key == PO_NUMBER and (value is None or isinstance(value, str))):
+            is_tier = key == TIER and value in TIERS
+            is_number = key == PO_NUMBER and isinstance(value, str)
+            is_amount = key == COMMISSION and isinstance(value, dict) and set(value) == {"value", "currency"}
+            if key not in record["custom_fields"] or not (value is None or is_tier or is_number or is_amount):
                 raise _invalid(f"custom_fields.{key}: {value!r} is not valid")
             record["custom_fields"][key] = value
         record |= change
