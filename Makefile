@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all coverage torture bench audit lint types samples sql pictures debian-packages lock clean
+.PHONY: demo test test-all coverage torture bench reach audit lint types samples sql pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -34,6 +34,10 @@ audit: $(READY)
 # Speed and memory beside references; about ten minutes for each round, on a machine that does nothing else.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# How much of published OpenAPI documents can be used: make reach DOCS=folder.
+reach: $(READY)
+	$(BIN)/python -m benchmarks.reach $(DOCS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

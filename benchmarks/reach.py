@@ -1,8 +1,8 @@
 """How much of published OpenAPI documents can be used: `make reach DOCS=folder`.
 
 Prints a table in Markdown with a line for each document of a folder: its updates (PUT, PATCH, and POST to a path that
-ends in a parameter), how many are accepted, how many fields those have on average, columns of open parts counted as
-one, how many fields are left out, and the time that reading the document takes. The vendor is the beginning of the
+ends in a parameter), how many are accepted, how many fields those have on average (an open part, such as a map, counts
+as one), how many fields are left out, and the time that reading the document takes. The vendor is the beginning of the
 file's name, up to the first `-`, `_` or `.`.
 """
 
@@ -58,17 +58,15 @@ class DocumentReach(NamedTuple):
         endpoints = [one.endpoint for one in self.accepted if one.endpoint]
         kept = mean(len(one.fields) + len(one.opens) for one in endpoints) if endpoints else 0
         left_out = mean(len(one.left_out) for one in endpoints) if endpoints else 0
-        return (
-            f"| {self.name} | {len(self.updates):,} | {len(endpoints):,} | {self.share:.1%} | {kept:.1f} "
-            f"| {left_out:.1f} | {self.read_s:.2f} |"
-        )
+        counts = f"{len(self.updates):,} | {len(endpoints):,} | {self.share:.1%}"
+        return f"| {self.name} | {counts} | {kept:.1f} | {left_out:.1f} | {self.read_s:.2f} |"
 
 
 def main() -> int:
     """Print the table. Returns 1 if a document cannot be read at all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reach", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--refused", action="store_true", help="list the updates that are refused, and why")
+    parser.add_argument("--refused", action="store_true", help="list the updates that are not accepted, and why")
     given = parser.parse_args()
     paths = sorted(path for path in given.folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     reaches, unread = [], []

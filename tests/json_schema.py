@@ -13,7 +13,7 @@ SCHEMA = Path(__file__).parent.parent / "docs" / "reference" / "json.schema.json
 OF_COMMAND = {
     "run": "result", "check": "result", "nightly": "night", "runs": "runs", "undo": "undo", "template": "template",
     "init": "init", "doctor": "doctor", "report": "explained_row", "columns": "columns",
-    "completion": "completion",
+    "completion": "completion", "endpoints": "endpoints",
 }  # fmt: skip
 
 
@@ -37,7 +37,8 @@ def _validator(name: str) -> Draft202012Validator:
 
 def require_valid(told: dict[str, Any]) -> dict[str, Any]:
     """Fail unless an object is one of those that the schema describes, with its fields in their order; returns it."""
-    name = "error" if "error" in told else OF_COMMAND[told["command"]] if "command" in told else "row"
+    of_command = OF_COMMAND.get(told.get("command", ""), "endpoints" if "operations" in told else "row")
+    name = "error" if "error" in told else of_command
     if errors := [f"{error.json_path}: {error.message}" for error in _validator(name).iter_errors(told)]:
         raise AssertionError("\n".join(errors))
     assert list(told) == fields(name)

@@ -467,6 +467,14 @@ def _columns(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _endpoints(options: argparse.Namespace) -> int:
+    from batch_updater.endpoint.usable import list_operations
+
+    listed = list_operations(options.document)
+    _show(options, json_output.endpoints_object(listed), text_output.endpoints_lines(listed))
+    return ExitCode.OK
+
+
 def _template(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
     from batch_updater.endpoint.adjusted import endpoint_for
@@ -664,6 +672,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "columns": _columns,
     "template": _template,
+    "endpoints": _endpoints,
     "demo": _demo,
     "sandbox": _sandbox,
     "runs": _runs,

@@ -138,6 +138,7 @@ _VALUES: Mapping[str, _Values] = {
     "--save": _layouts,
     "--sheet": _sheets,
     "FILE": _files,
+    "DOCUMENT": _files,
     "FOLDER": _files,
     "RUN": _runs,
     "HEADER=FIELD": _fields,

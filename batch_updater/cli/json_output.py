@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from batch_updater.doctor.finding import Finding
+    from batch_updater.endpoint.usable import DocumentList
     from batch_updater.errors import BatchUpdaterError, ExitCode
     from batch_updater.nightly.night import FileResult, Night
     from batch_updater.records import MappedColumn
@@ -214,6 +215,13 @@ def columns_object(opened: Opened, saved: Path | None) -> dict[str, object]:
         "notes": list(table.notes),
         "exit_code": 0,
     }
+
+
+def endpoints_object(listed: DocumentList) -> dict[str, object]:
+    """Return what `endpoints` prints."""
+    import msgspec
+
+    return {"operations": msgspec.to_builtins(listed.operations)}
 
 
 def template_object(path: Path, endpoint: str) -> dict[str, object]:

@@ -258,6 +258,7 @@ _INIT = (
     _option("--yes", action="store_true", help="ask nothing; what is not given has its default"),
 )
 _SHELL = "the shell that you type commands in"
+_DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
 _CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
 _ROW = "say why this row ended as it did, and write nothing"
@@ -287,6 +288,11 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         (_option("file", metavar="FILE", type=Path, help=_TEMPLATE), _CONFIG, _OPEN),
         "write an empty workbook (.xlsx) or CSV file to fill in",
         "template changes.xlsx",
+    ),
+    "endpoints": (
+        (_option("document", metavar="DOCUMENT", help=_DOCUMENT),),
+        "list the operations of an OpenAPI document: which can be used, with which columns, and why not",
+        "endpoints openapi.yaml#updateContact",
     ),
     "demo": ((_OPEN,), "the whole job on sample data against the built-in sandbox: no account needed", "demo"),
     "sandbox": (

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from batch_updater.cli.wizard import Answers
     from batch_updater.doctor.finding import Finding
+    from batch_updater.endpoint.usable import DocumentList, ListedOperation
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.records import Cause, Columns
     from batch_updater.reporter.next_step import NextStep
@@ -226,6 +227,62 @@ def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
         yield _GAP.join(line)
     if more:
         yield more
+
+
+def endpoints_lines(listed: DocumentList) -> Iterator[Line]:
+    """Yield the operations of a document in groups, or the columns of the only one that was asked for."""
+    path, operations = shown_path(listed.path), listed.operations
+    if listed.operation is not None:
+        for one in operations:
+            yield from _operation_lines(one, listed.name or f"{path}#{one.operation}")
+        return
+    usable = [one for one in operations if one.supported]
+    yield Line(f"{path}: {len(usable):,} of {counted(len(operations), 'operation')} can be used.", 0)
+    for one in usable:
+        left_out = f", {len(one.left_out):,} left out" if one.left_out else ""
+        yield Line()
+        yield Line(f"  {one.operation}", style=Style.GOOD)
+        yield Line(f"      {_called(one)}", 8)
+        yield Line(f"      {counted(len(one.columns), 'column')}{left_out}", 8)
+    by_reason: dict[str, list[ListedOperation]] = {}
+    for one in operations:
+        if one.reason is not None:
+            by_reason.setdefault(one.reason, []).append(one)
+    for reason, others in sorted(by_reason.items(), key=lambda group: len(group[1])):
+        yield Line()
+        yield Line(f"Cannot be used: {reason}", 0)
+        for one in others:
+            is_named = one.operation.lower() != f"{one.method} {one.path}".strip().lower()
+            yield Line(f"  {one.operation}: {_called(one)}" if is_named else f"  {_called(one)}", 8)
+    if usable:
+        example = to_type((PROGRAM, "endpoints", f"{path}#{usable[0].operation}"))
+        yield Line()
+        yield Line(f"The columns of one of them: `{example}`", 0)
+
+
+def _called(one: ListedOperation) -> str:
+    """Return method and path of an operation, and its summary."""
+    call = f"{one.method} {one.path}".strip()
+    return f"{call}: {one.summary}" if one.summary else call
+
+
+def _operation_lines(one: ListedOperation, reference: str) -> Iterator[Line]:
+    yield Line(f"{one.operation}: {_called(one)}", 4)
+    if one.reason is not None:
+        yield Line(f"Cannot be used: {one.reason}", 0, Style.WRONG)
+        return
+    yield Line(f"api.endpoint: {reference}")
+    yield Line()
+    lines = [("column", "type", ""), *((c.field, c.type, "required" if c.required else "") for c in one.columns)]
+    fields, types, needs = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
+    fields = _cut(fields, _terminal_width() - 2 * len(_GAP) - max(map(len, types)) - max(map(len, needs)))
+    for texts in zip(padded(fields), padded(types), needs, strict=True):
+        yield Line(_GAP.join(texts).rstrip())
+    if one.left_out:
+        yield Line()
+        yield Line("Left out:", 0)
+        for field in one.left_out:
+            yield Line(f"  {field.field}: {field.why}", 4)
 
 
 def _cut(texts: list[str], width: int) -> list[str]:

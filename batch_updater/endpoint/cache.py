@@ -34,14 +34,9 @@ class _Entry(msgspec.Struct, frozen=True):
     endpoint: str
 
 
-def cache_key(*parts: str | bytes | None) -> str:
-    """Return the name of the entry for a description: of its contents, of its operation, and of this very program."""
-    digest = hashlib.sha256(_program().encode())
-    for part in parts:
-        content = part.encode(errors="surrogatepass") if isinstance(part, str) else part
-        digest.update(b"-" if content is None else b"%d:" % len(content))
-        digest.update(content or b"")
-    return digest.hexdigest()
+def cache_key(*parts: str | None) -> str:
+    """Return the name of the entry for a description, of what decides what is made of it and of this very program."""
+    return hashlib.sha256(repr((_program(), *parts)).encode(errors="surrogatepass")).hexdigest()
 
 
 def _program() -> str:
@@ -112,4 +107,4 @@ def cache_folder(variables: Mapping[str, str]) -> Path | None:
             folder = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
         except RuntimeError:  # a user without a home
             return None
-    return folder / "batch-updater" / "endpoints"
+    return folder / "batch-updater" / "endpoints" if folder.is_absolute() else None

@@ -42,12 +42,9 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     try:
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
     except ValueError:  # a number of thousands of digits
         return None
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        return None  # half a character, which no file and no request can hold
-    return text
 
 
 def _name(value: object) -> str:
@@ -138,21 +135,37 @@ class Node:
 
     keys: ClassVar[Mapping[str, _Key]] = {}
     """By attribute."""
+    _attributes: ClassVar[Mapping[str, str]] = {}
+    """Key -> attribute."""
+    _needed: ClassVar[tuple[str, ...]] = ()
+    """Keys that have to be there."""
 
     def __init_subclass__(cls) -> None:
-        cls.keys = {**cls.keys, **{name: value for name, value in vars(cls).items() if isinstance(value, _Key)}}
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, _Key)}
+        cls.keys = {**cls.keys, **own}
+        cls._attributes = {key.name: attribute for attribute, key in cls.keys.items()}
+        for attribute, key in own.items():
+            # Most nodes have few of their keys: the attribute of the class is what is read where a key is absent.
+            try:
+                setattr(cls, attribute, key.read(key.absent))
+            except _KeyProblem:
+                cls._needed = (*cls._needed, key.name)
 
     def __init__(self, written: Mapping[str, object], at: str) -> None:
         """`at` is its JSON pointer (RFC 6901), references followed."""
         self.written = written
         self.at = at
         doubled = written.doubled if isinstance(written, DoubledKeys) else frozenset()
-        for attribute, key in self.keys.items():
-            read = _doubled if key.name in doubled else key.read
+        attributes, keys, own = self._attributes, self.keys, self.__dict__
+        for name in (*written, *self._needed):
+            if (attribute := attributes.get(name)) is None:
+                continue
+            key = keys[attribute]
+            read = _doubled if name in doubled else key.read
             try:
-                setattr(self, attribute, read(written.get(key.name, key.absent)))
+                own[attribute] = read(written.get(name, key.absent))
             except _KeyProblem as problem:
-                problem.keys.append(key.name)
+                problem.keys.append(name)
                 raise
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from batch_updater.endpoint import swagger
 from batch_updater.endpoint.overlay import apply_overlay
-from batch_updater.endpoint.parsing import parse, read_content
+from batch_updater.endpoint.parsing import digest_of, parse, read_content
 from batch_updater.errors import EndpointError, Location
 from batch_updater.text.yaml_reader import DoubledKeys
 
@@ -131,7 +131,7 @@ class DocumentFiles:
 def digest_beside(document: Path, name: str) -> str | None:
     """Return what `DocumentFiles.digests` has for a file beside a document."""
     try:
-        return hashlib.sha256(read_content(_path_beside(document, name))).hexdigest()
+        return digest_of(_path_beside(document, name))
     except (BadReferenceError, EndpointError):
         return None
 
@@ -144,4 +144,4 @@ def _path_beside(document: Path, name: str) -> Path:
     is_elsewhere = PureWindowsPath(text).anchor or "\0" in text
     if is_elsewhere or not (folder / text).resolve().is_relative_to(folder):
         raise BadReferenceError("is outside of the document's folder", "Use a document that is bundled into one file.")
-    return folder / text
+    return document.parent / text

@@ -6,6 +6,7 @@ the call begins like them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +33,7 @@ from batch_updater.endpoint.document_files import DocumentFiles
 from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
-from batch_updater.endpoint.parsing import read_content
+from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.endpoint.security import security_of, servers_of
 from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, words
@@ -66,16 +67,19 @@ def load_endpoint(reference: str, overlay: Path | None = None, read: str | None 
     the operation that reads a record, in place of the document's own: by its id or as `get /path`. What was read once
     is cached. Raises EndpointError, which names the file and the place in it, and NoSuchReadError.
     """
-    named = _named(reference)
-    content = read_content(named.path)
-    overlaid = read_content(overlay, "api.overlay") if overlay else None
-    key = cache_key(named.name, named.operation, content, overlaid, read)
-    if cached := cached_endpoint(key, named.path):
+    named = named_document(reference)
+    overlay_digest = digest_of(overlay, "api.overlay") if overlay else None
+
+    def key(digest: str) -> str:
+        return cache_key(named.name, named.operation, digest, overlay_digest, read)
+
+    if cached := cached_endpoint(key(digest_of(named.path)), named.path):
         return cached
+    content = read_content(named.path)
     files = DocumentFiles(named.path, content, overlay)
     described = _DescribedApi(document.Resolver(files))
     endpoint = _EndpointBuilder(described, described.update(named.operation), read).build(named.name)
-    keep_endpoint(key, endpoint, files.digests)
+    keep_endpoint(key(hashlib.sha256(content).hexdigest()), endpoint, files.digests)
     return endpoint
 
 
@@ -84,8 +88,8 @@ def built_in_path(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.openapi.yaml")
 
 
-class _Named(NamedTuple):
-    """What a reference in the configuration names."""
+class NamedDocument(NamedTuple):
+    """What a reference such as `openapi.yaml#operationId` names."""
 
     path: Path
     operation: str | None
@@ -94,9 +98,10 @@ class _Named(NamedTuple):
     """Of a built-in description."""
 
 
-def _named(reference: str) -> _Named:
+def named_document(reference: str) -> NamedDocument:
+    """Return what a reference names. Raises EndpointError for what is no file and no built-in description."""
     if reference in BUILT_IN:
-        return _Named(built_in_path(reference), reference, reference)
+        return NamedDocument(built_in_path(reference), reference, reference)
     path_text, _, operation = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
@@ -105,7 +110,7 @@ def _named(reference: str) -> _Named:
             f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
             remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
         )
-    return _Named(path, operation or None, None)
+    return NamedDocument(path, operation or None, None)
 
 
 class DescribedOperation(NamedTuple):
@@ -125,10 +130,14 @@ class DescribedOperation(NamedTuple):
 def operations(resolver: document.Resolver) -> Iterator[DescribedOperation]:
     """Yield every operation of a document, with its endpoint or the reason why it has none.
 
-    Raises EndpointError if the document is none of OpenAPI 3.
+    A path that cannot be read comes in place of its operations, without a method. Raises EndpointError if the document
+    is none of OpenAPI 3.
     """
     described = _DescribedApi(resolver)
     for call in described.calls(*_METHODS):
+        if isinstance(call, _UnreadOperation):
+            yield DescribedOperation(call.reference, call.method.upper(), call.path, "", None, call.error.message)
+            continue
         endpoint, why_not = None, _UNSUPPORTED.get(call.method)
         if why_not is None:
             try:
@@ -158,6 +167,16 @@ class _LocatedOperation(NamedTuple):
         return self.method == "post" and "{" not in address(self.path).rpartition("/")[2]
 
 
+class _UnreadOperation(NamedTuple):
+    """An operation, or a path with all of them, that cannot be read."""
+
+    path: str
+    method: str
+    """'' of a path."""
+    reference: str
+    error: EndpointError
+
+
 class _DescribedApi:
     """The operations of one document."""
 
@@ -174,31 +193,47 @@ class _DescribedApi:
             if isinstance(scheme, Mapping) and isinstance(scheme.get("name"), str):
                 yield str(scheme.get("in")), scheme["name"]
 
-    def calls(self, *methods: str) -> Iterator[_LocatedOperation]:
-        """Yield the operations with these methods that can be read."""
+    def calls(self, *methods: str) -> Iterator[_LocatedOperation | _UnreadOperation]:
+        """Yield the operations with these methods."""
         for path, written in self.root.paths.items():
-            with suppress(EndpointError):
+            if path.startswith("x-"):
+                continue
+            try:
                 item = self.resolver.node(document.PathItem, written, self.root, "paths", path)
-                for method in methods:
-                    if (one := item.written.get(method)) is not None:
-                        operation = self.resolver.node(document.Operation, one, item, method)
-                        yield _LocatedOperation(path, method, item, operation)
+            except EndpointError as error:
+                yield _UnreadOperation(path, "", path, error)
+                continue
+            for method in methods:
+                if (one := item.written.get(method)) is None:
+                    continue
+                try:
+                    operation = self.resolver.node(document.Operation, one, item, method)
+                except EndpointError as error:
+                    name = one.get("operationId") if isinstance(one, Mapping) else None
+                    yield _UnreadOperation(path, method, str(name or f"{method} {path}"), error)
+                else:
+                    yield _LocatedOperation(path, method, item, operation)
 
     def update(self, wanted: str | None) -> _LocatedOperation:
         """Return the operation of that id, or of that method and path; the only update if None.
 
         Raises EndpointError.
         """
-        updates = list(self.calls(*_UPDATES))
+        calls = list(self.calls(*_UPDATES))
+        updates = [call for call in calls if isinstance(call, _LocatedOperation)]
+        method, _, path = (wanted or "").partition(" ")
         if wanted is None:
             matching = [call for call in updates if not call.creates] or updates
         else:
-            method, _, path = wanted.partition(" ")
             matching = [call for call in updates if call.operation.operation_id == wanted] or [
                 call for call in updates if (call.method, call.path) == (method.lower(), path.strip())
             ]
         if len(matching) == 1:
             return matching[0]
+        for call in calls if not matching else ():
+            is_named = wanted in {None, call.reference} or (path.strip() == call.path and call.method in {"", method})
+            if isinstance(call, _UnreadOperation) and is_named:
+                raise call.error
         # Ids that are not unique do not tell which is meant.
         names = [f"{call.method} {call.path}" for call in matching] if wanted else []
         names = names or [call.reference for call in matching or updates]
@@ -214,7 +249,8 @@ class _DescribedApi:
         if wanted is not None:
             method, _, path = wanted.partition(" ")
             for one in self.calls("get"):
-                if one.operation.operation_id == wanted or (method.lower() == "get" and one.path == path.strip()):
+                is_it = wanted == one.reference or (method.lower() == "get" and one.path == path.strip())
+                if is_it and isinstance(one, _LocatedOperation):
                     return one
             return None
         template = _template(call.path)

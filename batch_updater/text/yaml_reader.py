@@ -343,7 +343,7 @@ class _Values:
         while not isinstance(event := self._next(), MappingEndEvent):
             is_merge = isinstance(event, ScalarEvent) and event.value == "<<" and event.implicit[0]
             key = event.value if isinstance(event, ScalarEvent) else str(self._value(event))
-            key = self._texts.setdefault(key, key)
+            key = self._text(key)
             value = self._value(self._next())
             if is_merge and isinstance(value, (dict, list)):
                 merged += value if isinstance(value, list) else [value]
@@ -370,4 +370,10 @@ class _Values:
                     return int(digits, _BASES.get(digits.lstrip("-+")[:2], 10)) if is_whole else self._number(digits)
                 except ValueError:  # thousands of digits
                     return self._number(digits)
+        return self._text(text)
+
+    def _text(self, text: str) -> str:
+        """Return a text, half a character in it replaced: Python's parser lets it through."""
+        if not text.isascii():
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return self._texts.setdefault(text, text)

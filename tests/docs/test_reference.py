@@ -219,6 +219,12 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
     explained = program("report", folder, "--row", "2", "--json").object
     assert [name for name in explained if name in row] == list(row)
     assert list(program("template", "new.xlsx", "--json").object) == first_column(section(JSON, "template"))
+    document = str(SAMPLES / "second-endpoint" / "customers.openapi.yaml")
+    listed = program("endpoints", document, "--json").object
+    assert list(listed) == ["operations"]
+    assert list(listed["operations"][0]) == [
+        name for row in tables(section(JSON, "endpoints"))[0] for name in codes(row[0])
+    ]
     init = program("init", "new.yaml", "--base-url", "https://nexus.example.com", "--yes", "--json").object
     assert list(init) == first_column(section(JSON, "init"))
     doctor = program("doctor", "--json").object

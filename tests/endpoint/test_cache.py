@@ -95,6 +95,7 @@ def test_without_a_cache_that_can_be_written_nothing_is_missing(
 ) -> None:
     """A file in place of the folder, and no folder at all."""
     (tmp_path / "cache").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
     for folder in (str(tmp_path / "cache"), "/nowhere", "relative"):
         for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
             monkeypatch.setenv(name, folder)

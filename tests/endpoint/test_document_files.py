@@ -206,6 +206,14 @@ def test_yaml_means_what_json_does(text: str, value: object) -> None:
         assert read == value
 
 
+@pytest.mark.parametrize("beginning", ["", "# YAML\n"])
+def test_half_a_character_is_replaced(beginning: str) -> None:
+    """In JSON and in YAML: no file could hold it. A whole one, and what a pattern writes with two backslashes, stay."""
+    text = r"""{"a\ud800": ["\uDC00x", "\ud83d\ude00", "[\\ud800-\\udfff]", "\ud800\ud83d\ude00", "\\\ud800"]}"""
+    read = parse("x", f"{beginning}{text}".encode())
+    assert read == {"a\ufffd": ["\ufffdx", "\U0001f600", r"[\ud800-\udfff]", "\ufffd\U0001f600", "\\\ufffd"]}
+
+
 def test_aliases_are_counted_by_what_they_add() -> None:
     """Many `*` in texts are none, and a large document may repeat much; a bomb is refused."""
     large = "x: &x [" + "1, " * 1_000 + "]\n" + "".join(f"y{at}: *x\n" for at in range(500))

@@ -311,11 +311,6 @@ def test_json_that_is_none_is_refused_where_it_is_needed(tmp_path: Path, text: s
         load_endpoint(str(path))
 
 
-def test_a_text_with_half_a_character_counts_as_absent(load: Callable[..., Endpoint]) -> None:
-    """No file and no request could hold it."""
-    assert load(document(requestBody=body(type="string", title="\ud800"))).field("field").title == "field"
-
-
 @pytest.mark.parametrize("reference", ["nexus-oportunity", "nowhere.yaml#x"])
 def test_a_missing_description_is_named(reference: str) -> None:
     """The message names the misspelt built-in description or the missing file."""
