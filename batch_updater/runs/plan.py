@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
-from batch_updater.endpoint import open_columns
 from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint
@@ -234,8 +233,7 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
         except ConfigError as error:  # it is this file that asks for it
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
-    endpoint = open_columns.opened(endpoint, [*table.columns.of_field, *config.input.constants])
-    return Opened(config, endpoint, snapshot, table, names)
+    return Opened(config, table.endpoint, snapshot, table, names)
 
 
 def prepare(
