@@ -151,9 +151,10 @@ def test_an_answer_of_pipedrive_without_success_is_none(tmp_path: Path) -> None:
 def test_the_parts_of_a_custom_field_of_pipedrive_are_columns(tmp_path: Path) -> None:
     """An amount and its currency go out as one object."""
     key = f"custom_fields.{pipedrive_deals.COMMISSION}"
-    with desk_of(
-        pipedrive_deals.RECIPE, tmp_path, {"id": "101", f"{key}.value": "99.5", f"{key}.currency": "EUR"}
-    ) as (desk, server):
+    with desk_of(pipedrive_deals.RECIPE, tmp_path, {"id": "101", f"{key}.value": "99.5", f"{key}.currency": "EUR"}) as (
+        desk,
+        server,
+    ):
         done = desk("run", ROWS, "--json")
         assert (done.code, done.outcomes) == (0, {"updated": 1}), done.object["causes"]
         (update,) = server.updates()
