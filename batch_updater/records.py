@@ -84,6 +84,20 @@ class PartlyShownDate(date):
         return made
 
 
+class PartlyShownDateTime(datetime):
+    """A moment within a day of which its format does not show everything."""
+
+    hidden: str
+    """What it does not show: `time of day`, `date`, `day`, `month`, `year` ..."""
+
+    @classmethod
+    def of(cls, moment: datetime, hidden: str) -> PartlyShownDateTime:
+        """Return a moment with what is not shown of it."""
+        made = cls.combine(moment.date(), moment.time())
+        made.hidden = hidden
+        return made
+
+
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | FormattedNumber | CellError | None
 """A cell as the file holds it. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
 Excel shows of the file's number; CSV knows only text and blank."""
@@ -390,7 +404,7 @@ class RecordSnapshots(msgspec.Struct, frozen=True):
     before: str | None
     """The record before the update; None where it was not read."""
     asked: str | None
-    """The body of the update."""
+    """The body of the update, in its own format."""
     reported: str | None
     """The record that the API answered with; where it is too long to be kept, a text that says so."""
 

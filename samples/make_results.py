@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from batch_updater.cli import demo
 from batch_updater.config.environment import Environment
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.reporter.template import write_template
 from batch_updater.reporter.workbook import write_results
@@ -26,7 +27,7 @@ def main() -> None:
     """Write both files beside this one."""
     template, results = HERE / "template.xlsx", HERE / "mistakes-results.xlsx"
     template.unlink(missing_ok=True)
-    write_template(template, load_endpoint("nexus-opportunity"), "#CLEAR")
+    write_template(template, load_endpoint("nexus-opportunity"), InputSettings())
     with (
         Sandbox(SandboxSettings()) as sandbox,
         demo.configuration(sandbox.url) as config,

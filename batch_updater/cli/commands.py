@@ -485,7 +485,7 @@ def _template(options: argparse.Namespace) -> int:
     endpoint = endpoint_for(config.api, config.input.constants)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     write_lines(text_output.note_lines(filter(None, [names.fault])), sys.stderr)
-    write_template(options.file, endpoint, config.input.clear_marker, names.allowed)
+    write_template(options.file, endpoint, config.input, names.allowed)
     template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file, options.config))
     _open(options.file.resolve(), options, is_next=True)

@@ -41,7 +41,7 @@ _LABEL_WIDTH = 10
 
 def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
-    from batch_updater.endpoint.request import RequestBuilder
+    from batch_updater.endpoint.request import RequestBuilder, shown_headers
 
     plan, staged, base_url = open_run.plan, open_run.plan.staged, open_run.plan.config.api.base_url
     sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
@@ -67,11 +67,15 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
     job = None if open_run.earlier.resumed else plan.store.first_job()  # of a resumed run it may be done
     if job:
         request = RequestBuilder(plan.endpoint).build(job)
+        headers = shown_headers(plan.endpoint, request, "(one for each row)", is_read_first=plan.reads_first)
         query, body = f"?{request.query}" if request.query else "", request.body.decode()
         texts["First"] = [
             f"{request.method} {base_url}{request.path}{query}   (row {job.row})",
-            body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ...",
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
+        if body:
+            shown = body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+            texts["First"] = [*texts["First"], shown]
     for label, lines in texts.items():
         for number, text in enumerate(lines):
             # A line goes on below its own beginning, a cause two blanks further: the next one begins there.

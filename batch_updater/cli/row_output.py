@@ -91,8 +91,14 @@ def _request_object(request: ShownRequest | None) -> dict[str, object] | None:
     if request is None:
         return None
     # As it is: a number has the digits that go out.
-    body = msgspec.Raw(request.body.encode()) if request.body else None
-    return {"method": request.method, "url": request.url, "query": request.query, "body": body}
+    body = msgspec.Raw(request.body.encode()) if request.is_json and request.body else request.body or None
+    return {
+        "method": request.method,
+        "url": request.url,
+        "query": request.query,
+        "headers": dict(request.headers),
+        "body": body,
+    }
 
 
 def _in_json(cell: Cell) -> object:
@@ -163,6 +169,7 @@ def _cell_texts(row: ExplainedRow) -> Iterator[str]:
 
 def _request_texts(request: ShownRequest) -> Iterator[str]:
     yield f"{request.method} {request.url}{'?' if request.query else ''}{request.query}"
+    yield from (f"{name}: {value}" for name, value in request.headers.items())
     if request.body:
         yield request.body
 

@@ -270,6 +270,8 @@ class FieldSettings(ConfigSection):
     kind: Literal["text", "integer", "decimal", "boolean", "date", "date-time", "list", "JSON"] | None = None
     required: bool | None = None
     nullable: bool | None = None
+    clears_with: str | None = None
+    """What the clear marker sends in place of null."""
     date_format: str | None = None
     default: Annotated[str, BeforeValidator(_constant)] | None = None
     example: Annotated[str, BeforeValidator(_constant)] | None = None
@@ -279,6 +281,13 @@ class FieldSettings(ConfigSection):
     """Where the record of an answer holds the value: `status`, `fields.status` or the steps; set to null: nowhere."""
     reported_id_as: str | None = None
     allowed_names: AllowedNamesSettings | None = None
+
+
+def _reading(text: str) -> str:
+    _, _, query = text.partition("?")
+    if not re.fullmatch(r"([!$'()*+,./0-9:;=?@A-Z_a-z~&\[\]-]|%[0-9A-Fa-f]{2})*", query):
+        raise ValueError("must have its parameters as they are in an address, with %20 for a space")
+    return text
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
@@ -304,9 +313,9 @@ class ApiSettings(ConfigSection):
     fields: dict[str, FieldSettings] = {}
     """Name of a field in the description -> what is different about it."""
     only: tuple[str, ...] = ()
-    """Names of the fields that columns may have beside required ones and those of the path; empty: all."""
-    read: str | None = None
-    """The operation that returns a record: its operationId, or `get /path`."""
+    """Names of the fields and objects that columns may have beside what every request needs; empty: all."""
+    read: Annotated[str, AfterValidator(_reading)] | None = None
+    """The operation that returns a record: its operationId, or `get /path`; with `?name=value` if it needs more."""
     idempotent: bool | None = None
     """Whether a request that may have been applied may be repeated; None: as the description says."""
     record_name: Annotated[str, Field(min_length=1)] | None = None

@@ -15,6 +15,7 @@ from batch_updater.config.schema import ApiSettings
 from batch_updater.doctor.credentials import ApiSecrets
 from batch_updater.doctor.finding import Finding, Status, ok, warning, wrong
 from batch_updater.doctor.reach import NoAnswer, ask
+from batch_updater.endpoint.compare import records_read
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 from batch_updater.endpoint.reported import equals_reported, value_at
 from batch_updater.endpoint.request import RequestBuilder
@@ -39,7 +40,12 @@ class TokenTrial(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """Its name for people, such as `opportunity 501`."""
-        return f"{self.endpoint.record_name} {', '.join(str(value) for value in self.job.values.values())}"
+        naming = (
+            str(value)
+            for name, value in self.job.values.items()
+            if self.endpoint.field(name).location is not ParameterLocation.HEADER
+        )
+        return f"{self.endpoint.record_name} {', '.join(naming)}"
 
 
 def fields_to_name(endpoint: Endpoint, constants: Mapping[str, str]) -> tuple[Field, ...]:
@@ -71,7 +77,10 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
         field: constants[field.name]
         for field in endpoint.fields
         if field.name in constants
-        and (field.location is ParameterLocation.PATH or field.name in endpoint.sample_read.query)
+        and (
+            field.location in {ParameterLocation.PATH, ParameterLocation.HEADER}
+            or field.name in endpoint.sample_read.query
+        )
     }
     for field, text in texts.items():
         if field.kind is Kind.INTEGER and not re.fullmatch(r"-?[0-9]{1,19}", text):
@@ -100,7 +109,8 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     """Read the record, and say what the answer tells about the token."""
     request = RequestBuilder(trial.endpoint).build_read(trial.job)
     url = f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
-    headers = {"Accept": "application/json", **{name: value.reveal() for name, value in secrets.headers.items()}}
+    of_record, of_all = dict(request.headers), {name: value.reveal() for name, value in secrets.headers.items()}
+    headers = {"Accept": "application/json", **of_record, **of_all}
     with_token, whole_url = headers, url
     if secrets.token and secrets.placement:
         with_token = headers | secrets.placement.headers(secrets.token)
@@ -142,14 +152,14 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     accepted = f"{source}, and {name} accepts it"
     if is_read:
         return ok("token", f"{accepted}: it gave {trial.shown}.")
-    if answer.status in _NO_SUCH or answer.body.value == []:
+    if answer.status in _NO_SUCH or records_read(trial.endpoint, answer.body.value) == []:
         remedy = "Name an existing one: --record. If this one exists, check api.base_url."
         return warning("token", f"{accepted}; but there is no {trial.shown}.", remedy)
     return warning("token", f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")
 
 
 def _holds(trial: TokenTrial, parsed: object) -> bool:
-    """Whether an answer holds the record, alone or in an array; a record of which not all is named may be several."""
+    """Whether an answer holds the record, alone or in a list; a record of which not all is named may be several."""
     named = [field for field in trial.endpoint.reported_fields if field.name in trial.job.values and field.reported_as]
     return any(
         isinstance(one, Mapping)
@@ -157,5 +167,5 @@ def _holds(trial: TokenTrial, parsed: object) -> bool:
         and all(
             equals_reported(field, trial.job.values[field.name], value_at(one, field.reported_as)) for field in named
         )
-        for one in (parsed if isinstance(parsed, list) else [parsed])
+        for one in records_read(trial.endpoint, parsed) or ()
     )

@@ -15,6 +15,8 @@ from batch_updater.endpoint.description import (
     Endpoint,
     Field,
     Kind,
+    OpenColumns,
+    OpenKind,
     ParameterLocation,
     ReadOperation,
     Requirement,
@@ -27,6 +29,8 @@ from batch_updater.endpoint.security import scheme_of
 from batch_updater.errors import ConfigError, Location
 from batch_updater.text.spelling import nearest
 
+_OF_ALL_COLUMNS = frozenset({"kind", "nullable", "clears_with", "date_format"})
+"""Keys that may be about all columns of an open part of the body."""
 _WITHOUT_CONTENT = frozenset({204, 205})
 
 
@@ -36,16 +40,23 @@ def endpoint_for(api: ApiSettings, constants: Collection[str] = ()) -> Endpoint:
     `constants` are the names of the fields that have a value for every row. Raises EndpointError, which names the
     document, and ConfigError, which names the key and its place.
     """
+    operation, _, more_query = (api.read or "").partition("?")
     try:
-        endpoint = load_endpoint(api.endpoint, api.overlay, api.read)
+        endpoint = load_endpoint(api.endpoint, api.overlay, operation or None)
     except NoSuchReadError as error:
-        close = nearest(api.read or "", error.operations)
+        close = nearest(operation, error.operations)
         _refuse(
             api,
             ("read",),
-            f"names {api.read}, which is no GET operation of the document",
+            f"names {operation}, which is no GET operation of the document",
             f"Did you mean {close}?" if close else 'Name one by its operationId, or as "get /path".',
         )
+    if more_query:
+        if endpoint.read is None:
+            what = f"has parameters for a reading, and {endpoint.name} has no operation that reads a record"
+            _refuse(api, ("read",), what, "Name the operation before the question mark.")
+        endpoint = replace(endpoint, read=replace(endpoint.read, more_query=more_query))
+        endpoint = replace(endpoint, sample_read=endpoint.read)
     return adjusted(endpoint, api, constants)
 
 
@@ -114,10 +125,17 @@ def _with_fields(endpoint: Endpoint, api: ApiSettings) -> Endpoint:
     """Return it with what the configuration says of single fields."""
     if not api.fields:
         return endpoint
+    parts = {part.name: part for part in endpoint.opens if part.kind is not OpenKind.ITEMS}
+    of_parts = {name: settings for name, settings in api.fields.items() if name in parts}
+    for name, settings in of_parts.items():
+        parts[name] = _with_columns(endpoint, parts[name], settings, api)
+    endpoint = replace(endpoint, opens=tuple(parts.get(part.name, part) for part in endpoint.opens))
     endpoint = opened(endpoint, api.fields)
     fields, names = dict(endpoint.by_name), dict[str, str]()
     requirements, reported = list(endpoint.requirements), set[str]()
     for name, settings in api.fields.items():
+        if name in of_parts:
+            continue
         before = _field(endpoint, name)
         if before is None:
             _unknown(endpoint, api, ("fields", name), name)
@@ -148,6 +166,14 @@ def _with_fields(endpoint: Endpoint, api: ApiSettings) -> Endpoint:
     )
 
 
+def _with_columns(endpoint: Endpoint, part: OpenColumns, settings: FieldSettings, api: ApiSettings) -> OpenColumns:
+    """Return an open part with what the configuration says of all its columns at once."""
+    if of_one := sorted(settings.model_fields_set - _OF_ALL_COLUMNS):
+        what = f"cannot have {of_one[0]}: it is not one field, and its columns are named by the file"
+        _refuse(api, ("fields", part.name), what, f"Say that of one of them, such as {part.name}.NAME.")
+    return replace(part, fields=tuple(_changed(endpoint, field, settings, api, part.name) for field in part.fields))
+
+
 def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: ApiSettings, name: str) -> Field:
     """Return a field as the configuration has it; `name` is what it is called there."""
     if settings.kind and (kind := Kind(settings.kind)) is not field.kind:
@@ -161,7 +187,7 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
         what = "cannot be false: it is a part of the path"
         _refuse(api, ("fields", name, "required"), what, "Remove it, or set it under input.constants.")
     new_name, nullable = settings.field_name or field.name, _either(settings.nullable, field.nullable)
-    clears_with = field.clears_with
+    clears_with = _set(settings, "clears_with", field.clears_with)
     if settings.nullable and clears_with is None and endpoint.body_format is BodyFormat.FORM:
         clears_with = ""  # a form has no null
     names = settings.allowed_names
@@ -208,27 +234,35 @@ def _with_names(field: Field, names: Mapping[str, str]) -> Field:
 
 
 def _limited(endpoint: Endpoint, api: ApiSettings, constants: Collection[str]) -> Endpoint:
-    """Return it with the fields that `api.only` names, the constants, and parameters that every request needs."""
+    """Return it with the fields and objects that `api.only` names, the constants, and what every request needs."""
     if not api.only:
         return endpoint
     endpoint = opened(endpoint, (*api.only, *constants))
     renamed = {name: one.field_name for name, one in api.fields.items() if one.field_name}
     parts = {name.casefold(): part for part in endpoint.opens for name in (part.name, *part.aliases)}
-    kept, opens = set[str](), set[str]()
+    known = (*endpoint.by_name, *(part.name for part in endpoint.opens))
+    kept, groups = set[str](), set[str]()
     for name in (*api.only, *constants):
+        part = parts.get(name.casefold())
+        group = part.name if part else name
         if field := _field(endpoint, renamed.get(name, name)):
             kept.add(field.name)
-        elif part := parts.get(name.casefold()):
-            opens.add(part.name)
+        elif part or any(_is_in(one, group) for one in known):
+            groups.add(group)
         elif name in api.only:
             _unknown(endpoint, api, ("only",), name)
+
+    def is_grouped(name: str) -> bool:
+        return any(name == group or _is_in(name, group) for group in groups)
+
     fields, left_out = list[Field](), list[Field]()
     for field in endpoint.fields:
         is_body = field.location is ParameterLocation.BODY
-        is_kept = field.name in kept or (field.required and not is_body) or field.location is ParameterLocation.PATH
-        (fields if is_kept else left_out).append(field)
+        is_needed = field.location is ParameterLocation.PATH or (field.required and not is_body)
+        (fields if is_needed or field.name in kept or is_grouped(field.name) else left_out).append(field)
+    opens = tuple(part for part in endpoint.opens if is_grouped(part.name))
     paths = [field.path for field in fields if field.path]
-    paths += [part.path for part in endpoint.opens if part.name in opens]
+    paths += [part.path for part in opens]
     requirements, missing = list[Requirement](), [field.name for field in left_out if field.required]
     for requirement in endpoint.requirements:
         if any(_is_below(path, requirement.member) for path in paths):
@@ -239,12 +273,12 @@ def _limited(endpoint: Endpoint, api: ApiSettings, constants: Collection[str]) -
         names = ", ".join(dict.fromkeys(missing))
         remedy = f"Add {names}, or set a value for every row under input.constants."
         _refuse(api, ("only",), f"leaves out what {endpoint.name} needs in every row: {names}", remedy)
-    limited = replace(
-        endpoint,
-        opens=tuple(part for part in endpoint.opens if part.name in opens),
-        requirements=tuple(requirements),
-    )
-    return _with(limited, fields)
+    return _with(replace(endpoint, opens=opens, requirements=tuple(requirements)), fields)
+
+
+def _is_in(name: str, group: str) -> bool:
+    """Whether the name of a field is below that of an object, or is one of a list or of a free map."""
+    return name.startswith((f"{group}.", f"{group}["))
 
 
 def _is_below(path: tuple[Step, ...], top: tuple[Step, ...]) -> bool:

@@ -113,7 +113,7 @@ def _missing(
     """Return which properties that are always reported are missing, and whether those that select the record exist."""
     missing, is_identified = [], True
     for field in endpoint.reported_fields:
-        if field.name not in job.values:
+        if job.values.get(field.name) is None:  # many services leave out what is empty
             continue
         first = str(field.reported_as[0]) if field.reported_as else None
         name = first if first in always else field.reported_id_as

@@ -120,7 +120,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """The only valid values; empty if any is."""
     bounds: Bounds
     nullable: bool
-    """Whether the clear marker may be used, which sends null. Body fields only."""
+    """Whether null may be sent, which clears the field. Body fields only."""
     date_format: str
     """The format of a date in the request, for `date.strftime`."""
     example: str
@@ -146,9 +146,19 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     is_indexed: bool = False
     """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
-    """What is sent to empty a field of a form, where it can be emptied; None: JSON null."""
+    """What is sent to empty a field that can be emptied, such as ''; None: JSON null, and for a list `[]`."""
     json_schema: str = ""
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
+
+    @property
+    def takes_empty_list(self) -> bool:
+        """Whether it is a list of the body that may have no items."""
+        return self.kind is Kind.LIST and self.location is ParameterLocation.BODY and not self.bounds.min_items
+
+    @property
+    def can_be_cleared(self) -> bool:
+        """Whether the clear marker may be used."""
+        return self.nullable or self.clears_with is not None or self.takes_empty_list
 
 
 class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -238,6 +248,8 @@ class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: frozenset[str] = frozenset()
     record_path: tuple[str | int, ...] = ()
     """Where the record is in the answer, as in `Endpoint`."""
+    more_query: str = ""
+    """Parameters that every reading has beside those of its row, as they are sent: `properties=phone,email`."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):

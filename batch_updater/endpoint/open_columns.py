@@ -29,6 +29,18 @@ def field_of(endpoint: Endpoint, name: str) -> Field | None:
     return found.field if found else None
 
 
+def example_header(part: OpenColumns) -> str:
+    """Return what a header of an open part looks like, in capitals where a person says which: `properties.NAME`."""
+    match part.kind:
+        case OpenKind.MAP:
+            return f"{part.name}.NAME"
+        case OpenKind.PAIRS:
+            return f"{part.name}[{'NUMBER' if part.has_number_keys else 'KEY'}]"
+        case OpenKind.ITEMS:
+            names = (*(field.name for field in part.fields), *map(example_header, part.opens))
+            return f"{part.name}[0].{next(iter(names))}"
+
+
 def opened(endpoint: Endpoint, names: Iterable[str]) -> Endpoint:
     """Return the endpoint with a field for each of the names that an open part of its body has one for."""
     by_name = dict(endpoint.by_name)

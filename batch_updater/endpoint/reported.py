@@ -12,7 +12,7 @@ from typing import Final
 
 from batch_updater.endpoint.description import Field, Kind, Pair, Step
 from batch_updater.endpoint.exact_json import from_json, number_of, to_json
-from batch_updater.endpoint.request import wire_text
+from batch_updater.endpoint.request import list_items, wire_text
 from batch_updater.records import Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
@@ -41,8 +41,13 @@ def reports(field: Field, record: object) -> bool:
 
 
 def value_at(value: object, path: Sequence[Step], otherwise: object = None) -> object:
-    """Return what is at the end of a path into a value of JSON; `otherwise` if the path does not lead anywhere."""
+    """Return what is at the end of a path into a value of JSON; `otherwise` if the path does not lead anywhere.
+
+    That is None where an object on the way is null: the record has none, so it has no member of it.
+    """
     for step in path:
+        if value is None:
+            return None
         if isinstance(step, Pair):
             elements = value if isinstance(value, list) else []
             keyed = [one for one in elements if isinstance(one, dict) and str(one.get(step.key_name)) == str(step.key)]
@@ -109,6 +114,30 @@ def _parse_number(field: Field, reported: object) -> int | Decimal:
     if number != number.to_integral_value():
         raise ValueError("it is not a whole number")
     return int(number)
+
+
+def told_by(field: Field, value: Value, reported: object) -> str | None:
+    """Return the member by which an answer tells what was sent: `name` of the labels that it has for their names.
+
+    None if it reports the value itself, or no member of it tells.
+    """
+    sent = list_items(value) if field.kind is Kind.LIST and isinstance(value, str) else [value]
+    objects = reported if isinstance(reported, list) else [reported]
+    kind = field.item_kind if field.kind is Kind.LIST else field.kind
+    if field.kind is Kind.JSON or len(sent) != len(objects):
+        return None
+    for name in _OF_ONE:
+        members = [one.get(name) if isinstance(one, dict) else None for one in objects]
+        if members and not any(map(is_blank, members)) and _items_equal(kind, sent, members, in_order=False):
+            return name
+    return None
+
+
+def reduced(reported: object, member: str) -> object:
+    """Return a reported value with that member in place of each object that has it."""
+    if isinstance(reported, list):
+        return [reduced(one, member) for one in reported]
+    return reported[member] if isinstance(reported, dict) and member in reported else reported
 
 
 def reports_equal(field: Field, one: object, other: object) -> bool:
@@ -199,10 +228,10 @@ def _same_instant(asked: str, reported: object) -> bool:
     got = _moment(as_text(reported))
     if got is None:
         return False
-    if got.tzinfo is None or wanted.tzinfo is None:  # a time of day without zone is local, or UTC
-        local, moments = got.replace(tzinfo=None), [wanted.replace(tzinfo=None)]
-        moments += [wanted.astimezone(UTC).replace(tzinfo=None)] if wanted.tzinfo else []
-        return any(abs(local - one) < _EXACTNESS for one in moments)
+    if (got.tzinfo is None) != (wanted.tzinfo is None):  # a time of day without zone is local, or UTC
+        if abs(got.replace(tzinfo=None) - wanted.replace(tzinfo=None)) < _EXACTNESS:
+            return True
+        got, wanted = (one.replace(tzinfo=one.tzinfo or UTC) for one in (got, wanted))
     return abs(got - wanted) < _EXACTNESS or got == wanted.replace(microsecond=0)
 
 

@@ -54,6 +54,8 @@ _json_text = json.encoder.encode_basestring
 """`json.dumps` with `ensure_ascii=False` comes to the same, but makes an encoder for every text."""
 _HEADER_TEXT = re.compile(r"[!-~]([ -~]*[!-~])?")
 """What a field value may be that every server takes for the same (RFC 9110, section 5.5)."""
+ANY_VERSION = "*"
+"""What If-Match says where any version of the record will do (RFC 9110, section 13.1.1)."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, section 5.6.2."""
 _RESERVED_HEADERS = frozenset(
@@ -94,11 +96,12 @@ class RequestBuilder:
         read = self._endpoint.read
         if read is None:
             raise ValueError(f"{self._endpoint.name} describes no way to read a record")
-        query = "&".join(
+        of_row = (
             one.start + one.write(job.values[one.name])
             for one in self._query
             if one.name in read.query and one.name in job.values
         )
+        query = "&".join(filter(None, (read.more_query, *of_row)))
         (path,) = self._paths(read.path, [job.values])
         return Request("GET", path, query, b"", "", self.headers(job.values))
 
@@ -339,6 +342,24 @@ def is_header_of_rows(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None and name.casefold() not in _RESERVED_HEADERS
 
 
+def shown_headers(endpoint: Endpoint, request: Request, key: str, *, is_read_first: bool) -> dict[str, str]:
+    """Return the headers that belong to an update alone, in words where they are not known yet.
+
+    Not those that all requests have: the token is one of them. `key` is that of the row, `is_read_first` whether the
+    record is read before its update.
+    """
+    headers = dict(request.headers)
+    if request.body and endpoint.body_format is not BodyFormat.JSON:
+        headers["Content-Type"] = request.content_type
+    if endpoint.if_match and is_read_first:
+        headers["If-Match"] = "(the version that is read)"
+    elif endpoint.requires_if_match:
+        headers["If-Match"] = ANY_VERSION
+    if endpoint.idempotency_key is not None:
+        headers[endpoint.idempotency_key] = key
+    return headers
+
+
 def list_items(text: str) -> list[object]:
     """Return the items of a list's value, which is the text of a JSON array."""
     items = from_json(text)
@@ -378,6 +399,8 @@ def _json_writer(field: Field) -> Callable[[Value], str]:
     is_text = field.kind in {Kind.TEXT, Kind.DATE_TIME}
     is_json = field.kind in {Kind.LIST, Kind.JSON}
     cleared = "[]" if field.kind is Kind.LIST else "null"
+    if field.clears_with is not None:
+        cleared = _json_text(field.clears_with)
 
     def write(value: Value) -> str:
         if is_text and isinstance(value, str):

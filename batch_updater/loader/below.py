@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 
-from batch_updater.endpoint.description import Endpoint, Kind
+from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.loader.findings import CellNote
 from batch_updater.loader.header_words import undecorated
 from batch_updater.loader.refusal import shown
@@ -94,7 +94,7 @@ class BelowTable:
         self._positions = columns.of_field
         self._first_columns = {0, *(columns.of_field[name] for name in self._selecting)}
         self._numbers = {field.name for field in others if field.kind in {Kind.DECIMAL, Kind.INTEGER}}
-        self._telling = {field.name for field in others if field.kind is not Kind.TEXT or field.enum} - self._numbers
+        self._telling = {field.name for field in others if not _takes_any_text(field)} - self._numbers
         """Fields whose values only records have."""
         self._amounts = {self._positions[name] for name in self._numbers}
         self._most = max(1, min(_MOST_CELLS, len(columns.headers) // 2))
@@ -176,6 +176,11 @@ class BelowTable:
         if _REMARK.match(text) or (is_first and (text.endswith(":") or (len(texts) == 1 and is_prose))):
             return Below.REMARK
         return Below.PERHAPS_REMARK if len(texts) == 1 or (is_first and " " in text) else None
+
+
+def _takes_any_text(field: Field) -> bool:
+    kind = field.item_kind if field.kind is Kind.LIST else field.kind
+    return kind in {Kind.TEXT, Kind.ANY} and not field.enum
 
 
 def _is_called(name: str, words: re.Pattern[str]) -> bool:

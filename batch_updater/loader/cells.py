@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from decimal import Context, Decimal
-from typing import Final
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.description import Bounds, Field, Kind
+from batch_updater.endpoint.description import Field, Kind
+from batch_updater.loader.any_cells import AnyReader
 from batch_updater.loader.as_seen import TINY, cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
 from batch_updater.loader.currencies import CurrencyWatch, currency_sign
-from batch_updater.loader.dates import (
-    EARLIEST_YEAR,
-    DateSettings,
-    date_from_number,
-    date_from_text,
-    has_time_of_day,
-    impossible_date,
-)
+from batch_updater.loader.date_times import DateTimeReader
+from batch_updater.loader.dates import DateSettings, date_from_text
 from batch_updater.loader.findings import CellNote
+from batch_updater.loader.json_cells import JsonReader
+from batch_updater.loader.limits import judge_of
+from batch_updater.loader.list_cells import EMPTY_LIST, ListReader, item_field
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text, text_without_residue, without_residue
+from batch_updater.loader.plain_cells import date_of, decimal_of, integer_of, text_of, truth_of
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
 from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellError, Value
-from batch_updater.text.characters import folded, suggestion
 
 
 class Blank:
@@ -50,10 +49,6 @@ ERROR_LITERALS = frozenset(_ERRORS.split())
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _DIGITS = frozenset("0123456789")
-_EXACT = Context(prec=1_000)
-"""Divides numbers of any size that a cell may hold; the usual context gives up at 28 digits."""
-_MORE_DIGITS = 10**DIGITS_OF_A_CELL
-"""The least whole number that Excel does not keep every digit of."""
 _NO_VALUE: Final = {
     "error-cell": (
         "error-cell",
@@ -92,11 +87,8 @@ _NO_VALUE: Final = {
     ),
 }
 """Code of a cell that holds no value -> code, reason and remedy of its problem."""
-_TRUTHS: Final = {"true": True, "false": False}
-_NAMES_OF_TYPES = ((bool, "a truth value"), (date, "a date"), (time, "a time of day"), (timedelta, "a duration"))
 _SEEN_AS_THEY_ARE = frozenset({int, bool, date, datetime})
 """Types of nearly all cells that are no text; a format that shows something else makes another type of them."""
-_VALUES_LISTED = 20
 
 
 class ColumnFacts(msgspec.Struct, frozen=True):
@@ -110,6 +102,8 @@ class ColumnFacts(msgspec.Struct, frozen=True):
     """Whether some of its texts are numbers with a fraction, such as 4711.5."""
     clears: str = ""
     """A text that empties the field as the clear marker does, as a person has answered."""
+    takes_empty_lists: bool = True
+    """Whether the body can hold a list without items, as a form cannot."""
 
 
 _UNKNOWN: Final = ColumnFacts()
@@ -125,12 +119,16 @@ def converter(
     marker, judge = ClearMarker(settings.clear_marker), judge_of(field)
     watch = CurrencyWatch(field, column.header, noted)
     from_text, from_other = _readers(field, settings, noted, column, watch)
-    is_plain = None
+    is_plain, emptied = None, _emptied(field, column)
+    clearing = {marker.text, column.clears, *([EMPTY_LIST] if field.kind is Kind.LIST else [])}
     if field.kind is Kind.TEXT and not field.enum and not column.is_verbatim:
         texts = TextReader(field, noted, marker, has_fractions=column.has_fractions)
         from_text, is_plain = texts.read, None if judge else texts.is_plain
     # A text that is no value of the field is looked at for the likely cause.
-    explains = not column.is_verbatim and (field.kind is not Kind.TEXT or bool(field.enum))
+    is_free_text = field.kind in {Kind.TEXT, Kind.ANY} and not field.enum
+    explains = not column.is_verbatim and not is_free_text
+    # The items of a list are looked at one by one.
+    as_seen = (lambda cell, *_: cell) if field.kind is Kind.LIST else cell_as_seen
 
     def convert(cell: Cell) -> Value | Blank:
         if isinstance(cell, str):
@@ -139,9 +137,9 @@ def converter(
             text = cell.strip()
             if not text:
                 return BLANK
-            if text in {marker.text, column.clears}:
-                if field.nullable:
-                    return None
+            if text in clearing:
+                if not isinstance(emptied, Blank):
+                    return emptied
                 reason = f"The {field.title} cannot be cleared, which {text!r} asks for."
                 raise ValueProblem("cannot-be-cleared", reason, "Type a value.")
             if text[0] in "#E[=":
@@ -157,7 +155,7 @@ def converter(
             return BLANK
         if isinstance(cell, CellError):
             raise _no_value(cell)
-        seen = cell if type(cell) in _SEEN_AS_THEY_ARE else cell_as_seen(cell, field, noted, watch)
+        seen = cell if type(cell) in _SEEN_AS_THEY_ARE else as_seen(cell, field, noted, watch)
         value = from_other(seen)
         return value if judge is None else judge(value)
 
@@ -170,21 +168,46 @@ def converter(
     return convert_amount if field.kind is Kind.DECIMAL and judge is None else convert
 
 
+def _emptied(field: Field, column: ColumnFacts) -> Value | Blank:
+    """Return the value that empties a field; BLANK if none does."""
+    if field.takes_empty_list and column.takes_empty_lists:
+        return EMPTY_LIST
+    return None if field.nullable or field.clears_with is not None else BLANK
+
+
 def _readers(
     field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts, watch: CurrencyWatch
-) -> tuple[Callable[[str], Value], Callable[[object], Value]]:
+) -> tuple[Callable[[str], Value], Callable[[Any], Value]]:
     """Return how the field reads text that is not blank, and how it reads every other cell with a value."""
     match field.kind:
         case Kind.INTEGER | Kind.DECIMAL:
             read = _number_reader(field, settings.decimal, watch, None if column.is_verbatim else noted)
-            return read, _integer if field.kind is Kind.INTEGER else _decimal
+            return read, integer_of if field.kind is Kind.INTEGER else decimal_of
         case Kind.BOOLEAN:
-            return _truth, _truth
+            return truth_of, truth_of
         case Kind.DATE:
             dates = DateSettings(settings.date_order, settings.two_digit_years)
-            return lambda text: date_from_text(text, dates), _date
-        case _:
-            return lambda text: as_written(field, text), _text
+            return lambda text: date_from_text(text, dates), date_of
+        case Kind.DATE_TIME:
+            moments = DateTimeReader(field, settings, noted)
+            return moments.from_text, moments.from_cell
+        case Kind.LIST:
+            items = ListReader(
+                field, settings.list_separator, noted, converter(item_field(field), settings, noted, column)
+            )
+            return items.from_text, items.from_cell
+        case Kind.JSON:
+            reader = JsonReader(field, noted)
+            return reader.from_text, reader.from_cell
+        case Kind.ANY:
+            texts = TextReader(field, noted, ClearMarker(settings.clear_marker), has_fractions=column.has_fractions)
+            verbatim = partial(as_written, field)
+            cells = AnyReader(
+                field, noted, verbatim if column.is_verbatim else texts.read, DateTimeReader(field, settings, noted)
+            )
+            return cells.from_text, cells.from_cell
+        case Kind.TEXT:
+            return partial(as_written, field), text_of
 
 
 def _refuse_what_is_no_value(text: str) -> None:
@@ -221,7 +244,7 @@ def _number_reader(
         value: int | Decimal
         if is_whole:
             meant = text_without_residue(text) if may_have_residue and mark in text else None
-            value = integer_from_text(text, mark) if meant is None else _integer(meant)
+            value = integer_from_text(text, mark) if meant is None else integer_of(meant)
         else:
             value = decimal_from_text(text, mark)
             # Nearly every amount has digits at both ends.
@@ -236,153 +259,3 @@ def _number_reader(
         return value if is_whole else meant
 
     return read
-
-
-def _integer(cell: object) -> int:
-    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
-        raise _not_a_number(cell, "a whole number")
-    if isinstance(cell, Decimal) and cell != cell.to_integral_value():
-        raise ValueProblem.of(
-            cell, "not-a-whole-number", "is not a whole number", "Type it without a decimal fraction."
-        )
-    if abs(cell) >= _MORE_DIGITS:
-        raise _damaged(cell)
-    return int(cell)
-
-
-def _decimal(cell: object) -> Decimal:
-    if isinstance(cell, int) and not isinstance(cell, bool):
-        cell = Decimal(cell)
-    if not isinstance(cell, Decimal):
-        raise _not_a_number(cell, "a number")
-    if cell.adjusted() >= DIGITS_OF_A_CELL and _has_more_digits(cell):
-        raise _damaged(cell)
-    return cell
-
-
-def _not_a_number(cell: object, wanted: str) -> ValueProblem:
-    is_moment = isinstance(cell, (date, time, timedelta))
-    remedy = "Set the cell's format to Number and type the number again." if is_moment else "Type the number."
-    return ValueProblem.of(cell, "not-a-number", f"is {_kind_of_cell(cell)}, not {wanted}", remedy)
-
-
-def _kind_of_cell(cell: object) -> str:
-    return next((name for of_type, name in _NAMES_OF_TYPES if isinstance(cell, of_type)), "a number")
-
-
-def _damaged(cell: int | Decimal) -> ValueProblem:
-    what = f"is a number of more than {DIGITS_OF_A_CELL} digits, of which Excel keeps only {DIGITS_OF_A_CELL}"
-    remedy = "Set the cell's format to Text and type it again, from its source."
-    return ValueProblem.of(cell, "may-be-damaged", what, remedy)
-
-
-def _digits(number: int | Decimal) -> str:
-    # The format "f" makes a binary floating point number of an int.
-    return str(number) if isinstance(number, int) else format(number, "f")
-
-
-def _has_more_digits(number: int | Decimal) -> bool:
-    return len(_digits(number).lstrip("-").replace(".", "").strip("0")) > DIGITS_OF_A_CELL
-
-
-def _truth(cell: object) -> Value:
-    value = _TRUTHS.get(cell.strip().lower()) if isinstance(cell, str) else cell
-    if isinstance(value, bool):
-        return value
-    raise ValueProblem.of(cell, "not-true-or-false", "is neither TRUE nor FALSE", "Type TRUE or FALSE.")
-
-
-def _date(cell: object) -> Value:
-    if isinstance(cell, datetime):
-        if cell.time() != time():
-            raise has_time_of_day(shown(cell), cell.date())
-        cell = cell.date()
-    if isinstance(cell, date):
-        if cell.year < EARLIEST_YEAR:
-            raise impossible_date(shown(cell))
-        return cell
-    if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
-        raise date_from_number(cell)
-    raise ValueProblem.of(cell, "not-a-date", f"is {_kind_of_cell(cell)}, not a date", "Type it like 2025-12-31.")
-
-
-def _text(cell: object) -> Value:
-    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
-        what = f"is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so"
-        raise ValueProblem.of(cell, "not-text", what, "Set the cell's format to Text and type it again.")
-    if abs(cell) >= _MORE_DIGITS or _has_more_digits(cell):
-        raise _damaged(cell)
-    return _digits(cell)
-
-
-def judge_of(field: Field) -> Callable[[Value], Value] | None:
-    """Return what checks a value against the list, or else the bounds, and gives the described spelling."""
-    if field.enum:
-        spelled = {folded(str(value)): value for value in field.enum}
-        valid = [str(value) for value in field.enum]
-        listed = ", ".join(valid[:_VALUES_LISTED]) + (" ..." if len(valid) > _VALUES_LISTED else "")
-
-        def choose(value: Value) -> Value:
-            described = spelled.get(folded(str(value)), BLANK)
-            if not isinstance(described, Blank):
-                return described
-            close, look = suggestion(str(value), valid)
-            reason = f"{shown(value, quoted=True)} is not a {field.title}. {look}".rstrip()
-            remedy = f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}."
-            raise ValueProblem("not-one-of-the-values", reason, remedy)
-
-        return choose
-    if field.bounds == Bounds():
-        return None
-    return _within_length(field) if field.kind is Kind.TEXT else _within_limits(field.bounds)
-
-
-def _within_limits(bounds: Bounds) -> Callable[[Value], Value]:
-    # Whole numbers are compared much faster with an int.
-    low, high, above, below, step = (
-        int(bound) if bound is not None and bound == bound.to_integral_value() else bound
-        for bound in (
-            bounds.minimum, bounds.maximum, bounds.exclusive_minimum, bounds.exclusive_maximum, bounds.multiple_of,
-        )
-    )  # fmt: skip
-    remedy = "Correct the number."
-
-    def check(value: Value) -> Value:
-        if isinstance(value, (int, Decimal)):
-            if low is not None and value < low:
-                what = f"is less than the smallest that is allowed, {_digits(low)}"
-                raise ValueProblem.of(value, "too-small", what, remedy)
-            if high is not None and value > high:
-                what = f"is more than the largest that is allowed, {_digits(high)}"
-                raise ValueProblem.of(value, "too-large", what, remedy)
-            if above is not None and value <= above:
-                raise ValueProblem.of(value, "too-small", f"is not more than {_digits(above)}, as it has to be", remedy)
-            if below is not None and value >= below:
-                raise ValueProblem.of(value, "too-large", f"is not less than {_digits(below)}, as it has to be", remedy)
-            if step is not None and _EXACT.remainder(value, step):
-                raise ValueProblem.of(value, "not-a-multiple", f"is not a multiple of {_digits(step)}", remedy)
-        return value
-
-    return check
-
-
-def _within_length(field: Field) -> Callable[[Value], Value]:
-    bounds = field.bounds
-    shortest, longest = bounds.min_length or 0, bounds.max_length
-    pattern = re.compile(bounds.pattern) if bounds.pattern else None
-
-    def check(value: Value) -> Value:
-        if not isinstance(value, str):
-            return value
-        if longest is not None and len(value) > longest:
-            what = f"has {len(value):,} characters; the most that is allowed is {longest:,}"
-            raise ValueProblem.of(value, "too-long", what, "Shorten it.")
-        if len(value) < shortest:
-            what = f"has {len(value):,} characters; the least that is allowed is {shortest:,}"
-            raise ValueProblem.of(value, "too-short", what, "Type it in full.")
-        if pattern is not None and not pattern.search(value):
-            remedy = f"Type it like {field.example!r}." if field.example else "Correct it."
-            raise ValueProblem.of(value, "wrong-form", f"does not have the form that a {field.title} has", remedy)
-        return value
-
-    return check

@@ -14,7 +14,7 @@ import msgspec
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import currency_sign
-from batch_updater.loader.dates import SEVERAL_DAYS, DateSettings, date_from_text
+from batch_updater.loader.dates import SEVERAL_DAYS, DateSettings, date_from_text, day_in
 from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_each
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import AllowedList, Cell, CellError, FormattedNumber, ShownAs
@@ -36,6 +36,7 @@ _LARGE, _LARGE_WITH_CENTS, _FIRST_YEAR, _LAST_YEAR = 1000, 100, 1900, 2100
 _NO_AMOUNTS = frozenset({ShownAs.OTHER_TEXT, ShownAs.OTHERWISE})
 """How codes, percentages and fractions are shown."""
 _SOME_DATES = DateSettings()
+_FIRST_OF_JSON = ("{", "[", '"', "-", *"0123456789", "true", "false", "null")
 _TRUTHS = frozenset({"true", "false"})
 
 
@@ -114,6 +115,10 @@ class ColumnValues(msgspec.Struct, frozen=True, dict=True):
                 return share * sum(map(_is_number, self.cells)) < len(self.cells)
             case Kind.DATE:
                 return not any(map(_is_date, self.cells))
+            case Kind.DATE_TIME:
+                return not any(map(_has_date, self.cells))
+            case Kind.JSON:
+                return not any(map(_may_be_json, self.cells))
             case Kind.BOOLEAN:
                 return not any(isinstance(cell, bool) or str(cell).strip().casefold() in _TRUTHS for cell in self.cells)
             case Kind.TEXT:
@@ -135,6 +140,15 @@ def _is_date(cell: Cell) -> bool:
             return refusal.code in SEVERAL_DAYS
         return True
     return isinstance(cell, date)
+
+
+def _has_date(cell: Cell) -> bool:
+    """Whether a cell is a day, with a time of day or without."""
+    return _is_date(day_in(cell)) if isinstance(cell, str) else isinstance(cell, date)
+
+
+def _may_be_json(cell: Cell) -> bool:
+    return cell.strip().startswith(_FIRST_OF_JSON) if isinstance(cell, str) else not isinstance(cell, date)
 
 
 def _is_number(cell: Cell) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -129,7 +129,7 @@ def _left_by(order: DateOrder | None, readings: _Readings) -> list[date]:
 
 def order_shown_by(text: str) -> DateOrder | None:
     """Return in which order a text date has day and month, if it can be in one only, as in 25/03/2025."""
-    found = _YEAR_LAST.fullmatch(text.strip())
+    found = _YEAR_LAST.fullmatch(day_in(text) if ":" in text else text.strip())
     orders = {order for order, _ in _numbered(found, _UNSETTLED)} if found else set()
     return orders.pop() if len(orders) == 1 else None
 
@@ -158,34 +158,60 @@ def impossible_date(bare: str) -> ValueProblem:
     return ValueProblem.of(bare, "no-such-date", "is a date that does not exist, or lies before 1900", f"{_TYPE_ISO}.")
 
 
-def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
-    """Return a date without its time of day, which has to be midnight, and the same day in UTC."""
-    found = _WITH_TIME.fullmatch(date_and_time) if len(date_and_time) <= _MOST_CHARACTERS else None
-    readings = _readings(found["day"], settings) if found else None
-    if found is None or readings is None:
-        return date_and_time
-    if not readings:
-        raise impossible_date(bare)
+class DayAndTime(NamedTuple):
+    """The parts of a text date with a time of day."""
+
+    day: str
+    hour: int
+    minute: int
+    second: int
+    fraction: str
+    """Digits of the second's fraction; '' if it has none."""
+    zone: str
+    """As it is written: `Z`, `UTC`, `+01:00`, `+0100`; '' if it has none."""
+
+
+def day_and_time(text: str) -> DayAndTime | None:
+    """Return the parts of a text without blanks around it; None if it does not end with a time of day."""
+    found = _WITH_TIME.fullmatch(text) if len(text) <= _MOST_CHARACTERS else None
+    if found is None:
+        return None
     hour, half = int(found["hour"]), found["half"]
     if half and not 1 <= hour <= 12:
-        return date_and_time
+        return None
     if half:
         hour = hour % 12 + (12 if half in "Pp" else 0)
     minute, second = int(found["minute"]), int(found["second"] or 0)
     if hour > 23 or minute > 59 or second > 59:
+        return None
+    return DayAndTime(found["day"], hour, minute, second, found["part"] or "", found["zone"] or "")
+
+
+def day_in(text: str) -> str:
+    """Return a text date without its time of day."""
+    parts = day_and_time(text.strip())
+    return parts.day if parts else text
+
+
+def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
+    """Return a date without its time of day, which has to be midnight, and the same day in UTC."""
+    parts = day_and_time(date_and_time)
+    readings = _readings(parts.day, settings) if parts else None
+    if parts is None or readings is None:
         return date_and_time
+    if not readings:
+        raise impossible_date(bare)
     left = _left_by(settings.order, readings)
     day = left[0] if len(left) == 1 else None
     # Whatever is not midnight stays so, however close it is.
-    if hour or minute or second or (found["part"] or "").strip("0"):
+    if parts.hour or parts.minute or parts.second or parts.fraction.strip("0"):
         raise has_time_of_day(shown(bare, quoted=True), day)
-    zone = found["zone"] or ""
-    if zone[:1] == "+" and zone.strip("+:0"):
+    if parts.zone[:1] == "+" and parts.zone.strip("+:0"):
         # Whichever day is meant, midnight there is the day before in UTC.
         here = day or readings[0][1]
         what = f"could be {_long(here)} or {_long(here - timedelta(days=1))}: it is another day in another time zone"
         raise ValueProblem.of(bare, AMBIGUOUS_DAY, what, f"{_TYPE_ISO}, without time and zone.")
-    return found["day"]
+    return parts.day
 
 
 def _readings(bare: str, settings: DateSettings) -> _Readings | None:

@@ -16,6 +16,7 @@ from batch_updater.loader.dates import (
     AMBIGUOUS_ORDER_AND_CENTURY,
     DateSettings,
     date_from_text,
+    day_in,
 )
 from batch_updater.loader.findings import MarkEvidence
 from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_from_text, without_group_mark
@@ -119,7 +120,11 @@ class ColumnQuestions:
                 yield from self._decimal(field, header, found, marks.get(field.name))
             elif mark not in {None, "none"} and (found := cells.of(field.name, frozenset({OTHER_MARK}))):
                 yield self._contradicted_mark(field, header, str(mark), found)
-            if (near := cells.near_miss(field.name)) and field.nullable and header not in self._answers.clear_marker:
+            if (
+                (near := cells.near_miss(field.name))
+                and field.can_be_cleared
+                and header not in self._answers.clear_marker
+            ):
                 yield self._clear_marker(field, header, *near, clear_marker)
 
     def _column(self, field: Field, header: str) -> str:
@@ -278,7 +283,7 @@ def rows_below_question(rows: Mapping[int, str]) -> Question:
 def _example(text: str, order: DateOrder) -> str:
     """Return what a date of the file is with day and month in that order, as `: 10/03/2026 is 10 March 2026`."""
     try:
-        day = date_from_text(text.strip("'"), DateSettings(order))
+        day = date_from_text(day_in(text.strip("'")), DateSettings(order))
     except ValueProblem:
         return ""
     return f": {text} is {day.day} {day:%B %Y}"

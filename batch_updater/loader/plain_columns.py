@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.as_seen import TINY
-from batch_updater.loader.cells import judge_of
 from batch_updater.loader.clear_marker import ClearMarker
 from batch_updater.loader.dates import EARLIEST_YEAR
+from batch_updater.loader.limits import judge_of
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.texts import plain_texts
 from batch_updater.records import DIGITS_OF_A_CELL, Value

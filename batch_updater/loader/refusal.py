@@ -46,3 +46,9 @@ def shown(cell: object, *, quoted: bool = False) -> str:
         for character in text[:_SHOWN_CHARACTERS]
     ) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
     return f"'{visible}'" if quoted and isinstance(cell, str) else visible
+
+
+def digits_of(number: int | Decimal) -> str:
+    """Return a number in digits, without an exponent."""
+    # The format "f" makes a binary floating point number of an int.
+    return str(number) if isinstance(number, int) else format(number, "f")

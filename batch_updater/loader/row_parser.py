@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder, InputSettings
-from batch_updater.endpoint.description import Endpoint, Field, Kind
+from batch_updater.endpoint.description import BodyFormat, Endpoint, Field, Kind
 from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.column_reader import ColumnReader, Converter
@@ -96,6 +96,7 @@ class RowParser:
         """Filled by the converters while they read a row."""
         self._settings = settings
         self._is_verbatim = is_verbatim
+        self._takes_empty_lists = endpoint.body_format is not BodyFormat.FORM
         self._fields = tuple(
             (columns.of_field[field.name], field) for field in endpoint.fields if field.name in columns.of_field
         )
@@ -106,7 +107,7 @@ class RowParser:
         self._names = (*constants, *(field.name for _, field in self._fields))
         self._can_be_whole = self._required.keys() <= set(self._names) and not self._body.isdisjoint(self._names)
         """Whether a row without a blank cell has every value that it needs."""
-        self.date_columns = self._of_kinds(Kind.DATE)
+        self.date_columns = self._of_kinds(Kind.DATE, Kind.DATE_TIME)
         """Field and position of the columns that hold dates."""
         self.number_columns = {
             name: at
@@ -142,7 +143,13 @@ class RowParser:
         if evidence and evidence.decides:
             settings = settings.model_copy(update={"decimal": "," if configured == "." else "."})
         clears = self.answers.clear_marker.get(header, "")
-        facts = ColumnFacts(self._headers[position], self._is_verbatim, field.name in findings.with_fractions, clears)
+        facts = ColumnFacts(
+            self._headers[position],
+            self._is_verbatim,
+            field.name in findings.with_fractions,
+            clears,
+            self._takes_empty_lists,
+        )
         convert, read_plain = converter(field, settings, self._noted, facts), None
         if self._is_verbatim:
             pass

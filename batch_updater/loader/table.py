@@ -56,6 +56,7 @@ from batch_updater.text.spelling import nearest
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; no one has more by intention."""
 _ROWS_NAMED = 10
+_WITH_DATES = frozenset({Kind.DATE, Kind.DATE_TIME})
 _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
@@ -166,7 +167,7 @@ def _as_spelled(answers: Answers, columns: Mapping[str, Collection[str]]) -> Ans
 def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[str]]:
     """Return which columns an answer about all of them is about."""
     headers = {name: columns.names[at] for name, at in columns.of_field.items()}
-    dates = [headers[field.name] for field in endpoint.fields if field.name in headers and field.kind is Kind.DATE]
+    dates = [headers[field.name] for field in endpoint.fields if field.name in headers and field.kind in _WITH_DATES]
     numbers = [
         headers[field.name]
         for field in endpoint.fields

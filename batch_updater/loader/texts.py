@@ -226,12 +226,14 @@ def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
 
 def _near_miss(field: Field, text: str, marker: str) -> ValueProblem:
     what = f"looks like {marker}, which empties a field, but is written otherwise"
-    remedy = f"Did you mean {marker}?" if field.nullable else f"The {field.title} cannot be emptied: type a value."
+    remedy = (
+        f"Did you mean {marker}?" if field.can_be_cleared else f"The {field.title} cannot be emptied: type a value."
+    )
     return ValueProblem.of(text, NEAR_CLEAR_MARKER, what, remedy)
 
 
 def _instead_of_a_value(field: Field, marker: str) -> str:
-    emptied = f", or type {marker} to empty it" if field.nullable else ""
+    emptied = f", or type {marker} to empty it" if field.can_be_cleared else ""
     return f"Leave the cell blank to keep the field as it is{emptied}."
 
 

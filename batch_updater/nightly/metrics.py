@@ -33,7 +33,7 @@ def _write(path: Path, night: Night) -> str | None:
     for name, what, value in (
         (f"{last}_requests", "Requests that went out in the last night.", sum(file.requests for file in files)),
         (f"{last}_retries", "Those of them that were repeats.", sum(file.retries for file in files)),
-        (f"{last}_throttled_requests", "Those that were answered with 429.", sum(file.throttled for file in files)),
+        (f"{last}_throttled_requests", "Those that came too fast for the API.", sum(file.throttled for file in files)),
         (f"{last}_duration_seconds", "How long the last night took.", night.elapsed_s),
         (f"{last}_exit_code", "Exit code of the last night.", int(night.exit_code)),
         (f"{last}_timestamp_seconds", "When the last night ended.", ended_s),

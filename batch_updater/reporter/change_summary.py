@@ -107,6 +107,8 @@ class ChangeSummary(msgspec.Struct):
     """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
     totals: dict[str, Total] = msgspec.field(default_factory=dict)
     """Field that holds numbers -> its sums."""
+    any_kind: frozenset[str] = frozenset()
+    """Fields of which a record may hold a number or something else."""
     _largest: dict[str, list[NumberChange]] = msgspec.field(default_factory=dict)
     """Field -> its largest changes; a heap, the smallest first."""
     _widest: list[tuple[Decimal, NumberChange]] = msgspec.field(default_factory=list)
@@ -125,6 +127,7 @@ class ChangeSummary(msgspec.Struct):
         return cls(
             frozenset(field.name for field in endpoint.body_fields if field.kind in kinds),
             {name: columns.called(name) for name in columns.of_field},
+            any_kind=frozenset(field.name for field in endpoint.body_fields if field.kind is Kind.ANY),
         )
 
     def called(self, name: str) -> str:
@@ -160,7 +163,8 @@ class ChangeSummary(msgspec.Struct):
             else:
                 is_certain = True
                 self.cleared[name] += new is None
-            before, after = (_number(now), _number(new)) if name in self.numbers else (None, None)
+            is_number = name in self.numbers or (name in self.any_kind and _is_number(new))
+            before, after = (_number(now), _number(new)) if is_number else (None, None)
             if before is not None and after is not None:
                 total = self.totals.setdefault(name, Total())
                 total.now, total.new = _EXACT.add(total.now, before), _EXACT.add(total.new, after)
@@ -170,7 +174,7 @@ class ChangeSummary(msgspec.Struct):
                 if (factor := change.factor) is not None:
                     _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
                     self._wide += change.is_wide
-            elif name in self.numbers and not isinstance(now, Unknown):
+            elif is_number and not isinstance(now, Unknown):
                 self.no_numbers[name] += 1
         if row:
             self.records += 1
@@ -223,6 +227,10 @@ class ChangeSummary(msgspec.Struct):
 
 def _keep(heap: list[_Item], item: _Item) -> None:
     (heapq.heappush if len(heap) < _SHOWN else heapq.heappushpop)(heap, item)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
 
 
 def _number(value: object) -> Decimal | None:

@@ -29,9 +29,11 @@ def drop_down(
     `letters`: field -> its column. Names that depend on another field, such as the language, are offered by its cell in
     the same row; where that is blank, those of the API's default.
     """
+    if field.kind is Kind.LIST:  # its cells hold several
+        return None
     source: list[str] | str | None = ["TRUE", "FALSE"] if field.kind is Kind.BOOLEAN else None
     if field.enum:
-        names = [str(value) for value in field.enum]
+        names = [name for value in field.enum if (name := str(value))]
         source = names if len(",".join(names)) <= _LONGEST_INLINE_LIST else None
     elif source is None:
         source = _names_by_row(field, lists, endpoint, letters)

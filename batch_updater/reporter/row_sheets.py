@@ -41,6 +41,9 @@ _RESULT_COLUMNS = ("HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 _WRONG_WIDTH, _TODO_WIDTH = 56, 44
 _LINE_HEIGHT, _HIGHEST_ROW = 15, 240
 _DAYS_BEFORE_1970 = 25_569
+_TYPED_AS_THEY_ARE = frozenset({Kind.DECIMAL, Kind.BOOLEAN, Kind.ANY})
+"""Kinds of fields whose cells have no format."""
+_FORMATS = {Kind.DATE: DATE, Kind.DATE_TIME: DATE_TIME}
 _TIME_FORMATS = ((datetime, DATE_TIME), (date, DATE), (time, TIME), (timedelta, DURATION))
 
 
@@ -255,9 +258,9 @@ class AllRowsSheet:
 
 def cell_properties(field: Field | None) -> dict[str, object]:
     """Return the format of a field's cells: text stays as typed, a typed date becomes one."""
-    if field is None or field.kind in (Kind.DECIMAL, Kind.BOOLEAN):
-        return {}
-    return {"num_format": DATE} if field.kind is Kind.DATE else {"num_format": AS_TEXT}
+    return (
+        {} if field is None or field.kind in _TYPED_AS_THEY_ARE else {"num_format": _FORMATS.get(field.kind, AS_TEXT)}
+    )
 
 
 def _write_headers(book: OutputWorkbook, sheet: OutputSheet, widths: ColumnWidths, headers: Sequence[str]) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from batch_updater.endpoint.description import Endpoint, Field, Kind
+from msgspec.structs import replace
+
+from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenColumns, OpenKind
+from batch_updater.endpoint.open_columns import example_header
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.messages import format_day
@@ -24,28 +30,56 @@ _KINDS = {
     Kind.DECIMAL: "a number",
     Kind.BOOLEAN: "TRUE or FALSE",
     Kind.DATE: "a date",
+    Kind.DATE_TIME: "a date with a time of day",
+    Kind.JSON: "JSON",
+    Kind.ANY: "text, a number, TRUE or FALSE, or a date",
+}
+_FORMATS = {"email": "an e-mail address", "uuid": "a UUID", "uri": "a web address"}
+_EXAMPLES = {Kind.DATE: "2025-12-31", Kind.DATE_TIME: "2025-12-31T14:30:00+01:00", Kind.BOOLEAN: "TRUE"}
+_MOST_CHARACTERS = 600
+"""Of a description: some are pages long."""
+_OPEN_PARTS = {
+    OpenKind.MAP: "any number of columns, each with the name of a member of its own",
+    OpenKind.PAIRS: "any number of columns, each with the key of a value in brackets",
+    OpenKind.ITEMS: "any number of columns, with the number of an item in brackets: the first one is 0",
 }
 
 
-def write_template(path: Path, endpoint: Endpoint, clear_marker: str, names: tuple[AllowedList, ...] = ()) -> None:
+class _Column(NamedTuple):
+    """A column of the template, or of those that it may get, in words."""
+
+    header: str
+    is_required: bool
+    description: str
+    holds: str
+    example: str
+
+
+def write_template(
+    path: Path, endpoint: Endpoint, settings: InputSettings, names: tuple[AllowedList, ...] = ()
+) -> None:
     """Write an empty workbook (.xlsx) or CSV file to fill in; `names` are those that earlier runs have learned.
+
+    Fields that every row needs come first. `settings` say how its cells will be read.
 
     Raises ResultsError if a file of that name exists: a template may have been filled in since.
     """
     place = Location(file=str(path))
     if path.exists() or path.is_symlink():
         raise ResultsError(f"{path} already exists.", remedy="Choose another name.", place=place)
+    fields = sorted(endpoint.fields, key=lambda field: not field.required)
 
     def write_csv(draft: Path) -> None:
         # With a byte order mark: without it Excel takes the file for the system's old encoding.
         with draft.open("w", encoding="utf-8-sig", newline="") as stream:
-            csv.writer(stream).writerow([field.name for field in endpoint.fields])
+            csv.writer(stream).writerow([field.name for field in fields])
 
     def write_xlsx(draft: Path) -> None:
+        columns = [_column(field, settings, names) for field in fields]
         with new_workbook(draft) as book:
             book.describe(f"Template for {endpoint.name}", "template", datetime.now(UTC))
-            _write_data(book.add_worksheet(TEMPLATE_SHEET), book, endpoint, names)
-            _write_how(book, endpoint, clear_marker, names)
+            _write_data(book.add_worksheet(TEMPLATE_SHEET), book, endpoint, fields, columns, names)
+            _write_how(book, endpoint, columns, settings)
             write_allowed_values(book, names)
 
     write = {".xlsx": write_xlsx, ".csv": write_csv}.get(path.suffix.lower())
@@ -57,14 +91,21 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str, names: tup
         write_whole(path, write)
 
 
-def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint, names: tuple[AllowedList, ...]) -> None:
-    letters = {field.name: column_letters(column) for column, field in enumerate(endpoint.fields)}
-    for column, field in enumerate(endpoint.fields):
+def _write_data(
+    sheet: OutputSheet,
+    book: OutputWorkbook,
+    endpoint: Endpoint,
+    fields: Sequence[Field],
+    columns: Sequence[_Column],
+    names: tuple[AllowedList, ...],
+) -> None:
+    letters = {field.name: column_letters(column) for column, field in enumerate(fields)}
+    for column, (field, about) in enumerate(zip(fields, columns, strict=True)):
         header = book.header_style(bg_color=REQUIRED) if field.required else book.header_style()
         sheet.write_string(0, column, field.name, header)
         needed = "Needed in every row." if field.required else "Leave it blank to change nothing."
-        example = f" For example: {field.example}." if field.example else ""
-        note = f"{field.description} {needed} It is {_kind(field, names)}.{example}".strip()
+        example = f" For example: {about.example}." if about.example else ""
+        note = f"{about.description} {needed} It is {about.holds}.{example}".strip()
         sheet.write_comment(0, column, note, {"x_scale": 2, "y_scale": 1.3, "font_size": 9})
         sheet.set_column(column, column, max(len(field.name) + 4, 14), book.style(**cell_properties(field)))
         if validation := drop_down(field, names, endpoint, letters):
@@ -74,9 +115,28 @@ def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint, na
     sheet.print_wide()
 
 
+def _column(field: Field, settings: InputSettings, names: tuple[AllowedList, ...]) -> _Column:
+    holds, example = _kind(field, names), field.example
+    if field.kind is Kind.LIST:
+        item = replace(field, kind=field.item_kind)
+        least, most = field.bounds.min_items, field.bounds.max_items
+        count = f" of at least {least:,}" if least else ""
+        count += f"{' and' if count else ' of'} at most {most:,}" if most is not None else ""
+        holds = f"a list{count}, with {settings.list_separator!r} or a line break between items. Each item is "
+        holds += _kind(item, names)
+        items = [str(value) for value in field.enum[:2]] or [example or _EXAMPLES.get(item.kind, "")] * 2
+        if not example.startswith("["):
+            example = f"{settings.list_separator} ".join(items) if all(items) else ""
+    elif field.kind is Kind.DATE_TIME or field.item_kind is Kind.DATE_TIME:
+        zone = settings.time_zone
+        holds += f", in {zone} unless it names another zone" if zone else " and its zone"
+    description = field.description[:_MOST_CHARACTERS] + (" ..." if len(field.description) > _MOST_CHARACTERS else "")
+    return _Column(field.name, field.required, description, holds, example or _EXAMPLES.get(field.kind, ""))
+
+
 def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
     if field.enum:
-        return "one of " + ", ".join(str(value) for value in field.enum)
+        return "one of " + ", ".join(text for value in field.enum if (text := str(value)))
     if listed := [one for one in names if one.field == field.name]:
         days = [one.seen for one in listed if one.seen]
         as_of = f", as of {format_day(min(days))}" if days else ""
@@ -87,34 +147,55 @@ def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
     least = f" of at least {bounds.minimum}" if bounds.minimum is not None else ""
     most = f" of at most {bounds.maximum}" if bounds.maximum is not None else ""
     longest = f" of at most {bounds.max_length:,} characters" if bounds.max_length is not None else ""
-    return _KINDS[field.kind] + least + most + longest
+    return (_FORMATS.get(field.format) or _KINDS[field.kind]) + least + most + longest
 
 
-def _write_how(book: OutputWorkbook, endpoint: Endpoint, clear_marker: str, names: tuple[AllowedList, ...]) -> None:
+def _open_columns(part: OpenColumns) -> _Column:
+    return _Column(example_header(part), False, part.title, _OPEN_PARTS[part.kind], "")
+
+
+def _write_how(book: OutputWorkbook, endpoint: Endpoint, columns: Sequence[_Column], settings: InputSettings) -> None:
     sheet, style = book.add_list(_HOW, _HOW_COLUMNS), book.style
     wrapped, bold = style(text_wrap=True), style(bold=True)
-    for number, field in enumerate(endpoint.fields, 1):
-        needed = style(bold=True, font_color=REQUIRED) if field.required else style(font_color=QUIET)
-        texts = (field.name, "yes" if field.required else "no", field.description, _kind(field, names), field.example)
+    number = 0
+    for number, column in enumerate((*columns, *map(_open_columns, endpoint.opens)), 1):
+        needed = style(bold=True, font_color=REQUIRED) if column.is_required else style(font_color=QUIET)
+        is_needed = "yes" if column.is_required else "no"
+        texts = (column.header, is_needed, column.description, column.holds, column.example)
         # Programs do not agree on who fits the height of wrapped text, so it is set.
         sheet.set_row(number, 15 * max(map(lines_in, texts, _HOW_COLUMNS.values())))
-        for column, (text, looks) in enumerate(zip(texts, (bold, needed, wrapped, wrapped, wrapped), strict=True)):
-            sheet.write_string(number, column, text, looks)
+        for at, (text, looks) in enumerate(zip(texts, (bold, needed, wrapped, wrapped, wrapped), strict=True)):
+            sheet.write_string(number, at, text, looks)
+    for title, lines in (("Rules", _rules(endpoint, settings)), ("Not in this file", _left_out(endpoint))):
+        if lines:
+            number += 2
+            sheet.write_string(number, 0, title, style(bold=True, font_size=12, font_color=HEADER))
+        for line in lines:
+            number += 1
+            sheet.merge_range(number, 0, number, len(_HOW_COLUMNS) - 1, "", wrapped)
+            sheet.write_string(number, 0, line, wrapped)
+            sheet.set_row(number, 15 * (1 + len(line) // 125))
+
+
+def _rules(endpoint: Endpoint, settings: InputSettings) -> Sequence[str]:
     selecting = [field.name for field in endpoint.fields if field.selects_record]
     together = " and ".join([", ".join(selecting[:-1]), selecting[-1]] if len(selecting) > 1 else selecting)
-    rules = (
+    has_times = any(Kind.DATE_TIME in {field.kind, field.item_kind} for field in endpoint.fields)
+    return (
         f'Fill in the sheet "{TEMPLATE_SHEET}", one row for each {endpoint.record_name}.',
         "The columns with a brown header are needed in every row.",
         "A blank cell changes nothing: the field stays as it is.",
-        f"To empty a field, write {clear_marker} into its cell.",
+        f"To empty a field, write {settings.clear_marker} into its cell.",
         "Type dates as dates of Excel. As text write them as 2025-03-25.",
+        *([f"Write times of day as text with their zone, as {_EXAMPLES[Kind.DATE_TIME]}."] if has_times else []),
         f"No two rows may have the same {together}.",
         "You may add columns of your own; they are not sent, and come back in the results.",
         "Then: batch-updater check THIS-WORKBOOK, and batch-updater run THIS-WORKBOOK.",
     )
-    number = len(endpoint.fields) + 2
-    sheet.write_string(number, 0, "Rules", style(bold=True, font_size=12, font_color=HEADER))
-    for line, rule in enumerate(rules, number + 1):
-        sheet.merge_range(line, 0, line, len(_HOW_COLUMNS) - 1, "", wrapped)
-        sheet.write_string(line, 0, rule, wrapped)
-        sheet.set_row(line, 15 * (1 + len(rule) // 125))
+
+
+def _left_out(endpoint: Endpoint) -> Sequence[str]:
+    lines = [f"{one.field} is left out because {one.why}." for one in endpoint.left_out]
+    if lines and endpoint.method == "PUT":
+        lines.append(f"PUT may empty what is not sent: try with one {endpoint.record_name} whether these fields stay.")
+    return lines

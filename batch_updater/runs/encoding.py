@@ -17,7 +17,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict
 
-from batch_updater.records import Cell, CellError, FormattedNumber, PartlyShownDate, Problem, ShownAs, Value
+from batch_updater.records import (
+    Cell,
+    CellError,
+    FormattedNumber,
+    PartlyShownDate,
+    PartlyShownDateTime,
+    Problem,
+    ShownAs,
+    Value,
+)
 
 _ENCODER = msgspec.json.Encoder()
 _encode, _encode_lines = _ENCODER.encode, _ENCODER.encode_lines
@@ -115,6 +124,7 @@ _TAGGED: dict[type, Callable[[Any], list[object]]] = {
     time: lambda cell: ["t", cell.isoformat()],
     timedelta: lambda cell: ["s", cell.days, cell.seconds, cell.microseconds],
     PartlyShownDate: lambda cell: ["p", cell.isoformat(), cell.hidden],
+    PartlyShownDateTime: lambda cell: ["pt", cell.isoformat(), cell.hidden],
     CellError: lambda cell: ["e", cell.code, _tagged(cell.text)],
     FormattedNumber: lambda cell: [
         "f", _tagged(cell.number), _tagged(cell.text), _tagged(cell.format), cell.effect.name, cell.currency,
@@ -146,6 +156,7 @@ _UNTAGGED: dict[str, Callable[..., Cell]] = {
     "t": time.fromisoformat,
     "s": timedelta,
     "p": lambda day, hidden: PartlyShownDate.of(date.fromisoformat(day), hidden),
+    "pt": lambda moment, hidden: PartlyShownDateTime.of(datetime.fromisoformat(moment), hidden),
     "e": lambda code, text: CellError(code, _untagged(text)),  # type: ignore[arg-type]
     "f": lambda number, text, pattern, effect, currency: FormattedNumber(
         _untagged(number), _untagged(text), _untagged(pattern), ShownAs[effect], currency,  # type: ignore[arg-type]

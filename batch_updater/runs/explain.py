@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.endpoint.description import BodyFormat, Endpoint
+from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.errors import InputError, UsageError
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.opening import open_source
@@ -21,6 +21,7 @@ from batch_updater.runs.history import PastRun
 from batch_updater.runs.rows import input_row, unsent
 from batch_updater.runs.statements import ENDED_IN_FLIGHT
 from batch_updater.runs.store import BEFORE_ALL_ROWS, NO_SNAPSHOTS, StoredAttempt, StoredRow
+from batch_updater.sender.idempotency import idempotency_key
 
 READ = "GET"
 _ACCEPTED = "accepted"
@@ -29,15 +30,19 @@ _SETTLED_BY_READING = frozenset({OutcomeKind.UNCHANGED, OutcomeKind.REJECTED})
 
 
 class ShownRequest(NamedTuple):
-    """A request as it went out, or would, without its headers."""
+    """A request as it went out, or would, without the headers that all requests have: the token is one of them."""
 
     method: str
     url: str
     """Without the query."""
     query: str
     """Percent-encoded, without the question mark; '' if there is none."""
+    headers: Mapping[str, str]
+    """Those of this request alone."""
     body: str
-    """JSON; '' of a request that reads."""
+    """'' where there is none."""
+    is_json: bool
+    """Whether the body is JSON, and no form."""
 
 
 class ExplainedRow(msgspec.Struct, frozen=True):
@@ -67,7 +72,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
     run's database is damaged, UsageError if it has no such row.
     """
     endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
-    builder = RequestBuilder(endpoint)
+    builder, is_json = RequestBuilder(endpoint), endpoint.body_format is not BodyFormat.FORM
     with past.store() as store:
         staged = past.staged(store)
         starts = [part.started_at for part in store.parts()]
@@ -78,10 +83,14 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
             request = read = None
             if stored.is_good:
                 path, query, body = store.request(stored.number)
-                request = ShownRequest(endpoint.method, f"{base_url}{path}", query, body)
+                key = idempotency_key(past.facts.caller.salt, stored.number)
+                made, is_read_first = builder.of(stored.job, path, query, body), past.facts.reads_first
+                headers = shown_headers(endpoint, made, key, is_read_first=is_read_first)
+                request = ShownRequest(endpoint.method, f"{base_url}{path}", query, headers, body, is_json)
                 if endpoint.read and any(one.method == READ for one in attempts):
                     made = builder.build_read(stored.job)
-                    read = ShownRequest(READ, f"{base_url}{made.path}", made.query, "")
+                    read_headers = dict(made.headers)
+                    read = ShownRequest(READ, f"{base_url}{made.path}", made.query, read_headers, "", is_json)
             sheet_row = None
             if number is not None and staged.columns.origin:
                 in_input = _input_rows(past, staged)

@@ -86,6 +86,11 @@ class Plan(msgspec.Struct, frozen=True):
         if keys and not self.reads_first:
             are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
             notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
+        if self.endpoint.requires_if_match and not self.reads_first:
+            notes.append(
+                f"{self.endpoint.api_name} asks which version of a record is meant, and the updates say that any is "
+                "(If-Match: *). With --compare each is for the version that was read: what changes meanwhile is kept."
+            )
         if (origin := self.staged.columns.origin) and (added := self._added(origin)):
             notes.append(added)
         if self.names.fault:

@@ -668,9 +668,9 @@ NO_SNAPSHOTS = RecordSnapshots(None, None, None)
 
 
 def _require_json(row: int, kept: RecordSnapshots) -> None:
-    """Raise DamagedStoreError unless what was kept is JSON: records, and of what came back anything."""
+    """Raise DamagedStoreError unless what was kept is JSON: a record before, and of what came back anything."""
     try:
-        are_records = all(isinstance(from_json(text), dict) for text in (kept.before, kept.asked) if text is not None)
+        are_records = kept.before is None or isinstance(from_json(kept.before), dict)
         if kept.reported is not None:
             from_json(kept.reported)
     except ValueError:

@@ -17,11 +17,21 @@ from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
+from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
-from batch_updater.endpoint.reported import parse_reported, reported_value, reports, reports_equal
+from batch_updater.endpoint.reported import (
+    as_text,
+    equals_reported,
+    parse_reported,
+    reduced,
+    reported_value,
+    reports,
+    reports_equal,
+    told_by,
+)
+from batch_updater.endpoint.request import json_value, list_items
 from batch_updater.files.writing import check_replaceable, write_faults
-from batch_updater.loader.cells import ColumnFacts, converter
+from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.own_sheets import as_undo
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.messages import counted
@@ -132,6 +142,8 @@ class _Change(msgspec.Struct):
     left: _Report | None = None
     not_told: str = ""
     """Why it is not known what the run left."""
+    told_by: str | None = None
+    """The member by which the API tells the value, where it reports an object for it."""
 
 
 class _ImpossibleError(Exception):
@@ -174,7 +186,7 @@ class ChangedRecords:
             self._add_changes(job, outcome, kept, asked)
 
     def _add_changes(self, job: Job, outcome: Outcome, kept: RecordSnapshots, asked: list[Field]) -> None:
-        before, body, reported = _parsed(kept.before), _record(_parsed(kept.asked)), _parsed(kept.reported)
+        before, reported = _parsed(kept.before), _parsed(kept.reported)
         told = f"answered {reported}" if isinstance(reported, str) else "did not report what it made of this field"
         # What the API reported otherwise than asked; one of them selects the record if the report was another's.
         otherwise = {problem.field for problem in outcome.problems}
@@ -184,14 +196,15 @@ class ChangedRecords:
         for one in asked:
             earlier, left = _report(one, before), None if is_others else _report(one, reported)
             is_id = earlier is not None and earlier.is_id
-            if left is None and not is_others and one.name not in otherwise and one.wire_name in body:
+            if left is None and not is_others and one.name not in otherwise:
                 # It reported nothing else, so what was asked for counts: as an id where it was one earlier.
-                value = body[one.wire_name]
+                value = json_value(one, job.values[one.name])
                 identity = self._allowed.id_of(one, job) if is_id and value is not None else value
                 left = None if identity is None and value is not None else _Report(identity, is_id)
             change = changes.setdefault(one.name, _Change(job.row, earlier, isinstance(before, dict)))
             change.left = left
             change.not_told = f"{self._endpoint.api_name} {told}, so a later change could not be told."
+            change.told_by = change.told_by or (told_by(one, job.values[one.name], left.value) if left else None)
             # Where an update turned one id into another, the name that it asked for is what the new one means.
             name = job.values[one.name]
             if earlier and left and left.is_id and isinstance(name, str) and left.value not in (None, earlier.value):
@@ -213,11 +226,12 @@ class ChangedRecords:
             for name, change in changes.items():
                 one = self._endpoint.field(name)
                 try:
-                    before, left = self._reports(change)
+                    before, left = self._reports(one, change)
                     if reports_equal(one, before.value, left.value):
                         continue
                     selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in job.values.items()}
-                    cell, value = self._cell_before(one, job, before), self._expected(one, job, before, left)
+                    cell = self._cell_before(one, job, before, change.told_by)
+                    value = self._expected(one, job, before, left)
                 except _ImpossibleError as why:
                     not_possible.append(NotPossible(target, change.row, name, str(why)))
                 else:
@@ -228,19 +242,21 @@ class ChangedRecords:
         not_possible.sort(key=lambda one: one.row)
         return rows, not_possible
 
-    def _reports(self, change: _Change) -> tuple[_Report, _Report]:
+    def _reports(self, one: Field, change: _Change) -> tuple[_Report, _Report]:
         if not change.before_was_read:
             raise _ImpossibleError(_NOT_READ)
         if change.before is None:
-            api = self._endpoint.api_name
-            raise _ImpossibleError(f"{api} does not report this field, so the value before is not known.")
+            does_not = "does not report this field"
+            if len(one.reported_as) > 1:  # a record need not have every member of its parts
+                does_not = "did not report this field, or the record did not have it"
+            raise _ImpossibleError(f"{self._endpoint.api_name} {does_not}, so the value before is not known.")
         if change.left is None:
             raise _ImpossibleError(change.not_told)
         if any(REDACTED in str(report.value) for report in (change.before, change.left)):
             raise _ImpossibleError(_REDACTED)
         return change.before, change.left
 
-    def _cell_before(self, one: Field, job: Job, before: _Report) -> Cell:
+    def _cell_before(self, one: Field, job: Job, before: _Report, member: str | None) -> Cell:
         if before.is_id and before.value is not None:
             name = self._name_of(one, job, before.value)
             if name is None:
@@ -249,7 +265,7 @@ class ChangedRecords:
                 )
             return self._cell(one, name)
         try:
-            value = parse_reported(one, before.value)
+            value = parse_reported(one, before.value if member is None else reduced(before.value, member))
         except ValueError as fault:
             shown = _short(to_json(before.value))
             raise _ImpossibleError(f"The value before, {shown}, cannot be written: {fault}.") from fault
@@ -258,6 +274,8 @@ class ChangedRecords:
     def _cell(self, one: Field, value: Value) -> Cell:
         """Return the cell that comes back as this very value: a text where its own kind would lose digits or a day."""
         cell: Cell = _SETTINGS.clear_marker if value is None else value
+        if one.kind is Kind.LIST and isinstance(value, str):
+            cell = _SETTINGS.list_separator.join(map(as_text, list_items(value)))
         if isinstance(value, Decimal):
             digits = format(value, "f")
             is_exact = abs(value) < 10**DIGITS_OF_A_CELL and format(digits_of_double(float(value)), "f") == digits
@@ -272,7 +290,7 @@ class ChangedRecords:
             raise _ImpossibleError(f"A cell cannot hold the value: {refusal.reason}") from refusal
         written = writable(cell)
         marked = isinstance(written, str) and written.startswith(NOT_EXACT_MARK)
-        if marked or type(read) is not type(value) or str(read) != str(value):
+        if marked or not _is_same(one, read, value):
             raise _ImpossibleError(f"A cell cannot hold the value {_short(str(value))} exactly.")
         return cell
 
@@ -289,6 +307,19 @@ class ChangedRecords:
         if report.is_id:
             return self._name_of(one, job, report.value) or _shown_id(report.value)
         return _short(report.value if isinstance(report.value, str) else to_json(report.value))
+
+
+def _is_same(one: Field, read: Value | Blank, value: Value) -> bool:
+    """Whether a cell came back as the value that it is for."""
+    if isinstance(read, Blank):
+        return False
+    match one.kind:
+        case Kind.DATE_TIME:
+            return value is not None and equals_reported(one, read, value)
+        case Kind.LIST | Kind.JSON | Kind.ANY:  # by what goes out: a date as its text
+            return json_value(one, read) == json_value(one, value)
+        case _:
+            return type(read) is type(value) and str(read) == str(value)
 
 
 def _parsed(as_json: str | None) -> object:

@@ -23,8 +23,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Empty for a success that did not arrive whole."""
     explanation: Explanation = NO_EXPLANATION
     """What an error answer says, be it cut off."""
-    retry_after_s: float = 0.0
-    """How long the service asks to wait; 0 if it does not."""
+    retry_after_s: float | None = None
+    """How long the service asks to wait; None if it does not."""
     etag: str = ""
     """The version of the record, as the header ETag has it; '' without one, or where none is asked for."""
 
@@ -52,7 +52,7 @@ def read_answer(
     endpoint: Endpoint,
     *,
     complete: bool = True,
-    retry_after_s: float = 0.0,
+    retry_after_s: float | None = None,
 ) -> Answer:
     """Read an answer; `content_type` and `retry_after_s` matter where it is no JSON or no success."""
     if 200 <= status < 300:

@@ -119,7 +119,7 @@ def _without_success(result: Answer | TransportError, endpoint: Endpoint, *, can
     quota = endpoint.quota_message
     if status == HTTPStatus.TOO_MANY_REQUESTS and quota and quota.casefold() in result.explanation.line.casefold():
         return Classification(Meaning.QUOTA_USED_UP)  # waiting does not help
-    if (is_of_record := is_locked(result, endpoint)) or status in RETRYABLE:
+    if (is_of_record := is_locked(result, endpoint)) or status in RETRYABLE or is_throttled(result):
         return Classification(Meaning.RETRY, is_of_record=is_of_record)
     if is_refusal(status):
         return Classification(Meaning.REFUSED)
@@ -190,11 +190,20 @@ def says_record_missing(answer: Answer, endpoint: Endpoint, job: Job) -> bool:
     return False
 
 
+def is_throttled(answer: Answer) -> bool:
+    """Whether an answer refuses a request for the moment, because there were too many: 429 (RFC 6585, section 4).
+
+    Some services say so with a 403; it then has a header that tells when to ask again, which a lasting one has not.
+    """
+    is_for_now = answer.status == HTTPStatus.FORBIDDEN and answer.retry_after_s is not None
+    return is_for_now or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+
+
 def shows_service_down(result: Answer | TransportError) -> bool:
     """Whether a service that is down would answer like this: with 429, 5xx or not at all."""
-    return isinstance(result, TransportError) or result.status == 429 or result.status >= 500
+    return isinstance(result, TransportError) or is_throttled(result) or result.status >= 500
 
 
 def asks_to_slow_down(result: Answer | TransportError) -> bool:
     """Whether the service says that requests come too fast for it."""
-    return isinstance(result, Answer) and result.status in (429, 503)
+    return isinstance(result, Answer) and (is_throttled(result) or result.status == HTTPStatus.SERVICE_UNAVAILABLE)

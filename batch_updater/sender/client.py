@@ -18,7 +18,7 @@ from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, etag_of, records_read
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
-from batch_updater.endpoint.request import Prepared, Request
+from batch_updater.endpoint.request import ANY_VERSION, Prepared, Request
 from batch_updater.errors import ConfigError, StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import Answer, TransportError, status_name
@@ -165,7 +165,7 @@ class Client(msgspec.Struct, eq=False, dict=True):
     def _with_own_headers(self, request: Request, row: RowSoFar) -> Request:
         """Return the update of a row with the headers that the reading and the run decide."""
         endpoint, headers = self.endpoint, list[tuple[str, str]]()
-        if endpoint.if_match and (etag := row.etag or ("*" if endpoint.requires_if_match else "")):
+        if endpoint.if_match and (etag := row.etag or (ANY_VERSION if endpoint.requires_if_match else "")):
             headers.append(("If-Match", etag))
         if endpoint.idempotency_key is not None:
             headers.append((endpoint.idempotency_key, idempotency_key(self.options.run, row.job.row)))
@@ -406,7 +406,7 @@ class Client(msgspec.Struct, eq=False, dict=True):
             requests, retries = self.counts.requests, self.counts.retries - self.counts.retries_locked
             self.breaker.failed(what, unreachable=unreachable, requests=requests, retries=retries)
             if asks_to_slow_down(result) and written_at is not None:
-                self.counts.throttled += row.status == 429
+                self.counts.throttled += row.status != HTTPStatus.SERVICE_UNAVAILABLE
                 if self.limiter.throttled(written_at):
                     self._log(row, "slower", why=f"{self.limiter.pace_per_s():.3g} requests a second from now on")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -13,14 +14,15 @@ from msgspec.structs import replace
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.exact_json import to_json
+from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
 from batch_updater.endpoint.named_fields import field_named
+from batch_updater.endpoint.reported import as_text
 from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop, Value
 from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
-from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification, Meaning
+from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification, Meaning, is_throttled
 from batch_updater.sender.reasons import one_line
 from batch_updater.text.redaction import Redaction
 
@@ -51,7 +53,7 @@ class AttemptResult(msgspec.Struct, frozen=True):
     @property
     def retry_after_s(self) -> float:
         """How long the service asks to wait; 0 if it does not."""
-        return self.result.retry_after_s if isinstance(self.result, Answer) else 0.0
+        return (self.result.retry_after_s if isinstance(self.result, Answer) else None) or 0.0
 
 
 class RowSoFar(msgspec.Struct, frozen=True):
@@ -177,7 +179,8 @@ class OutcomeWriter:
                 advice += f" {ACCEPTED_ADVICE.format(api=self._endpoint.api_name)}"
         else:
             is_locked = classification.is_of_record
-            advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
+            meant = HTTPStatus.TOO_MANY_REQUESTS if is_throttled(result) else result.status
+            advice = advice_on(HTTPStatus.LOCKED if is_locked else meant, self._endpoint)
             cause = "record locked" if is_locked else status_name(result.status)
         if stop:
             message, advice = stop.message, stop.advice
@@ -292,8 +295,22 @@ def _written(value: Value) -> Iterator[str]:
         number = Decimal(value)
         for digits in {format(number, "f"), format(number, ",f"), format(number.normalize(), "f")}:
             yield from (digits, digits.translate(_OTHER_MARKS))
+    elif isinstance(value, str):
+        yield value
+        if value[:1] in ("[", "{"):  # a list or JSON, of which a service quotes what is wrong in it
+            with suppress(ValueError):
+                yield from _plain_texts(from_json(value))
     elif value is not None:
         yield str(value)
+
+
+def _plain_texts(value: object) -> Iterator[str]:
+    """Yield every plain value in a value of JSON."""
+    if isinstance(value, (list, dict)):
+        for one in value if isinstance(value, list) else value.values():
+            yield from _plain_texts(one)
+    elif value is not None:
+        yield as_text(value)
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

@@ -54,14 +54,15 @@ def read_retry_after(status: int, headers: MultiMapping[str], now: datetime) -> 
     """
     now = next(filter(None, map(_date, headers.getall("Date", ()))), now)
     waits = [*_waits(headers, _SECONDS, 1.0, now), *_waits(headers, _MILLISECONDS, 0.001, now)]
-    if not waits and status == 429:  # else these tell of a limit that is not used up
+    if not waits and status in (403, 429):  # else these tell of a limit that is not used up
+        unsaid = 0.0 if status == 429 else 1.0  # nothing is left, by the status alone
         for text in headers.getall("RateLimit", ()):
             limit = {name.lower()[0:3]: float(value) for name, value in _RATE_LIMIT.findall(f" {text}")}
             reset = limit.get("t", limit.get("res"))
-            if reset is not None and not limit.get("r", limit.get("rem", 0.0)):
+            if reset is not None and not limit.get("r", limit.get("rem", unsaid)):
                 waits.append(min(reset, _LONGEST_WAIT_S))
         remaining = [text.strip() for name in _REMAINING for text in headers.getall(name, ())]
-        if all(re.fullmatch(r"-?[0.]*", text) for text in remaining):
+        if (remaining or not unsaid) and all(re.fullmatch(r"-?[0.]*", text) for text in remaining):
             waits += _waits(headers, _RESETS, 1.0, now)
     return max(waits, default=None)
 

@@ -69,7 +69,8 @@ class Transport:
         self.connector = connector
         self._placement = credentials.placement
         self._headers = {name: value.reveal() for name, value in credentials.headers.items()}
-        self._headers["Accept"] = "application/json"
+        if "accept" not in map(str.lower, self._headers):
+            self._headers["Accept"] = "application/json"
         self._heads: dict[str, tuple[Token | None, RequestHead, str]] = {}
         """Method -> the token of its last request, and what further ones share: the head, and the end of the query."""
         self.answered = asyncio.Event()
@@ -123,10 +124,10 @@ class Transport:
         complete = False
         try:
             require_not_of_proxy(received, self._proxy)
-            status, content_type, wait_s = received.status, "", 0.0
+            status, content_type, wait_s = received.status, "", None
             if not 200 <= status < 300:
                 content_type = received.headers.get("Content-Type", "")
-                wait_s = read_retry_after(status, received.headers, datetime.now(UTC)) or 0.0
+                wait_s = read_retry_after(status, received.headers, datetime.now(UTC))
                 outgoing.refusal = Answer(status, complete=False, retry_after_s=wait_s)
             try:
                 content = received.content  # nearly always there by now

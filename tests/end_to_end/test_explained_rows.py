@@ -82,7 +82,7 @@ def test_a_row_says_what_was_in_it_and_what_was_sent(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert told["constants"] == {"StageName": "Prospect"}
     assert told["request"] == {
-        "method": "PUT", "url": path, "query": "opportunityType=Pre", "body": json.loads(seen.body),
+        "method": "PUT", "url": path, "query": "opportunityType=Pre", "headers": {}, "body": json.loads(seen.body),
     }  # fmt: skip
     assert (told["outcome"], told["read"], attempts(told)) == ("updated", None, [(1, 1, "PUT", 200, "accepted")])
 

@@ -436,11 +436,19 @@ def test_a_form_has_the_style_of_its_lists_and_what_empties_its_fields(load: Cal
         city={"anyOf": [TEXT, {"enum": [""]}]},
         metadata={"anyOf": [{"type": "object", "additionalProperties": TEXT}, {"enum": [""], "type": "string"}]},
         name=TEXT,
+        codes=a_list(TEXT),
+        address=an_object(city=TEXT),
     )
-    encoding = {"locales": {"style": "deepObject", "explode": True}}
+    encoding = {
+        "locales": {"style": "deepObject", "explode": True},
+        "codes": {"style": "form", "explode": False},
+        "address": {"contentType": "application/json"},
+    }
     endpoint = load(document(requestBody=body(schema, FORM, encoding=encoding)))
     assert (endpoint.body_format, endpoint.content_type) == (BodyFormat.FORM, FORM)
     assert [endpoint.field(name).is_indexed for name in ("tags", "locales", "invoice.emails")] == [False, True, True]
+    assert [endpoint.field(name).delimiter for name in ("tags", "codes")] == ["", ","]
+    assert endpoint.field("address").kind is Kind.TEXT
     clearing = {field.name: field.clears_with for field in endpoint.body_fields if field.nullable}
     assert clearing == {"city": ""}
     (metadata,) = endpoint.opens

@@ -108,7 +108,7 @@ def test_a_template_of_an_odd_description_can_be_opened(tmp_path: Path) -> None:
     """What a field is called and said to be is text too."""
     odd = tuple(replace(field, description="<r>x</r>", example="<r>_x0041_</r>") for field in ENDPOINT.fields)
     path = tmp_path / "t.xlsx"
-    write_template(path, replace(ENDPOINT, fields=odd), "<r></r>")
+    write_template(path, replace(ENDPOINT, fields=odd), InputSettings(clear_marker="<r></r>"))
     parts(path)
     assert openpyxl.load_workbook(path)["How to fill in"]["C2"].value == "<r>x</r>"
 

@@ -25,7 +25,7 @@ ENDPOINT = load_endpoint("nexus-opportunity")
 def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -> None:
     """A template's headers all fit, and it has no data rows."""
     path = tmp_path / name
-    write_template(path, ENDPOINT, "#CLEAR")
+    write_template(path, ENDPOINT, InputSettings())
     table = open_table(path, ENDPOINT, InputSettings(), name=name)
     assert set(table.columns.of_field) == {field.name for field in ENDPOINT.fields}
     assert staged(table).input.rows == 0
@@ -34,7 +34,7 @@ def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -
 def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> None:
     """Rows typed into Data are jobs, although the workbook has a second sheet."""
     path = tmp_path / "t.xlsx"
-    write_template(path, ENDPOINT, "#CLEAR")
+    write_template(path, ENDPOINT, InputSettings())
     book = openpyxl.load_workbook(path)
     book["Data"].append([123, "Pre", None, "New name"])
     book.save(path)
@@ -47,7 +47,7 @@ def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> Non
 def test_a_template_helps_the_person_who_fills_it_in(tmp_path: Path) -> None:
     """Each header has a note, needed ones another colour, enums a drop-down; a second sheet explains the rules."""
     path = tmp_path / "t.xlsx"
-    write_template(path, ENDPOINT, "#EMPTY")
+    write_template(path, ENDPOINT, InputSettings(clear_marker="#EMPTY"))
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["Data", "How to fill in"]
     data = book["Data"]
@@ -63,7 +63,7 @@ def test_a_template_replaces_nothing(tmp_path: Path, name: str) -> None:
     """A file that exists stays as it is, and an ending that is no template is refused."""
     (tmp_path / "there.xlsx").write_text("mine", encoding="utf-8")
     with pytest.raises(ResultsError):
-        write_template(tmp_path / name, ENDPOINT, "#CLEAR")
+        write_template(tmp_path / name, ENDPOINT, InputSettings())
     assert (tmp_path / "there.xlsx").read_text(encoding="utf-8") == "mine"
 
 
@@ -74,7 +74,7 @@ def test_a_drop_down_follows_the_language_of_its_row(tmp_path: Path) -> None:
         AllowedList("StageName", (("LanguageId", "1"),), (AllowedValue("Won", 1), AllowedValue("Lost", 2))),
     )
     path = tmp_path / "t.xlsx"
-    write_template(path, ENDPOINT, "#CLEAR", lists)
+    write_template(path, ENDPOINT, InputSettings(), lists)
     data = openpyxl.load_workbook(path)["Data"]
     letter = next(cell.column_letter for cell in data[1] if cell.value == "LanguageId")
     formulas = [one.formula1 for one in data.data_validations.dataValidation]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.records import Cell, CellError, FormattedNumber, PartlyShownDate, ShownAs
+from batch_updater.records import Cell, CellError, FormattedNumber, PartlyShownDate, PartlyShownDateTime, ShownAs
 from batch_updater.runs.encoding import (
     UndecodableError,
     decode_cells,
@@ -27,6 +27,7 @@ CELLS: st.SearchStrategy[Cell] = st.one_of(
     st.builds(FormattedNumber, NUMBERS, TEXTS, TEXTS, st.sampled_from(ShownAs), st.sampled_from(["", "EUR"])),
     st.builds(CellError, st.sampled_from(["error-cell", "no-value"]), TEXTS),
     st.builds(PartlyShownDate.of, st.dates(), st.sampled_from(["day", "century"])),
+    st.builds(PartlyShownDateTime.of, st.datetimes(), st.sampled_from(["date", "time of day"])),
 )  # fmt: skip
 
 

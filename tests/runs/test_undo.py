@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from batch_updater.endpoint.description import Kind, Pair
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.records import (
     AllowedList,
@@ -23,6 +24,7 @@ from batch_updater.records import (
 )
 from batch_updater.runs.undo import ChangedRecords
 from batch_updater.text.redaction import REDACTED
+from tests.endpoint.test_bodies import field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,7 +160,8 @@ OLD, NEW = {NAME: "Old"}, {NAME: "New"}
         (NAME, outcome(NEW, None, NEW), "The run did not read the record before it changed it"),
         (NAME, outcome(NEW, {}, NEW), "Nexus does not report this field, so the value before is not known."),
         (NAME, outcome(NEW, OLD, {}, otherwise=NAME), "Nexus did not report what it made of this field"),
-        (NAME, outcome({}, OLD, "202 Accepted"), "Nexus answered 202 Accepted, so a later change could not be told."),
+        (NAME, outcome(NEW, OLD, "202 Accepted", otherwise=NAME),
+         "Nexus answered 202 Accepted, so a later change could not be told."),
         (NAME, outcome(NEW, OLD, NEW, otherwise="OpportunityId"), "Nexus did not report what it made of this field"),
         (NAME, outcome(NEW, {NAME: f"a {REDACTED}"}, NEW), "The record held a secret of the configuration"),
         (NAME, outcome(NEW, {NAME: "x" * 40_000}, NEW), "A cell cannot hold the value"),
@@ -197,3 +200,59 @@ def test_one_field_that_cannot_be_set_back_does_not_keep_the_others() -> None:
     (row,), not_possible = undone(later, (job(left, 3), outcome(left, before, left)))
     assert row.cells == {**SELECTING, NAME: "Old"}
     assert [(one.row, one.field) for one in not_possible] == [(3, "SalesRevenue"), (4, NAME)]
+
+
+CUSTOM = ("ticket", "custom_fields", Pair("id", 7, "value"))
+NESTED = replace(
+    ENDPOINT,
+    fields=(
+        *(one for one in ENDPOINT.fields if one.selects_record),
+        field("ticket", "subject", name="ticket.subject", reported_as=("subject",)),
+        field(*CUSTOM, name="custom[7]", reported_as=CUSTOM[1:]),
+        field("fields", "note", name="fields.note", kind=Kind.ANY, reported_as=("fields", "note")),
+        field("due", name="due", kind=Kind.DATE_TIME, reported_as=("due",)),
+        field("assignee", name="assignee", reported_as=("assignee",)),
+    ),
+)
+
+
+def nested_undo(asked: Mapping[str, Value], before: object, left: object) -> tuple[list[UndoRow], list[NotPossible]]:
+    kept = RecordSnapshots(json.dumps(before), "{}", json.dumps(left))
+    changed = ChangedRecords(NESTED, ())
+    changed.add(job(asked), Outcome(2, UPDATED, kept=kept), {})
+    return changed.set_back()
+
+
+def test_nested_values_go_back_into_their_cells() -> None:
+    """Members, elements with a key, points in time; and what an answer tells by a record, as what was sent."""
+    before = {
+        "subject": "Old", "custom_fields": [{"id": 7, "value": "a"}], "fields": {"note": "x"},
+        "due": "2026-01-31T10:00:00.000+0000", "assignee": {"login": "ann", "id": 4},
+    }  # fmt: skip
+    left = {
+        "subject": "New", "custom_fields": [{"id": 7, "value": "b"}], "fields": {"note": "y"},
+        "due": "2026-02-01T10:00:00Z", "assignee": {"login": "bob", "id": 5},
+    }  # fmt: skip
+    asked: dict[str, Value] = {
+        "ticket.subject": "New", "custom[7]": "b", "fields.note": "y", "due": "2026-02-01T10:00:00Z", "assignee": "bob",
+    }  # fmt: skip
+    (row,), not_possible = nested_undo(asked, before, left)
+    assert not not_possible
+    assert row.cells == {
+        **SELECTING, "ticket.subject": "Old", "custom[7]": "a", "fields.note": "x", "due": "2026-01-31T10:00:00Z",
+        "assignee": "ann",
+    }  # fmt: skip
+
+
+def test_a_member_that_the_record_did_not_have_is_not_possible() -> None:
+    """There is no telling absence from silence, and nothing to send that would take it out again."""
+    rows, ((_, _, name, why),) = nested_undo({"custom[7]": "b"}, {"custom_fields": []}, {"custom_fields": []})
+    assert (rows, name) == ([], "custom[7]")
+    assert why == ("Nexus did not report this field, or the record did not have it, so the value before is not known.")
+
+
+def test_what_was_asked_counts_where_the_answer_is_silent() -> None:
+    """An answer without content leaves what the row has sent, in JSON as the body had it."""
+    (row,), _ = nested_undo({"ticket.subject": "New"}, {"subject": "Old"}, None)
+    assert row.cells["ticket.subject"] == "Old"
+    assert row.expected == (ExpectedValue("ticket.subject", "Old", "New", '"Old"', '"New"'),)

@@ -17,6 +17,7 @@ from batch_updater.records import (
     CellError,
     FormattedNumber,
     PartlyShownDate,
+    PartlyShownDateTime,
     ShownAs,
     digits_of_double,
 )
@@ -113,13 +114,16 @@ _NO_DAY: dict[Number, str] = {0: "1900-01-00", 60: "1900-02-29"}
 
 
 def _date_as_shown(shown_date: date, shown: Format | None) -> date:
-    """Return a date with what its format does not show of it; a moment in the middle of a day as it is."""
-    if isinstance(shown_date, datetime) and shown_date.time() != time():
-        return shown_date
+    """Return a date, or a moment within a day, with what its format does not show of it."""
+    kind = shown
     if isinstance(shown, PartOfDate):
+        kind = shown.kind
         hidden = shown.hidden or ("century" if shown.has_two_digits and shown_date.year not in _CENTURY else "")
     else:
         hidden = "date" if shown is DateKind.TIME else ""
+    if isinstance(shown_date, datetime) and shown_date.time() != time():
+        hidden = "time of day" if kind is DateKind.DATE else hidden
+        return PartlyShownDateTime.of(shown_date, hidden) if hidden else shown_date
     return PartlyShownDate.of(shown_date, hidden) if hidden else shown_date
 
 
