@@ -189,7 +189,9 @@ def test_a_run_that_is_forbidden_everything_names_the_key(tmp_path: Path) -> Non
         for number in (1, 2, 3):
             api.script["PUT", number].append(status(403))
         config = tmp_path / "config.yaml"
-        text = config.read_text(encoding="utf-8").replace("attempts: 1", "attempts: 1, concurrency: 1, stop_after_alike: 2")
+        text = config.read_text(encoding="utf-8").replace(
+            "attempts: 1", "attempts: 1, concurrency: 1, stop_after_alike: 2"
+        )
         config.write_text(text, encoding="utf-8")
         done = batch_updater("run", "rows.csv", cwd=tmp_path, KEY=KEY)
     assert done.code == 3
