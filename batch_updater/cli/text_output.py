@@ -434,7 +434,6 @@ def template_lines(path: Path, config: Path | None) -> Iterator[Line]:
 
 def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
     """Yield what was written, how the token is set, and the commands that follow."""
-    token = answers.texts.get("api.token", answers.texts.get("api.oauth.client_secret", ""))
     inbox = answers.texts.get("nightly.inbox")
 
     def command(*words: str) -> str:
@@ -442,8 +441,7 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
 
     yield Line(f"Written: {shown_path(path)}")
     yield from (Line(f"Secret:  {shown_path(secret)}, which only you may read") for secret in answers.pasted)
-    if token.startswith("env:"):
-        variable = token.removeprefix("env:")
+    for variable in answers.variables:
         yield Line(f"Token:   set {variable} in the window in which you work:")
         yield from (Line(f"         {way}") for way in ways_to_set(variable))
     if inbox:

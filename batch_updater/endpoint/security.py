@@ -28,7 +28,7 @@ def security_of(
     """Return the ways in which an operation can be authenticated, each of all the schemes that it needs at once.
 
     () where the document says nothing that can be used. A way with a scheme that cannot be used, such as a cookie or
-    one that is not defined, is left out (OpenAPI 3.1, Security Requirement Object).
+    one that is not defined, is left out (OpenAPI 3.1, Security Requirement Object). Whatever is no header comes first.
     """
     schemes = _mapping(_mapping(document.get("components")).get("securitySchemes"))
     required = operation.get("security", document.get("security"))
@@ -37,8 +37,10 @@ def security_of(
         needed = _mapping(requirement)
         found = (_scheme(str(name), _mapping(schemes.get(name)), scopes) for name, scopes in needed.items())
         way = tuple(scheme for scheme in found if scheme)
-        if way and len(way) == len(needed):
-            ways.append(way)
+        # The configuration has one place for a secret, and headers beside it.
+        others = [scheme for scheme in way if scheme.kind is not SecurityKind.HEADER]
+        if way and len(way) == len(needed) and len(others) <= 1:
+            ways.append((*others, *(scheme for scheme in way if scheme.kind is SecurityKind.HEADER)))
     return tuple(dict.fromkeys(ways))
 
 

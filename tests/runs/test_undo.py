@@ -29,7 +29,7 @@ from tests.endpoint.test_bodies import field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batch_updater.records import Expected, Value
+    from batch_updater.records import Cell, Expected, Value
     from batch_updater.reporter.undo_workbook import NotPossible, UndoRow
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -242,6 +242,32 @@ def test_nested_values_go_back_into_their_cells() -> None:
         **SELECTING, "ticket.subject": "Old", "custom[7]": "a", "fields.note": "x", "due": "2026-01-31T10:00:00Z",
         "assignee": "ann",
     }  # fmt: skip
+
+
+def reported_people(*rows: tuple[object, str, object]) -> tuple[list[Cell], list[str]]:
+    """Undo rows, each with who it was before, whom the row asked for, and who is reported; return cells and reasons."""
+    changed = ChangedRecords(NESTED, ())
+    for number, (before, asked, left) in enumerate(rows, 2):
+        kept = RecordSnapshots(json.dumps({"assignee": before}), "{}", json.dumps({"assignee": left}))
+        changed.add(replace(job({"assignee": asked or None}, number), target=f"Id {number}"),
+                    Outcome(number, UPDATED, kept=kept), {})  # fmt: skip
+    rows_back, not_possible = changed.set_back()
+    return [row.cells["assignee"] for row in rows_back], [one.why for one in not_possible]
+
+
+def test_any_row_shows_by_which_member_an_answer_tells_a_value() -> None:
+    """A row that empties the field cannot, and a login that is a name as well leaves the choice to other rows."""
+    ann, bob = {"name": "Ann Lee", "login": "ann"}, {"name": "bob", "login": "bob"}
+    cy = {"name": "Cy Doe", "login": "cy"}
+    assert reported_people((ann, "", None), (None, "bob", bob), (bob, "cy", cy)) == (["ann", "#CLEAR", "bob"], [])
+
+
+def test_a_value_that_several_members_may_tell_is_not_guessed() -> None:
+    """No row of the run says which of them it is."""
+    ann, bob = {"name": "Ann Lee", "login": "ann"}, {"name": "bob", "login": "bob"}
+    cells, (why,) = reported_people((ann, "bob", bob), (bob, "", None))
+    assert cells == ["bob"]
+    assert why.endswith("cannot be written: it may be the name or the login of it.")
 
 
 def test_a_member_that_the_record_did_not_have_is_not_possible() -> None:
