@@ -308,6 +308,7 @@ def _explain(options: argparse.Namespace, past: PastRun) -> None:
                     "command": "report",
                     "run": str(past.folder),
                     **row_output.row_object(row),
+                    "later": [{"run": str(run.folder), "outcome": kind.value} for run, kind in row.later],
                     "exit_code": 0,
                 },
                 sys.stdout,
