@@ -484,7 +484,7 @@ def newest_to_fix(parent: Path) -> PastRun:
     later: set[str] = set()
     gone: PastRun | None = None
     for past, undone in with_undos(_newest_first(past_runs(parent))):
-        if isinstance(past, DamagedRun) or past.parts[-1].results is None:
+        if isinstance(past, DamagedRun) or (past.parts[-1].results is None and not past.facts.closed_at):
             continue
         is_left = undone is None and past.first_round not in later
         if is_left and past.rows > past.summary.total(NEEDS_NOTHING):
@@ -494,8 +494,8 @@ def newest_to_fix(parent: Path) -> PastRun:
         later.add(past.first_round)
     if gone:
         raise UsageError(
-            f"The results workbook of the run {gone.folder.name}, which has rows to fix, has been moved or deleted.",
-            remedy=f"Run it where it is now, or write it again: `batch-updater report {gone.folder.name}`.",
+            f"The run {gone.folder.name} has rows to fix, but its results workbook is not there.",
+            remedy=f"Name the workbook if you have moved it, or write it: `batch-updater report {gone.folder.name}`.",
         )
     listed = "`batch-updater runs` says how each run ended. " if later else ""
     raise UsageError(

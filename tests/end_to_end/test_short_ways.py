@@ -106,8 +106,8 @@ def test_a_workbook_with_rows_to_fix_that_is_gone_can_be_written_again(tmp_path:
     workbook.unlink()
     refused = batch_updater("run", "--fix", "--yes", cwd=tmp_path)
     assert refused.code == 2
-    assert f"of the run {run.name}, which has rows to fix, has been moved or deleted." in refused.err
-    assert f"write it again: `batch-updater report {run.name}`." in refused.err
+    assert f"The run {run.name} has rows to fix, but its results workbook is not there." in refused.err
+    assert f"or write it: `batch-updater report {run.name}`." in refused.err
     assert batch_updater("report", run.name, cwd=tmp_path).code == 1
     (workbook,) = run.glob("*.xlsx")
     repair(workbook, 200)
