@@ -278,7 +278,8 @@ class FieldSettings(ConfigSection):
     identifier: bool | None = None
     selects_record: bool | None = None
     reported_as: str | tuple[str | int, ...] | None = None
-    """Where the record of an answer holds the value: `status`, `fields.status` or the steps; set to null: nowhere."""
+    """Where the record of an answer holds the value: `status`, `fields.status`, `fields[id=7].value` or the steps; set
+    to null: nowhere."""
     reported_id_as: str | None = None
     allowed_names: AllowedNamesSettings | None = None
 

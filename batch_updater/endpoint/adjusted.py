@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from batch_updater.endpoint.description import (
     Kind,
     OpenColumns,
     OpenKind,
+    Pair,
     ParameterLocation,
     ReadOperation,
     Requirement,
@@ -31,6 +33,8 @@ from batch_updater.text.spelling import nearest
 
 _OF_ALL_COLUMNS = frozenset({"kind", "nullable", "clears_with", "date_format"})
 """Keys that may be about all columns of an open part of the body."""
+_BETWEEN_STEPS = re.compile(r"\.(?![^\[]*\])")
+_ELEMENT = re.compile(r"(?P<list>.+)\[(?P<key_name>[^=\]]+)=(?P<key>[^\]]+)\]")
 _WITHOUT_CONTENT = frozenset({204, 205})
 
 
@@ -190,6 +194,13 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
     clears_with = _set(settings, "clears_with", field.clears_with)
     if settings.nullable and clears_with is None and endpoint.body_format is BodyFormat.FORM:
         clears_with = ""  # a form has no null
+    reported_as = field.reported_as
+    if "reported_as" in settings.model_fields_set:
+        try:
+            reported_as = _steps(settings.reported_as)
+        except ValueError as error:
+            _refuse(api, ("fields", name, "reported_as"), f"is no path: {error}", "Add the member that holds the "
+                    f"value, as {settings.reported_as}.value.")  # fmt: skip
     names = settings.allowed_names
     title = new_name if field.title == field.name else field.title
     return replace(
@@ -204,7 +215,7 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
         default=_set(settings, "default", field.default),
         example=settings.example or field.example,
         selects_record=_either(settings.selects_record, field.selects_record),
-        reported_as=_steps(settings.reported_as) if "reported_as" in settings.model_fields_set else field.reported_as,
+        reported_as=reported_as,
         reported_id_as=_set(settings, "reported_id_as", field.reported_id_as),
         allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else field.allowed,
         is_identifier=field.kind is Kind.TEXT and _either(settings.identifier, field.is_identifier),
@@ -222,7 +233,19 @@ def _set(settings: FieldSettings, key: str, described: str | None) -> str | None
 
 
 def _steps(written: str | tuple[str | int, ...] | None) -> tuple[Step, ...]:
-    return tuple(written.split(".")) if isinstance(written, str) else written or ()
+    """Return the steps of a path: `status.name`, or `fields[id=7].value` for a member of the element with that key."""
+    if not isinstance(written, str):
+        return written or ()
+    steps, element = list[Step](), None
+    for part in _BETWEEN_STEPS.split(written):
+        name, next_element = part, _ELEMENT.fullmatch(part)
+        if next_element:
+            name = next_element["list"]
+        steps.append(Pair(element["key_name"], element["key"], name) if element else name)
+        element = next_element
+    if element:
+        raise ValueError(f"{written} ends with an element of a list")
+    return tuple(steps)
 
 
 def _with_names(field: Field, names: Mapping[str, str]) -> Field:

@@ -60,6 +60,10 @@ class BodyFormat(StrEnum):
     NONE = "none"
 
 
+EMPTY_VALUES = frozenset({"[]", "{}"})
+"""Values of lists and JSON that hold nothing."""
+
+
 class Pair(msgspec.Struct, frozen=True, omit_defaults=True):
     """The element of a list that has a key, and its member that holds the value: `{"id": 360001, "value": ...}`."""
 
@@ -146,7 +150,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     is_indexed: bool = False
     """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
-    """What is sent to empty a field that can be emptied, such as ''; None: JSON null, and for a list `[]`."""
+    """What is sent to empty a field that can be emptied, such as ''; None: JSON null. A list in JSON is `[]`."""
     json_schema: str = ""
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
 
@@ -159,6 +163,18 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     def can_be_cleared(self) -> bool:
         """Whether the clear marker may be used."""
         return self.nullable or self.clears_with is not None or self.takes_empty_list
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether a value of its own, out of `EMPTY_VALUES`, empties the field as null does."""
+        return self.kind in {Kind.LIST, Kind.JSON}
+
+    @property
+    def is_json_array(self) -> bool:
+        """Whether a cell of JSON has to hold an array."""
+        schema = msgspec.json.decode(self.json_schema) if self.json_schema else None
+        types = schema.get("type") if isinstance(schema, dict) else None
+        return "array" in (types if isinstance(types, list) else [types])
 
 
 class Requirement(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -342,6 +358,11 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     def body_fields(self) -> tuple[Field, ...]:
         """The fields of the body."""
         return tuple(field for field in self.fields if field.location is ParameterLocation.BODY)
+
+    @cached_property
+    def has_body(self) -> bool:
+        """Whether anything of the body can be a column."""
+        return bool(self.body_fields or self.opens)
 
     @cached_property
     def reported_fields(self) -> tuple[Field, ...]:

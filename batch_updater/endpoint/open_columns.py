@@ -86,7 +86,10 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
             if element is None:
                 return None
             inner = rest[element.end() :]
-            relative = next((_Found(one) for one in part.fields if one.name == inner or inner in one.aliases), None)
+            spelled = inner.casefold()
+            relative = next(
+                (_Found(one) for one in part.fields if spelled in map(str.casefold, (one.name, *one.aliases))), None
+            )
             if relative is None and (relative := _found(part.opens, inner)) is None:
                 return None
             root: tuple[Step, ...] = (*part.path, int(element[1]))

@@ -116,21 +116,23 @@ def _parse_number(field: Field, reported: object) -> int | Decimal:
     return int(number)
 
 
-def told_by(field: Field, value: Value, reported: object) -> str | None:
-    """Return the member by which an answer tells what was sent: `name` of the labels that it has for their names.
+def told_by(field: Field, value: Value, reported: object) -> tuple[str, ...]:
+    """Return the members by which an answer may tell what was sent: `name` of the labels that it has for their names.
 
-    None if it reports the value itself, or no member of it tells.
+    None of them if it reports the value itself, or no member tells; several if their values are equal.
     """
     sent = list_items(value) if field.kind is Kind.LIST and isinstance(value, str) else [value]
     objects = reported if isinstance(reported, list) else [reported]
     kind = field.item_kind if field.kind is Kind.LIST else field.kind
-    if field.kind is Kind.JSON or len(sent) != len(objects):
-        return None
-    for name in _OF_ONE:
-        members = [one.get(name) if isinstance(one, dict) else None for one in objects]
-        if members and not any(map(is_blank, members)) and _items_equal(kind, sent, members, in_order=False):
-            return name
-    return None
+    if field.kind is Kind.JSON or len(sent) != len(objects) or not all(isinstance(one, dict) for one in objects):
+        return ()
+
+    def tells(name: str) -> bool:
+        members = [one.get(name) for one in objects if isinstance(one, dict)]
+        is_there = bool(members) and not any(map(is_blank, members))
+        return is_there and _items_equal(kind, sent, members, in_order=False)
+
+    return tuple(filter(tells, _OF_ONE))
 
 
 def reduced(reported: object, member: str) -> object:
@@ -228,10 +230,10 @@ def _same_instant(asked: str, reported: object) -> bool:
     got = _moment(as_text(reported))
     if got is None:
         return False
-    if got.tzinfo is None or wanted.tzinfo is None:  # a time of day without zone is local, or UTC
-        local, moments = got.replace(tzinfo=None), [wanted.replace(tzinfo=None)]
-        moments += [wanted.astimezone(UTC).replace(tzinfo=None)] if wanted.tzinfo else []
-        return any(abs(local - one) < _EXACTNESS for one in moments)
+    if (got.tzinfo is None) != (wanted.tzinfo is None):  # a time of day without zone is local, or UTC
+        if abs(got.replace(tzinfo=None) - wanted.replace(tzinfo=None)) < _EXACTNESS:
+            return True
+        got, wanted = (one.replace(tzinfo=one.tzinfo or UTC) for one in (got, wanted))
     return abs(got - wanted) < _EXACTNESS or got == wanted.replace(microsecond=0)
 
 
@@ -249,8 +251,8 @@ def is_blank(value: object) -> bool:
 
 
 def as_text(reported: object) -> str:
-    """Return a reported value as people read it, the plain values of a list between commas; '' for null."""
-    if isinstance(reported, list) and reported and not any(isinstance(item, (list, dict)) for item in reported):
+    """Return a reported value as people read it, the plain values of a list between commas; '' for null or no item."""
+    if isinstance(reported, list) and not any(isinstance(item, (list, dict)) for item in reported):
         return ", ".join(map(as_text, reported))
     if isinstance(reported, (list, dict)):
         return to_json(reported)

@@ -10,11 +10,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
+from batch_updater.endpoint.open_columns import example_header, field_of, opened
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, each_spelled_in, stem, words
+from batch_updater.loader.open_headers import open_part_of, possible_columns
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
+from batch_updater.loader.requirements import always_needed
 from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import Cell, Columns, column_letters, distinct_headers
 from batch_updater.text.spelling import nearest
@@ -36,6 +39,8 @@ _CHOICES_LISTED = 8
 _COLUMNS_OFFERED = 20
 """For a field that no column feeds."""
 _FIELDS_NAMED = 4
+_FIELDS_LISTED = 40
+"""Of those of which a file needs one."""
 _VALUES_SHOWN = 3
 _IDENTIFIER_STEMS = frozenset(map(stem, IDENTIFIER_WORDS))
 _NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
@@ -165,8 +170,11 @@ def fit_columns(
             match.unknown.append(position)
         elif meanings[0] is not None:
             match.field_at[position] = meanings[0]
+    # From here on the columns of open parts are fields as all others.
+    endpoint = opened(endpoint, [*match.field_at.values(), *filter(None, known.further.values()), *constants])
+    known = known.with_fields_of(endpoint)
     faults = []
-    for header, name in further.items():
+    for header, name in known.further.items():
         if name is not None and name not in endpoint.by_name:
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
@@ -273,7 +281,8 @@ class _HeaderQuestions:
         return Question(
             QuestionKind.COLUMN,
             f"Is it right that {these} not sent?",
-            f"Nothing says which field {'it is' if len(filled) == 1 else 'they are'}: {listed}{more}.",
+            f"Nothing says which field {'it is' if len(filled) == 1 else 'they are'}: {listed}{more}. "
+            f"{possible_columns(self._endpoint.opens)}".rstrip(),
             (
                 Choice(f"yes, {are} not sent", Answers(columns={self._row.names[at]: None for at in filled})),
                 Choice(
@@ -290,8 +299,8 @@ class _HeaderQuestions:
         return f"{self._row.address(at)} ({shown(self._row.texts[at], quoted=True)})"
 
     def _titled(self, name: str) -> str:
-        title = self._endpoint.field(name).title
-        return name if title == name else f"{name} ({title})"
+        field = field_of(self._endpoint, name)
+        return name if field is None or field.title == name else f"{name} ({field.title})"
 
     def _field(self, header: str, name: str) -> Choice:
         return Choice(self._titled(name), Answers(columns={header: name}))
@@ -304,13 +313,13 @@ def _header_faults(
     row: HeaderRow, known: HeaderNames, match: _Match, constants: Collection[str], names: KnownNames
 ) -> Iterator[_Fault]:
     """Yield what is wrong with headers, or open: which field is meant is never guessed."""
-    field = known.endpoint.field
     fed = {*match.field_at.values(), *constants}
     ask = _HeaderQuestions(row, known.endpoint, fed)
     for position, meant in match.several.items():
         text, free = row.texts[position], [name for name in meant if name not in fed]
-        free.sort(key=lambda name: not field(name).required)
-        apart = told_apart([field(name) for name in meant], ColumnValues.of(row.below, position))
+        fields = [known.endpoint.field(name) for name in meant]
+        free.sort(key=lambda name: not known.endpoint.field(name).required)
+        apart = told_apart(fields, ColumnValues.of(row.below, position))
         sentence = f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields. {apart}"
         question = ask.of_column(position, free, sentence.rstrip())
         yield _Fault(sentence.rstrip(), row.address(position), question, meant)
@@ -323,6 +332,10 @@ def _header_faults(
     for position in match.unknown:
         proposal = proposals.of(row.texts[position], position)
         if proposal is None:
+            if part := open_part_of(known.endpoint, row.texts[position]):
+                sentence = f"{shown(row.texts[position], quoted=True)} is no column of {part.name}: one is such as "
+                sentence += f"{example_header(part)}."
+                yield _Fault(sentence, row.address(position), ask.of_column(position, (), sentence))
             continue
         first, free = proposal.fields[0], [name for name in proposal.fields if name not in fed]
         sentence = proposal.sentence
@@ -356,9 +369,14 @@ def _missing(row: HeaderRow, endpoint: Endpoint, unknown: Sequence[int], known: 
                 same = ""
             sentence = f"There is no column {field.name}, which every row needs. Add one{same}."
             yield _Fault(sentence, question=ask.of_field(field.name, unknown))
+    for name, needed in always_needed(endpoint, known):
+        question = ask.of_field(name, unknown) if needed else None
+        yield _Fault(f"There is no column {name}, which every row needs. Add one.", question=question)
     body = [field.name for field in endpoint.body_fields]
-    if not any(name in known for name in body):
-        sentence = f"There is no column to update from. Add at least one of: {', '.join(body)}."
+    if endpoint.has_body and not any(name in known for name in body):
+        listed = ", ".join([*body[:_FIELDS_LISTED], *(["..."] if len(body) > _FIELDS_LISTED else [])])
+        sentence = f"There is no column to update from. {f'Add at least one of: {listed}.' if body else ''}"
+        sentence = " ".join(filter(None, (sentence.strip(), possible_columns(endpoint.opens))))
         question = ask.of_column(unknown[0], (), "") if unknown else None
         yield _Fault(sentence, question=question)
 

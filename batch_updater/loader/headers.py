@@ -12,6 +12,7 @@ from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.columns import HeaderRow, ToldOfColumns, fit_columns
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.choice import Fit, Sheet
+from batch_updater.loader.open_headers import possible_columns
 from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
@@ -24,6 +25,8 @@ _UNKNOWN_LOOKED_AT = 60
 _ROWS_BELOW, _CELLS_BELOW = 300, 200_000
 """How many rows below the header row, or cells of them, are looked at for the values of columns."""
 _ROWS_OFFERED = 6
+_FIELDS_LISTED = 40
+"""Of those of which a sheet needs one."""
 _FIELDS_OF_A_HEADER_ROW = 2
 """A row that names fewer fields, and does not fit as a whole, is no better guess than the first."""
 
@@ -180,9 +183,11 @@ class HeaderFit(msgspec.Struct, frozen=True):
         fields = [field for field in self.endpoint.fields if field.name not in self.constants]
         names = [field.name for field in fields if field.required]
         body = {field.name for field in self.endpoint.body_fields}
-        if not body.intersection((*names, *self.constants)):
-            names.append(f"at least one of {', '.join(field.name for field in self.endpoint.body_fields)}")
-        return f"Columns that are needed: {'; '.join(names)}."
+        if self.endpoint.has_body and not body.intersection((*names, *self.constants)):
+            listed = [field.name for field in self.endpoint.body_fields][:_FIELDS_LISTED]
+            names.append(f"at least one of {', '.join(listed)}" if listed else "one to update from")
+        needed = f"Columns that are needed: {'; '.join(names)}."
+        return " ".join(filter(None, (needed, possible_columns(self.endpoint.opens))))
 
     def _other_row(self, head: Head) -> HeaderRow | None:
         """Return the row that fits better than the one that is read as the header row; None if there is none."""

@@ -94,7 +94,9 @@ class JsonReader:
         if (unseen := unseen_in(bare)) is not None:
             sentence = f"It holds {named(unseen)}, which cannot be seen. It is sent with it."
             self._noted.append(CellNote(self._field.name, "invisible-character", sentence))
-        return None if value is None else bare
+        if value is None:
+            return None
+        return bare if value or not isinstance(value, (list, dict)) else "".join(bare.split())
 
     def from_cell(self, cell: object) -> str:
         """Return the JSON of a number or a truth value. Raises ValueProblem."""

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct, structs
 
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.open_columns import field_of
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.loader.formats.choice import is_named
@@ -119,11 +121,11 @@ class _Match(NamedTuple):
 
 
 def fitting_layout(
-    source: Book, choice: LayoutChoice, answers: Answers, fields: Collection[str], configured_sheet: str | None
+    source: Book, choice: LayoutChoice, answers: Answers, endpoint: Endpoint, configured_sheet: str | None
 ) -> FittingLayout | None:
     """Return the layout that a file has; None if it has none. `answers` may say which sheet and row to look at.
 
-    `fields` are those of the endpoint: a layout that names mostly others is of another one. Raises InputError if more
+    A layout that names mostly fields that `endpoint` has not is of another one. Raises InputError if more
     than one fits as well, or not even the one that is asked for, or if a damaged one may be meant, OpenQuestionsError
     if it fits several sheets and neither it nor the configuration says which one is read.
     """
@@ -133,7 +135,7 @@ def fitting_layout(
     layouts = [
         layout
         for layout in choice.layouts
-        if choice.name == layout.name or (choice.name is None and _is_of_endpoint(layout, fields))
+        if choice.name == layout.name or (choice.name is None and _is_of_endpoint(layout, endpoint))
     ]
     if choice.name is not None and not layouts:
         names = [layout.name for layout in choice.layouts]
@@ -168,10 +170,10 @@ def fitting_layout(
     return _applied(matches, source, configured_sheet)
 
 
-def _is_of_endpoint(layout: Layout, fields: Collection[str]) -> bool:
+def _is_of_endpoint(layout: Layout, endpoint: Endpoint) -> bool:
     """Whether most of the fields that a layout names are those of an endpoint; others may be mistyped."""
     named = [name for name in layout.answers.columns.values() if name is not None]
-    return 2 * sum(name in fields for name in named) > len(named)
+    return 2 * sum(field_of(endpoint, name) is not None for name in named) > len(named)
 
 
 def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: float) -> Iterator[_Match]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 import msgspec
 
 from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
+from batch_updater.endpoint.open_columns import field_of
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.questions import Answers
@@ -97,17 +99,17 @@ def _damaged(source: Book, why: str, cell: str | None) -> InputError:
     )
 
 
-def answers_in(source: Book, fields: Collection[str]) -> Answers:
+def answers_in(source: Book, endpoint: Endpoint) -> Answers:
     """Return the mapping and how columns are read, as the sheet `Settings` of a run's workbook says.
 
-    The sheet may have gone. Raises InputError if it names what is none of the endpoint's `fields`.
+    The sheet may have gone. Raises InputError if it names what is none of the endpoint's fields.
     """
     mapping: dict[str, str | None] = {}
     settings: dict[str, str] = {}
     for number, name, value in _settings(source):
         if name.startswith(MAPPED_HEADER):
             header, field = name.removeprefix(MAPPED_HEADER), None if value == NOT_SENT else value
-            if field is not None and field not in fields:
+            if field is not None and field_of(endpoint, field) is None:
                 raise InputError(
                     f'The sheet "{SETTINGS_SHEET}" of {source.name} says that {header!r} is {field!r}, which is no '
                     "field.",

@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
+from batch_updater.endpoint.open_columns import field_of
 from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import (
     ID,
@@ -27,6 +28,7 @@ from batch_updater.loader.header_words import (
     undecorated,
     words,
 )
+from batch_updater.loader.open_headers import canonical, near_open_name
 from batch_updater.loader.refusal import shown
 from batch_updater.records import Cell
 from batch_updater.text.characters import look, skeleton, suggestion
@@ -63,8 +65,8 @@ class HeaderNames:
         `answers` say the same of single columns of one file, whose headers they name as the file spells them.
         """
         self.endpoint = endpoint
-        self._answers = answers
-        self.further = further
+        self._answers = canonical(endpoint, answers)
+        self.further = further = canonical(endpoint, further)
         self._exactly = {plain(header): name for header, name in further.items()} | dict(further)
         self._further = _grouped((squeezed(header), name) for header, name in further.items())
         spellings = [
@@ -73,6 +75,10 @@ class HeaderNames:
         self._aliases = _grouped((loose(spelling), name) for spelling, name in spellings)
         names = [(field.name, field.name) for field in endpoint.fields]
         self._squeezed = _grouped((squeezed(spelling), name) for spelling, name in (*names, *spellings))
+
+    def with_fields_of(self, endpoint: Endpoint) -> HeaderNames:
+        """Return the same names for an endpoint with more fields."""
+        return self if endpoint is self.endpoint else HeaderNames(endpoint, self.further, self._answers)
 
     def meanings(self, header: str, name: str = "") -> tuple[str | None, ...]:
         """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown.
@@ -86,11 +92,14 @@ class HeaderNames:
                 return (self._exactly[text],)
         if plain(header) in self.endpoint.by_name:
             return (plain(header),)
-        return (
+        if found := (
             self._further.get(squeezed(header))
             or self._aliases.get(loose(header))
-            or self._squeezed.get(squeezed(header), ())
-        )
+            or self._squeezed.get(squeezed(header))
+        ):
+            return found
+        of_open_part = field_of(self.endpoint, plain(header))
+        return (of_open_part.name,) if of_open_part else ()
 
 
 def _grouped(pairs: Iterable[tuple[str, str | None]]) -> dict[str, tuple[str | None, ...]]:
@@ -134,6 +143,8 @@ class Proposals:
 
     def by_header(self, header: str, column: ColumnValues) -> Proposal | None:
         """Return the same as far as the header itself says it."""
+        if (name := near_open_name(self._endpoint, header)) and (meant := field_of(self._endpoint, name)):
+            return self._proposal(header, [meant], "close to", ".")
         bare, own = undecorated(header), key_words(header)
         named = self._plausible(self._by_name(header, bare, own), column)
         fields = self._nearest_by_case(bare or header, named)

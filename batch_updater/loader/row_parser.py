@@ -20,6 +20,7 @@ from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped, without_group_mark
 from batch_updater.loader.plain_columns import plain_reader
 from batch_updater.loader.refusal import shown
+from batch_updater.loader.requirements import RowNeeds
 from batch_updater.questions import Answers
 from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Problem, Value
 
@@ -107,7 +108,14 @@ class RowParser:
         self._required = {field.name: field for field in endpoint.fields if field.required}
         self._body = frozenset(field.name for field in endpoint.body_fields)
         self._names = (*constants, *(field.name for _, field in self._fields))
-        self._can_be_whole = self._required.keys() <= set(self._names) and not self._body.isdisjoint(self._names)
+        needs = RowNeeds(endpoint, self._names)
+        self._needs = needs if needs.may_fail else None
+        self._has_body = endpoint.has_body
+        self._can_be_whole = (
+            self._required.keys() <= set(self._names)
+            and not (self._has_body and self._body.isdisjoint(self._names))
+            and not needs.problems(0, self._names)
+        )
         """Whether a row without a blank cell has every value that it needs."""
         self.date_columns = self._of_kinds(Kind.DATE, Kind.DATE_TIME)
         """Field and position of the columns that hold dates."""
@@ -285,6 +293,9 @@ class RowParser:
         values = {name: value for name, value in row.values.items() if not isinstance(value, Blank)}
         if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
             problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
+        if self._needs is not None:  # a cell with a problem of its own is not blank
+            filled = values.keys() | {problem.field for problem in problems if problem.field}
+            problems.extend(self._needs.problems(row.number, filled))
         faulty = {problem.field for problem in problems}
         left = tuple(note for note in notes if note.field not in faulty)
         return ParsedRow(row.number, row.cells, values, tuple(problems), left)
@@ -294,7 +305,7 @@ class RowParser:
             if name not in values and name not in faulty:
                 reason = f"The {field.title} is blank, but every row needs it."
                 yield Problem(row, name, "missing", "", reason, "Fill in the cell, or delete the row.")
-        if self._body.isdisjoint(values) and self._body.isdisjoint(faulty):
+        if self._has_body and self._body.isdisjoint(values) and self._body.isdisjoint(faulty):
             yield Problem(
                 row,
                 None,

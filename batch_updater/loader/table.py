@@ -10,10 +10,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder, InputSettings
-from batch_updater.endpoint.description import Endpoint, Kind
+from batch_updater.endpoint.description import BodyFormat, Endpoint, Kind
+from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.below import REMARK
-from batch_updater.loader.cells import Blank, converter
+from batch_updater.loader.body_notes import body_notes
+from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.column_values import KnownNames
 from batch_updater.loader.columns import HeaderRow, ToldOfColumns, no_names
 from batch_updater.loader.findings import Findings, MarkEvidence
@@ -96,7 +98,7 @@ def open_table(
         _require_fields(answers, endpoint, "--map says")
         layout, named = None, answers.named_headers
         if not source.mark and expected is None:
-            layout = fitting_layout(source, layouts, answers, endpoint.by_name, settings.sheet)
+            layout = fitting_layout(source, layouts, answers, endpoint, settings.sheet)
         elif layouts.name is not None:
             raise InputError(
                 f"{source.name} was written by batch-updater, and says itself how it is read.",
@@ -117,11 +119,12 @@ def open_table(
             own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
             fit = replace(fit, further=own)
         elif sheet.ours:
-            answers = answers_in(source, endpoint.by_name).with_more(answers)
+            answers = answers_in(source, endpoint).with_more(answers)
             # Columns may have been deleted since.
             fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns = fit.columns(head)
+        endpoint = opened(endpoint, [*columns.of_field, *constants])
         answers = _as_spelled(answers, head.header.columns_called(answers.named_headers))
         answers = answers.about(_headers_by_answer(endpoint, columns))
         sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
@@ -151,7 +154,7 @@ def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
 def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
     """Raise InputError if answers name what is no field; `says` is how the message begins."""
     for header, name in answers.columns.items():
-        if name is not None and name not in endpoint.by_name:
+        if name is not None and field_of(endpoint, name) is None:
             close = nearest(name, endpoint.by_name)
             raise InputError(
                 f"{says} that {header!r} is {name!r}, which is no field.",
@@ -181,15 +184,17 @@ def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[s
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
     """Convert the constants as if they stood in cells. Raises ConfigError."""
     values: dict[str, Value] = {}
+    facts = ColumnFacts(takes_empty_lists=endpoint.body_format is not BodyFormat.FORM)
     for name, text in settings.constants.items():
-        if name not in endpoint.by_name:
+        field = field_of(endpoint, name)
+        if field is None:
             close = nearest(name, endpoint.by_name)
             raise ConfigError(
                 f"--set (or input.constants) names {name!r}, which is no field.",
                 remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
             )
         try:
-            value = converter(endpoint.by_name[name], settings, [])(text)
+            value = converter(field, settings, [], facts)(text)
         except ValueProblem as refusal:
             message = f"The value of {name} in --set (or input.constants) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal
@@ -197,7 +202,7 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
             raise ConfigError(
                 f"The value of {name} in --set (or input.constants) is blank.", remedy="Give a value, or leave it out."
             )
-        values[name] = value
+        values[field.name] = value
     return values
 
 
@@ -247,6 +252,7 @@ class Table:
         self.in_order = rules.settings.duplicates == "in_order"
         """Whether rows of the same target are sent one after the other."""
         self._body = frozenset(field.name for field in endpoint.body_fields)
+        self._constants = tuple(rules.constants)
         self._widest = len(columns.headers)
         self._last_row = 0
         """The last one that is not blank."""
@@ -277,6 +283,8 @@ class Table:
     def notes(self) -> tuple[str, ...]:
         """What a person should know about how the file is read; after `rows` also what only the rows show."""
         notes = [*self.layout_notes, *self.columns.notes]
+        if self.expected is None:
+            notes += body_notes(self.endpoint, [*self.columns.of_field, *self._constants])
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
             notes.append(

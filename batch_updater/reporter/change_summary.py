@@ -109,6 +109,8 @@ class ChangeSummary(msgspec.Struct):
     """Field that holds numbers -> its sums."""
     any_kind: frozenset[str] = frozenset()
     """Fields of which a record may hold a number or something else."""
+    containers: frozenset[str] = frozenset()
+    """Fields that hold lists, or JSON."""
     _largest: dict[str, list[NumberChange]] = msgspec.field(default_factory=dict)
     """Field -> its largest changes; a heap, the smallest first."""
     _widest: list[tuple[Decimal, NumberChange]] = msgspec.field(default_factory=list)
@@ -128,6 +130,7 @@ class ChangeSummary(msgspec.Struct):
             frozenset(field.name for field in endpoint.body_fields if field.kind in kinds),
             {name: columns.called(name) for name in columns.of_field},
             any_kind=frozenset(field.name for field in endpoint.body_fields if field.kind is Kind.ANY),
+            containers=frozenset(field.name for field in endpoint.body_fields if field.may_be_empty),
         )
 
     def called(self, name: str) -> str:
@@ -162,7 +165,7 @@ class ChangeSummary(msgspec.Struct):
                 self.only_names_unknown &= now.id != ""
             else:
                 is_certain = True
-                self.cleared[name] += new is None
+                self.cleared[name] += new is None or (name in self.containers and new in ([], {}))
             is_number = name in self.numbers or (name in self.any_kind and _is_number(new))
             before, after = (_number(now), _number(new)) if is_number else (None, None)
             if before is not None and after is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,11 @@ _KINDS = {
     Kind.ANY: "text, a number, TRUE or FALSE, or a date",
 }
 _FORMATS = {"email": "an e-mail address", "uuid": "a UUID", "uri": "a web address"}
-_EXAMPLES = {Kind.DATE: "2025-12-31", Kind.DATE_TIME: "2025-12-31T14:30:00+01:00", Kind.BOOLEAN: "TRUE"}
+_EXAMPLES = {Kind.DATE_TIME: "2025-12-31T14:30:00+01:00", Kind.JSON: '{"name": "value"}'}
+_ITEMS: Mapping[Kind, Sequence[str]] = {
+    Kind.TEXT: ("first", "second"), Kind.INTEGER: ("1", "2"), Kind.DECIMAL: ("1.5", "2"),
+}  # fmt: skip
+"""Examples where the description has none."""
 _MOST_CHARACTERS = 600
 """Of a description: some are pages long."""
 _OPEN_PARTS = {
@@ -116,22 +120,25 @@ def _write_data(
 
 
 def _column(field: Field, settings: InputSettings, names: tuple[AllowedList, ...]) -> _Column:
-    holds, example = _kind(field, names), field.example
+    item = replace(field, kind=field.item_kind) if field.kind is Kind.LIST else field
+    holds, example = _kind(item, names), field.example or _EXAMPLES.get(item.kind, "")
+    if item.kind is Kind.DATE_TIME:
+        zone = settings.time_zone
+        holds += f", in {zone} unless it names another zone" if zone else " and its zone"
     if field.kind is Kind.LIST:
-        item = replace(field, kind=field.item_kind)
         least, most = field.bounds.min_items, field.bounds.max_items
         count = f" of at least {least:,}" if least else ""
         count += f"{' and' if count else ' of'} at most {most:,}" if most is not None else ""
-        holds = f"a list{count}, with {settings.list_separator!r} or a line break between items. Each item is "
-        holds += _kind(item, names)
-        items = [str(value) for value in field.enum[:2]] or [example or _EXAMPLES.get(item.kind, "")] * 2
-        if not example.startswith("["):
-            example = f"{settings.list_separator} ".join(items) if all(items) else ""
-    elif field.kind is Kind.DATE_TIME or field.item_kind is Kind.DATE_TIME:
-        zone = settings.time_zone
-        holds += f", in {zone} unless it names another zone" if zone else " and its zone"
+        between = f"{settings.list_separator!r} or a line break between items"
+        holds = f"a list{count}, with {between}. Each item is {holds}"
+        if not field.example:
+            items = [str(value) for value in field.enum[:2]] or _ITEMS.get(item.kind, (example,))
+            separator = settings.list_separator
+            example = (f"{separator} " if separator in {",", ";"} else separator).join(items)
+    elif field.is_json_array and not field.example:
+        example = f"[{example}]"
     description = field.description[:_MOST_CHARACTERS] + (" ..." if len(field.description) > _MOST_CHARACTERS else "")
-    return _Column(field.name, field.required, description, holds, example or _EXAMPLES.get(field.kind, ""))
+    return _Column(field.name, field.required, description, holds, example)
 
 
 def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
-from batch_updater.endpoint import open_columns
 from batch_updater.endpoint.adjusted import endpoint_for
-from batch_updater.endpoint.base_url import possible_repetition, require_fitting
+from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.endpoint.security import unlike_described
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.layouts import Layout, layout_of
@@ -80,8 +80,10 @@ class Plan(msgspec.Struct, frozen=True):
             f"{question.evidence} {question.text} Answer by option: {'; '.join(question.lines)}."
             for question in self.staged.questions
         ]
-        if repetition := possible_repetition(self.config.api.base_url, self.endpoint):
-            notes.insert(0, repetition.note)
+        if misfit := possible_misfit(self.config.api.base_url, self.endpoint):
+            notes.insert(0, misfit.note)
+        if unlike := unlike_described(self.config.api, self.endpoint):
+            notes.append(unlike)
         keys = guards_on_changes(self.config.guards)
         if keys and not self.reads_first:
             are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
@@ -234,8 +236,7 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
         except ConfigError as error:  # it is this file that asks for it
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
-    endpoint = open_columns.opened(endpoint, [*table.columns.of_field, *config.input.constants])
-    return Opened(config, endpoint, snapshot, table, names)
+    return Opened(config, table.endpoint, snapshot, table, names)
 
 
 def prepare(

@@ -225,7 +225,7 @@ SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND (EXISTS (SELECT anon_1.type
 FROM json_each(rows.fields, '$[1]') AS anon_1
-WHERE anon_1.type = 'null')) ORDER BY rows.number
+WHERE anon_1.type = 'null' OR anon_1.value = '[]' OR anon_1.value = '{}')) ORDER BY rows.number
  LIMIT :most OFFSET 0;
 
 -- FIRST_INVALID

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from batch_updater.endpoint.description import EMPTY_VALUES
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.loader.dates import AMBIGUOUS_DATE
 from batch_updater.loader.findings import RAGGED
@@ -78,6 +79,8 @@ class Staging:
         self._names = NameCount(table.endpoint, names)
         self._sent: Counter[str] = Counter()
         """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
+        self._emptied: Counter[str] = Counter({field.name: 0 for field in table.endpoint.fields if field.may_be_empty})
+        """Field of a list or JSON -> how many good rows send it empty."""
 
     def stage(self) -> StagedInput:
         """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
@@ -90,6 +93,7 @@ class Staging:
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
+            self._emptied = Counter(dict.fromkeys(self._emptied, 0))
             self._names.clear()
             self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
         if left_out := table.left_out(evidence):
@@ -135,16 +139,34 @@ class Staging:
         values = [row.values for row in rows]
         heads = list(map(head_of_fields, values))
         self._sent.update(heads)
+        emptying = self._count_emptied(values, 1)
         self._names.add(values)
         columns = self._columns("ready", rows)
         if self._keeps_fields:
             columns["fields"] = encode_fields(values, heads)
-        elif clearing := {head for head in set(heads) if names_in_head(head)[1]}:
+        elif (clearing := {head for head in set(heads) if names_in_head(head)[1]}) or emptying:
             texts = zip(encode_fields(values, heads), heads, strict=True)
-            columns["fields"] = [text if head in clearing else None for text, head in texts]
+            columns["fields"] = [
+                text if head in clearing or at in emptying else None for at, (text, head) in enumerate(texts)
+            ]
         if self._builder is not None:
             columns["path"], columns["query"], columns["body"] = self._builder.texts(values)
         return columns
+
+    def _count_emptied(self, rows: Sequence[Mapping[str, Value]], by: int) -> set[int]:
+        """Count the lists and JSON that good rows send empty; return the positions of such rows."""
+        found = set[int]()
+        for name in self._emptied:
+            at = [at for at, values in enumerate(rows) if values.get(name) in EMPTY_VALUES]
+            self._emptied[name] += by * len(at)
+            found.update(at)
+        return found
+
+    def _uncount(self, values: Mapping[str, Value]) -> None:
+        """Take a row out of the figures that turns out not to be sent."""
+        self._sent[head_of_fields(values)] -= 1
+        self._count_emptied([values], -1)
+        self._names.remove(values)
 
     def _invalid(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
         """Return the columns of rows with problems."""
@@ -191,14 +213,12 @@ class Staging:
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
                     if state == "ready":
-                        self._sent[head_of_fields(values)] -= 1
-                        self._names.remove(values)
+                        self._uncount(values)
                 elif state == "invalid":
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
-                    self._sent[head_of_fields(values)] -= 1
-                    self._names.remove(values)
+                    self._uncount(values)
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
@@ -212,8 +232,7 @@ class Staging:
             found = (*decode_problems(problems), faults[number])
             invalid.append({"row": number, "found": encode_problems(found)})
             if state == "ready":
-                self._sent[head_of_fields(values)] -= 1
-                self._names.remove(values)
+                self._uncount(values)
         self._store.executemany(statements.MAKE_INVALID, invalid)
 
     def _stored_rows(self, statement: str, **given: object) -> Iterator[_StoredRow]:
@@ -247,6 +266,7 @@ class Staging:
             names, emptied = names_in_head(head)
             sent.update(dict.fromkeys(names, count))
             cleared.update(dict.fromkeys(emptied, count))
+        cleared += self._emptied
         return StagedInput(
             columns=table.columns,
             stated_width=table.width.stated,

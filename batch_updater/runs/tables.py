@@ -192,9 +192,10 @@ ROWS_TO_FIX = _every_row.where(not_(_is(_kind, "updated", "unchanged", "planned"
 COUNTS = select(_kind.label("kind"), func.count()).select_from(rows).group_by(literal_column("kind"))
 LAST_ANSWER_AT = select(func.max(_r.sent_at + func.coalesce(_r.seconds, 0.0)))
 NUMBER_AT = select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at"))
-_field = func.json_each(_r.fields, "$[1]").table_valued("type")
+_field = func.json_each(_r.fields, "$[1]").table_valued("type", "value")
+_is_empty = or_(_field.c.type == "null", _field.c.value == "[]", _field.c.value == "{}")
 CLEARING = (
-    select(_r.number).where(_is_good, exists(select(_field.c.type).where(_field.c.type == "null")))
+    select(_r.number).where(_is_good, exists(select(_field.c.type).where(_is_empty)))
     .order_by(_r.number).limit(bindparam("most"))
 )  # fmt: skip
 FIRST_INVALID = select(_r.number, _r.problems).where(_r.state == "invalid").order_by(_r.number).limit(bindparam("most"))

@@ -142,8 +142,6 @@ class _Change(msgspec.Struct):
     left: _Report | None = None
     not_told: str = ""
     """Why it is not known what the run left."""
-    told_by: str | None = None
-    """The member by which the API tells the value, where it reports an object for it."""
 
 
 class _ImpossibleError(Exception):
@@ -162,6 +160,8 @@ class ChangedRecords:
         self._selecting = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
         self._records: dict[str, tuple[Job, dict[str, _Change]]] = {}
         """Target -> the first job, with the values of route and query alone, and the changes by field."""
+        self._told_by: dict[str, tuple[str, ...]] = {}
+        """Field -> the members by which the API may tell its value, where it reports objects, by all rows so far."""
         self._uncertain: list[NotPossible] = []
         """Fields of rows of which it is not known whether they were applied."""
 
@@ -204,7 +204,9 @@ class ChangedRecords:
             change = changes.setdefault(one.name, _Change(job.row, earlier, isinstance(before, dict)))
             change.left = left
             change.not_told = f"{self._endpoint.api_name} {told}, so a later change could not be told."
-            change.told_by = change.told_by or (told_by(one, job.values[one.name], left.value) if left else None)
+            if left and (members := told_by(one, job.values[one.name], left.value)):
+                earlier_members = self._told_by.get(one.name, members)
+                self._told_by[one.name] = tuple(member for member in earlier_members if member in members)
             # Where an update turned one id into another, the name that it asked for is what the new one means.
             name = job.values[one.name]
             if earlier and left and left.is_id and isinstance(name, str) and left.value not in (None, earlier.value):
@@ -230,7 +232,7 @@ class ChangedRecords:
                     if reports_equal(one, before.value, left.value):
                         continue
                     selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in job.values.items()}
-                    cell = self._cell_before(one, job, before, change.told_by)
+                    cell = self._cell_before(one, job, before)
                     value = self._expected(one, job, before, left)
                 except _ImpossibleError as why:
                     not_possible.append(NotPossible(target, change.row, name, str(why)))
@@ -256,7 +258,7 @@ class ChangedRecords:
             raise _ImpossibleError(_REDACTED)
         return change.before, change.left
 
-    def _cell_before(self, one: Field, job: Job, before: _Report, member: str | None) -> Cell:
+    def _cell_before(self, one: Field, job: Job, before: _Report) -> Cell:
         if before.is_id and before.value is not None:
             name = self._name_of(one, job, before.value)
             if name is None:
@@ -265,17 +267,31 @@ class ChangedRecords:
                 )
             return self._cell(one, name)
         try:
-            value = parse_reported(one, before.value if member is None else reduced(before.value, member))
+            value = self._parsed_report(one, before.value)
         except ValueError as fault:
             shown = _short(to_json(before.value))
             raise _ImpossibleError(f"The value before, {shown}, cannot be written: {fault}.") from fault
         return self._cell(one, value)
 
+    def _parsed_report(self, one: Field, report: object) -> Value:
+        """Return what a report comes to as a value of the field. Raises ValueError where that is not certain."""
+        members = self._told_by.get(one.name)
+        if not members:
+            return parse_reported(one, report)
+        value, *others = [parse_reported(one, reduced(report, member)) for member in members]
+        if any(other != value for other in others):
+            raise ValueError(f"it may be the {' or the '.join(members)} of it")
+        return value
+
     def _cell(self, one: Field, value: Value) -> Cell:
         """Return the cell that comes back as this very value: a text where its own kind would lose digits or a day."""
         cell: Cell = _SETTINGS.clear_marker if value is None else value
         if one.kind is Kind.LIST and isinstance(value, str):
-            cell = _SETTINGS.list_separator.join(map(as_text, list_items(value)))
+            items = list(map(as_text, list_items(value)))
+            joined = _SETTINGS.list_separator.join(items)
+            is_plain = [item.strip() for item in joined.split(_SETTINGS.list_separator)] == items
+            is_plain = is_plain and joined.isprintable() and joined[:1] not in "[#="
+            cell = joined if is_plain else value  # a cell takes JSON as well
         if isinstance(value, Decimal):
             digits = format(value, "f")
             is_exact = abs(value) < 10**DIGITS_OF_A_CELL and format(digits_of_double(float(value)), "f") == digits

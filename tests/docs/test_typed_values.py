@@ -3,14 +3,18 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
+from batch_updater.endpoint.description import Kind
 from batch_updater.loader.cells import converter
 from batch_updater.loader.refusal import ValueProblem
 from tests.docs.pages import DOCS, codes, section, tables
-from tests.loader.described import AMOUNT, COUNT, DAY, settings
+from tests.loader.described import AMOUNT, COUNT, DAY, TEXT, settings
 
 PAGE = DOCS / "reference" / "columns-and-cells.md"
-FIELDS = {"amount": AMOUNT, "date": DAY, "whole number": COUNT}
+MOMENT = replace(TEXT, name="seenAt", kind=Kind.DATE_TIME)
+TAGS = replace(TEXT, name="tags", kind=Kind.LIST)
+FIELDS = {"amount": AMOUNT, "date": DAY, "whole number": COUNT, "point in time": MOMENT, "list": TAGS}
 
 
 def table() -> list[tuple[str, str, str, str]]:

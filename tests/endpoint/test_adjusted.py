@@ -9,6 +9,7 @@ import pytest
 
 from batch_updater.config.schema import ApiSettings
 from batch_updater.endpoint.adjusted import endpoint_for
+from batch_updater.endpoint.description import Pair
 from batch_updater.endpoint.open_columns import opened
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError
@@ -18,7 +19,7 @@ from tests.endpoint.documents import document
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.description import Endpoint, Step
 
 TEXT = {"type": "string"}
 ADDRESS = {"type": "object", "properties": {"city": TEXT, "zip": TEXT}}
@@ -91,6 +92,32 @@ def test_what_only_one_column_can_have_is_refused_for_all_of_an_open_part(tmp_pa
     """Two columns with the same alias would be one."""
     with pytest.raises(ConfigError, match=r"api\.fields\.properties cannot have aliases"):
         described(tmp_path, fields={"properties": {"aliases": ["P"]}})
+
+
+@pytest.mark.parametrize(
+    ("written", "steps"),
+    [
+        ("status", ("status",)),
+        ("status.name", ("status", "name")),
+        ("fields[id=7].value", ("fields", Pair("id", "7", "value"))),
+        ("a.fields[gid=7.1].option.gid", ("a", "fields", Pair("gid", "7.1", "option"), "gid")),
+        ("a[k=1].b[l=2].c", ("a", Pair("k", "1", "b"), Pair("l", "2", "c"))),
+        (["a.b", 0, "c"], ("a.b", 0, "c")),
+        ("a[0].b", ("a[0]", "b")),
+        (None, ()),
+    ],
+)
+def test_reported_as_leads_to_members_and_to_elements_with_a_key(
+    tmp_path: Path, written: object, steps: tuple[Step, ...]
+) -> None:
+    """A list of steps takes any names; null says that it is not reported."""
+    assert described(tmp_path, fields={"name": {"reported_as": written}}).field("name").reported_as == steps
+
+
+def test_reported_as_has_to_lead_to_a_value(tmp_path: Path) -> None:
+    """An element is no value, but the object that holds it."""
+    with pytest.raises(ConfigError, match=r"api\.fields\.name\.reported_as is no path: fields\[id=7\] ends with an"):
+        described(tmp_path, fields={"name": {"reported_as": "fields[id=7]"}})
 
 
 @pytest.mark.parametrize("read", ["get-thing?fields=name,address&deep=a%20b", "?fields=name,address&deep=a%20b"])

@@ -6,7 +6,9 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
+from batch_updater.endpoint.description import Pair
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
@@ -60,3 +62,16 @@ def test_a_field_that_is_not_reported_differs_from_an_empty_one() -> None:
     assert reported_value(STAGE, {"OpportunityStageID": None}) is None
     with pytest.raises(KeyError):
         reported_value(STAGE, {"OpportunityName": "x"})
+
+
+def test_a_member_of_null_is_reported_as_null() -> None:
+    """Who is not assigned has no id. An object without the member tells nothing."""
+    of_assignee = replace(TEXT, reported_as=("assignee", "id"))
+    assert reported_value(of_assignee, {"assignee": {"id": "7"}}) == "7"
+    assert reported_value(of_assignee, {"assignee": None}) is None
+    with pytest.raises(KeyError):
+        reported_value(of_assignee, {"assignee": {}})
+    of_plan = replace(TEXT, reported_as=("fields", Pair("gid", "12", "option"), "gid"))
+    assert reported_value(of_plan, {"fields": [{"gid": "12", "option": None}]}) is None
+    with pytest.raises(KeyError):
+        reported_value(of_plan, {"fields": [{"gid": "13", "option": None}]})

@@ -41,6 +41,15 @@ def test_every_figure_is_counted() -> None:
     assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in words(found)
 
 
+def test_a_list_or_object_that_is_emptied_counts_as_cleared() -> None:
+    """As null does; another list does not, nor does a list where only null empties the field."""
+    found = ChangeSummary(containers=frozenset({"tags"}))
+    for number, (name, new) in enumerate([("tags", []), ("tags", ["vip"]), ("tags", {}), ("lines", [])], 2):
+        changes = (FieldChange(name, ["eu"], new),)
+        found.add(ReportRow(Row(number, ()), Outcome(number, OutcomeKind.PLANNED), "id=1", changes))
+    assert found.cleared == {"tags": 2, "lines": 0}
+
+
 @pytest.mark.parametrize(
     ("now", "new", "share"),
     [
@@ -190,3 +199,21 @@ def test_fields_are_called_by_the_headers_of_the_file() -> None:
         "Total of Worth (SalesRevenue) in these records: 5.00 before, 50 after (+900.0%).",
         "Row 2: Worth (SalesRevenue) from 5.00 to 50 (+900.00%).",
     ]
+
+
+def test_members_without_a_type_count_as_numbers_where_they_are_numbers() -> None:
+    """A text in such a column is no number that could not be compared."""
+    found = ChangeSummary(any_kind=frozenset({"size"}))
+    for row, (now, new) in enumerate([(1, 3), ("2", 4), ("large", "small"), ("large", 5)], 2):
+        outcome = Outcome(row, OutcomeKind.PLANNED)
+        found.add(ReportRow(Row(row, ()), outcome, f"id={row}", (FieldChange("size", now, new),)))
+    assert (found.totals["size"].now, found.totals["size"].new) == (Decimal(3), Decimal(7))
+    assert found.no_numbers == {"size": 1}
+
+
+def test_a_list_that_is_sent_empty_counts_as_emptied() -> None:
+    """As a field that is cleared does; a text that looks so does not."""
+    found = ChangeSummary(containers=frozenset({"tags"}))
+    changes = (FieldChange("tags", ["a"], "[]"), FieldChange("name", "a", "[]"))
+    found.add(ReportRow(Row(2, ()), Outcome(2, OutcomeKind.PLANNED), "id=1", changes))
+    assert +found.cleared == {"tags": 1}

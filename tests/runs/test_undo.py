@@ -29,7 +29,7 @@ from tests.endpoint.test_bodies import field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batch_updater.records import Expected, Value
+    from batch_updater.records import Cell, Expected, Value
     from batch_updater.reporter.undo_workbook import NotPossible, UndoRow
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -212,6 +212,10 @@ NESTED = replace(
         field("fields", "note", name="fields.note", kind=Kind.ANY, reported_as=("fields", "note")),
         field("due", name="due", kind=Kind.DATE_TIME, reported_as=("due",)),
         field("assignee", name="assignee", reported_as=("assignee",)),
+        *(field(one, name=one, kind=Kind.LIST, reported_as=(one,)) for one in ("tags", "labels", "odd", "none")),
+        field("numbers", name="numbers", kind=Kind.LIST, item_kind=Kind.INTEGER, reported_as=("numbers",)),
+        field("address", name="address", kind=Kind.JSON, reported_as=("address",)),
+        field("score", name="score", kind=Kind.ANY, reported_as=("score",)),
     ),
 )
 
@@ -241,6 +245,55 @@ def test_nested_values_go_back_into_their_cells() -> None:
     assert row.cells == {
         **SELECTING, "ticket.subject": "Old", "custom[7]": "a", "fields.note": "x", "due": "2026-01-31T10:00:00Z",
         "assignee": "ann",
+    }  # fmt: skip
+
+
+def reported_people(*rows: tuple[object, str, object]) -> tuple[list[Cell], list[str]]:
+    """Undo rows, each with who it was before, whom the row asked for, and who is reported; return cells and reasons."""
+    changed = ChangedRecords(NESTED, ())
+    for number, (before, asked, left) in enumerate(rows, 2):
+        kept = RecordSnapshots(json.dumps({"assignee": before}), "{}", json.dumps({"assignee": left}))
+        changed.add(replace(job({"assignee": asked or None}, number), target=f"Id {number}"),
+                    Outcome(number, UPDATED, kept=kept), {})  # fmt: skip
+    rows_back, not_possible = changed.set_back()
+    return [row.cells["assignee"] for row in rows_back], [one.why for one in not_possible]
+
+
+def test_any_row_shows_by_which_member_an_answer_tells_a_value() -> None:
+    """A row that empties the field cannot, and a login that is a name as well leaves the choice to other rows."""
+    ann, bob = {"name": "Ann Lee", "login": "ann"}, {"name": "bob", "login": "bob"}
+    cy = {"name": "Cy Doe", "login": "cy"}
+    assert reported_people((ann, "", None), (None, "bob", bob), (bob, "cy", cy)) == (["ann", "#CLEAR", "bob"], [])
+
+
+def test_a_value_that_several_members_may_tell_is_not_guessed() -> None:
+    """No row of the run says which of them it is."""
+    ann, bob = {"name": "Ann Lee", "login": "ann"}, {"name": "bob", "login": "bob"}
+    cells, (why,) = reported_people((ann, "bob", bob), (bob, "", None))
+    assert cells == ["bob"]
+    assert why.endswith("cannot be written: it may be the name or the login of it.")
+
+
+def test_lists_and_json_go_back_into_their_cells() -> None:
+    """Items between the separator; as JSON where an item holds that; labels by the member that told the new ones."""
+    before = {
+        "tags": ["vip", "eu"], "odd": ["[x]", "a;b", " c"], "none": [], "numbers": [1, 2],
+        "labels": [{"id": 1, "name": "bug"}, {"id": 2, "name": "wish"}],
+        "address": {"city": "Ulm", "lines": []}, "score": 7,
+    }  # fmt: skip
+    left = {
+        "tags": ["eu"], "odd": ["x"], "none": ["x"], "numbers": [3],
+        "labels": [{"id": 3, "name": "done"}], "address": {"city": "Bonn"}, "score": 8,
+    }  # fmt: skip
+    asked: dict[str, Value] = {
+        "tags": '["eu"]', "odd": '["x"]', "none": '["x"]', "numbers": "[3]", "labels": '["done"]',
+        "address": '{"city": "Bonn"}', "score": 8,
+    }  # fmt: skip
+    (row,), not_possible = nested_undo(asked, before, left)
+    assert not not_possible
+    assert row.cells == {
+        **SELECTING, "tags": "vip;eu", "odd": '["[x]","a;b"," c"]', "none": "#CLEAR", "numbers": "1;2",
+        "labels": "bug;wish", "address": '{"city":"Ulm","lines":[]}', "score": 7,
     }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ def update(result: Answer | TransportError, *, once_only: bool = False, done: bo
         (answer(400, complete=False), "REFUSED", False, "REFUSED"),
         (answer(401), "TOKEN_REFUSED", False, "TOKEN_REFUSED"),
         (answer(403), "REFUSED", False, "REFUSED"),
+        (replace(answer(403), retry_after_s=0.0), "RETRY", False, "RETRY"),
         (answer(404), "REFUSED", False, "REFUSED"),
         (answer(408), "RETRY", True, "GIVE_UP"),
         (answer(409, {"message": "Version conflict"}), "REFUSED", False, "REFUSED"),

@@ -276,6 +276,17 @@ def test_retry_after_is_obeyed() -> None:
         assert api.seen[1].at - api.seen[0].at >= 0.99
 
 
+def test_a_403_that_asks_to_wait_delays_a_row_and_one_that_does_not_refuses_it() -> None:
+    """Some services refuse with it what comes too fast, and say when to ask again."""
+    with Api(script={"1": [status(403, Retry_After="0")], "2": [status(403)]}) as api:
+        sent = send(api.url, [job(1), job(2)])
+    assert sent.kinds() == ["updated", "rejected"]
+    with Api(script={"1": [status(403, X_RateLimit_Remaining="0", X_RateLimit_Reset="3600")]}) as api:
+        sent = send(api.url, [job(1), job(2)], concurrency=1)
+    assert sent.kinds() == ["failed"]
+    assert sent.outcomes[1].advice == "Run again later."
+
+
 def test_a_pause_in_any_form_is_obeyed() -> None:
     """Half a second before the next request, be it a fraction or milliseconds in a header of its own."""
     for headers in ({"Retry_After": "0.5"}, {"x_ms_retry_after_ms": "500"}):

@@ -59,6 +59,17 @@ def test_the_end_of_a_period_counts_only_where_its_limit_is_used_up() -> None:
     assert asked(reset, ("Retry-After", "2")) == 2
 
 
+def test_a_403_asks_to_wait_only_if_it_says_that_a_limit_is_used_up() -> None:
+    """Most are for good, and some services send the end of the period with them as well."""
+    reset = ("X-RateLimit-Reset", f"{IN_30_S}")
+    assert asked(reset, ("X-RateLimit-Remaining", "0"), status=403) == 30
+    assert asked(("RateLimit", '"default";r=0;t=30'), status=403) == 30
+    assert asked(("Retry-After", "60"), status=403) == 60
+    assert asked(reset, ("X-RateLimit-Remaining", "4999"), status=403) is None
+    assert asked(reset, status=403) is None
+    assert asked(("RateLimit", '"default";t=30'), status=403) is None
+
+
 def test_a_date_goes_by_the_clock_of_the_service() -> None:
     """Its clock may be an hour ahead of ours: its header Date tells."""
     ahead = ("Date", "Sun, 29 Nov 2026 03:00:00 GMT")
