@@ -10,7 +10,7 @@ from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
-from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint, Kind
+from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.exact_json import number_of
 from batch_updater.messages import counted
 from batch_updater.records import Columns, FieldChange, OutcomeKind, ReportRow, Unknown
@@ -165,7 +165,7 @@ class ChangeSummary(msgspec.Struct):
                 self.only_names_unknown &= now.id != ""
             else:
                 is_certain = True
-                self.cleared[name] += new is None or (name in self.containers and new in EMPTY_VALUES)
+                self.cleared[name] += new is None or (name in self.containers and new in ([], {}))
             is_number = name in self.numbers or (name in self.any_kind and _is_number(new))
             before, after = (_number(now), _number(new)) if is_number else (None, None)
             if before is not None and after is not None:
