@@ -1,4 +1,4 @@
-"""Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.
+"""Apply every row of a spreadsheet to a REST API, without losing track of a row.
 
 The library is `run`, `arun`, `check` and `undo`, what they return, and the errors that they raise; see `library.py`.
 """

@@ -86,7 +86,7 @@ def _parser(chosen: str | None) -> CommandParser:
         prog=PROGRAM,
         allow_abbrev=False,
         formatter_class=_HelpFormatter,
-        description="Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.",
+        description="Apply every row of a spreadsheet to a REST API, without losing track of a row.",
         epilog=f"Example: {PROGRAM} check changes.xlsx, then {PROGRAM} run changes.xlsx",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")

@@ -150,7 +150,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     is_indexed: bool = False
     """Whether the parameter for each item of a list has its position: `tags[0]`, as a form in style deepObject."""
     clears_with: str | None = None
-    """What is sent to empty a field that can be emptied, such as ''; None: JSON null, and for a list `[]`."""
+    """What is sent to empty a field that can be emptied, such as ''; None: JSON null. A list in JSON is `[]`."""
     json_schema: str = ""
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
 

@@ -398,9 +398,9 @@ def _json_writer(field: Field) -> Callable[[Value], str]:
     """Return the function that writes the field's values as JSON. A Decimal keeps its digits."""
     is_text = field.kind in {Kind.TEXT, Kind.DATE_TIME}
     is_json = field.kind in {Kind.LIST, Kind.JSON}
-    cleared = "[]" if field.kind is Kind.LIST else "null"
-    if field.clears_with is not None:
-        cleared = _json_text(field.clears_with)
+    cleared = "null" if field.clears_with is None else _json_text(field.clears_with)
+    if field.kind is Kind.LIST:
+        cleared = "[]"
 
     def write(value: Value) -> str:
         if is_text and isinstance(value, str):

@@ -11,17 +11,18 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
 
 from tests.docs.pages import DOCS, blocks
 from tests.end_to_end.program import Done, batch_updater
-from tests.torture.runs import start
+from tests.torture.runs import assert_no_token, start
 
 if TYPE_CHECKING:
     from tests.recipes.vendor_server import Received, VendorServer
@@ -90,14 +91,10 @@ class ShownRequest:
             pattern = ".+".join(map(re.escape, value.split("...")))
             assert re.fullmatch(pattern, received.headers.get(name, "")), (name, received.headers)
         if "json" in received.content_type:
-            assert _exactly(received.body) == _exactly(self.body.encode())
+            # Numbers as texts, with the digits that they have on the wire.
+            assert json.loads(received.body, parse_float=str) == json.loads(self.body, parse_float=str)
         else:
             assert received.body.decode() == self.body.replace("\n", "")
-
-
-def _exactly(body: bytes) -> Any:
-    """Parse JSON whose numbers keep their digits, and whose members are in the order in which they are written."""
-    return json.loads(body, parse_float=str, object_pairs_hook=list)
 
 
 class Desk:
@@ -107,7 +104,7 @@ class Desk:
         self.recipe = recipe
         self.folder = folder
         self.server = server
-        (folder / "config.yaml").write_text(recipe.config, encoding="utf-8")
+        self.configure(recipe.config)
         api = yaml.safe_load(recipe.config)["api"]
         shutil.copy(HERE / recipe.description, folder / api["endpoint"].partition("#")[0])
         if "overlay" in api:
@@ -117,8 +114,16 @@ class Desk:
         self.variables |= server.variables()
         self.write(recipe.rows)
 
-    def write(self, rows: list[dict[str, str]]) -> None:
-        """Write the file of changes."""
+    def configure(self, config: str = "", **api: object) -> None:
+        """Write the configuration, the page's if none is given, with other keys in its section `api`."""
+        text = config or self.recipe.config
+        if api:
+            sections = yaml.safe_load(text)
+            text = yaml.safe_dump(sections | {"api": sections["api"] | api})
+        (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+
+    def write(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write the file of changes, whose headers are those of the first row."""
         with (self.folder / ROWS).open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
@@ -131,3 +136,13 @@ class Desk:
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start a command in a process of its own."""
         return start(self.folder, *arguments, **self.variables | variables)
+
+
+@contextmanager
+def desk_of(recipe: Recipe, folder: Path) -> Iterator[Desk]:
+    """Serve the vendor's API and prepare a folder; in the end, no file of it may hold a secret."""
+    with recipe.server() as server:
+        yield Desk(recipe, folder, server)
+    for secret in (*recipe.secrets.values(), recipe.shown):
+        if secret:
+            assert_no_token(folder, secret)

@@ -13,8 +13,8 @@ import openpyxl
 import pytest
 
 from tests.docs.pages import DOCS
-from tests.recipes.recipe import ROWS, Desk, Recipe
-from tests.torture.runs import assert_no_token, ended
+from tests.recipes.recipe import ROWS, Desk, Recipe, desk_of
+from tests.torture.runs import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +34,8 @@ RECIPES = [recipe_of(page) for page in sorted((DOCS / "recipes").glob("*.md"))]
 @pytest.fixture(params=RECIPES, ids=str)
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     recipe: Recipe = request.param
-    with recipe.server() as server:
-        yield Desk(recipe, tmp_path, server)
-    for secret in (*recipe.secrets.values(), recipe.shown):
-        if secret:
-            assert_no_token(tmp_path, secret)
+    with desk_of(recipe, tmp_path) as desk:
+        yield desk
 
 
 def test_the_rows_of_the_page_are_good_and_go_out_as_it_shows(desk: Desk) -> None:

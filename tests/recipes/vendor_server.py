@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from tests.in_thread import InThread
 
@@ -72,6 +73,12 @@ class Refused(Exception):  # noqa: N818  (an answer, no error of the server)
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply)
         self.reply = reply
+
+
+def request(method: str, target: str, body: str = "", **headers: str) -> Received:
+    """Return a request for a vendor's rules to judge; `_` in the name of a header is a hyphen."""
+    named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return Received(method, unquote(target.partition("?")[0]), target, named, body.encode())
 
 
 class Fault(Enum):
@@ -135,7 +142,7 @@ class VendorServer(InThread, ABC):
         received = Received(request.method, unquote(target.partition("?")[0]), target, request.headers.copy(), body)
         script = self.script[received.method, received.path]
         fault = script.popleft() if script else None
-        reply = fault if isinstance(fault, Reply) else self._judged(received)
+        reply = fault if isinstance(fault, Reply) else self.judged(received)
         if fault is None and received.is_update and self._is_held(len(self.updates()) + 1):
             fault = Fault.HELD
         with self._arrived:
@@ -151,7 +158,8 @@ class VendorServer(InThread, ABC):
     def _is_held(self, number: int) -> bool:
         return self.held_after is not None and number > self.held_after
 
-    def _judged(self, received: Received) -> Reply:
+    def judged(self, received: Received) -> Reply:
+        """Return the answer to a request that comes without any fault."""
         try:
             return self.reply(received)
         except Refused as refused:

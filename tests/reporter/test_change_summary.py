@@ -41,6 +41,15 @@ def test_every_figure_is_counted() -> None:
     assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in words(found)
 
 
+def test_a_list_or_object_that_is_emptied_counts_as_cleared() -> None:
+    """As null does; another list does not, nor does a list where only null empties the field."""
+    found = ChangeSummary(containers=frozenset({"tags"}))
+    for number, (name, new) in enumerate([("tags", []), ("tags", ["vip"]), ("tags", {}), ("lines", [])], 2):
+        changes = (FieldChange(name, ["eu"], new),)
+        found.add(ReportRow(Row(number, ()), Outcome(number, OutcomeKind.PLANNED), "id=1", changes))
+    assert found.cleared == {"tags": 2, "lines": 0}
+
+
 @pytest.mark.parametrize(
     ("now", "new", "share"),
     [
