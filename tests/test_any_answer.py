@@ -182,7 +182,7 @@ def judge_nested(value: object) -> None:
     for field in NESTED.fields:
         asked = NESTED_ASKED[field.kind]
         assert reports_equal(field, value, value)
-        if (member := told_by(field, asked, value)) is not None:
+        for member in told_by(field, asked, value):
             reduced(value, member)
         with suppress(ValueError):
             parsed = parse_reported(field, value)

@@ -221,8 +221,11 @@ def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
     shown, more = mapping_shown(columns.mapping)
     lines = [("header", "first value", "field"), *((one.header, one.first_value, one.meaning) for one in shown)]
     headers, values, fields = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
-    headers, fields = _cut(headers, room // 3), _cut(fields, room // 3)
-    values = _cut(values, room - max(map(len, headers)) - max(map(len, fields)))
+    headers = _cut(headers, room // 3)
+    left = room - max(map(len, headers))
+    # The end of a long name tells it from others: what the values do not need is for names.
+    fields = _cut(fields, left - min(max(map(len, values)), room // 3))
+    values = _cut(values, left - max(map(len, fields)))
     for line in zip(padded(headers), padded(values), fields, strict=True):
         yield _GAP.join(line)
     if more:

@@ -200,9 +200,9 @@ def _meant_base_url(text: str, endpoint: Endpoint) -> str:
     return meant if meant and not faults_of(_BASE_URL, meant, endpoint) else ""
 
 
-def doubt_about(answers: Answers) -> base_urls.RepeatedPath | None:
+def doubt_about(answers: Answers) -> base_urls.RepeatedPath | base_urls.MissingPath | None:
     """Return what may be wrong with a base URL that has no fault; None if nothing may be."""
-    return base_urls.possible_repetition(answers.texts[_BASE_URL].rstrip("/"), answers.endpoint)
+    return base_urls.possible_misfit(answers.texts[_BASE_URL].rstrip("/"), answers.endpoint)
 
 
 def _described_base_url(endpoint: Endpoint) -> str:
@@ -399,7 +399,7 @@ class _Dialogue(msgspec.Struct):
         endpoint = self.answers.endpoint
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text, endpoint)
         is_address = key == _BASE_URL and not faults
-        doubt = base_urls.possible_repetition(text.rstrip("/"), endpoint) if is_address else None
+        doubt = base_urls.possible_misfit(text.rstrip("/"), endpoint) if is_address else None
         for fault in [*faults, *([doubt.note] if doubt else [])]:
             self._complain(fault)
         if not faults and (doubt is None or self.confirmed("Use it anyway?")):

@@ -138,6 +138,19 @@ def _bearer_is_described(endpoint: Endpoint) -> bool:
     )
 
 
+def unlike_described(api: ApiSettings, endpoint: Endpoint) -> str:
+    """Return a sentence on a token that is sent in a way that the description does not have; '' if there is none.
+
+    What `api.auth` says is meant as it is.
+    """
+    if api.auth or not (api.token or api.oauth) or not endpoint.security:
+        return ""
+    scheme, key = scheme_of(api, endpoint), "api.token" if api.token else "api.oauth"
+    if any((one.kind, one.name) == (scheme.kind, scheme.name) for way in endpoint.security for one in way):
+        return ""
+    return f"{key} is sent as a bearer token, and the description asks for something else: {asked_for(endpoint)}."
+
+
 def asked_for(endpoint: Endpoint) -> str:
     """Return what to write into the configuration for the ways that the description has; '' if it has none."""
     return ", or ".join(dict.fromkeys(" and ".join(_as_configured(way)) for way in endpoint.security))

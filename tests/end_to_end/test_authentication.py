@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from batch_updater.config.secret_shape import secret_problem
 from tests.end_to_end.program import batch_updater
-from tests.end_to_end.records_api import RecordsApi, describe
+from tests.end_to_end.records_api import RecordsApi, describe, status
 from tests.end_to_end.test_secrets import assert_in_no_form
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_a_token_goes_where_the_description_has_a_place_for_it(
     ("more", "words"),
     [
         ("", ("no credentials are configured", "Set api.auth: {basic: {user: NAME, password: env:NAME}}")),
-        ("  token: env:KEY", ("Check what api.token refers to", "another kind of credentials: api.auth: {basic:")),
+        ("  token: env:KEY", ("Check what api.token refers to", "asks for something else: api.auth: {basic:")),
         ("  auth: {basic: {user: me, password: env:PASSWORD}}", ("Check what api.auth.basic.password refers to",)),
         ("  auth: {query: {name: k, value: env:KEY}}", ("Check what api.auth.query.value", "api.auth: {basic:")),
     ],
@@ -169,6 +169,33 @@ def test_a_refusal_of_the_credentials_names_the_key(tmp_path: Path, more: str, w
         said = " ".join(batch_updater("run", "rows.csv", cwd=tmp_path, PASSWORD=PASSWORD, KEY=KEY).out.split())
     for word in words:
         assert word in said
+
+
+def test_a_token_that_the_description_does_not_take_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    """By a note, for the API may take it all the same; what is said under api.auth is meant as it is."""
+    schemes, security = "{u: {type: http, scheme: basic}}", "[{u: []}]"
+    with GuardedApi() as api:
+        for more, is_told in (("  token: env:KEY", True), ("  auth: {scheme: Bearer, token: env:KEY}", False)):
+            prepare(tmp_path, api, more, schemes=schemes, security=security)
+            checked = batch_updater("check", "rows.csv", "--json", "--results", f"{is_told}.xlsx", cwd=tmp_path)
+            assert ("asks for something else: api.auth: {basic:" in str(checked.object["notes"])) is is_told
+        assert api.seen == []
+
+
+def test_a_run_that_is_forbidden_everything_names_the_key(tmp_path: Path) -> None:
+    """403 may be about a record; of every row alike it is about the account."""
+    with GuardedApi() as api:
+        prepare(tmp_path, api, "  auth: {header: {name: X-Key, value: env:KEY}}")
+        for number in (1, 2, 3):
+            api.script["PUT", number].append(status(403))
+        config = tmp_path / "config.yaml"
+        text = config.read_text(encoding="utf-8").replace(
+            "attempts: 1", "attempts: 1, concurrency: 1, stop_after_alike: 2"
+        )
+        config.write_text(text, encoding="utf-8")
+        done = batch_updater("run", "rows.csv", cwd=tmp_path, KEY=KEY)
+    assert done.code == 3
+    assert "Check what api.auth.header.value refers to" in " ".join(done.out.split())
 
 
 def test_another_user_is_another_account(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_an_operation_is_named_by_its_method_and_path_too(load: Callable[..., En
 
 
 def test_every_operation_is_listed_with_its_endpoint_or_the_reason_why_not(tmp_path: Path) -> None:
-    """What creates, deletes or only reads is told apart from what cannot be sent, or be read at all."""
+    """What creates, deletes or only reads is told apart from what cannot be sent; mistakes elsewhere do no harm."""
     content = document(summary="Change\na thing")
     item = content["paths"]["/things/{thing}"]
     item |= {"get": {"responses": {}}, "delete": {}, "post": {"requestBody": item["put"]["requestBody"]}}

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def desk_of(recipe: Recipe, folder: Path, *rows: dict[str, str], **replaced: str) -> Iterator[tuple[Desk, Any]]:
-    """Sit down at a desk with other rows, and with texts of the configuration replaced; and its server."""
+def desk_of(
+    recipe: Recipe, folder: Path, *rows: dict[str, str], config: tuple[str, str] | None = None
+) -> Iterator[tuple[Desk, Any]]:
+    """Sit down at a desk, with other rows than the page's, and with a text of its configuration replaced."""
     with recipe.server() as server:
         desk = Desk(recipe, folder, server)
         if rows:
             desk.write(list(rows))
-        config = folder / "config.yaml"
-        for old, new in replaced.items():
-            text = config.read_text(encoding="utf-8")
-            assert f"{old}:" in text
-            config.write_text(text.replace(f"{old}:", f"{new}\n  {old}:", 1), encoding="utf-8")
+        if config is not None:
+            assert config[0] in recipe.config
+            (folder / "config.yaml").write_text(recipe.config.replace(*config, 1), encoding="utf-8")
         yield desk, server
 
 
@@ -87,10 +87,7 @@ def test_an_assignee_of_asana_by_address_comes_back_by_gid(tmp_path: Path) -> No
 def test_notes_that_asana_does_not_report_confirm_nothing(tmp_path: Path) -> None:
     """They were applied, but the answer does not show it."""
     row = {"task_gid": "1208071111111102", "html_notes": "<body>Call <b>back</b></body>"}
-    with desk_of(asana_tasks.RECIPE, tmp_path, row) as (desk, server):
-        config = tmp_path / "config.yaml"
-        text = config.read_text(encoding="utf-8")
-        config.write_text(text.replace("only: [", "only: [data.html_notes, "), encoding="utf-8")
+    with desk_of(asana_tasks.RECIPE, tmp_path, row, config=("only: [", "only: [data.html_notes, ")) as (desk, server):
         done = desk("run", ROWS, "--json")
         assert (done.code, done.outcomes) == (3, {"unconfirmed": 1})
         assert "the record lacks html_notes" in done.object["causes"][0]["example"]["message"]
@@ -125,12 +122,14 @@ def test_an_undo_of_customers_leaves_what_was_changed_since(tmp_path: Path) -> N
 
 def test_a_lost_answer_of_a_patch_is_repeated_only_where_the_configuration_allows_it(tmp_path: Path) -> None:
     """Without a word on it the row is unconfirmed, and the next run settles it."""
-    for number, (setting, code, outcomes) in enumerate(
-        [("", 3, {"updated": 2, "unconfirmed": 1}), ("idempotent: true", 0, {"updated": 3})]
+    allowed = ("api:\n", "api:\n  idempotent: true\n")
+    for name, config, code, outcomes in (
+        ("plain", None, 3, {"updated": 2, "unconfirmed": 1}),
+        ("idempotent", allowed, 0, {"updated": 3}),
     ):
-        folder = tmp_path / str(number)
+        folder = tmp_path / name
         folder.mkdir()
-        with desk_of(dynamics_customers.RECIPE, folder, record_name=setting) as (desk, server):
+        with desk_of(dynamics_customers.RECIPE, folder, config=config) as (desk, server):
             lost = desk.recipe.request
             server.script[lost.method, lost.target] = deque([Fault.LOST])
             done = desk("run", ROWS, "--json")
@@ -149,12 +148,11 @@ def test_an_answer_of_pipedrive_without_success_is_none(tmp_path: Path) -> None:
 
 
 def test_the_parts_of_a_custom_field_of_pipedrive_are_columns(tmp_path: Path) -> None:
-    """An amount and its currency go out as one object."""
+    """An amount and its currency go out as one object; that the amount is a number, the configuration has to say."""
     key = f"custom_fields.{pipedrive_deals.COMMISSION}"
-    with desk_of(pipedrive_deals.RECIPE, tmp_path, {"id": "101", f"{key}.value": "99.5", f"{key}.currency": "EUR"}) as (
-        desk,
-        server,
-    ):
+    row = {"id": "101", f"{key}.value": "99.5", f"{key}.currency": "EUR"}
+    config = ("  fields:\n", f"  fields:\n    {key}.value: {{kind: decimal}}\n")
+    with desk_of(pipedrive_deals.RECIPE, tmp_path, row, config=config) as (desk, server):
         done = desk("run", ROWS, "--json")
         assert (done.code, done.outcomes) == (0, {"updated": 1}), done.object["causes"]
         (update,) = server.updates()
