@@ -37,7 +37,7 @@ bench: $(READY)
 
 # How much of published OpenAPI documents can be used: make reach DOCS=folder.
 reach: $(READY)
-	$(BIN)/python -m benchmarks.reach $(DOCS)
+	@$(BIN)/python -m benchmarks.reach $(DOCS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

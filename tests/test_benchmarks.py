@@ -19,6 +19,7 @@ from benchmarks.references import references
 from benchmarks.rows import make_csv
 from benchmarks.servers import serving
 from benchmarks.table import Goal
+from tests.endpoint.documents import document
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,6 +46,29 @@ def test_a_quick_call_tells_every_goal_of_its_sections_and_draws_them(tmp_path: 
     ]
     assert all(line[3] in ("yes", "**no**") for line in lines[2:])
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_how_much_of_documents_can_be_used_is_a_table(tmp_path: Path) -> None:
+    """A line for each document, the shares of the vendors with the same weight, and what could not be read."""
+    upload: dict[str, object] = {"requestBody": {"content": {"application/octet-stream": {}}}}
+    shop = document()
+    shop["paths"]["/pictures/{thing}"] = {"put": {**shop["paths"]["/things/{thing}"]["put"], **upload}}
+    shop["paths"]["/things"] = {"post": shop["paths"]["/things/{thing}"]["put"]}
+    for name, content in (("shop-things.json", shop), ("shop-2.yaml", document()), ("crm.json", document())):
+        (tmp_path / name).write_text(json.dumps(content))
+    command = [sys.executable, "-m", "benchmarks.reach", str(tmp_path), "--refused"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines() if line[:1] == "|"]
+    assert [line[:6] for line in lines[2:]] == [
+        ["crm.json", "1", "1", "100.0%", "2.0", "0.0"],
+        ["shop-2.yaml", "1", "1", "100.0%", "2.0", "0.0"],
+        ["shop-things.json", "2", "1", "50.0%", "2.0", "0.0"],
+    ]
+    assert "3 of 4 updates are accepted (75.0%).\nMean of 2 vendors: 83.3%." in told
+    assert "- shop-things.json#put-thing:" in told
+    (tmp_path / "text.yaml").write_text("text")
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert f"Not read: {tmp_path / 'text.yaml'} is not an OpenAPI document." in told
 
 
 def test_other_interpreters_run_the_same_files() -> None:

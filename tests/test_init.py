@@ -318,3 +318,131 @@ def test_compare_by_an_option(tmp_path: Path) -> None:
     """Without a terminal `--compare` answers that question."""
     assert batch_updater("init", "--yes", "--base-url", URL, "--compare", cwd=tmp_path).code == 0
     assert load_config(tmp_path / "config.yaml", {}).sending.compare
+
+
+_DESCRIBED = """\
+openapi: 3.0.3
+info: {title: The Desk API, version: "1"}
+servers: [{url: "SERVER"}]
+components:
+  securitySchemes:
+    basic: {type: http, scheme: basic}
+    bearer: {type: http, scheme: bearer}
+    bot: {type: http, scheme: Bot}
+    client: {type: oauth2, flows: {clientCredentials: {tokenUrl: "https://login.desk.io/t", scopes: {w: write}}}}
+    query: {type: apiKey, in: query, name: api_key}
+    header: {type: apiKey, in: header, name: X-Api-Key}
+    app: {type: apiKey, in: header, name: X-App}
+paths:
+  /tickets/{id}:
+    parameters:
+      - {name: id, in: path, required: true, schema: {type: integer}}
+      - {name: X-Tenant, in: header, required: TENANT, schema: {type: string}}
+    patch:
+      operationId: update
+      security: SECURITY
+      requestBody: {content: {application/json: {schema: {type: object, properties: {status: {type: string}}}}}}
+      responses: {"204": {description: done}}
+"""
+
+
+def describe(folder: Path, security: str, server: str = "https://api.desk.io/v1", *, tenant: bool = False) -> None:
+    text = _DESCRIBED.replace("SECURITY", security).replace("SERVER", server).replace("TENANT", str(tenant).lower())
+    (folder / "desk.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("security", "answers", "api"),
+    [
+        (
+            "[{basic: []}]",
+            ["ops@desk.io/token", ""],
+            {"auth": {"basic": {"user": "ops@desk.io/token", "password": "env:DESK_PASSWORD"}}},
+        ),
+        ("[{basic: []}]", ["env:KEY", ""], {"auth": {"basic": {"user": "env:KEY"}}}),
+        ("[{bearer: []}]", [""], {"token": "env:DESK_TOKEN"}),
+        ("[{query: []}]", [""], {"token": "env:DESK_TOKEN"}),
+        (
+            "[{query: []}, {bearer: []}]",
+            ["maybe", "", "env:K"],
+            {"auth": {"query": {"name": "api_key", "value": "env:K"}}},
+        ),
+        ("[{query: []}, {bearer: []}]", ["token", "env:T"], {"token": "env:T"}),
+        ("[{bot: []}, {bearer: []}]", ["Bot", "env:B"], {"auth": {"scheme": "Bot", "token": "env:B"}}),
+        (
+            "[{header: [], app: []}]",
+            ["", "literal", ""],
+            {"token": "env:DESK_TOKEN", "headers": {"X-App": "env:DESK_KEY"}},
+        ),
+        (
+            "[{client: [w]}]",
+            ["oauth", "", "me", "", ""],
+            {
+                "oauth": {
+                    "token_url": "https://login.desk.io/t",
+                    "client_id": "me",
+                    "client_secret": "env:DESK_CLIENT_SECRET",
+                    "scope": "w",
+                }
+            },
+        ),
+    ],
+)
+def test_a_description_decides_what_is_asked(
+    tmp_path: Path, security: str, answers: list[str], api: dict[str, object]
+) -> None:
+    """Its address is proposed; only what this API needs is asked for, and not whether to read where nothing can be."""
+    describe(tmp_path, security)
+    code, shown = converse(tmp_path, ["", *answers, "", "n"], "--endpoint", "desk.yaml#update")
+    assert code == 0, shown
+    written = said(tmp_path / "config.yaml")
+    assert written == {
+        "api": {"endpoint": "desk.yaml#update", "base_url": "https://api.desk.io/v1", **api},
+        "sending": {"rate_per_s": 20},
+    }
+    for reference in re.findall(r"env:(\w+)", str(written)):
+        assert f"export {reference}='...'" in shown
+
+
+def test_a_secret_of_any_kind_can_be_pasted(tmp_path: Path) -> None:
+    """It is in no configuration."""
+    describe(tmp_path, "[{basic: []}]")
+    code, shown = converse(tmp_path, ["", "me", "paste", SECRET, "", "n"], "--endpoint", "desk.yaml#update")
+    assert code == 0, shown
+    assert SECRET not in shown + (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    assert (tmp_path / "config.password").read_text(encoding="ascii") == f"{SECRET}\n"
+
+
+def test_an_address_with_blanks_to_fill_in_is_shown_and_not_proposed(tmp_path: Path) -> None:
+    """An empty answer asks again; a header that every request needs may be the same for every row."""
+    describe(tmp_path, "[]", "https://{shop}.desk.io", tenant=True)
+    answers = ["", "https://mine.desk.io", "", "7", "", "n"]
+    code, shown = converse(tmp_path, answers, "--endpoint", "desk.yaml#update")
+    assert code == 0, shown
+    assert shown.count("https://{shop}.desk.io") == 2
+    assert said(tmp_path / "config.yaml")["api"] == {
+        "endpoint": "desk.yaml#update", "base_url": "https://mine.desk.io", "token": "env:DESK_TOKEN",
+        "headers": {"X-Tenant": "7"},
+    }  # fmt: skip
+
+
+def test_a_description_by_options(tmp_path: Path) -> None:
+    """The document is named from the configuration's folder; what the description needs are the options that count."""
+    describe(tmp_path, "[{basic: []}]")
+    (tmp_path / "set").mkdir()
+    missing = batch_updater("init", "--endpoint", "desk.yaml#update", cwd=tmp_path)
+    assert (missing.code, "--base-url, --user, --password" in missing.err) == (2, True), missing.err
+    done = batch_updater(
+        "init", "set/config.yaml", "--endpoint", "desk.yaml#update", "--user", "me", "--yes", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    config = load_config(tmp_path / "set" / "config.yaml", {})
+    assert (config.api.base_url, config.api.auth and config.api.auth.shown) == (
+        "https://api.desk.io/v1", "basic, user me, password env:DESK_PASSWORD",
+    )  # fmt: skip
+    assert batch_updater("template", "t.csv", "--config", "set/config.yaml", cwd=tmp_path).code == 0
+    both = batch_updater("init", "--yes", "--base-url", URL, "--token", "env:T", "--user", "me", cwd=tmp_path)
+    assert (both.code, "exclude each other" in both.err) == (2, True)
+    for reference, words in (("none.yaml#x", "does not exist"), ("desk.yaml#updat", "Did you mean 'update'?")):
+        gone = batch_updater("init", "--endpoint", reference, "--yes", cwd=tmp_path)
+        assert (gone.code, words in gone.err) == (2, True), gone.err

@@ -515,12 +515,16 @@ def _init(options: argparse.Namespace) -> int:
     given = {key: getattr(options, name) for name, key in wizard.OPTIONS.items() if getattr(options, name) is not None}
     if options.compare:
         given["sending.compare"] = "true"
-    answers = wizard.Answers(given)
+    if reference := given.get("api.endpoint"):
+        given["api.endpoint"], endpoint = wizard.named_endpoint(reference, options.file)
+        answers = wizard.Answers(given, endpoint=endpoint)
+    else:
+        answers = wizard.Answers(given)
     if _on_terminal() and not options.yes:
         wizard.ask(answers, options.file, sys.stdin, sys.stderr)
     wizard.complete(answers, defaults_for_all=options.yes)
     wizard.write(options.file, answers)
-    if doubt := wizard.doubt_about(answers.texts["api.base_url"]):
+    if doubt := wizard.doubt_about(answers):
         _say(f"Note: {doubt.note}", sys.stderr)
     _show(options, json_output.init_object(options.file), text_output.init_lines(options.file, answers))
     return ExitCode.OK

@@ -118,9 +118,10 @@ def _constants(_: str, options: argparse.Namespace) -> list[str]:
 
 
 def _field_names(options: argparse.Namespace) -> list[str]:
-    from batch_updater.endpoint.openapi import load_endpoint
+    from batch_updater.endpoint.adjusted import endpoint_for
 
-    return [field.name for field in load_endpoint(_config(options).api.endpoint).fields]
+    config = _config(options)
+    return [field.name for field in endpoint_for(config.api, config.input.constants).fields]
 
 
 def _files(prefix: str, _: argparse.Namespace) -> list[str]:

@@ -243,10 +243,14 @@ _RECORD = "a record to read, which tries the token: its ID"
 _NOTIFY = "send one test message to each address under nightly.notify"
 _INIT_FILE = "the file to write (default: config.yaml); an existing file is never replaced"
 _INIT_COMPARE = "read every record before it is changed, so that runs can be undone"
+_INIT_ENDPOINT = "the call to describe, an OpenAPI document and its operation (default: the built-in one)"
 _INIT = (
     _option("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG, help=_INIT_FILE),
+    _option("--endpoint", metavar="DOC#OPERATION", help=_INIT_ENDPOINT),
     _option("--base-url", metavar="URL", help="address of the API: https://host, with a prefix if it has one"),
     _option("--token", metavar="REF", help="where the token is kept: env:NAME, file:PATH or command:PROGRAM"),
+    _option("--user", metavar="NAME", help="instead of --token: the user, for an API that takes user and password"),
+    _option("--password", metavar="REF", help="where the user's password is kept, like --token"),
     _option("--oauth-token-url", metavar="URL", help="instead of --token: the address that issues OAuth tokens"),
     _option("--client-id", metavar="ID", help="the OAuth client"),
     _option("--client-secret", metavar="REF", help="where its secret is kept, like --token"),

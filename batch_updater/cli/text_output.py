@@ -221,8 +221,11 @@ def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
     shown, more = mapping_shown(columns.mapping)
     lines = [("header", "first value", "field"), *((one.header, one.first_value, one.meaning) for one in shown)]
     headers, values, fields = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
-    headers, fields = _cut(headers, room // 3), _cut(fields, room // 3)
-    values = _cut(values, room - max(map(len, headers)) - max(map(len, fields)))
+    headers = _cut(headers, room // 3)
+    left = room - max(map(len, headers))
+    # The end of a long name tells it from others: what the values do not need is for names.
+    fields = _cut(fields, left - min(max(map(len, values)), room // 3))
+    values = _cut(values, left - max(map(len, fields)))
     for line in zip(padded(headers), padded(values), fields, strict=True):
         yield _GAP.join(line)
     if more:
@@ -434,7 +437,6 @@ def template_lines(path: Path, config: Path | None) -> Iterator[Line]:
 
 def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
     """Yield what was written, how the token is set, and the commands that follow."""
-    token = answers.texts.get("api.token", answers.texts.get("api.oauth.client_secret", ""))
     inbox = answers.texts.get("nightly.inbox")
 
     def command(*words: str) -> str:
@@ -442,8 +444,7 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
 
     yield Line(f"Written: {shown_path(path)}")
     yield from (Line(f"Secret:  {shown_path(secret)}, which only you may read") for secret in answers.pasted)
-    if token.startswith("env:"):
-        variable = token.removeprefix("env:")
+    for variable in answers.variables:
         yield Line(f"Token:   set {variable} in the window in which you work:")
         yield from (Line(f"         {way}") for way in ways_to_set(variable))
     if inbox:

@@ -9,7 +9,8 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -19,11 +20,13 @@ import msgspec
 
 from batch_updater.config.addresses import meant_address
 from batch_updater.config.loading import config_from, load_config
-from batch_updater.config.schema import ApiSettings, Config, OAuthSettings
+from batch_updater.config.schema import ApiSettings, Config, OAuthSettings, ReferenceKind
 from batch_updater.config.secret_shape import secret_problem
 from batch_updater.config.secrets import Secret
 from batch_updater.endpoint import base_url as base_urls
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.description import Endpoint, ParameterLocation, SecurityKind, SecurityScheme
+from batch_updater.endpoint.openapi import BUILT_IN, load_endpoint
+from batch_updater.endpoint.security import scheme_of
 from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import write_faults, write_whole
@@ -32,8 +35,11 @@ from batch_updater.text.yaml_reader import read_yaml
 
 EXAMPLE = "config.example.yaml"
 OPTIONS = {
+    "endpoint": "api.endpoint",
     "base_url": "api.base_url",
     "token": "api.token",
+    "user": "api.auth.basic.user",
+    "password": "api.auth.basic.password",
     "oauth_token_url": "api.oauth.token_url",
     "client_id": "api.oauth.client_id",
     "client_secret": "api.oauth.client_secret",
@@ -46,12 +52,37 @@ OPTIONS = {
 _TOKEN = "api.token"  # noqa: S105  (the key's name)
 _OAUTH = "oauth"
 _SECRET = "api.oauth.client_secret"  # noqa: S105  (the key's name)
+_USER = "api.auth.basic.user"
+_PASSWORD = "api.auth.basic.password"  # noqa: S105  (the key's name)
+_AUTH = "api.auth."
+_HEADERS = "api.headers."
 _BASE_URL = "api.base_url"
+_ENDPOINT = "api.endpoint"
 _COMPARE = "sending.compare"
 _INBOX = "nightly.inbox"
 _NOTIFY = "nightly.notify"
 _PASTE = "paste"
-_DEFAULTS = {_TOKEN: "env:NEXUS_TOKEN", _SECRET: "env:NEXUS_CLIENT_SECRET", _INBOX: "inbox"}
+_ENDINGS = {
+    _TOKEN: "token", _SECRET: "secret", _PASSWORD: "password", "api.auth.token": "token",
+    "api.auth.header.value": "key", "api.auth.query.value": "key",
+}  # fmt: skip
+"""Keys of secrets that may be pasted -> how the name of the file for one ends."""
+_COMPLETE = {
+    "api.oauth.": {"token_url": "https://host", "client_id": "x", "client_secret": "env:X"},
+    "api.auth.basic.": {"user": "x", "password": "env:X"},
+    "api.auth.header.": {"name": "X", "value": "env:X"},
+    "api.auth.query.": {"name": "x", "value": "env:X"},
+}
+"""Beginning of keys -> the other keys of their section, without which it could not be judged."""
+_REFERENCES = "env:NAME, file:PATH or command:PROGRAM ARG"
+_WHERE_IT_IS = (
+    "Where is the token kept? Never the token itself, but env:NAME, file:PATH or\n"
+    "command:PROGRAM ARG. Or paste, to paste it now, unseen, into a private file; or\n"
+    "oauth, for client credentials."
+)
+_MOST_SERVERS = 4
+_PLACEHOLDER = re.compile(r"[{<]|\byour|\bexample\b|\blocalhost\b", re.IGNORECASE)
+"""In addresses that a person has to change first."""
 _WIDTH = 78
 _LONGEST_LINE = 1023 if sys.platform == "darwin" else 4095
 """Bytes of a line that a terminal passes on (POSIX: MAX_CANON); it drops what follows."""
@@ -68,6 +99,8 @@ class Answers(msgspec.Struct):
     texts: dict[str, str]
     pasted: dict[Path, Secret] = msgspec.field(default_factory=dict)
     """File for a secret that was pasted -> the secret; it is written together with the configuration."""
+    endpoint: Endpoint = msgspec.field(default_factory=lambda: load_endpoint(ApiSettings().endpoint))
+    """The one that is called."""
 
     @property
     def has_oauth(self) -> bool:
@@ -75,14 +108,25 @@ class Answers(msgspec.Struct):
         return any(key.startswith("api.oauth.") for key in self.texts)
 
     @property
+    def has_auth(self) -> bool:
+        """Whether anything was given for authentication otherwise than by a token."""
+        return any(key.startswith(_AUTH) for key in self.texts)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables that hold secrets of the API."""
+        kept = (text for key, text in self.texts.items() if key.startswith("api.") and text.startswith("env:"))
+        return tuple(dict.fromkeys(text.removeprefix("env:") for text in kept))
+
+    @property
     def values(self) -> dict[str, dict[str, object]]:
         """The same as a config.yaml holds it."""
         nested: dict[str, dict[str, object]] = {}
         for key, text in self.texts.items():
-            section, *names = key.split(".")
+            section, *names = key.split(".", 2) if key.startswith(_HEADERS) else key.split(".")
             inner: dict[str, object] = nested.setdefault(section, {})
-            if len(names) == 2:
-                inner = inner.setdefault(names[0], {})  # type: ignore[assignment]  # made here, as a dict
+            for name in names[:-1]:
+                inner = inner.setdefault(name, {})  # type: ignore[assignment]  # made here, as a dict
             value: object = [text] if key == _NOTIFY else True if key == _COMPARE else text
             if key == "sending.rate_per_s" and re.fullmatch(r"\d+(\.\d+)?", text):
                 value = float(text) if "." in text else int(text)
@@ -102,77 +146,107 @@ def require_free(path: Path) -> None:
         )
 
 
-def faults_of(key: str, text: str) -> list[str]:
+def named_endpoint(reference: str, path: Path) -> tuple[str, Endpoint]:
+    """Return what a configuration at `path` calls the description that is named from here, and the endpoint.
+
+    Raises EndpointError.
+    """
+    document, hash_sign, operation = reference.partition("#")
+    if reference in BUILT_IN or (not hash_sign and not Path(document).suffix):
+        return reference, load_endpoint(reference)
+    absolute, folder = Path(document).absolute(), path.absolute().parent
+    endpoint = load_endpoint(f"{absolute}{hash_sign}{operation}")
+    if not Path(document).is_absolute():
+        with suppress(ValueError):  # on Windows it may be on another drive
+            document = os.path.relpath(absolute, folder)
+    return f"{document}{hash_sign}{operation}", endpoint
+
+
+def faults_of(key: str, text: str, endpoint: Endpoint) -> list[str]:
     """Return what the configuration's own rules say against a value; never the value, which may be a secret."""
-    one = Answers({key: text}).values
-    if key.startswith("api.oauth."):
-        # Its other keys are needed for a section to be judged at all.
-        others = {"token_url": "https://host", "client_id": "x", "client_secret": "env:X"}
-        one = {"api": {"oauth": {**others, key.rpartition(".")[2]: text}}}
-    if key == _NOTIFY and text.partition(":")[0] not in {"env", "file", "command"}:
-        # The configuration would take a literal address; what init writes holds no secret.
-        return [fault.replace(_TOKEN, key) for fault in faults_of(_TOKEN, text)]
+    one: Mapping[str, object] = Answers({key: text}, endpoint=endpoint).values
+    for beginning, others in _COMPLETE.items():
+        if key.startswith(beginning):
+            section = Answers({f"{beginning}{name}": other for name, other in others.items()}, endpoint=endpoint)
+            section.texts[key] = text
+            one = section.values
+    if key in (f"{_AUTH}scheme", f"{_AUTH}token"):
+        one = {"api": {"auth": {"scheme": "X", "token": "env:X", key.removeprefix(_AUTH): text}}}
+    is_secret = key.removeprefix(_HEADERS) in {scheme.name for way in endpoint.security for scheme in way}
+    if (key == _NOTIFY or is_secret) and text.partition(":")[0] not in {"env", "file", "command"}:
+        # The configuration would take what is written out; what init writes holds no secret.
+        return [fault.replace(_TOKEN, key) for fault in faults_of(_TOKEN, text, endpoint)]
     try:
         config = config_from(one, {})
     except ConfigError as error:
         faults = [line.removeprefix("the configuration: ") for line in error.lines]
-        if key == _BASE_URL and (meant := _meant_base_url(text)):
+        if key == _BASE_URL and (meant := _meant_base_url(text, endpoint)):
             faults = [f"{fault.partition('; write ')[0].rstrip('.')}; write {meant}." for fault in faults]
         return faults
     if key != _BASE_URL:
         return []
     try:
-        base_urls.require_fitting(config.api.base_url, load_endpoint(config.api.endpoint))
+        base_urls.require_fitting(config.api.base_url, endpoint)
     except ConfigError as error:
         return [f"{error.message} {error.remedy}"]
     return []
 
 
-def _meant_base_url(text: str) -> str:
+def _meant_base_url(text: str, endpoint: Endpoint) -> str:
     """Return the base URL that was probably meant instead of this one; '' if that cannot be told."""
     meant = meant_address(text)
-    overlap = base_urls.repeated_path(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
+    overlap = base_urls.repeated_path(meant, endpoint) if meant else None
     meant = overlap.corrected if overlap and (overlap.is_certain or meant == text.rstrip("/")) else meant
-    return meant if meant and not faults_of(_BASE_URL, meant) else ""
+    return meant if meant and not faults_of(_BASE_URL, meant, endpoint) else ""
 
 
-def doubt_about(base_url: str) -> base_urls.RepeatedPath | None:
+def doubt_about(answers: Answers) -> base_urls.RepeatedPath | base_urls.MissingPath | None:
     """Return what may be wrong with a base URL that has no fault; None if nothing may be."""
-    return base_urls.possible_repetition(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
+    return base_urls.possible_misfit(answers.texts[_BASE_URL].rstrip("/"), answers.endpoint)
+
+
+def _described_base_url(endpoint: Endpoint) -> str:
+    """Return the first address of the description that can be used as it is; '' if none can."""
+    for server in endpoint.servers:
+        if not _PLACEHOLDER.search(server) and not faults_of(_BASE_URL, server, endpoint):
+            return server.rstrip("/")
+    return ""
+
+
+def _default(key: str, endpoint: Endpoint) -> str:
+    """Return the reference to a secret that is proposed: a variable, named after the API."""
+    words = (word for word in re.findall(r"[A-Za-z][A-Za-z0-9]*", endpoint.api_name))
+    name = next((word for word in words if word.lower() not in {"the", "api", "rest"}), "API").upper()
+    ending = {_SECRET: "CLIENT_SECRET", _PASSWORD: "PASSWORD"}.get(key, "KEY" if key.endswith(".value") else "TOKEN")
+    return f"env:{name}_{ending}"
 
 
 def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
     """Ask for what is not known yet, for the configuration `path`. Raises UsageError at the end of the input."""
-    texts, dialogue = answers.texts, _Dialogue(answers, path, stdin, screen)
+    texts, endpoint, dialogue = answers.texts, answers.endpoint, _Dialogue(answers, path, stdin, screen)
     screen.write("An empty answer takes the value in brackets.\n\n")
-    dialogue.settle(_BASE_URL, "What is the address of the API (https://host, with a prefix if it has one)?")
-    is_oauth = answers.has_oauth
-    if not is_oauth:
-        dialogue.settle(
-            _TOKEN,
-            "Where is the token kept? Never the token itself, but env:NAME, file:PATH or\n"
-            "command:PROGRAM ARG. Or paste, to paste it now, unseen, into a private file; or\n"
-            "oauth, for client credentials.",
-            _DEFAULTS[_TOKEN],
-        )
-    if texts.get(_TOKEN) == _OAUTH:
-        del texts[_TOKEN]
-        is_oauth = True
-    if is_oauth:
-        dialogue.settle("api.oauth.token_url", "What is the token URL?")
-        dialogue.settle("api.oauth.client_id", "What is the client's id?")
-        question = "Where is its secret kept: env:NAME, file:PATH or command:PROGRAM ARG; or paste?"
-        dialogue.settle(_SECRET, question, _DEFAULTS[_SECRET])
-        dialogue.settle("api.oauth.scope", "Which scope, if one is needed?", is_optional=True)
+    described = [server for server in endpoint.servers if "//" in server]
+    hint = f"\nThe description has {', '.join(described[:_MOST_SERVERS])}" if described else ""
+    question = f"What is the address of the API (https://host, with a prefix if it has one)?{hint}"
+    dialogue.settle(_BASE_URL, question, _described_base_url(endpoint))
+    _ask_for_credentials(dialogue)
+    for field in endpoint.fields:
+        if field.location is ParameterLocation.HEADER and field.required:
+            question = (
+                f"The API needs the header {field.wire_name}. What is it, if it is the same for every\n"
+                "row? Nothing: the file has a column for it."
+            )
+            dialogue.settle(f"{_HEADERS}{field.wire_name}", question, is_optional=True)
     dialogue.settle("sending.rate_per_s", "How many requests a second may this account send?", "20")
-    if _COMPARE not in texts and dialogue.confirmed(
+    can_compare = endpoint.read is not None and _COMPARE not in texts
+    if can_compare and dialogue.confirmed(
         "Read every record before it is changed? Only then can a run be undone,\n"
         "and the preview say what would change. It takes two or three times as many\n"
         "requests."
     ):
         texts[_COMPARE] = "true"
     if _INBOX not in texts and dialogue.confirmed("Send the files of a folder every night?"):
-        dialogue.settle(_INBOX, "Which folder?", _DEFAULTS[_INBOX])
+        dialogue.settle(_INBOX, "Which folder?", "inbox")
     if _INBOX in texts:
         dialogue.settle(
             _NOTIFY,
@@ -180,6 +254,93 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
             "command:PROGRAM ARG. Nothing: no one.",
             is_optional=True,
         )
+
+
+def _ask_for_credentials(dialogue: _Dialogue) -> None:
+    """Ask for what the description says that the API needs; where it says nothing, for a token or OAuth's client."""
+    answers, security = dialogue.answers, dialogue.answers.endpoint.security
+    if answers.has_oauth or _TOKEN in answers.texts or (not security and not answers.has_auth):
+        if not answers.has_oauth:
+            dialogue.settle(_TOKEN, _WHERE_IT_IS, _default(_TOKEN, answers.endpoint))
+        _ask_for_client(dialogue)
+        return
+    ways = {_word_for(way[0]): way for way in reversed(security)}
+    words = tuple(reversed(ways))
+    if answers.has_auth:
+        first, *others = (SecurityScheme(SecurityKind.BASIC, "Basic"),)
+    else:
+        lines = [f"  {word}: {_described(way[0])}" for word, way in reversed(ways.items())]
+        question = "\n".join(["How does the API know you? The description has", *lines])
+        first, *others = ways[dialogue.chosen(question, words) if len(ways) > 1 else words[0]]
+    _ask_for_scheme(dialogue, first, others)
+    for scheme in others:
+        question = f"Where is the value of the header {scheme.name} kept:\n{_REFERENCES}?"
+        dialogue.settle(f"{_HEADERS}{scheme.name}", question, _default(".value", answers.endpoint))
+
+
+def _ask_for_scheme(dialogue: _Dialogue, scheme: SecurityScheme, others: Sequence[SecurityScheme]) -> None:
+    """Ask for the secret of one scheme, which is sent beside the headers of the others."""
+    texts, endpoint, where = dialogue.answers.texts, dialogue.answers.endpoint, f"{_REFERENCES}; or paste?"
+    if scheme.kind is SecurityKind.BASIC:
+        question = f"What is the user's name? Or, if it is a key without a password, where is it\nkept: {_REFERENCES}?"
+        dialogue.settle(_USER, question)
+        is_key = texts[_USER].partition(":")[0] in set(ReferenceKind)
+        default = "" if is_key else _default(_PASSWORD, endpoint)
+        question = f"Where is the password kept: {where}{' Nothing: there is none.' if is_key else ''}"
+        dialogue.settle(_PASSWORD, question, default, is_optional=is_key)
+        return
+    api = config_from({"api": {"token": "env:X", "headers": {one.name: "env:X" for one in others}}}, {}).api
+    placed = scheme_of(api, endpoint)
+    if (placed.kind, placed.name) == (
+        scheme.kind,
+        scheme.name,
+    ):  # the description says all that the configuration would
+        is_bearer = scheme.kind is SecurityKind.SCHEME and scheme.name == "Bearer"
+        question = _WHERE_IT_IS if is_bearer else f"Where is {_described(scheme)} kept:\n{where}"
+        dialogue.settle(_TOKEN, question, _default(_TOKEN, endpoint))
+        _ask_for_client(dialogue, scheme)
+        return
+    named, kept = (
+        ("scheme", "token") if scheme.kind is SecurityKind.SCHEME else (f"{scheme.kind}.name", f"{scheme.kind}.value")
+    )
+    texts[f"{_AUTH}{named}"] = scheme.name
+    dialogue.settle(f"{_AUTH}{kept}", f"Where is {_described(scheme)} kept:\n{where}", _default(kept, endpoint))
+
+
+def _ask_for_client(dialogue: _Dialogue, scheme: SecurityScheme | None = None) -> None:
+    """Ask for OAuth's client, if that is the answer instead of a token; `scheme` is the bearer token's."""
+    answers = dialogue.answers
+    if answers.texts.get(_TOKEN) == _OAUTH:
+        del answers.texts[_TOKEN]
+    elif not answers.has_oauth:
+        return
+    token_url = scheme.token_url if scheme else ""
+    is_usable = bool(token_url) and not faults_of("api.oauth.token_url", token_url, answers.endpoint)
+    dialogue.settle("api.oauth.token_url", "What is the token URL?", token_url if is_usable else "")
+    dialogue.settle("api.oauth.client_id", "What is the client's id?")
+    question = f"Where is its secret kept: {_REFERENCES}; or paste?"
+    dialogue.settle(_SECRET, question, _default(_SECRET, answers.endpoint))
+    scopes = " ".join(scheme.scopes) if scheme else ""
+    dialogue.settle("api.oauth.scope", "Which scope, if one is needed?", scopes, is_optional=True)
+
+
+def _word_for(scheme: SecurityScheme) -> str:
+    """Return the answer that chooses a scheme: `basic`, `token`, `header`, `query`, or its own word such as `bot`."""
+    if scheme.kind is not SecurityKind.SCHEME:
+        return scheme.kind
+    return "token" if scheme.name == "Bearer" else scheme.name.lower()
+
+
+def _described(scheme: SecurityScheme) -> str:
+    match scheme.kind:
+        case SecurityKind.BASIC:
+            return "a user's name and a password"
+        case SecurityKind.SCHEME:
+            return f"the token after the word {scheme.name}"
+        case SecurityKind.HEADER:
+            return f"the key in the header {scheme.name}"
+        case SecurityKind.QUERY:
+            return f"the key in the query parameter {scheme.name}"
 
 
 _ENDED = "The answers ended before the last question; nothing was written."
@@ -196,11 +357,11 @@ class _Dialogue(msgspec.Struct):
         """Ask for a key that is not known yet, until the configuration takes the answer."""
         while key not in self.answers.texts:
             text = self._answer(question, default) or default
-            if text == _PASTE and key in (_TOKEN, _SECRET):
+            if text == _PASTE and key in _ENDINGS:
                 self._paste(key)
             elif text:
                 self._take(key, text)
-                default = (key == _BASE_URL and _meant_base_url(text)) or default
+                default = (key == _BASE_URL and _meant_base_url(text, self.answers.endpoint)) or default
             elif is_optional:
                 return
 
@@ -210,11 +371,16 @@ class _Dialogue(msgspec.Struct):
             self.screen.write("  ! Please answer y or n.\n")
         return answer in {"y", "yes"}
 
+    def chosen(self, question: str, words: Sequence[str]) -> str:
+        """Return which of the words is the answer; the first is the default, and anything else is asked again."""
+        while (answer := self._answer(question, words[0]).lower() or words[0]) not in words:
+            self.screen.write(f"  ! Please answer {' or '.join(words)}.\n")
+        return answer
+
     def _paste(self, key: str) -> None:
         """Ask for a secret, unseen, for a private file beside the configuration; one that cannot be it is refused."""
         is_yaml = self.path.suffix.lower() in {".yaml", ".yml"}
-        ending = "token" if key == _TOKEN else "secret"
-        path = self.path.with_name(f"{self.path.stem if is_yaml else self.path.name}.{ending}")
+        path = self.path.with_name(f"{self.path.stem if is_yaml else self.path.name}.{_ENDINGS[key]}")
         if os.path.lexists(path) and not self.confirmed(f"{printable(str(path))} already exists. Replace it?"):
             return
         try:
@@ -230,8 +396,10 @@ class _Dialogue(msgspec.Struct):
             self.answers.texts[key] = f"file:{path.name}"
 
     def _take(self, key: str, text: str) -> None:
-        faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
-        doubt = doubt_about(text) if key == _BASE_URL and not faults else None
+        endpoint = self.answers.endpoint
+        faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text, endpoint)
+        is_address = key == _BASE_URL and not faults
+        doubt = base_urls.possible_misfit(text.rstrip("/"), endpoint) if is_address else None
         for fault in [*faults, *([doubt.note] if doubt else [])]:
             self._complain(fault)
         if not faults and (doubt is None or self.confirmed("Use it anyway?")):
@@ -254,23 +422,36 @@ class _Dialogue(msgspec.Struct):
 
 def complete(answers: Answers, *, defaults_for_all: bool) -> None:
     """See to it that nothing is missing or wrong. Raises UsageError, which names every option at fault."""
-    texts = answers.texts
+    texts, endpoint = answers.texts, answers.endpoint
     option = {key: f"--{name.replace('_', '-')}" for name, key in OPTIONS.items()}
+    is_basic = bool(endpoint.security) and all(way[0].kind is SecurityKind.BASIC for way in endpoint.security)
+    needed: tuple[str, ...]
+    if answers.has_oauth:
+        needed = ("api.oauth.token_url", "api.oauth.client_id", _SECRET)
+    elif _USER in texts or _PASSWORD in texts or (is_basic and _TOKEN not in texts):
+        is_key = texts.get(_USER, "").partition(":")[0] in set(ReferenceKind)
+        needed = (_USER,) if is_key else (_USER, _PASSWORD)
+    else:
+        needed = () if answers.has_auth else (_TOKEN,)
     if defaults_for_all:
-        wanted = _SECRET if answers.has_oauth else _TOKEN
-        texts.setdefault(wanted, _DEFAULTS[wanted])
-    if _TOKEN in texts and answers.has_oauth:
-        raise UsageError("--token and OAuth's options exclude each other.", remedy="Leave one of them out.")
-    oauth_keys = ("api.oauth.token_url", "api.oauth.client_id", _SECRET)
-    needed = (_BASE_URL, *(oauth_keys if answers.has_oauth else (_TOKEN,)))
-    missing = [option[key] for key in needed if key not in texts]
+        for key in needed:
+            if key in _ENDINGS:
+                texts.setdefault(key, _default(key, endpoint))
+        if described := _described_base_url(endpoint):
+            texts.setdefault(_BASE_URL, described)
+    if (_TOKEN in texts) + answers.has_oauth + answers.has_auth > 1:
+        what = "--token and OAuth's options" if not answers.has_auth else "--user and the options for tokens"
+        raise UsageError(f"{what} exclude each other.", remedy="Leave one of them out.")
+    missing = [option[key] for key in (_BASE_URL, *needed) if key not in texts]
     if missing:
         oauth = " (or --oauth-token-url, --client-id and --client-secret)" if option[_TOKEN] in missing else ""
         raise UsageError(
             f"Without questions these options are needed: {', '.join(missing)}{oauth}.",
             remedy="Add them, or run it on a terminal to be asked.",
         )
-    faults = [f"{option[key]}: {fault}" for key, text in texts.items() for fault in faults_of(key, text)]
+    faults = [
+        f"{option.get(key, key)}: {fault}" for key, text in texts.items() for fault in faults_of(key, text, endpoint)
+    ]
     if faults:
         raise UsageError(faults, remedy="Correct these options; nothing was written.")
 
@@ -354,4 +535,10 @@ def _written(value: object) -> str:
     """Write a value as YAML. JSON is YAML too, so whatever is not obviously plain goes into its quotes."""
     if isinstance(value, str) and re.fullmatch(r"(https?|env|file|command):[\w./:~-]*\w( [\w./=~-]+)*", value):
         return value
+    if isinstance(value, dict):
+        members = (
+            f"{name if re.fullmatch(r'[a-z_]+', name) else json.dumps(name)}: {_written(one)}"
+            for name, one in value.items()
+        )
+        return f"{{{', '.join(members)}}}"
     return json.dumps(value, ensure_ascii=False)

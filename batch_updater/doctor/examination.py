@@ -17,7 +17,7 @@ from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
 from batch_updater.endpoint.adjusted import endpoint_for
-from batch_updater.endpoint.base_url import possible_repetition, require_fitting
+from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
@@ -121,6 +121,6 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
     except (ConfigError, EndpointError) as error:
         return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if concern := possible_repetition(config.api.base_url, endpoint):
+    if concern := possible_misfit(config.api.base_url, endpoint):
         return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
     return endpoint, ok("endpoint", message)

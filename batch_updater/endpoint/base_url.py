@@ -1,4 +1,4 @@
-"""A base URL that already ends with a part of the call's path, which would then be sent twice."""
+"""A base URL that does not fit the call's path: a part of it would be sent twice, or that of the server not at all."""
 
 from __future__ import annotations
 
@@ -81,6 +81,40 @@ def possible_repetition(base_url: str | None, endpoint: Endpoint) -> RepeatedPat
     """Return what a base URL that `require_fitting` accepts may repeat all the same; None if nothing."""
     repeated = repeated_path(base_url, endpoint) if base_url else None
     return None if repeated is None or repeated.is_certain else repeated
+
+
+class MissingPath(NamedTuple):
+    """The path of the API's server, which a base URL does not have."""
+
+    message: str
+    remedy: str
+
+    @property
+    def note(self) -> str:
+        """Message and remedy."""
+        return f"{self.message} {self.remedy}."
+
+
+def possible_misfit(base_url: str | None, endpoint: Endpoint) -> RepeatedPath | MissingPath | None:
+    """Return what may be wrong with a base URL that `require_fitting` accepts; None if nothing is.
+
+    The path of the description's servers is missed where they have the same one and the base URL has none: one that has
+    another may be that of a gateway.
+    """
+    if repeated := possible_repetition(base_url, endpoint):
+        return repeated
+    paths = {re.sub(r"^(\w+:)?//[^/]*", "", server).strip("/") for server in endpoint.servers}
+    if not base_url or _segments(urlsplit(base_url).path) or len(paths) != 1:
+        return None
+    (path,) = paths
+    if not path or "{" in path:
+        return None
+    alone = base_url.rstrip("/")
+    message = (
+        f"The description says that the API is below /{path}, and api.base_url has no path: rows would be sent to "
+        f"{alone}{endpoint.path}."
+    )
+    return MissingPath(message, f"If that is one path too few, set api.base_url to {alone}/{path}")
 
 
 def _segments(path: str) -> Sequence[str]:

@@ -6,7 +6,7 @@ have a column for each key, and others one for each member at each position. Wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from batch_updater.endpoint.description import (
     Requirement,
     Step,
 )
-from batch_updater.endpoint.fields import Slot, json_field, list_field, plain_field
+from batch_updater.endpoint.fields import Slot, delimiter_of, json_field, list_field, plain_field
 from batch_updater.endpoint.json_schemas import json_schema
 from batch_updater.endpoint.schemas import ANYTHING, Child, Shape, Shapes
 from batch_updater.endpoint.words import address, bare, collection, is_one_of, last_word
@@ -74,15 +74,15 @@ class _Level(NamedTuple):
 
 
 def fields_of_body(
-    shapes: Shapes, child: Child, call_path: str, *, is_form: bool = False, indexed: frozenset[str] = frozenset()
+    shapes: Shapes, child: Child, call_path: str, encodings: Mapping[str, document.Encoding] | None = None
 ) -> BodyFields:
     """Return what a body of that schema consists of.
 
-    `indexed` are the members of a form that are written in style deepObject. Raises EndpointError if the schema itself
+    `encodings` say how the members of a form are written; None: it is none. Raises EndpointError if the schema itself
     cannot be read.
     """
     for depth in _DEPTHS:
-        reader = _BodyReader(shapes, is_form=is_form, indexed=indexed, deepest=depth)
+        reader = _BodyReader(shapes, encodings, deepest=depth)
         try:
             reader.read_root(child, call_path)
         except _TooManyError:
@@ -113,15 +113,14 @@ class _BodyReader:
     def __init__(
         self,
         shapes: Shapes,
+        encodings: Mapping[str, document.Encoding] | None,
         *,
-        is_form: bool,
-        indexed: frozenset[str],
         deepest: int,
         count: int = 0,
     ) -> None:
         self._shapes = shapes
-        self._is_form = is_form
-        self._indexed = indexed
+        self._is_form = encodings is not None
+        self._encodings = encodings or {}
         self._deepest = deepest
         self._count = count
         # Made once the depth is settled: most schemas that are too large are found to be so without it.
@@ -251,10 +250,14 @@ class _BodyReader:
             items = self._shapes.of(shape.items or ANYTHING) if is_list else Shape()
         except EndpointError:
             items = Shape(types=frozenset())
+        encoding = self._encoding(slot)
+        if encoding is not None and "json" in (encoding.content_type or ""):
+            # A form in which this member is one text, whatever that holds.
+            self._add(slot, lambda: plain_field(slot, Shape(types=frozenset({"string"}), keywords=shape.keywords)))
+            return
         is_clear = not shape.is_unclear and is_object != is_list
         if is_clear and is_list and (items.types is None or items.plain_types):
-            is_indexed = self._is_form and (len(slot.path) > 1 or slot.wire_name in self._indexed)
-            self._add(slot, lambda: msgspec.structs.replace(list_field(slot, shape, items), is_indexed=is_indexed))
+            self._add(slot, lambda: self._list(slot, shape, items))
         elif is_clear and is_list and not needs_cell and self._members(items):
             self._read_beside(shape, slot)
             self._open_list(shape, items, inner)
@@ -265,6 +268,19 @@ class _BodyReader:
             self._read_members(child, shape, slot, inner)
         else:
             self._add_json(child, shape, slot)
+
+    def _list(self, slot: Slot, shape: Shape, items: Shape) -> Field:
+        field, encoding = list_field(slot, shape, items), self._encoding(slot)
+        return msgspec.structs.replace(
+            field,
+            is_indexed=self._is_form
+            and (len(slot.path) > 1 or (encoding is not None and encoding.style == "deepObject")),
+            delimiter=delimiter_of(encoding.style, encoding.explode) if encoding is not None else "",
+        )
+
+    def _encoding(self, slot: Slot) -> document.Encoding | None:
+        """Return how a member of a form is written, if that is described."""
+        return self._encodings.get(slot.wire_name) if slot.path == (slot.wire_name,) else None
 
     def _read_beside(self, shape: Shape, slot: Slot) -> None:
         """Read the plain value that may be in place of a list or an object."""
@@ -328,8 +344,7 @@ class _BodyReader:
         """Read a list of objects as an open part."""
         reader = _BodyReader(
             self._shapes,
-            is_form=self._is_form,
-            indexed=self._indexed,
+            {} if self._is_form else None,
             deepest=self._deepest,
             count=self._count,
         )

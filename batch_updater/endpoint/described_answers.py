@@ -87,11 +87,13 @@ class AnswerReader:
         call_path: str,
         fields: Sequence[Field],
         opens: Sequence[OpenColumns],
+        *,
+        is_named: bool,
     ) -> DescribedAnswers:
         """Return what the answers of an update are to be like.
 
-        A reading is of use if it reports a field of the body, or if the update names it. Raises EndpointError for
-        extensions that do not fit.
+        A reading is of use if it reports a field of the body, or if it is one that somebody has named. Raises
+        EndpointError for extensions that do not fit.
         """
         answers = list(self._successes(update))
         parts: list[Field | OpenColumns] = [*(one for one in fields if one.location is ParameterLocation.BODY), *opens]
@@ -102,7 +104,7 @@ class AnswerReader:
             found = self._place(answer, call_path, parts, [place.in_request] if place.reports else prefixes)
             if read_record is None or found.reports > read_place.reports:
                 read_place, read_record = found, self._record(answer, found.in_answer)
-        is_readable = read_record is not None and (read_place.reports > 0 or update.x_read is not None)
+        is_readable = read_record is not None and (read_place.reports > 0 or is_named)
         in_request = place.in_request if place.reports or not is_readable else read_place.in_request
         statuses: dict[str, frozenset[str] | None] = {}
         records = [read_record] if read_record is not None and is_readable else []
@@ -127,7 +129,7 @@ class AnswerReader:
             record_properties=properties,
             fields=told,
             opens=tuple(self._opened(one, in_request, records) for one in opens),
-            read_path=_without_position(read_place.in_answer) if is_readable else None,
+            read_path=_without_position(read_place.in_answer) if is_readable or is_named else None,
             read_properties=frozenset(read_record.properties) if read_record and is_readable else frozenset(),
             is_read_from_list=0 in read_place.in_answer,
         )
@@ -278,7 +280,7 @@ class AnswerReader:
         """Return the property of records that a parameter selects them by; () unless it is surely the same."""
         wanted = [field.wire_name, bare(field.wire_name)]
         *first, last = words(field.wire_name) or [""]
-        if last in ID_WORDS and address(call_path).endswith((f"{{{field.wire_name}}}", f"{{{field.wire_name}}}.json")):
+        if last in ID_WORDS and f"{{{field.wire_name}}}" in address(call_path).rpartition("/")[2]:
             # The record of /tickets/{ticket_id} is told by its id, that of /users/{user_id}/address is not.
             wanted += [last] if is_one_of("".join(first), collection(call_path)) else []
         for name in wanted:
@@ -333,9 +335,8 @@ def _is_alike(part: Field | OpenColumns, shape: Shape) -> bool:
         return True
     if part.kind is Kind.LIST:
         return shape.takes("array")
-    if part.kind in {Kind.DATE, Kind.DATE_TIME}:
-        return shape.takes("string")
-    return bool(shape.plain_types)
+    # A point in time may come back as a number, a day may not.
+    return shape.takes("string") if part.kind is Kind.DATE else bool(shape.plain_types)
 
 
 def _is_key_of(field: Field, name: str, member: Shape) -> bool:

@@ -354,7 +354,7 @@ class Resolver:
                 written = self._files.find(target)
             except BadReferenceError as problem:
                 self.refuse(at, f"refers to {target}, which {problem}", problem.remedy)
-            at = target.removeprefix("#")
+            at = target.removeprefix("#") if "#" in target else f"{target}#"
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
         if self._is_swagger:

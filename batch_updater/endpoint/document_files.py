@@ -74,7 +74,7 @@ class DocumentFiles:
         return value
 
     def _find(self, target: str) -> object:
-        name, _, fragment = target.partition("#")
+        name, _, fragment = self._normal(target).partition("#")
         root = self._file(name) if name else self.root
         if fragment and not fragment.startswith("/"):
             raise BadReferenceError("is not supported", "Refer to a JSON pointer: #/components/schemas/...")
@@ -124,8 +124,14 @@ class DocumentFiles:
         url = urlsplit(file)
         if url.scheme or url.netloc or file.startswith("/"):
             return target
-        file = posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name
-        return f"#{fragment}" if unquote(file) == self.path.name else f"{file}#{fragment}"
+        return self._normal(f"{posixpath.join(posixpath.dirname(name), file) if file else name}#{fragment}")
+
+    def _normal(self, target: str) -> str:
+        """Return a reference in the one form that leads to the same."""
+        name, _, fragment = target.partition("#")
+        if name and "://" not in name:
+            name = posixpath.normpath(name)
+        return f"#{fragment}" if unquote(name) == self.path.name else f"{name}#{fragment}"
 
 
 def digest_beside(document: Path, name: str) -> str | None:

@@ -25,6 +25,10 @@ _KINDS = {
 }
 _DAYS = {"date": Kind.DATE, "date-time": Kind.DATE_TIME, "datetime": Kind.DATE_TIME}
 _FORMATS = {"email": "email", "uuid": "uuid", "guid": "uuid", "uri": "uri", "url": "uri"}
+_DELIMITERS = {
+    "spaceDelimited": " ", "pipeDelimited": "|", "ssv": " ", "tsv": "\t", "pipes": "|", "csv": ",", "multi": "",
+}  # fmt: skip
+"""By style (OpenAPI 3) or collectionFormat (Swagger 2)."""
 _BITS = {"int32": 31, "int64": 63}
 _LAST_WORDS = frozenset(
     {
@@ -127,6 +131,11 @@ def _reported_as(shape: Shape, schema: document.Schema) -> tuple[Step, ...]:
     return () if shape.write_only else UNTOLD
 
 
+def delimiter_of(style: str | None, explode: bool | None) -> str:
+    """Return what is written between the items of a list; '' where each is a parameter of its own."""
+    return _DELIMITERS.get(style or "", "," if explode is False else "")
+
+
 def kind_of(shape: Shape, schema: document.Schema) -> Kind:
     """Return the kind of a plain value, whose schema is `shape.schema()`."""
     kind = _KINDS.get(shape.plain_types, Kind.ANY)
@@ -152,8 +161,8 @@ def _enum(schema: document.Schema, kind: Kind) -> tuple[Value, ...]:
 
 def _converted(written: str | int | Decimal, kind: Kind) -> Value:
     """Return a listed value as one of the kind, whatever its type in the document; None if it is none."""
-    text = document.Schema({"default": written}, "").default
-    if kind is Kind.TEXT or text is None:
+    text = str(written).lower() if isinstance(written, bool) else str(written)
+    if kind is Kind.TEXT:
         return text
     if kind is Kind.BOOLEAN:
         return {"true": True, "false": False}.get(text.lower())

@@ -296,18 +296,22 @@ class _EndpointBuilder:
             self._refuse(f"{operation.at}/x-read", what, "Correct it.")
         content_type, body_format, body = self._body(reading)
         fields = distinct([*parameters.fields, *body.fields])
-        answers = self._answers.read(operation, reading.operation if reading else None, path, fields, body.opens)
+        is_named = self._read_by is not None
+        answers = self._answers.read(
+            operation, reading.operation if reading else None, path, fields, body.opens, is_named=is_named
+        )
         fields, opens = with_short_names(_with_selector(answers.fields, path), answers.opens)
         read = sample_read = None
         if reading is not None:
             try:
                 sample_read = self._read_operation(reading, fields)
             except EndpointError:
-                if self._read_by is not None:
+                if is_named:
                     raise
-        if sample_read is not None and answers.read_path is not None and _is_of_record(fields, answers):
+        # It is not for us to say that a reading that is named returns something else.
+        if sample_read and (is_named or (answers.read_path is not None and _is_of_record(fields, answers))):
             read = sample_read = msgspec.structs.replace(
-                sample_read, properties=answers.read_properties, record_path=answers.read_path
+                sample_read, properties=answers.read_properties, record_path=answers.read_path or ()
             )
         return Endpoint(
             name=name or call.reference,
@@ -376,14 +380,16 @@ class _EndpointBuilder:
         schema = child_at(media.schema or {}, media, "schema")
         if body_format is BodyFormat.JSON and is_json_patch(self._shapes, schema, content_type):
             return content_type, BodyFormat.JSON_PATCH, self._patched(reading)
-        indexed = frozenset(
-            name
-            for name, written in media.encoding.items()
-            if isinstance(written, Mapping) and written.get("style") == "deepObject"
-        )
-        is_form = body_format is BodyFormat.FORM
-        found = fields_of_body(self._shapes, schema, self._call.path, is_form=is_form, indexed=indexed)
+        encodings = self._encodings(media) if body_format is BodyFormat.FORM else None
+        found = fields_of_body(self._shapes, schema, self._call.path, encodings)
         return content_type, body_format, found
+
+    def _encodings(self, media: document.MediaType) -> dict[str, document.Encoding]:
+        encodings = {}
+        for name, written in media.encoding.items():
+            with suppress(EndpointError):
+                encodings[name] = self._resolver.node(document.Encoding, written, media, "encoding", name)
+        return encodings
 
     def _patched(self, reading: _LocatedOperation | None) -> BodyFields:
         """Return what a JSON Patch may replace: what the reading returns, and any other member."""

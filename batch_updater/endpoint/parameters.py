@@ -10,7 +10,7 @@ import msgspec
 
 from batch_updater.endpoint import document
 from batch_updater.endpoint.description import Field, LeftOut, ParameterLocation
-from batch_updater.endpoint.fields import Slot, json_field, list_field, plain_field
+from batch_updater.endpoint.fields import Slot, delimiter_of, json_field, list_field, plain_field
 from batch_updater.endpoint.json_schemas import json_schema
 from batch_updater.endpoint.schemas import ANYTHING, PLAIN_TYPES, Child, Shape, Shapes, child_at
 from batch_updater.endpoint.words import bare
@@ -19,10 +19,6 @@ from batch_updater.errors import EndpointError
 PLACEHOLDER = re.compile(r"{([^{}]*)}")
 _IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 """OpenAPI 3.0.3, section 4.7.12.2.1: a parameter of such a name is ignored."""
-_DELIMITERS = {
-    "spaceDelimited": " ", "pipeDelimited": "|", "ssv": " ", "tsv": "\t", "pipes": "|", "csv": ",", "multi": "",
-}  # fmt: skip
-"""By style (OpenAPI 3) or collectionFormat (Swagger 2)."""
 
 
 class Parameters(NamedTuple):
@@ -144,9 +140,8 @@ class ParameterReader:
         node = one.node
         if node.content:
             return json_field(slot, shape, json_schema(self._resolver, child))
-        style = node.collection_format or node.style or ""
-        joined = slot.location is not ParameterLocation.QUERY or node.explode is False
-        return self._of_child(child, shape, slot, _DELIMITERS.get(style, "," if joined else ""))
+        explode = node.explode if slot.location is ParameterLocation.QUERY else False
+        return self._of_child(child, shape, slot, delimiter_of(node.collection_format or node.style, explode))
 
     def _of_child(self, child: Child, shape: Shape, slot: Slot, delimiter: str) -> Field:
         if shape.types is None or "string" in shape.plain_types:  # there is nothing but text in a URL or header

@@ -230,10 +230,10 @@ def _same_instant(asked: str, reported: object) -> bool:
     got = _moment(as_text(reported))
     if got is None:
         return False
-    if got.tzinfo is None or wanted.tzinfo is None:  # a time of day without zone is local, or UTC
-        local, moments = got.replace(tzinfo=None), [wanted.replace(tzinfo=None)]
-        moments += [wanted.astimezone(UTC).replace(tzinfo=None)] if wanted.tzinfo else []
-        return any(abs(local - one) < _EXACTNESS for one in moments)
+    if (got.tzinfo is None) != (wanted.tzinfo is None):  # a time of day without zone is local, or UTC
+        if abs(got.replace(tzinfo=None) - wanted.replace(tzinfo=None)) < _EXACTNESS:
+            return True
+        got, wanted = (one.replace(tzinfo=one.tzinfo or UTC) for one in (got, wanted))
     return abs(got - wanted) < _EXACTNESS or got == wanted.replace(microsecond=0)
 
 

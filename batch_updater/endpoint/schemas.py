@@ -100,6 +100,8 @@ class Shapes:
 
     def of(self, child: Child) -> Shape:
         """Return the shape of a value. Raises EndpointError for a reference that leads nowhere."""
+        if len(child) == len(child[0]) == 1:  # nearly always
+            return self._at(child[0][0])
         choices = []
         for places in child:
             parts = [self._at(place) for place in places] or [Shape()]

@@ -28,7 +28,7 @@ def security_of(
     """Return the ways in which an operation can be authenticated, each of all the schemes that it needs at once.
 
     () where the document says nothing that can be used. A way with a scheme that cannot be used, such as a cookie or
-    one that is not defined, is left out (OpenAPI 3.1, Security Requirement Object).
+    one that is not defined, is left out (OpenAPI 3.1, Security Requirement Object). Whatever is no header comes first.
     """
     schemes = _mapping(_mapping(document.get("components")).get("securitySchemes"))
     required = operation.get("security", document.get("security"))
@@ -37,8 +37,10 @@ def security_of(
         needed = _mapping(requirement)
         found = (_scheme(str(name), _mapping(schemes.get(name)), scopes) for name, scopes in needed.items())
         way = tuple(scheme for scheme in found if scheme)
-        if way and len(way) == len(needed):
-            ways.append(way)
+        # The configuration has one place for a secret, and headers beside it.
+        others = [scheme for scheme in way if scheme.kind is not SecurityKind.HEADER]
+        if way and len(way) == len(needed) and len(others) <= 1:
+            ways.append((*others, *(scheme for scheme in way if scheme.kind is SecurityKind.HEADER)))
     return tuple(dict.fromkeys(ways))
 
 
@@ -134,6 +136,19 @@ def _bearer_is_described(endpoint: Endpoint) -> bool:
     return not endpoint.security or any(
         len(way) == 1 and way[0].kind is SecurityKind.SCHEME and way[0].name == _BEARER for way in endpoint.security
     )
+
+
+def unlike_described(api: ApiSettings, endpoint: Endpoint) -> str:
+    """Return a sentence on a token that is sent in a way that the description does not have; '' if there is none.
+
+    What `api.auth` says is meant as it is.
+    """
+    if api.auth or not (api.token or api.oauth) or not endpoint.security:
+        return ""
+    scheme, key = scheme_of(api, endpoint), "api.token" if api.token else "api.oauth"
+    if any((one.kind, one.name) == (scheme.kind, scheme.name) for way in endpoint.security for one in way):
+        return ""
+    return f"{key} is sent as a bearer token, and the description asks for something else: {asked_for(endpoint)}."
 
 
 def asked_for(endpoint: Endpoint) -> str:

@@ -45,5 +45,9 @@ def address(path: str) -> str:
 
 
 def collection(path: str) -> str:
-    """Return the last segment of a path that is no parameter: `tickets` of `/tickets/{ticket_id}`; '' if none is."""
-    return next((part for part in reversed(address(path).split("/")) if part and "{" not in part), "")
+    """Return the last segment of a path that is no parameter; '' if none is.
+
+    It is `tickets` of `/tickets/{ticket_id}`, and of `/tickets({ticket_id})`, as OData has it.
+    """
+    names = (part.partition("(")[0] for part in reversed(address(path).split("/")))
+    return next((name for name in names if name and "{" not in name), "")

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from decimal import Context, Decimal
 
-from batch_updater.endpoint.description import Bounds, Field, Kind
+from batch_updater.endpoint.description import Bounds, Field, Kind, ParameterLocation
+from batch_updater.endpoint.request import is_header_value, wire_text
 from batch_updater.loader.refusal import ValueProblem, digits_of, shown
 from batch_updater.loader.text_formats import format_check
 from batch_updater.records import Value
-from batch_updater.text.characters import folded, suggestion
+from batch_updater.text.characters import folded, named, suggestion
 
 _EXACT = Context(prec=1_000)
 """Divides numbers of any size that a cell may hold; the usual context gives up at 28 digits."""
@@ -19,6 +20,26 @@ _VALUES_LISTED = 20
 
 def judge_of(field: Field) -> Callable[[Value], Value] | None:
     """Return what checks a value against the list, or else the bounds, and gives the described spelling."""
+    judge = _judge_of_value(field)
+    return _in_header(field, judge) if field.location is ParameterLocation.HEADER else judge
+
+
+def _in_header(field: Field, judge: Callable[[Value], Value] | None) -> Callable[[Value], Value]:
+    """Return what checks that a value can be sent in a header, besides what `judge` checks."""
+
+    def check(value: Value) -> Value:
+        text = wire_text(field, value)
+        if not is_header_value(text):
+            odd = next((character for character in text if not " " <= character <= "~"), None)
+            what = f"holds {named(odd)}" if odd else "begins or ends with a blank"
+            remedy = "Type the value as the API has it, in plain letters and without blanks around it."
+            raise ValueProblem.of(value, "not-for-a-header", f"{what}, which a header does not carry safely", remedy)
+        return value if judge is None else judge(value)
+
+    return check
+
+
+def _judge_of_value(field: Field) -> Callable[[Value], Value] | None:
     if field.kind is Kind.LIST:
         return None  # its items are judged one by one
     if field.enum:

@@ -135,7 +135,8 @@ def _column(field: Field, settings: InputSettings, names: tuple[AllowedList, ...
         holds = f"a list{count}, with {between}. Each item is {holds}"
         if not field.example:
             items = [str(value) for value in field.enum[:2]] or _ITEMS.get(item.kind, (example,))
-            example = f"{settings.list_separator} ".join(items)
+            separator = settings.list_separator
+            example = (f"{separator} " if separator in {",", ";"} else separator).join(items)
     elif field.is_json_array and not field.example:
         example = f"[{example}]"
     description = field.description[:_MOST_CHARACTERS] + (" ..." if len(field.description) > _MOST_CHARACTERS else "")

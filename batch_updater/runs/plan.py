@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
 from batch_updater.endpoint.adjusted import endpoint_for
-from batch_updater.endpoint.base_url import possible_repetition, require_fitting
+from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.endpoint.security import unlike_described
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.layouts import Layout, layout_of
@@ -79,8 +80,10 @@ class Plan(msgspec.Struct, frozen=True):
             f"{question.evidence} {question.text} Answer by option: {'; '.join(question.lines)}."
             for question in self.staged.questions
         ]
-        if repetition := possible_repetition(self.config.api.base_url, self.endpoint):
-            notes.insert(0, repetition.note)
+        if misfit := possible_misfit(self.config.api.base_url, self.endpoint):
+            notes.insert(0, misfit.note)
+        if unlike := unlike_described(self.config.api, self.endpoint):
+            notes.append(unlike)
         keys = guards_on_changes(self.config.guards)
         if keys and not self.reads_first:
             are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"

@@ -287,7 +287,11 @@ class ChangedRecords:
         """Return the cell that comes back as this very value: a text where its own kind would lose digits or a day."""
         cell: Cell = _SETTINGS.clear_marker if value is None else value
         if one.kind is Kind.LIST and isinstance(value, str):
-            cell = _SETTINGS.list_separator.join(map(as_text, list_items(value)))
+            items = list(map(as_text, list_items(value)))
+            joined = _SETTINGS.list_separator.join(items)
+            is_plain = [item.strip() for item in joined.split(_SETTINGS.list_separator)] == items
+            is_plain = is_plain and joined.isprintable() and joined[:1] not in "[#="
+            cell = joined if is_plain else value  # a cell takes JSON as well
         if isinstance(value, Decimal):
             digits = format(value, "f")
             is_exact = abs(value) < 10**DIGITS_OF_A_CELL and format(digits_of_double(float(value)), "f") == digits

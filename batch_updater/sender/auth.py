@@ -26,7 +26,7 @@ from batch_updater.config.schema import (
 )
 from batch_updater.config.secrets import Secret, fetch_secret, remember_secret
 from batch_updater.endpoint.description import Endpoint, SecurityKind, SecurityScheme
-from batch_updater.endpoint.security import asked_for, scheme_of
+from batch_updater.endpoint.security import asked_for, scheme_of, unlike_described
 from batch_updater.errors import CredentialsError
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
@@ -87,18 +87,15 @@ class Placement(msgspec.Struct, frozen=True):
 
 def refusal_advice(api: ApiSettings, endpoint: Endpoint) -> str:
     """Return what to do where the API does not accept the credentials: which key to look at."""
-    asked = asked_for(endpoint)
     if api.oauth:
-        check = "Check client_id, client_secret and scope under api.oauth"
+        check = "Check client_id, client_secret and scope under api.oauth, then run again."
     elif api.secret:
-        check = f"Check what {api.secret[0]} refers to"
+        check = f"Check what {api.secret[0]} refers to, then run again."
     else:
-        return f"Set {asked or 'api.token, api.oauth or api.auth'}, then run again."
-    scheme = scheme_of(api, endpoint)
-    described = {(one.kind, one.name.partition(" ")[0].lower()) for way in endpoint.security for one in way}
-    if asked and (scheme.kind, scheme.name.partition(" ")[0].lower()) not in described:
-        return f"{check}, then run again. The description asks for another kind of credentials: {asked}."
-    return f"{check}, then run again."
+        return f"Set {asked_for(endpoint) or 'api.token, api.oauth or api.auth'}, then run again."
+    if api.auth and (asked := asked_for(endpoint)):
+        return f"{check} The description asks for {asked}."
+    return f"{check} {unlike_described(api, endpoint)}".rstrip()
 
 
 class Token(msgspec.Struct, frozen=True):

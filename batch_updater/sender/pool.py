@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import NamedTuple
 
 import aiohttp
@@ -22,7 +23,7 @@ from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.records import Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import status_name
-from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, source_by_reference
+from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, refusal_advice, source_by_reference
 from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import END_THE_RUN, Client, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
@@ -350,7 +351,8 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         if kind and outcome.status not in _REFUSED_CALLS:
             rows = f"The first {self._refusals.limit} rows"
             message = f"{rows} were all refused in the same way: {kind}. So something else is wrong."
-            advice = f"{outcome.advice} If it is right all the same, add --keep-going."
+            account = f" {refusal_advice(self.api, self.endpoint)}" if outcome.status == HTTPStatus.FORBIDDEN else ""
+            advice = f"{outcome.advice}{account} If it is right all the same, add --keep-going."
             self._end(Stop(StopReason.ALL_ALIKE, message, advice))
         if self._failures_left is not None and outcome.kind in _FAILURES:
             self._failures_left -= 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+DESCRIPTION = Path(__file__).parent.parent.parent / "batch_updater/endpoint/nexus-opportunity.openapi.yaml"
 FAST = "sending: {rate_per_s: 5000, attempts: 2}\n"
 SLOW = "sending: {rate_per_s: 40, concurrency: 4}\n"
 
@@ -277,8 +278,7 @@ def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, when: str) ->
 
 def test_the_workbook_is_written_again_from_the_folder_alone(tmp_path: Path, api: Sandbox) -> None:
     """`report` needs neither the input nor the description: what it says of every row is the same."""
-    description = Path(__file__).parent.parent.parent / "batch_updater/endpoint/nexus-opportunity.openapi.yaml"
-    shutil.copyfile(description, tmp_path / "api.yaml")
+    shutil.copyfile(DESCRIPTION, tmp_path / "api.yaml")
     (tmp_path / "rows.csv").write_text(
         "Id,Type,StageName,Note\n1,Pre,Qualified,a\n2,Pre,Nonsense,b\nx,Pre,Qualified,c\n", encoding="utf-8"
     )
@@ -295,6 +295,49 @@ def test_the_workbook_is_written_again_from_the_folder_alone(tmp_path: Path, api
     assert first.sheetnames == second.sheetnames
     for name in ("To fix", "Allowed values", "Settings"):
         assert list(first[name].values) == list(second[name].values)
+
+
+def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Path, api: Sandbox) -> None:
+    """Of a description in several files; blanks and other operations change nothing of it, another limit does."""
+    text = DESCRIPTION.read_text(encoding="utf-8")
+    start_of_answer = text.index("components:")
+    (tmp_path / "parts.yaml").write_text(text[start_of_answer:], encoding="utf-8")
+    document = text[:start_of_answer].replace('"#/components/', '"parts.yaml#/components/')
+    (tmp_path / "api.yaml").write_text(document, encoding="utf-8")
+    (tmp_path / "rows.csv").write_text("Id,Type,StageName\n1,Pre,Qualified\n2,Pre,Qualified\n", encoding="utf-8")
+    endpoint = f"api: {{base_url: '{api.url}', token: 'env:NEXUS_TOKEN', endpoint: 'api.yaml#nexus-opportunity'}}\n"
+    (tmp_path / "config.yaml").write_text(endpoint, encoding="utf-8")
+    first = batch_updater("run", "rows.csv", "--json", "--limit", "1", cwd=tmp_path)
+    assert first.outcomes == {"updated": 1, "not_sent": 1}
+    more = "  /other:\n    put: {operationId: other, requestBody: []}\n"
+    (tmp_path / "api.yaml").write_text(f"# The same.\n{document}{more}", encoding="utf-8")
+    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (second.object["run"], second.outcomes) == (first.object["run"], {"updated": 2})
+    with closing(sqlite3.connect(Path(second.object["run"]) / "run.sqlite")) as database:
+        (stored,) = database.execute("SELECT value FROM run WHERE name = 'endpoint'").fetchone()
+    assert "parts.yaml" not in stored
+    for name in ("parts.yaml", "api.yaml"):
+        (tmp_path / name).unlink()
+    explained = batch_updater("report", second.object["run"], "--row", "2", "--json", cwd=tmp_path).object
+    assert explained["request"]["method"] == "PUT"
+    assert explained["request"]["url"] == f"{api.url}/api/v2/opportunities/1"
+    # A run that was made otherwise is another one.
+    (tmp_path / "parts.yaml").write_text(text[start_of_answer:], encoding="utf-8")
+    (tmp_path / "api.yaml").write_text(document.replace("minimum: 1", "minimum: 0"), encoding="utf-8")
+    third = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert third.object["run"] != first.object["run"]
+
+
+def test_a_damaged_endpoint_in_a_database_is_told(tmp_path: Path, api: Sandbox) -> None:
+    """The message names the database; nothing is guessed."""
+    numbered(tmp_path / "rows.csv", 2)
+    configure(tmp_path, api.url, FAST)
+    run = Path(batch_updater("run", "rows.csv", "--json", cwd=tmp_path).object["run"])
+    with closing(sqlite3.connect(run / "run.sqlite")) as database, database:
+        database.execute("UPDATE run SET value = '\"{}\"' WHERE name = 'endpoint'")
+    done = batch_updater("report", run.name, cwd=tmp_path)
+    assert done.code == 2
+    assert "its table run holds no endpoint" in done.err.replace("\n", " ")
 
 
 def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:

@@ -452,11 +452,12 @@ def test_a_name_that_was_added_since_an_earlier_part_is_sent(bench: Bench) -> No
 
 
 def test_an_api_that_cannot_be_read_offers_no_undo(bench: Bench) -> None:
-    """Without x-read in the description there is nothing to compare with: refused, with the reason."""
+    """Without an operation that reads there is nothing to compare with: refused, with the reason."""
     built_in = Path(batch_updater.__file__).parent / "endpoint" / "nexus-opportunity.openapi.yaml"
     blind = bench.folder / "blind.yaml"
     text = built_in.read_text(encoding="utf-8").replace("      x-read: nexus-opportunity-read\n", "")
-    blind.write_text(text, encoding="utf-8")
+    before, _, rest = text.partition("    get:\n")
+    blind.write_text(f"{before}    put:\n{rest.partition('    put:' + chr(10))[2]}", encoding="utf-8")
     api = {
         "base_url": bench.api.url,
         "token": f"file:{bench.folder / 'token'}",

@@ -78,6 +78,8 @@ class Desk(InThread):
 
     def _ticket(self, request: web.Request) -> tuple[int, dict[str, Any]]:
         self.seen.append(request)
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            raise web.HTTPUnauthorized
         if request.headers.get("X-Tenant") != "acme":
             raise web.HTTPBadRequest(text=json.dumps({"error": "X-Tenant is missing."}))
         number = int(request.match_info["id"])
@@ -130,6 +132,15 @@ def run(folder: Path, desk: Desk, *options: str, requires_version: bool = False,
     rows = "id,X-Tenant,ticket.subject,ticket.requester.name\n1,acme,New,Bob\n2,acme,New,\n"
     (folder / "tickets.csv").write_text(rows, encoding="utf-8")
     return batch_updater("run", "tickets.csv", "--json", *options, cwd=folder)
+
+
+def test_the_doctor_reads_a_ticket_of_the_tenant(tmp_path: Path, desk: Desk) -> None:
+    """The header is a constant of the configuration; the record is in its envelope."""
+    run(tmp_path, desk)
+    with (tmp_path / "config.yaml").open("a", encoding="utf-8") as config:
+        config.write("input: {constants: {X-Tenant: acme}}\n")
+    told = batch_updater("doctor", "--record", "7", cwd=tmp_path)
+    assert "Desk accepts it: it gave record 7" in " ".join(told.out.split())
 
 
 def explained(folder: Path, row: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batch_updater.endpoint.base_url import possible_repetition, repeated_path
+from batch_updater.endpoint.base_url import possible_misfit, possible_repetition, repeated_path
 from batch_updater.endpoint.openapi import load_endpoint
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -80,3 +80,21 @@ def test_a_parameter_alone_is_no_part() -> None:
     endpoint = replace(ENDPOINT, path="/{tenant}/customers/{id}")
     assert repeated_path("https://host.example/acme", endpoint) is None
     assert repeated_path("https://host.example/acme/customers", endpoint)
+
+
+def test_the_path_of_the_server_is_missed_where_the_base_url_has_none() -> None:
+    """The note names the address that would be called, and the other one; of several servers none is guessed."""
+    endpoint = replace(ENDPOINT, path="/tasks/{id}", servers=("https://{host}/api/1.0/", "//b.example/api/1.0"))
+    misfit = possible_misfit("https://host.example/", endpoint)
+    assert misfit
+    assert "rows would be sent to https://host.example/tasks/{id}." in misfit.message
+    assert misfit.remedy.endswith("set api.base_url to https://host.example/api/1.0")
+    assert possible_misfit("https://host.example/api/1.0", endpoint) is None
+    assert possible_misfit("https://host.example/gateway", endpoint) is None
+    assert possible_misfit(None, endpoint) is None
+    for paths in ([""], ["", "/v1"], ["/v1", "/v2"], ["/{tenant}"], []):
+        servers = tuple(f"https://host.example{path}" for path in paths)
+        assert possible_misfit("https://host.example", replace(endpoint, servers=servers)) is None
+    repeated = possible_misfit("https://host.example/tasks", endpoint)
+    assert repeated
+    assert "ends with /tasks" in repeated.message

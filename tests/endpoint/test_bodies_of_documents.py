@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from batch_updater.endpoint.description import (
     BodyFormat,
+    Bounds,
     Endpoint,
     Field,
     Kind,
@@ -243,7 +244,7 @@ def test_allof_is_merged_wherever_it_is(load: Callable[..., Endpoint]) -> None:
         "size": Kind.DECIMAL, "colour": Kind.TEXT, "name": Kind.TEXT,
     }  # fmt: skip
     size, colour = endpoint.field("size"), endpoint.field("colour")
-    assert (size.bounds.maximum, size.required, size.description) == (5, True, "in metres")
+    assert (size.bounds.maximum, size.required, size.description) == (Decimal(5), True, "in metres")
     assert (colour.enum, colour.nullable) == (("red", "blue"), True)
 
 
@@ -392,7 +393,8 @@ def test_limits_of_formats_are_known(load: Callable[..., Endpoint]) -> None:
         ),
     )
     small, large = endpoint.field("small").bounds, endpoint.field("large").bounds
-    assert (small.minimum, small.maximum, large.minimum) == (0, 2**31 - 1, -(2**63))
+    assert small == Bounds(minimum=Decimal(0), maximum=Decimal(2**31 - 1))
+    assert large == Bounds(minimum=Decimal(-(2**63)), maximum=Decimal(2**63 - 1))
     assert [endpoint.field(name).format for name in ("mail", "key", "mails")] == ["email", "uuid", "email"]
 
 
@@ -434,11 +436,19 @@ def test_a_form_has_the_style_of_its_lists_and_what_empties_its_fields(load: Cal
         city={"anyOf": [TEXT, {"enum": [""]}]},
         metadata={"anyOf": [{"type": "object", "additionalProperties": TEXT}, {"enum": [""], "type": "string"}]},
         name=TEXT,
+        codes=a_list(TEXT),
+        address=an_object(city=TEXT),
     )
-    encoding = {"locales": {"style": "deepObject", "explode": True}}
+    encoding = {
+        "locales": {"style": "deepObject", "explode": True},
+        "codes": {"style": "form", "explode": False},
+        "address": {"contentType": "application/json"},
+    }
     endpoint = load(document(requestBody=body(schema, FORM, encoding=encoding)))
     assert (endpoint.body_format, endpoint.content_type) == (BodyFormat.FORM, FORM)
     assert [endpoint.field(name).is_indexed for name in ("tags", "locales", "invoice.emails")] == [False, True, True]
+    assert [endpoint.field(name).delimiter for name in ("tags", "codes")] == ["", ","]
+    assert endpoint.field("address").kind is Kind.TEXT
     clearing = {field.name: field.clears_with for field in endpoint.body_fields if field.nullable}
     assert clearing == {"city": ""}
     (metadata,) = endpoint.opens
@@ -492,7 +502,7 @@ def test_a_call_without_a_body_has_parameters_alone(load: Callable[..., Endpoint
 
 
 PROPERTY_NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=5)
-LEAVES = st.sampled_from(
+LEAVES: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         TEXT,
         NUMBER,
@@ -522,7 +532,7 @@ def _objects(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict
     )
 
 
-PAIRS = st.sampled_from([TEXT, NUMBER, {}]).map(
+PAIRS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([TEXT, NUMBER, {}]).map(
     lambda value: a_list(an_object("id", "value", id=NUMBER, value=value) | {"additionalProperties": False})
 )
 SCHEMAS = _objects(
@@ -542,12 +552,12 @@ SAMPLES: dict[Kind, list[Value]] = {
 }
 
 
-def _value(field: Field, draw: st.DrawFn) -> Value:
+def _value(field: Field, data: st.DataObject) -> Value:
     if field.enum and field.kind is not Kind.LIST:
-        return draw(st.sampled_from(field.enum))
+        return data.draw(st.sampled_from(field.enum))
     if field.kind is Kind.LIST:
         return "[7]" if field.item_kind is Kind.INTEGER else '["x"]'
-    return draw(st.sampled_from(SAMPLES[field.kind]))
+    return data.draw(st.sampled_from(SAMPLES[field.kind]))
 
 
 def _needs(endpoint: Endpoint, chosen: set[str]) -> set[str]:
@@ -589,7 +599,7 @@ def test_a_body_of_any_columns_is_valid_by_its_schema(
     chosen = set(data.draw(st.lists(st.sampled_from(names_of_body), unique=True))) if names_of_body else set()
     while more := _needs(endpoint, chosen):
         chosen |= more
-    values = {name: _value(endpoint.field(name), data.draw) for name in names_of_body if name in chosen}
+    values = {name: _value(endpoint.field(name), data) for name in names_of_body if name in chosen}
     values |= dict.fromkeys(chosen - values.keys(), "[[1]]")
     job = Job(2, "", {"thing": 1, **values})
     sent = RequestBuilder(endpoint).build(job).body

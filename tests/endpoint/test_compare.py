@@ -124,6 +124,15 @@ def test_a_described_property_that_is_missing_is_no_confirmation(name: str) -> N
     assert judged(without(name)) == (False, "with less than the record", [])
 
 
+def test_a_property_that_the_row_empties_need_not_come_back() -> None:
+    """Many services leave out what is empty; one that still holds something differs."""
+    emptied = Job(2, "", {"OpportunityId": 123, "opportunityType": "Pre", "OpportunityName": None})
+    assert confirmation(ENDPOINT, emptied, 200, without("OpportunityName"), LEARNED).doubt is None
+    assert confirmation(ENDPOINT, emptied, 200, RECORD, LEARNED).differences == (
+        Difference("OpportunityName", "", "x"),
+    )
+
+
 @pytest.mark.parametrize("answer", [{"ID": 123}, {"ID": 123, "Type": "Pre"}, {**RECORD, "ID": None}, {"VisitID": None}])
 def test_less_than_the_record_is_no_confirmation(answer: object) -> None:
     """Nor is an id that is null, which says no more than one that is missing."""

@@ -66,7 +66,13 @@ def test_files_refer_to_each_other_and_back(tmp_path: Path) -> None:
     """References of a file are relative to that file, also those back into the document."""
     content = document()
     content["paths"]["/things/{thing}"] = {"$ref": "paths/thing.yaml"}
-    content["components"] = {"schemas": {"Colour": {"type": "string", "maxLength": 7}}}
+    content["components"] = {
+        "schemas": {
+            "Colour": {"type": "string", "maxLength": 7},
+            "Width": {"$ref": "./openapi.json#/components/schemas/Number"},
+            "Number": {"type": "integer", "maximum": 9},
+        }
+    }
     put = document()["paths"]["/things/{thing}"]["put"]
     endpoint = load(
         tmp_path,
@@ -78,7 +84,8 @@ def test_files_refer_to_each_other_and_back(tmp_path: Path) -> None:
                     "properties": {
                         "colour": {"$ref": "../openapi.json#/components/schemas/Colour"},
                         "size": {"$ref": "#/Size"},
-                        "weight": {"$ref": "weight.yaml"},
+                        "weight": {"$ref": "./weight.yaml"},
+                        "width": {"$ref": "../openapi.json#/components/schemas/Width"},
                     }
                 },
                 "Size": {"type": "integer"},
@@ -86,7 +93,8 @@ def test_files_refer_to_each_other_and_back(tmp_path: Path) -> None:
             "schemas/weight.yaml": {"type": "number", "minimum": 0.1},
         },
     )
-    assert [field.name for field in endpoint.body_fields] == ["colour", "size", "weight"]
+    assert [field.name for field in endpoint.body_fields] == ["colour", "size", "weight", "width"]
+    assert endpoint.field("width").bounds.maximum == 9
     assert endpoint.field("colour").bounds.max_length == 7
     assert endpoint.field("weight").bounds.minimum == Decimal("0.1")
 

@@ -18,7 +18,7 @@ from batch_updater.endpoint.compare import (
 )
 from batch_updater.endpoint.description import Endpoint, Field, Kind, Pair, ReadOperation, Step
 from batch_updater.endpoint.exact_json import from_json
-from batch_updater.endpoint.reported import equals_reported, parse_reported, reports_equal
+from batch_updater.endpoint.reported import equals_reported, parse_reported, reduced, reports_equal, told_by
 from batch_updater.records import FieldChange, Job, Value
 from tests.endpoint.test_bodies import NEXUS, field
 
@@ -253,3 +253,27 @@ def test_reports_of_json_are_equal_only_as_a_whole() -> None:
     assert reports_equal(one, {"a": 1, "b": 2}, {"b": 2, "a": 1})
     assert not reports_equal(one, {"a": 1}, {"a": 1, "b": 2})
     assert not reports_equal(one, {"a": 1, "b": 2}, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("one", "value", "reported", "members", "plain"),
+    [
+        (of(Kind.LIST), '["a", "b"]', [{"id": 1, "name": "b"}, {"id": 2, "name": "a"}], ("name",), ["b", "a"]),
+        (of(Kind.LIST, Kind.INTEGER), "[7]", [{"id": 7, "name": "7"}], ("id", "name"), [7]),
+        (of(Kind.TEXT), "ann", {"login": "ann", "id": 4}, ("login",), "ann"),
+        (of(Kind.TEXT), "ann", "ann", (), None),
+        (of(Kind.TEXT), "ann", {"login": "bob"}, (), None),
+        (of(Kind.LIST), '["a"]', ["a"], (), None),
+        (of(Kind.LIST), '["a"]', [{"name": "a"}, {"name": "b"}], (), None),
+        (of(Kind.LIST), None, [], (), None),
+        (of(Kind.JSON), '{"id": 1}', {"id": 1}, (), None),
+    ],
+)
+def test_the_members_that_tell_what_was_sent_are_known_from_an_answer(
+    one: Field, value: Value, reported: object, members: tuple[str, ...], plain: object
+) -> None:
+    """Where an answer has records for names or ids, their earlier ones can be sent again by that member."""
+    assert told_by(one, value, reported) == members
+    if members:
+        assert reduced(reported, members[0]) == plain
+        assert reduced(None, members[0]) is None

@@ -22,6 +22,9 @@ def read(field: Field, cell: Cell) -> Value | Blank:
     return converter(field, settings(), [])(cell)
 
 
+TENANT = replace(TEXT, name="X-Tenant", location=ParameterLocation.HEADER, title="tenant", nullable=False)
+
+
 def code(field: Field, cell: Cell) -> str:
     with pytest.raises(ValueProblem) as refused:
         read(field, cell)
@@ -72,7 +75,7 @@ def test_what_stands_where_a_number_belongs_is_refused_in_every_field() -> None:
         (AMOUNT, 5, Decimal(5)), (AMOUNT, Decimal("0.1"), Decimal("0.1")), (AMOUNT, "1.10", Decimal("1.10")),
         (ACTIVE, True, True), (ACTIVE, " false ", False), (ACTIVE, "TRUE", True),
         (DAY, date(2025, 4, 3), date(2025, 4, 3)), (DAY, datetime.combine(date(2025, 4, 3), time()), date(2025, 4, 3)),
-        (KIND, " large ", "Large"), (KIND, "SMALL", "Small"),
+        (KIND, " large ", "Large"), (KIND, "SMALL", "Small"), (TENANT, "acme, inc", "acme, inc"),
     ],
 )  # fmt: skip
 def test_what_can_be_converted_without_loss_is(field: Field, cell: Cell, value: Value) -> None:
@@ -98,6 +101,8 @@ def test_what_can_be_converted_without_loss_is(field: Field, cell: Cell, value: 
         (DAY, True, "not-a-date"),
         (DAY, time(9), "not-a-date"), (DAY, Decimal("45000.5"), "not-a-date"),
         (KIND, "Smal", "not-one-of-the-values"), (KIND, 1, "not-one-of-the-values"),
+        (TENANT, "caf\u00e9", "not-for-a-header"), (TENANT, " acme", "not-for-a-header"),
+        (TENANT, "a\r\nb", "not-for-a-header"), (TENANT, "a\x00b", "control-character"),
     ],
 )  # fmt: skip
 def test_what_would_be_a_loss_or_a_guess_is_refused(field: Field, cell: Cell, expected: str) -> None:

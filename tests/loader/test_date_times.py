@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +15,13 @@ from msgspec.structs import replace
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.cells import converter
 from batch_updater.loader.refusal import ValueProblem
+from batch_updater.loader.table import open_table
 from batch_updater.records import PartlyShownDate, PartlyShownDateTime
-from tests.loader.described import DAY, TEXT, settings
+from tests.loader.described import DAY, ITEM, TEXT, codes, endpoint, settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batch_updater.loader.findings import CellNote
     from batch_updater.records import Cell
 
@@ -163,3 +167,18 @@ def test_a_point_in_time_reads_back_as_the_local_time(local: datetime, zone: str
     assert moment.replace(tzinfo=None) == local
     assert converter(WHEN, settings(), [])(value) == value
     assert moment.astimezone(UTC).tzinfo is UTC
+
+
+def test_the_format_of_a_cell_tells_what_is_hidden(tmp_path: Path) -> None:
+    """In a workbook: a time of day behind a format for dates, a date behind one for times, and both shown."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["itemId", "when"])
+    moment = datetime(2026, 11, 28, 10, 30)  # noqa: DTZ001
+    for row, number_format in enumerate(("yyyy-mm-dd", "hh:mm", "mmm yyyy hh:mm", "yyyy-mm-dd hh:mm"), 2):
+        sheet.append([row, moment])
+        sheet.cell(row, 2).number_format = number_format
+    book.save(tmp_path / "t.xlsx")
+    opened = open_table(tmp_path / "t.xlsx", endpoint((ITEM, WHEN)), settings(time_zone="UTC"), name="t.xlsx")
+    hidden = "shown-otherwise"
+    assert codes(opened) == {2: [("when", hidden)], 3: [("when", hidden)], 4: [("when", hidden)], 5: []}

@@ -199,3 +199,21 @@ def test_fields_are_called_by_the_headers_of_the_file() -> None:
         "Total of Worth (SalesRevenue) in these records: 5.00 before, 50 after (+900.0%).",
         "Row 2: Worth (SalesRevenue) from 5.00 to 50 (+900.00%).",
     ]
+
+
+def test_members_without_a_type_count_as_numbers_where_they_are_numbers() -> None:
+    """A text in such a column is no number that could not be compared."""
+    found = ChangeSummary(any_kind=frozenset({"size"}))
+    for row, (now, new) in enumerate([(1, 3), ("2", 4), ("large", "small"), ("large", 5)], 2):
+        outcome = Outcome(row, OutcomeKind.PLANNED)
+        found.add(ReportRow(Row(row, ()), outcome, f"id={row}", (FieldChange("size", now, new),)))
+    assert (found.totals["size"].now, found.totals["size"].new) == (Decimal(3), Decimal(7))
+    assert found.no_numbers == {"size": 1}
+
+
+def test_a_list_that_is_sent_empty_counts_as_emptied() -> None:
+    """As a field that is cleared does; a text that looks so does not."""
+    found = ChangeSummary(containers=frozenset({"tags"}))
+    changes = (FieldChange("tags", ["a"], "[]"), FieldChange("name", "a", "[]"))
+    found.add(ReportRow(Row(2, ()), Outcome(2, OutcomeKind.PLANNED), "id=1", changes))
+    assert +found.cleared == {"tags": 1}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import openpyxl
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.description import Bounds, Field, Kind, LeftOut, OpenColumns, OpenKind
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ResultsError
 from batch_updater.loader.table import open_table
@@ -74,6 +76,45 @@ def test_a_template_replaces_nothing(tmp_path: Path, name: str) -> None:
     with pytest.raises(ResultsError):
         write_template(tmp_path / name, ENDPOINT, InputSettings())
     assert (tmp_path / "there.xlsx").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_template_explains_what_its_cells_and_other_columns_hold(tmp_path: Path) -> None:
+    """Needed columns first, an example for each kind, an example of each open part, and what is left out."""
+    text = replace(ENDPOINT.fields[-1], enum=(), bounds=Bounds(), example="", format="", nullable=True, required=False)
+
+    def field(name: str, kind: Kind, **more: Any) -> Field:
+        return replace(text, name=name, wire_name=name, path=(name,), kind=kind, **more)
+
+    endpoint = replace(
+        ENDPOINT,
+        fields=(
+            *ENDPOINT.fields,
+            field("tags", Kind.LIST, bounds=Bounds(max_items=3)),
+            field("sizes", Kind.LIST, enum=("S", "M", "L")),
+            field("seenAt", Kind.DATE_TIME),
+            field("lines", Kind.JSON, json_schema='{"type": "array"}'),
+            field("mail", Kind.TEXT, format="email"),
+            replace(text, name="owner", wire_name="owner", path=("owner",), kind=Kind.TEXT, required=True),
+        ),
+        opens=(OpenColumns("properties", ("properties",), OpenKind.MAP, "properties", (field("", Kind.ANY),)),),
+        left_out=(LeftOut("photo", "it is a file"),),
+    )
+    path = tmp_path / "t.xlsx"
+    write_template(path, endpoint, InputSettings(list_separator="|", time_zone="Europe/Berlin"))
+    book = openpyxl.load_workbook(path)
+    headers = [cell.value for cell in book["Data"][1]]
+    assert set(headers[:3]) == {"OpportunityId", "opportunityType", "owner"}
+    lines = {str(line[0]): line for line in book["How to fill in"].iter_rows(values_only=True) if line[0]}
+    between = "with '|' or a line break between items"
+    assert lines["tags"][3:] == (f"a list of at most 3, {between}. Each item is text", "first|second")
+    assert lines["sizes"][3:] == (f"a list, {between}. Each item is one of S, M, L", "S|M")
+    assert "in Europe/Berlin unless it names another zone" in str(lines["seenAt"][3])
+    assert lines["lines"][3:] == ("JSON", '[{"name": "value"}]')
+    assert lines["mail"][3] == "an e-mail address"
+    assert str(lines["properties.NAME"][3]).startswith("any number of columns")
+    assert "photo is left out because it is a file." in lines
+    assert any(line.startswith("PUT may empty what is not sent") for line in lines)
+    assert [one.formula1 for one in book["Data"].data_validations.dataValidation] == ['"Pre,Post"']
 
 
 def test_a_drop_down_follows_the_language_of_its_row(tmp_path: Path) -> None:

@@ -212,6 +212,10 @@ NESTED = replace(
         field("fields", "note", name="fields.note", kind=Kind.ANY, reported_as=("fields", "note")),
         field("due", name="due", kind=Kind.DATE_TIME, reported_as=("due",)),
         field("assignee", name="assignee", reported_as=("assignee",)),
+        *(field(one, name=one, kind=Kind.LIST, reported_as=(one,)) for one in ("tags", "labels", "odd", "none")),
+        field("numbers", name="numbers", kind=Kind.LIST, item_kind=Kind.INTEGER, reported_as=("numbers",)),
+        field("address", name="address", kind=Kind.JSON, reported_as=("address",)),
+        field("score", name="score", kind=Kind.ANY, reported_as=("score",)),
     ),
 )
 
@@ -268,6 +272,29 @@ def test_a_value_that_several_members_may_tell_is_not_guessed() -> None:
     cells, (why,) = reported_people((ann, "bob", bob), (bob, "", None))
     assert cells == ["bob"]
     assert why.endswith("cannot be written: it may be the name or the login of it.")
+
+
+def test_lists_and_json_go_back_into_their_cells() -> None:
+    """Items between the separator; as JSON where an item holds that; labels by the member that told the new ones."""
+    before = {
+        "tags": ["vip", "eu"], "odd": ["[x]", "a;b", " c"], "none": [], "numbers": [1, 2],
+        "labels": [{"id": 1, "name": "bug"}, {"id": 2, "name": "wish"}],
+        "address": {"city": "Ulm", "lines": []}, "score": 7,
+    }  # fmt: skip
+    left = {
+        "tags": ["eu"], "odd": ["x"], "none": ["x"], "numbers": [3],
+        "labels": [{"id": 3, "name": "done"}], "address": {"city": "Bonn"}, "score": 8,
+    }  # fmt: skip
+    asked: dict[str, Value] = {
+        "tags": '["eu"]', "odd": '["x"]', "none": '["x"]', "numbers": "[3]", "labels": '["done"]',
+        "address": '{"city": "Bonn"}', "score": 8,
+    }  # fmt: skip
+    (row,), not_possible = nested_undo(asked, before, left)
+    assert not not_possible
+    assert row.cells == {
+        **SELECTING, "tags": "vip;eu", "odd": '["[x]","a;b"," c"]', "none": "#CLEAR", "numbers": "1;2",
+        "labels": "bug;wish", "address": '{"city":"Ulm","lines":[]}', "score": 7,
+    }  # fmt: skip
 
 
 def test_a_member_that_the_record_did_not_have_is_not_possible() -> None:
