@@ -218,7 +218,7 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
         reported_as=reported_as,
         reported_id_as=_set(settings, "reported_id_as", field.reported_id_as),
         allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else field.allowed,
-        is_identifier=field.kind is Kind.TEXT and _either(settings.identifier, field.is_identifier),
+        is_identifier=field.kind in {Kind.TEXT, Kind.INTEGER} and _either(settings.identifier, field.is_identifier),
     )
 
 

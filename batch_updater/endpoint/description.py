@@ -138,7 +138,8 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """The property of an answer that holds the id for the name; None if none does."""
     allowed: AllowedNames | None
     is_identifier: bool = False
-    """Whether a text is a number or code, exact to the character, rather than a name or prose."""
+    """Whether a text is a number or code, exact to the character, rather than a name or prose; or a whole number of
+    the body no amount, but what identifies something."""
     path: tuple[Step, ...] = ()
     """Where the value is in the body, from its root: `("ticket", "status")`; () outside of the body."""
     format: str = ""

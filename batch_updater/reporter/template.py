@@ -64,14 +64,16 @@ def write_template(
 ) -> None:
     """Write an empty workbook (.xlsx) or CSV file to fill in; `names` are those that earlier runs have learned.
 
-    Fields that every row needs come first. `settings` say how its cells will be read.
+    Fields that every row needs come first. `settings` say how its cells will be read, and which fields need no column
+    because they have the same value in every row.
 
     Raises ResultsError if a file of that name exists: a template may have been filled in since.
     """
     place = Location(file=str(path))
     if path.exists() or path.is_symlink():
         raise ResultsError(f"{path} already exists.", remedy="Choose another name.", place=place)
-    fields = sorted(endpoint.fields, key=lambda field: not field.required)
+    columns_of = (field for field in endpoint.fields if field.name not in settings.constants)
+    fields = sorted(columns_of, key=lambda field: not field.required)
 
     def write_csv(draft: Path) -> None:
         # With a byte order mark: without it Excel takes the file for the system's old encoding.
