@@ -33,6 +33,15 @@ def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -
     assert staged(table).input.rows == 0
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
+def test_a_field_with_a_constant_is_no_column(tmp_path: Path, name: str) -> None:
+    """A file that had one would be refused."""
+    path, settings = tmp_path / name, InputSettings(constants={"opportunityType": "Pre"})
+    write_template(path, ENDPOINT, settings)
+    table = open_table(path, ENDPOINT, settings, name=name)
+    assert set(table.columns.of_field) == {field.name for field in ENDPOINT.fields} - {"opportunityType"}
+
+
 def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> None:
     """Rows typed into Data are jobs, although the workbook has a second sheet."""
     path = tmp_path / "t.xlsx"
