@@ -410,7 +410,7 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
     if len(sentences) == 1:
         message = [f"{subject} does not fit: {sentences[0]}"]
     else:
-        message = [f"{subject} has {len(all_faults):,} faults:", *(f"  {one}" for one in sentences)]
+        message = [f"{subject} has {len(all_faults):,} problems:", *(f"  {one}" for one in sentences)]
         if more := len(all_faults) - len(faults):
             message.append(f"  and {more:,} more.")
     questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)

@@ -11,12 +11,14 @@ from batch_updater.endpoint.open_columns import example_header, field_of
 from batch_updater.loader.header_words import plain, squeezed
 from batch_updater.text.spelling import nearest
 
-_CLOSE = 0.65
+_CLOSE, _CLOSE_BEFORE_A_NUMBER = 0.8, 0.65
 """Similarity from which on what a header begins with may be the name of an open part, mistyped.
 
-What follows has to be right, so that few others are as close.
+Before a number, as in `costum[360001]`, few other headers are as close.
 """
-_BEHIND = re.compile(r"[.:/\[(]")
+_OWN_MARKS = frozenset(".[")
+"""What follows such a name where it is written rightly; others are taken for it behind the very name."""
+_BEHIND = re.compile(r"[.:/\[]")
 """What may follow the name of an open part in a header."""
 _ELEMENT = re.compile(r"([0-9]{1,4})?[\])]?[.:/ ]*(.*)", re.DOTALL)
 
@@ -45,7 +47,10 @@ def near_open_name(endpoint: Endpoint, header: str) -> str | None:
         for beginning in (part.name, *part.aliases):
             for found in _BEHIND.finditer(text):
                 ratio = _similarity(text[: found.start()], beginning)
-                if ratio < _CLOSE or (best and best[0] >= ratio):
+                is_number = text[found.end() : found.end() + 1].isdecimal()
+                least = _CLOSE_BEFORE_A_NUMBER if is_number else _CLOSE
+                least = least if found[0] in _OWN_MARKS else 1.0
+                if ratio < least or (best and best[0] >= ratio):
                     continue
                 for rest in _rests(part, text[found.end() :]):
                     if field := field_of(endpoint, f"{part.name}{rest}"):
@@ -59,7 +64,7 @@ def open_part_of(endpoint: Endpoint, header: str) -> OpenColumns | None:
     text = plain(header).casefold()
     for part in endpoint.opens:
         for beginning in (part.name, *part.aliases):
-            if text.startswith(beginning.casefold()) and _BEHIND.match(text, len(beginning)):
+            if text.startswith(beginning.casefold()) and text[len(beginning) : len(beginning) + 1] in _OWN_MARKS:
                 return part
     return None
 

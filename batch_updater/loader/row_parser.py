@@ -102,6 +102,8 @@ class RowParser:
             (columns.of_field[field.name], field) for field in endpoint.fields if field.name in columns.of_field
         )
         self._headers, self._names_of_columns = columns.headers, columns.names
+        self.row_in_words = columns.row
+        """Return what messages call a row."""
         self._first = self._fields[0][0]
         self._required = {field.name: field for field in endpoint.fields if field.required}
         self._body = frozenset(field.name for field in endpoint.body_fields)

@@ -387,7 +387,7 @@ class Table:
         if marks_are_open or doubts.point_zero or doubts.unsure_totals:
             rows = self._surveyed(doubts.below_from, stored)
             numbers, mark = parser.number_columns, parser.decimal_mark
-            found = survey(rows, doubts, numbers, self.columns.of_field, mark, has_semicolons=has_semicolons)
+            found = survey(rows, doubts, numbers, self.columns, mark, has_semicolons=has_semicolons)
         else:
             found = Findings(below_from=doubts.below_from)
         return None if found == Findings() else found

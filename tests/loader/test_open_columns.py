@@ -122,6 +122,12 @@ def test_a_near_miss_is_proposed_and_never_taken(tmp_path: Path, header: str, me
     assert meant in table(tmp_path, rows, answers=first.answers).columns.of_field
 
 
+@pytest.mark.parametrize("header", ["Fields (internal)", "Custom: no", "Fees [EUR]", "Costumes", "Tel. home"])
+def test_other_headers_with_marks_are_columns_of_their_own(tmp_path: Path, header: str) -> None:
+    """They are carried and not sent, without a question."""
+    assert table(tmp_path, [["itemId", "status", header], [1, "open", "x"]]).columns.not_sent == (header,)
+
+
 def test_a_header_that_begins_like_an_open_part_is_never_passed_over(tmp_path: Path) -> None:
     """A key that is no number: the column was meant to be sent."""
     with pytest.raises(

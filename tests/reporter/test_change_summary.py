@@ -225,6 +225,6 @@ def test_members_without_a_type_count_as_numbers_where_they_are_numbers() -> Non
 def test_a_list_that_is_sent_empty_counts_as_emptied() -> None:
     """As a field that is cleared does; a text that looks so does not."""
     found = ChangeSummary(containers=frozenset({"tags"}))
-    changes = (FieldChange("tags", ["a"], "[]"), FieldChange("name", "a", "[]"))
+    changes = (FieldChange("tags", ["a"], []), FieldChange("name", "a", "[]"))
     found.add(ReportRow(Row(2, ()), Outcome(2, OutcomeKind.PLANNED), "id=1", changes))
     assert +found.cleared == {"tags": 1}
