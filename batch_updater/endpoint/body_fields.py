@@ -91,10 +91,10 @@ def fields_of_body(
     raise AssertionError("a single level is never too much")
 
 
-def open_body() -> OpenColumns:
-    """Return the open part that takes any member of a body."""
+def open_body(described: tuple[str, ...] = ()) -> OpenColumns:
+    """Return the open part that takes any member of a body but those that are described."""
     anything = plain_field(Slot(ROOT, ROOT, ParameterLocation.BODY, required=False), Shape())
-    return OpenColumns(ROOT, (), OpenKind.MAP, ROOT, (anything,))
+    return OpenColumns(ROOT, (), OpenKind.MAP, ROOT, (anything,), described=described)
 
 
 def is_json_patch(shapes: Shapes, child: Child, content_type: str) -> bool:
@@ -261,7 +261,7 @@ class _BodyReader:
         elif is_clear and is_list and not needs_cell and self._members(items):
             self._read_beside(shape, slot)
             self._open_list(shape, items, inner)
-            if slot.required:
+            if slot.required and not shape.plain_types:
                 self._add_json(child, shape, slot._replace(required=False))
         elif is_clear and is_object and not (needs_cell and shape.properties):
             self._read_beside(shape, slot)
@@ -293,7 +293,7 @@ class _BodyReader:
             self._read_object(shape, inner)
         elif not shape.is_closed:
             self._open_map(shape, inner.name, inner.path)
-        elif slot.required:
+        elif slot.required and not shape.plain_types:
             self._add_json(child, shape, slot)
 
     def _read_plain(self, shape: Shape, slot: Slot) -> None:
@@ -319,7 +319,8 @@ class _BodyReader:
 
     def _open_map(self, shape: Shape, name: str, path: tuple[Step, ...]) -> None:
         def part() -> OpenColumns:
-            return OpenColumns(name, path, OpenKind.MAP, shape.schema().title or name, (self._model(shape, name),))
+            title, model = shape.schema().title or name, self._model(shape, name)
+            return OpenColumns(name, path, OpenKind.MAP, title, (model,), described=tuple(shape.properties))
 
         self._opens.append(part)
 

@@ -394,9 +394,8 @@ class _EndpointBuilder:
     def _patched(self, reading: _LocatedOperation | None) -> BodyFields:
         """Return what a JSON Patch may replace: what the reading returns, and any other member."""
         record = self._answers.record_read(reading.operation) if reading else None
-        anything = BodyFields(opens=(open_body(),))
         if record is None:
-            return anything
+            return BodyFields(opens=(open_body(),))
         found = fields_of_body(self._shapes, record, self._call.path)
         optional = tuple(msgspec.structs.replace(field, required=False) for field in found.fields if field.path)
         # An operation names an element of a list by its position, not by its key.
@@ -406,7 +405,8 @@ class _EndpointBuilder:
             for one in found.opens
             if one.kind is OpenKind.PAIRS
         )
-        return BodyFields(optional, (*opens, *anything.opens), (), (*found.left_out, *pairs))
+        described = tuple(self._shapes.of(record).properties)
+        return BodyFields(optional, (*opens, open_body(described)), (), (*found.left_out, *pairs))
 
 
 def _template(path: str) -> str:

@@ -111,7 +111,9 @@ def open_table(
             answers = layout.answers.with_more(_as_spelled(answers, spelled))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
-        told = ToldOfColumns(answers.columns, named, layout.added if layout else frozenset())
+        # The headers of an undo workbook are names of fields, meant as they are.
+        own_names = {value.field: value.field for values in (expected or {}).values() for value in values}
+        told = ToldOfColumns({**own_names, **answers.columns}, named, layout.added if layout else frozenset())
         fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:

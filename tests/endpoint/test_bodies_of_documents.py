@@ -24,7 +24,7 @@ from batch_updater.endpoint.description import (
 )
 from batch_updater.endpoint.document import Resolver
 from batch_updater.endpoint.document_files import DocumentFiles
-from batch_updater.endpoint.open_columns import opened
+from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.endpoint.openapi import operations
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.records import Job, Value
@@ -146,6 +146,27 @@ def test_objects_with_more_than_a_key_and_a_value_are_no_pairs(
     (part,) = of_body(load, an_object(fields=a_list(items))).opens
     assert part.kind is OpenKind.ITEMS
     assert {field.name.partition(".")[0] for field in part.fields} == set(items["properties"])
+
+
+@pytest.mark.parametrize("other", [a_list(an_object(amount=NUMBER)), {"type": "object", "additionalProperties": False}])
+def test_a_text_beside_a_list_or_object_is_the_only_cell_for_it(
+    load: Callable[..., Endpoint], other: dict[str, Any]
+) -> None:
+    """Two cells of one member could not both be sent."""
+    endpoint = of_body(load, an_object("size", size={"oneOf": [TEXT, other]}))
+    assert [(field.name, field.kind, field.required) for field in endpoint.body_fields] == [("size", Kind.TEXT, False)]
+    assert endpoint.requirements == (Requirement((), ("size",)),)
+
+
+def test_a_map_knows_the_members_that_are_described(load: Callable[..., Endpoint]) -> None:
+    """Those that cannot be sent as well, so that no column sends one as any other member."""
+    read_only = an_object(size=NUMBER, made={"type": "string", "readOnly": True}) | {"additionalProperties": True}
+    endpoint = of_body(load, an_object(box=read_only))
+    assert [(part.name, part.described) for part in endpoint.opens] == [("box", ("size", "made"))]
+    assert [field_of(endpoint, name) for name in ("box.made", "box.made.at", "box.Made")] == [None] * 3
+    assert field_of(endpoint, "box.other")
+    of_root = of_body(load, read_only)
+    assert [field_of(of_root, name) for name in ("body.size", "body.made")] == [None] * 2
 
 
 def test_free_maps_are_open_parts(load: Callable[..., Endpoint]) -> None:
