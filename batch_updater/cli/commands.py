@@ -308,7 +308,10 @@ def _report_again(options: argparse.Namespace) -> int:
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
-    return _end(result, options, _next_step(result, past.facts.invocation))
+    invocation, default = past.facts.invocation, _config_path(options)
+    if invocation and default and options.config is None and invocation.config == str(default.resolve()):
+        invocation = replace(invocation, config=None)  # it is found in this folder without being named
+    return _end(result, options, _next_step(result, invocation))
 
 
 def _explain(options: argparse.Namespace, past: PastRun) -> None:

@@ -196,6 +196,15 @@ def test_rows_of_one_record_are_sent_in_the_order_of_the_sheet(tmp_path: Path) -
         assert days == [f"2026-07-0{day}" for day in (1, 2, 3, 4, 5)]
 
 
+def test_the_preview_of_a_round_names_the_workbook_and_the_row_of_the_first_file(inside: Inside) -> None:
+    """Its path is as long as a line, and its own row numbers are of no use to anyone."""
+    first = inside("run", file(inside.folder, 20, first_row=3), "--yes", "--json")
+    workbook = edited(first, lambda rows: [repaired(row) for row in rows])
+    shown = inside("run", workbook, "--yes").err
+    assert f'\nFile      {Path(workbook).name}, sheet "To fix"' in f"\n{shown}"
+    assert "(row 7 of q1.xlsx)\n" in shown
+
+
 def test_a_check_between_two_rounds_changes_nothing(inside: Inside) -> None:
     """Its workbook is named after the first file, says one way to go on, and can be run as one more round."""
     first = inside("run", file(inside.folder, 10), "--yes", "--json")

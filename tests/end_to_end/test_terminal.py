@@ -274,8 +274,8 @@ def filtered(folder: Path) -> None:
     ("answers", "code", "sent"),
     [
         ([("1-2, or q", "2"), ("Name", "-"), ("Send 6 updates", "y")], 0, [1, 2, 3, 4, 5, 6]),
-        ([("1-2, or q", "1"), ("Name", "-"), ("Send 3 updates", "y")], 0, [1, 4, 6]),
-        ([("1-2, or q", "1"), ("Name", "-"), ("Send 3 updates", "n")], 2, []),
+        ([("1-2, or q", "1"), ("Send 3 updates", "y")], 0, [1, 4, 6]),
+        ([("1-2, or q", "1"), ("Send 3 updates", "n")], 2, []),
         ([("1-2, or q", ""), ("1-2, or q", "q")], 2, []),
     ],
 )

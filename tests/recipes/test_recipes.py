@@ -147,6 +147,16 @@ def test_a_template_has_the_columns_of_the_page(desk: Desk) -> None:
     assert (checked.code, checked.outcomes) == (0, {"planned": len(rows)}), checked.out
 
 
+def test_the_doctor_reads_a_record_and_changes_nothing(desk: Desk) -> None:
+    """The first column of each page holds what names the record."""
+    named, before = next(iter(desk.recipe.rows[0].values())), deepcopy(desk.server.records)
+    done = desk("doctor", "--record", named, "--json")
+    assert done.code == 0, done.out
+    (token,) = [one for one in done.object["checks"] if one["check"] == "token"]
+    assert token["status"] == "ok", token
+    assert desk.server.records == before
+
+
 def test_the_operation_of_the_page_is_listed_as_one_that_rows_can_use(desk: Desk) -> None:
     """`endpoints` names it as the configuration does."""
     document, _, operation = (
