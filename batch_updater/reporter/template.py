@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenColumns, OpenKind
-from batch_updater.endpoint.open_columns import example_header
+from batch_updater.endpoint.open_columns import example_header, field_of
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.messages import format_day
