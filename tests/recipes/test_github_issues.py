@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 from tests.recipes.github_issues import RECIPE, TOKEN, GitHubIssues
@@ -86,6 +87,16 @@ def test_the_vendor_decides_on_the_reason_for_an_issue_that_is_opened_again(desk
     assert (undone.code, undone.outcomes) == (1, {"differs": 1})
     assert undone.object["causes"][0]["example"]["message"] == "state_reason: asked to clear it, got 'reopened'."
     assert desk.server.records["1348"]["state"] == "open"
+
+
+def test_an_undo_needs_a_row_that_shows_by_which_member_labels_are_told(desk: Desk) -> None:
+    """A row that empties them does not."""
+    desk.write([{"issue_number": "1347", "labels": "#CLEAR"}])
+    done = desk("run", ROWS, "--compare", "--json")
+    assert (done.code, done.outcomes) == (0, {"updated": 1})
+    assert desk("undo", done.object["run"]).code == 0
+    book = openpyxl.load_workbook(next(desk.folder.glob("**/*undo*.xlsx")))
+    assert "it is not a list of plain values" in str([cell.value for cell in book["Not possible"][2]])
 
 
 def test_a_reason_without_a_change_of_the_state_is_ignored(desk: Desk) -> None:
