@@ -104,3 +104,16 @@ def test_a_patch_without_an_answer_is_repeated_only_where_the_configuration_allo
     if code:
         again = desk("run", ROWS, "--json")
         assert (again.code, again.outcomes) == (0, {"updated": 3})
+
+
+def test_a_version_that_an_own_attempt_has_changed_is_not_taken_for_a_refusal(desk: Desk) -> None:
+    """The attempt had no answer, and the next one names a version that it has replaced itself."""
+    desk.configure(idempotent=True)
+    desk.server.script["PATCH", TARGET] = deque([Fault.LOST])
+    done = desk("run", ROWS, "--compare", "--json")
+    assert (done.code, done.outcomes) == (3, {"updated": 2, "unconfirmed": 1})
+    assert "perhaps by an attempt that had no answer" in done.object["causes"][0]["example"]["message"]
+    sent = len(desk.server.updates())
+    again = desk("run", ROWS, "--compare", "--json")
+    assert (again.code, again.outcomes) == (0, {"updated": 3})
+    assert len(desk.server.updates()) == sent

@@ -34,8 +34,8 @@ def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
-def test_what_is_the_same_in_every_row_has_no_column(tmp_path: Path, name: str) -> None:
-    """A file with a column for it would be refused."""
+def test_a_field_with_a_constant_is_no_column(tmp_path: Path, name: str) -> None:
+    """A file that had one would be refused."""
     path, settings = tmp_path / name, InputSettings(constants={"opportunityType": "Pre"})
     write_template(path, ENDPOINT, settings)
     table = open_table(path, ENDPOINT, settings, name=name)
