@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batch_updater.cli.colour import Style
 from batch_updater.cli.preview import ask, ask_for_text, cancelled
 from batch_updater.cli.text_output import Line, shown_path, write_lines
-from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError, QuestionKind
+from batch_updater.questions import NO_ANSWERS, OF_ONE_FILE, Answers, OpenQuestionsError, QuestionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,8 +24,6 @@ _PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
 """About where the headers are: what to ask about columns follows from the answer."""
 _NO = frozenset({"-", "n", "no"})
 _CANCEL = frozenset({"q", "quit", "cancel"})
-_OF_THIS_FILE = (NO_ANSWERS, Answers(hidden_rows="leave out"))
-"""Answers that a layout would not hold."""
 
 
 class Interview:
@@ -63,7 +61,7 @@ class Interview:
     def is_to_remember(self, opened: Plan | Opened) -> bool:
         """Return whether a person has to be asked about remembering answers on the opened file."""
         # A workbook of ours remembers by itself.
-        return not self._is_declined and self.asked not in _OF_THIS_FILE and not opened.is_own_workbook
+        return not self._is_declined and self.asked not in (NO_ANSWERS, OF_ONE_FILE) and not opened.is_own_workbook
 
     def remember(self, folder: Path, opened: Plan | Opened) -> None:
         """Offer to remember the answers for all files with the same headers as the opened one, in its layout if any."""
