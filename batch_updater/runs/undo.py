@@ -330,8 +330,8 @@ def _is_same(one: Field, read: Value | Blank, value: Value) -> bool:
     if isinstance(read, Blank):
         return False
     match one.kind:
-        case Kind.DATE_TIME:
-            return value is not None and equals_reported(one, read, value)
+        case Kind.DATE_TIME if value is not None:
+            return equals_reported(one, read, value)
         case Kind.LIST | Kind.JSON | Kind.ANY:  # by what goes out: a date as its text
             return json_value(one, read) == json_value(one, value)
         case _:
