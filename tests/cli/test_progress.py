@@ -58,12 +58,14 @@ def test_the_bar_ends_with_the_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert sys.stderr.closed is False
 
 
+_END = "\x1e"
+
+
 class Terminal:
     """A pseudo-terminal whose width can be changed, in place of stderr."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ours, self._theirs = pty.openpty()
-        os.set_blocking(self._ours, False)
         monkeypatch.setattr(sys, "stderr", os.fdopen(self._theirs, "w", encoding="utf-8"))
 
     def resize(self, columns: int) -> None:
@@ -71,7 +73,11 @@ class Terminal:
 
     def line(self) -> str:
         """Return what the line shows that was written last."""
-        shown = os.read(self._ours, 1 << 20).decode()
+        print(_END, end="", flush=True, file=sys.stderr)
+        shown = ""
+        while not shown.endswith(_END):  # a terminal hands on what it is given when it has the time
+            shown += os.read(self._ours, 1 << 20).decode()
+        shown = shown.removesuffix(_END)
         return re.sub(r"\x1b\[[A-Z]", "", shown.rpartition("\r\x1b[K")[2])
 
 
