@@ -73,7 +73,8 @@ class Terminal:
 
     def line(self) -> str:
         """Return what the line shows that was written last."""
-        print(_END, end="", flush=True, file=sys.stderr)
+        sys.stderr.write(_END)
+        sys.stderr.flush()
         shown = ""
         while not shown.endswith(_END):  # a terminal hands on what it is given when it has the time
             shown += os.read(self._ours, 1 << 20).decode()
