@@ -67,8 +67,6 @@ KEYED: st.SearchStrategy[dict[str, Any]] = st.sampled_from([TEXT, NUMBER, {}]).m
 MAPS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([TEXT, NUMBER, {}, True]).map(
     lambda others: {"type": "object", "additionalProperties": others}
 )
-    lambda others: {"type": "object", "additionalProperties": others}
-)
 
 
 def _objects(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
