@@ -87,7 +87,7 @@ def near_described_field(endpoint: Endpoint, name: str, fed: Collection[str]) ->
     path = endpoint.by_name[name].path
     for part in endpoint.opens:
         size = len(part.path) + 1
-        if part.described and path[:-1] == part.path and str(path[-1]) not in part.described:
+        if part.described and path and path[:-1] == part.path and str(path[-1]) not in part.described:
             free = [one for one in endpoint.body_fields if len(one.path) == size and one.path[:-1] == part.path]
             by_member = {str(one.path[-1]): one.name for one in free if one.name not in fed}
             close = nearest(str(path[-1]), by_member, cutoff=_SLIP)
