@@ -209,6 +209,13 @@ def test_a_part_that_is_sent_needs_its_members(tmp_path: Path) -> None:
     assert codes(table(tmp_path, rows, endpoint)) == {2: [], 3: [("ticket.kind", "missing")], 4: []}
 
 
+def test_a_row_with_nothing_to_update_is_told_just_that(tmp_path: Path) -> None:
+    """Not also that an object of the body, which every row needs, has no member."""
+    endpoint = replace(described.endpoint((ITEM,)), opens=(MAP,), requirements=(Requirement((), ("ticket", "fields")),))
+    rows: list[list[object]] = [["itemId", "ticket.fields.a"], [1, "x"], [2, None]]
+    assert codes(table(tmp_path, rows, endpoint)) == {2: [], 3: [(None, "nothing-to-update")]}
+
+
 def test_lists_are_read_with_the_separator_of_the_configuration(tmp_path: Path) -> None:
     """From the file to the value; a form empties no list."""
     tags = replace(TEXT, name="tags", wire_name="tags", kind=Kind.LIST, path=("tags",), nullable=False, bounds=Bounds())
