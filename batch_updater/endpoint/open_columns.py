@@ -68,7 +68,7 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
     match part.kind:
         case OpenKind.MAP:
             steps = tuple(rest.removeprefix(".").split(".")) if rest.startswith(".") else ()
-            if not steps or not all(step.strip() for step in steps):
+            if not steps or not all(step and step == step.strip() for step in steps):
                 return None
             (model,) = part.fields
             if len(steps) > 1 and model.kind is not Kind.ANY:

@@ -108,6 +108,7 @@ def test_two_headers_of_one_member_are_one_too_many(tmp_path: Path) -> None:
     [
         ("feilds.summary", "ticket.fields.summary"), ("fields[summary]", "ticket.fields.summary"),
         ("fields:summary", "ticket.fields.summary"), ("custom.360001", "custom[360001]"),
+        ("fields. summary", "ticket.fields.summary"),
         ("costum[360001]", "custom[360001]"), ("line[0].sku", "lines[0].sku"), ("lines.sku", "lines[0].sku"),
         ("lines[1].ammount", "lines[1].amount"), ("lines.1.amount", "lines[1].amount"),
     ],
