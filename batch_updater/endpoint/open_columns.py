@@ -70,9 +70,9 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
     match part.kind:
         case OpenKind.MAP:
             steps = tuple(rest.removeprefix(".").split(".")) if rest.startswith(".") else ()
-            if not steps or not all(step.strip() and not _POSITION.search(step) for step in steps):
+            if not all(step and step == step.strip() and not _POSITION.search(step) for step in steps):
                 return None
-            if steps[0].casefold() in map(str.casefold, part.described):
+            if not steps or steps[0].casefold() in map(str.casefold, part.described):
                 return None
             (model,) = part.fields
             if len(steps) > 1 and model.kind is not Kind.ANY:

@@ -39,7 +39,8 @@ def _canonical(endpoint: Endpoint, name: str) -> str:
 def possible_columns(opens: Iterable[OpenColumns]) -> str:
     """Return a sentence on the columns that open parts take; '' without such parts."""
     examples = [example_header(part) for part in opens]
-    return f"There may also be columns such as {' and '.join(examples)}." if examples else ""
+    listed = " and ".join([", ".join(examples[:-1]), examples[-1]] if examples[1:] else examples)
+    return f"There may also be columns such as {listed}." if examples else ""
 
 
 def near_open_name(endpoint: Endpoint, header: str) -> str | None:

@@ -295,7 +295,8 @@ class RowParser:
             problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
         if self._needs is not None:  # a cell with a problem of its own is not blank
             filled = values.keys() | {problem.field for problem in problems if problem.field}
-            problems.extend(self._needs.problems(row.number, filled))
+            if not (self._has_body and self._body.isdisjoint(filled)):  # else there is nothing to update
+                problems.extend(self._needs.problems(row.number, filled))
         faulty = {problem.field for problem in problems}
         left = tuple(note for note in notes if note.field not in faulty)
         return ParsedRow(row.number, row.cells, values, tuple(problems), left)

@@ -108,6 +108,7 @@ def test_two_headers_of_one_member_are_one_too_many(tmp_path: Path) -> None:
     [
         ("feilds.summary", "ticket.fields.summary"), ("fields[summary]", "ticket.fields.summary"),
         ("fields:summary", "ticket.fields.summary"), ("custom.360001", "custom[360001]"),
+        ("fields. summary", "ticket.fields.summary"),
         ("costum[360001]", "custom[360001]"), ("line[0].sku", "lines[0].sku"), ("lines.sku", "lines[0].sku"),
         ("lines[1].ammount", "lines[1].amount"), ("lines.1.amount", "lines[1].amount"),
     ],
@@ -259,6 +260,13 @@ def test_a_part_that_is_sent_needs_its_members(tmp_path: Path) -> None:
         [3, None, "s", "k"],
     ]
     assert codes(table(tmp_path, rows, endpoint)) == {2: [], 3: [("ticket.kind", "missing")], 4: []}
+
+
+def test_a_row_with_nothing_to_update_is_told_just_that(tmp_path: Path) -> None:
+    """Not also that an object of the body, which every row needs, has no member."""
+    endpoint = replace(described.endpoint((ITEM,)), opens=(MAP,), requirements=(Requirement((), ("ticket", "fields")),))
+    rows: list[list[object]] = [["itemId", "ticket.fields.a"], [1, "x"], [2, None]]
+    assert codes(table(tmp_path, rows, endpoint)) == {2: [], 3: [(None, "nothing-to-update")]}
 
 
 def test_lists_are_read_with_the_separator_of_the_configuration(tmp_path: Path) -> None:
