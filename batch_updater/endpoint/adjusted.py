@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from batch_updater.config.schema import ApiSettings, FieldSettings
 from batch_updater.endpoint.description import (
     AllowedNames,
-    BodyFormat,
     Bounds,
     Endpoint,
     Field,
@@ -192,7 +191,7 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
         _refuse(api, ("fields", name, "required"), what, "Remove it, or set it under input.constants.")
     new_name, nullable = settings.field_name or field.name, _either(settings.nullable, field.nullable)
     clears_with = _set(settings, "clears_with", field.clears_with)
-    if settings.nullable and clears_with is None and endpoint.body_format is BodyFormat.FORM:
+    if settings.nullable and clears_with is None and endpoint.body_format.is_form:
         clears_with = ""  # a form has no null
     reported_as = field.reported_as
     if "reported_as" in settings.model_fields_set:

@@ -7,6 +7,7 @@ have a column for each key, and others one for each member at each position. Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +54,16 @@ class BodyFields(NamedTuple):
     opens: tuple[OpenColumns, ...] = ()
     requirements: tuple[Requirement, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+
+
+class Multipart(NamedTuple):
+    """What the parts of a multipart form are."""
+
+    objects: tuple[str, ...]
+    """Those that are JSON, as OpenAPI 3.0.3 has it of objects and lists of objects (Media Type Object)."""
+    needed_file: str | None
+    has_texts: bool
+    """Whether any part is no file."""
 
 
 class _TooManyError(Exception):
@@ -243,6 +254,9 @@ class _BodyReader:
 
     def _read_value(self, child: Child, shape: Shape, slot: Slot, inner: _Level, *, needs_cell: bool) -> None:
         is_object, is_list = shape.takes("object"), shape.takes("array")
+        if not slot.required and _is_file(self._shapes, shape):
+            self._left_out.append(LeftOut(slot.name, "it is a file"))
+            return
         if not is_object and not is_list and not shape.is_unclear:
             self._read_plain(shape, slot)
             return
@@ -303,8 +317,6 @@ class _BodyReader:
             self._add_json(ANYTHING, shape, slot._replace(required=False))
         elif shape.types == frozenset() and not slot.required:
             self._left_out.append(LeftOut(slot.name, "it can only be empty"))
-        elif shape.keywords.get("format") in _FILES and not slot.required:
-            self._left_out.append(LeftOut(slot.name, "it is a file"))
         else:
             self._add(slot, lambda: plain_field(slot, shape))
 
@@ -418,6 +430,32 @@ def _plain_model(shapes: Shapes, slot: Slot, shape: Shape) -> Field | None:
     if shape.takes("array") and not shape.takes("object") and (items.types is None or items.plain_types):
         return list_field(slot, shape, items)
     return None
+
+
+def multipart(shapes: Shapes, child: Child) -> Multipart:
+    """Tell the parts of a multipart form apart. Raises EndpointError."""
+    shape = shapes.of(child)
+    objects, files = [], []
+    for name, member in shape.properties.items():
+        try:
+            part = shapes.of(member)
+        except EndpointError:
+            continue
+        slot = Slot(name, name, ParameterLocation.BODY, required=False)
+        if _is_file(shapes, part):
+            files.append(name)
+        elif _plain_model(shapes, slot, part) is None:
+            objects.append(name)
+    needed = next((name for name in files if name in shape.required), None)
+    return Multipart(tuple(objects), needed, not files or len(files) < len(shape.properties))
+
+
+def _is_file(shapes: Shapes, shape: Shape) -> bool:
+    """Whether it is a file, or a list of files."""
+    if shape.takes("array") and shape.items is not None:
+        with suppress(EndpointError):
+            shape = shapes.of(shape.items)
+    return shape.keywords.get("format") in _FILES
 
 
 def _is_object(shape: Shape) -> bool:

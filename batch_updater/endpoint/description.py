@@ -55,9 +55,16 @@ class BodyFormat(StrEnum):
     JSON = "JSON"
     FORM = "form"
     """`application/x-www-form-urlencoded`."""
+    MULTIPART = "multipart form"
+    """`multipart/form-data` (RFC 7578) with a part of text for each value. Texts of rows have it as a form."""
     JSON_PATCH = "JSON Patch"
     """A list of `replace` operations (RFC 6902)."""
     NONE = "none"
+
+    @property
+    def is_form(self) -> bool:
+        """Whether it has names and texts alone, and so neither null nor an empty list."""
+        return self in {BodyFormat.FORM, BodyFormat.MULTIPART}
 
 
 EMPTY_VALUES = frozenset({"[]", "{}"})

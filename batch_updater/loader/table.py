@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder, InputSettings
-from batch_updater.endpoint.description import BodyFormat, Endpoint, Kind
+from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.below import REMARK
@@ -186,7 +186,7 @@ def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[s
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
     """Convert the constants as if they stood in cells. Raises ConfigError."""
     values: dict[str, Value] = {}
-    facts = ColumnFacts(takes_empty_lists=endpoint.body_format is not BodyFormat.FORM)
+    facts = ColumnFacts(takes_empty_lists=not endpoint.body_format.is_form)
     for name, text in settings.constants.items():
         field = field_of(endpoint, name)
         if field is None:
