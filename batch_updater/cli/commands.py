@@ -331,6 +331,7 @@ def _explain(options: argparse.Namespace, past: PastRun) -> None:
                     "command": "report",
                     "run": str(past.folder),
                     **row_output.row_object(row),
+                    "later": [{"run": str(run.folder), "outcome": kind.value} for run, kind in row.later],
                     "exit_code": 0,
                 },
                 sys.stdout,
@@ -449,6 +450,10 @@ def _answers(options: argparse.Namespace) -> Answers:
             if answers.setdefault(header, answer) != answer:
                 both = (typed(replace(NO_ANSWERS, **{name: {header: one}})) for one in (answers[header], answer))
                 raise UsageError(f"{' and '.join(both)} contradict each other.", remedy="Leave one of them out.")
+    for one, other in (("visible_only", "all_rows"), ("without_totals", "with_totals")):
+        if getattr(options, one) and getattr(options, other):
+            both = (f"--{name.replace('_', '-')}" for name in (one, other))
+            raise UsageError(f"{' and '.join(both)} contradict each other.", remedy="Leave one of them out.")
     return Answers(
         sheet=options.sheet,
         header_row=options.header_row,

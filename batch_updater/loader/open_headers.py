@@ -85,8 +85,8 @@ def near_described_field(endpoint: Endpoint, name: str, fed: Collection[str]) ->
 
     That is one of the members that the description lists, without a column or constant among `fed`.
     """
-    path = endpoint.by_name[name].path
-    for part in endpoint.opens:
+    path = endpoint.by_name[name].path if name in endpoint.by_name else ()  # an unknown one is a fault of its own
+    for part in endpoint.opens if path else ():
         size = len(part.path) + 1
         if part.described and path and path[:-1] == part.path and str(path[-1]) not in part.described:
             free = [one for one in endpoint.body_fields if len(one.path) == size and one.path[:-1] == part.path]

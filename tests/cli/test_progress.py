@@ -58,6 +58,13 @@ def test_the_bar_ends_with_the_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert sys.stderr.closed is False
 
 
+def test_there_is_no_bar_where_no_row_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    """What has to be said is printed all the same."""
+    with closing(ProgressBar(0)) as progress:
+        progress.say("The page cannot be written.")
+    assert capsys.readouterr().err == "The page cannot be written.\n"
+
+
 _END = "\x1e"
 
 

@@ -230,6 +230,10 @@ def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandb
     )  # fmt: skip
     refused = check("--date-order", "DMY", "--date-order", "MDY")
     assert "--date-order DMY and --date-order MDY contradict each other." in refused.err
+    for one, other in (("--visible-only", "--all-rows"), ("--without-totals", "--with-totals")):
+        refused = check(other, one)
+        assert refused.code == 2
+        assert refused.err.startswith(f"batch-updater: {one} and {other} contradict each other.")
     assert check("--date-order", "DMY", "--date-order", "DMY").code == 0
 
 
