@@ -44,6 +44,8 @@ _OPTIONS = r"^ +--.*?(?= {3}|$)"
 """Options to be copied, with what they mean three blanks behind them."""
 _GAP = "  "
 """Between the columns of a table."""
+_LEAST_VALUE = 12
+"""Characters of the first values in the mapping table that always have room."""
 _STATUS_WIDTH = 9
 _CHECK_WIDTH = 16
 _STATUS_STYLES = {"ok": Style.GOOD, "wrong": Style.WRONG, "warning": Style.AGAIN}
@@ -221,10 +223,11 @@ def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
     shown, more = mapping_shown(columns.mapping)
     lines = [("header", "first value", "field"), *((one.header, one.first_value, one.meaning) for one in shown)]
     headers, values, fields = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
-    headers = _cut(headers, room // 3)
+    # Names are told apart by what is cut off first, so they have what the values can spare.
+    spare = room - min(max(map(len, values)), _LEAST_VALUE)
+    headers = _cut(headers, max(room // 3, spare - max(map(len, fields))), keeps_end=True)
+    fields = _cut(fields, spare - max(map(len, headers)), keeps_end=True)
     left = room - max(map(len, headers))
-    # The end of a long name tells it from others: what the values do not need is for names.
-    fields = _cut(fields, left - min(max(map(len, values)), room // 3))
     values = _cut(values, left - max(map(len, fields)))
     for line in zip(padded(headers), padded(values), fields, strict=True):
         yield _GAP.join(line)
@@ -278,7 +281,9 @@ def _operation_lines(one: ListedOperation, reference: str) -> Iterator[Line]:
     yield Line()
     lines = [("column", "type", ""), *((c.field, c.type, "required" if c.required else "") for c in one.columns)]
     fields, types, needs = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
-    fields = _cut(fields, _terminal_width() - 2 * len(_GAP) - max(map(len, types)) - max(map(len, needs)))
+    fields = _cut(
+        fields, _terminal_width() - 2 * len(_GAP) - max(map(len, types)) - max(map(len, needs)), keeps_end=True
+    )
     for texts in zip(padded(fields), padded(types), needs, strict=True):
         yield Line(_GAP.join(texts).rstrip())
     if one.left_out:
@@ -288,8 +293,10 @@ def _operation_lines(one: ListedOperation, reference: str) -> Iterator[Line]:
             yield Line(f"  {field.field}: {field.why}", 4)
 
 
-def _cut(texts: list[str], width: int) -> list[str]:
-    return [text if len(text) <= width else f"{text[: width - 3]}..." for text in texts]
+def _cut(texts: list[str], width: int, *, keeps_end: bool = False) -> list[str]:
+    """Return texts of at most so many characters; `keeps_end`: what is left out is the middle."""
+    end = (width - 3) * 2 // 3 if keeps_end else 0
+    return [text if len(text) <= width else f"{text[: width - 3 - end]}...{text[len(text) - end :]}" for text in texts]
 
 
 def padded(texts: list[str]) -> list[str]:

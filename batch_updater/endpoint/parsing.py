@@ -17,6 +17,7 @@ from yaml.error import YAMLError
 
 from batch_updater.errors import EndpointError, Location
 from batch_updater.files.reading import open_regular, read_regular
+from batch_updater.text.spelling import nearest
 from batch_updater.text.yaml_reader import DoubledKeys, TooManyAliases, read_yaml_values
 
 LARGEST_BYTES = 64_000_000
@@ -44,12 +45,20 @@ def _read_faults(path: Path, key: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        is_missing = isinstance(error, FileNotFoundError)
+        close = nearest(path.name, _names_in(path.parent), cutoff=0.8) if is_missing else None
         raise EndpointError(
-            f"The description {path} {why}.",
-            remedy=f"Correct {key} in the configuration.",
+            f"The description {path} {'does not exist' if is_missing else f'cannot be read: {error.strerror}'}.",
+            remedy=f"Did you mean {close!r}?" if close else f"Check its name: {key} in the configuration.",
             place=Location(file=str(path)),
         ) from error
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(one.name for one in folder.iterdir())
+    except OSError:
+        return []
 
 
 def decoded(path: str, content: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.description import Field, Kind
+from batch_updater.endpoint.description import Field, Kind, ParameterLocation
 from batch_updater.loader.any_cells import AnyReader
 from batch_updater.loader.as_seen import TINY, cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
@@ -141,7 +141,9 @@ def converter(
                 if not isinstance(emptied, Blank):
                     return emptied
                 reason = f"The {field.title} cannot be cleared, which {text!r} asks for."
-                raise ValueProblem("cannot-be-cleared", reason, "Type a value.")
+                may_be = field.location is ParameterLocation.BODY and not field.required
+                unless = f" If the API can empty it all the same, set nullable for {field.name} under api.fields."
+                raise ValueProblem("cannot-be-cleared", reason, f"Type a value.{unless if may_be else ''}")
             if text[0] in "#E[=":
                 _refuse_what_is_no_value(text)
             try:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenColumns, OpenKind
-from batch_updater.endpoint.open_columns import example_header
+from batch_updater.endpoint.open_columns import example_header, field_of
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.messages import format_day
@@ -23,7 +23,7 @@ from batch_updater.reporter.row_sheets import cell_properties, lines_in
 from batch_updater.reporter.style import HEADER, QUIET, REQUIRED
 
 _HOW = "How to fill in"
-_HOW_COLUMNS = {"Column": 24, "Needed?": 10, "What it is": 52, "It holds": 40, "Example": 26}
+_HOW_COLUMNS = {"Column": 32, "Needed?": 10, "What it is": 52, "It holds": 40, "Example": 26}
 _KINDS = {
     Kind.TEXT: "text",
     Kind.INTEGER: "a whole number",
@@ -40,6 +40,8 @@ _ITEMS: Mapping[Kind, Sequence[str]] = {
     Kind.TEXT: ("first", "second"), Kind.INTEGER: ("1", "2"), Kind.DECIMAL: ("1.5", "2"),
 }  # fmt: skip
 """Examples where the description has none."""
+_MOST_NAMES = 12
+"""Of fields that one rule lists."""
 _MOST_CHARACTERS = 600
 """Of a description: some are pages long."""
 _OPEN_PARTS = {
@@ -64,14 +66,17 @@ def write_template(
 ) -> None:
     """Write an empty workbook (.xlsx) or CSV file to fill in; `names` are those that earlier runs have learned.
 
-    Fields that every row needs come first. `settings` say how its cells will be read.
+    Fields that every row needs come first; those with a constant are no columns. `settings` say how its cells will be
+    read.
 
     Raises ResultsError if a file of that name exists: a template may have been filled in since.
     """
     place = Location(file=str(path))
     if path.exists() or path.is_symlink():
         raise ResultsError(f"{path} already exists.", remedy="Choose another name.", place=place)
-    fields = sorted(endpoint.fields, key=lambda field: not field.required)
+    # A file may not have a column for what every row has from the configuration.
+    constants = {one.name for name in settings.constants if (one := field_of(endpoint, name))}
+    fields = sorted((one for one in endpoint.fields if one.name not in constants), key=lambda one: not one.required)
 
     def write_csv(draft: Path) -> None:
         # With a byte order mark: without it Excel takes the file for the system's old encoding.
@@ -109,7 +114,9 @@ def _write_data(
         sheet.write_string(0, column, field.name, header)
         needed = "Needed in every row." if field.required else "Leave it blank to change nothing."
         example = f" For example: {about.example}." if about.example else ""
-        note = f"{about.description} {needed} It is {about.holds}.{example}".strip()
+        ends = not about.description or about.description.endswith((".", "!", "?"))
+        description = about.description if ends else f"{about.description}."
+        note = f"{description} {needed} It is {about.holds}.{example}".strip()
         sheet.write_comment(0, column, note, {"x_scale": 2, "y_scale": 1.3, "font_size": 9})
         sheet.set_column(column, column, max(len(field.name) + 4, 14), book.style(**cell_properties(field)))
         if validation := drop_down(field, names, endpoint, letters):
@@ -158,12 +165,16 @@ def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
 
 
 def _open_columns(part: OpenColumns) -> _Column:
-    return _Column(example_header(part), False, part.title, _OPEN_PARTS[part.kind], "")
+    holds = _OPEN_PARTS[part.kind]
+    if part.kind is OpenKind.ITEMS:
+        members = (*(field.name for field in part.fields), *map(example_header, part.opens))
+        holds += f". Its members are {', '.join(members)}"
+    return _Column(example_header(part), False, part.title, holds, "")
 
 
 def _write_how(book: OutputWorkbook, endpoint: Endpoint, columns: Sequence[_Column], settings: InputSettings) -> None:
     sheet, style = book.add_list(_HOW, _HOW_COLUMNS), book.style
-    wrapped, bold = style(text_wrap=True), style(bold=True)
+    wrapped, bold = style(text_wrap=True), style(text_wrap=True, bold=True)
     number = 0
     for number, column in enumerate((*columns, *map(_open_columns, endpoint.opens)), 1):
         needed = style(bold=True, font_color=REQUIRED) if column.is_required else style(font_color=QUIET)
@@ -188,11 +199,14 @@ def _rules(endpoint: Endpoint, settings: InputSettings) -> Sequence[str]:
     selecting = [field.name for field in endpoint.fields if field.selects_record]
     together = " and ".join([", ".join(selecting[:-1]), selecting[-1]] if len(selecting) > 1 else selecting)
     has_times = any(Kind.DATE_TIME in {field.kind, field.item_kind} for field in endpoint.fields)
+    kept = [field.name for field in endpoint.body_fields if not field.can_be_cleared and not field.required]
+    others = " and others" if kept[_MOST_NAMES:] else ""
+    not_all = f" These cannot be emptied: {', '.join(kept[:_MOST_NAMES])}{others}." if kept else ""
     return (
         f'Fill in the sheet "{TEMPLATE_SHEET}", one row for each {endpoint.record_name}.',
         "The columns with a brown header are needed in every row.",
         "A blank cell changes nothing: the field stays as it is.",
-        f"To empty a field, write {settings.clear_marker} into its cell.",
+        f"To empty a field, write {settings.clear_marker} into its cell.{not_all}",
         "Type dates as dates of Excel. As text write them as 2025-03-25.",
         *([f"Write times of day as text with their zone, as {_EXAMPLES[Kind.DATE_TIME]}."] if has_times else []),
         f"No two rows may have the same {together}.",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from batch_updater.endpoint.description import BodyFormat, Endpoint
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.errors import InputError, UsageError
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
@@ -75,7 +75,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
     run's database is damaged, UsageError if it has no such row.
     """
     endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
-    builder, is_json = RequestBuilder(endpoint), endpoint.body_format is not BodyFormat.FORM
+    builder, is_json = RequestBuilder(endpoint), not endpoint.body_format.is_form
     with past.store() as store:
         staged = past.staged(store)
         starts = [part.started_at for part in store.parts()]
@@ -88,6 +88,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
                 path, query, body = store.request(stored.number)
                 key = idempotency_key(past.facts.caller.salt, stored.number)
                 made, is_read_first = builder.of(stored.job, path, query, body), past.facts.reads_first
+                body = made.body.decode()
                 headers = shown_headers(endpoint, made, key, is_read_first=is_read_first)
                 request = ShownRequest(endpoint.method, f"{base_url}{path}", query, headers, body, is_json)
                 if endpoint.read and any(one.method == READ for one in attempts):

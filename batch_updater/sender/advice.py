@@ -48,11 +48,17 @@ ACCEPTED_ADVICE = (
 
 
 def advice_on(
-    status: int, endpoint: Endpoint, explanation: Explanation = NO_EXPLANATION, *, names_cells: bool = False
+    status: int,
+    endpoint: Endpoint,
+    explanation: Explanation = NO_EXPLANATION,
+    *,
+    names_cells: bool = False,
+    maybe_applied: bool = True,
 ) -> str:
     """Return what a person should do about an answer of that status.
 
-    `explanation`: what it says; `names_cells`: whether cells are named beside it.
+    `explanation`: what it says; `names_cells`: whether cells are named beside it; `maybe_applied`: whether the row may
+    have been applied.
     """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
@@ -62,12 +68,14 @@ def advice_on(
             is_page = explanation.text.startswith(WEB_PAGE)
             text = _SAYS_A_PAGE if is_page else text if explanation.is_worded else _SAYS_NOTHING
     else:
-        text = _ADVICE.get(status, retry_advice(endpoint))
+        text = _ADVICE.get(status, retry_advice(endpoint, maybe_applied=maybe_applied))
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
 
 
-def retry_advice(endpoint: Endpoint) -> str:
-    """Return what to do about a row that may have been applied."""
+def retry_advice(endpoint: Endpoint, *, maybe_applied: bool = True) -> str:
+    """Return what to do about a row without a clear answer."""
+    if not maybe_applied:
+        return "Run again: nothing of the row was applied."
     if endpoint.can_repeat:
         return "Run again: the row is sent once more, which does no harm."
     return f"Look at the {endpoint.record_name} first: running again could apply the row twice."

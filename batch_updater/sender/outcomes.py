@@ -19,7 +19,7 @@ from batch_updater.endpoint.expected_values import ChangedSinceRun
 from batch_updater.endpoint.named_fields import field_named
 from batch_updater.endpoint.reported import as_text
 from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop, Value
-from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
+from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on, retry_advice
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
 from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification, Meaning, is_throttled
@@ -147,7 +147,7 @@ class OutcomeWriter:
         return self.outcome(row, OutcomeKind.REJECTED, message, advice, name, tuple(problems.values()))
 
     def changed_since_read(self, row: RowSoFar, answer: Answer) -> Outcome:
-        """Return that the record no longer is the version that was read (412).
+        """Return that the record no longer is the version that was read (412, or a 409 that may say so).
 
         Where an attempt before may have been applied, that may be what has changed it.
         """
@@ -171,16 +171,20 @@ class OutcomeWriter:
         doubt = classification.confirmation.doubt
         message = self.said(row.last)
         if isinstance(result, TransportError):
-            advice, cause = result.advice, result.cause
+            cause = result.cause
+            # Without an answer to its reading, a row was not sent yet.
+            is_doubtful = result.maybe_applied
+            advice = retry_advice(self._endpoint, maybe_applied=row.maybe_applied) if is_doubtful else result.advice
         elif doubt is not None:
             cause = f"{status_name(result.status)}{doubt.cause}"
-            advice = advice_on(result.status, self._endpoint)
+            advice = advice_on(result.status, self._endpoint, maybe_applied=row.maybe_applied)
             if doubt is ACCEPTED_ONLY:
                 advice += f" {ACCEPTED_ADVICE.format(api=self._endpoint.api_name)}"
         else:
             is_locked = classification.is_of_record
             meant = HTTPStatus.TOO_MANY_REQUESTS if is_throttled(result) else result.status
-            advice = advice_on(HTTPStatus.LOCKED if is_locked else meant, self._endpoint)
+            status = HTTPStatus.LOCKED if is_locked else meant
+            advice = advice_on(status, self._endpoint, maybe_applied=row.maybe_applied)
             cause = "record locked" if is_locked else status_name(result.status)
         if stop:
             message, advice = stop.message, stop.advice

@@ -114,7 +114,8 @@ def test_the_list_is_for_people_and_one_operation_has_a_table(program: Inside) -
 @pytest.mark.parametrize(
     ("reference", "why"),
     [
-        ("nowhere.json", "nowhere.json does not exist"),
+        ("nowhere.json", "nowhere.json does not exist. Check its name"),
+        ("shpo.json", "shpo.json does not exist. Did you mean 'shop.json'?"),
         ("shop.json#put-thnig", "shop.json has no operation put-thnig. Did you mean 'put-thing'?"),
         ("shop", "There is no built-in description 'shop'"),
         ("text.yaml", "text.yaml is not an OpenAPI document"),

@@ -99,7 +99,7 @@ def test_a_row_with_a_wrong_cell_has_no_request(tmp_path: Path) -> None:
     ]
     shown = batch_updater("report", "--row", "2", cwd=tmp_path).out
     assert "  A2  Id               x    OpportunityId\n" in shown
-    assert "Outcome: invalid\n  Id (A2), field OpportunityId: 'x' is not a whole number.\n" in shown
+    assert "Outcome: invalid\n  Id (A2, field OpportunityId): 'x' is not a whole number.\n" in shown
     assert shown.endswith("What to do\n  Type the digits alone, such as 1234.\n")
 
 

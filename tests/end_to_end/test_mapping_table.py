@@ -238,3 +238,38 @@ def test_a_night_asks_in_the_note_and_tells_the_columns(tmp_path: Path) -> None:
 def age(path: Path) -> None:
     """Make a file look finished to the job, which leaves what has just been written."""
     os.utime(path, (path.stat().st_mtime - 3600,) * 2)
+
+
+def test_long_names_are_told_apart_on_a_narrow_terminal(tmp_path: Path) -> None:
+    """Long values give way to names; what is too long even so keeps its beginning and its end."""
+    (tmp_path / "api.yaml").write_text(
+        """\
+openapi: 3.1.0
+info: {title: Desk, version: "1"}
+paths:
+  /tickets/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+    patch:
+      operationId: change
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              properties:
+                attributes: {type: object, additionalProperties: {type: string}}
+      responses: {"204": {description: done}}
+""",
+        encoding="utf-8",
+    )
+    long = [f"attributes.{'a name that goes on and on ' * 2}{number}" for number in (1, 2)]
+    headers = ["id", "attributes.plan_of_the_first", "attributes.plan_of_the_other", *long]
+    file = write(tmp_path / "c.csv", [headers[:3], ["5", "v" * 60, "w" * 60]])
+    (tmp_path / "config.yaml").write_text("api: {endpoint: 'api.yaml#change'}\n", encoding="utf-8")
+    shown = batch_updater("check", file.name, cwd=tmp_path, COLUMNS="80").out
+    assert all(shown.count(f"  {header}") == 2 for header in headers[1:3])
+    file = write(tmp_path / "d.csv", [[headers[0], *long], ["5", "x", "y"]])
+    lines = batch_updater("check", file.name, cwd=tmp_path, COLUMNS="80").out.splitlines()
+    cut = [line.split("  ")[1:] for line in lines if "..." in line]
+    assert [(one[0][-4:], one[-1][-4:]) for one in cut] == [("on 1", "on 1"), ("on 2", "on 2")]
+    assert all(len(line) <= 80 for line in lines[:4])

@@ -20,6 +20,7 @@ from tests.torture.runs import start
 
 if TYPE_CHECKING:
     from tests.end_to_end.program import Done
+    from tests.end_to_end.records_api import Reply
 
 
 class Desk:
@@ -256,3 +257,32 @@ def test_what_was_not_done_is_not_shown_as_changed(tmp_path: Path) -> None:
     said = [str(cell) for row in rows_of(results, "Summary") for cell in row if cell is not None]
     assert not [line for line in said if "emptied" in line]
     assert "amount: 1 record." in " ".join(said)
+
+
+def test_a_point_in_time_that_a_record_did_not_have_is_emptied_again(tmp_path: Path) -> None:
+    """Nothing is a value before, too: an undo of what a row filled in empties it."""
+    with RecordsApi() as api:
+        desk = Desk(tmp_path, api)
+        document = tmp_path / "items.yaml"
+        document.write_text(document.read_text("utf-8").replace("format: date}", "format: date-time}"), "utf-8")
+        desk.table("1,,,2026-12-24T10:00:00Z")
+        first = desk.run("rows.csv", "--compare")
+        assert api.records[1]["since"] == "2026-12-24T10:00:00Z"
+        undo = desk.undo(first)
+        assert rows_of(undo, "Not possible") == []
+        assert desk.run(undo).outcomes == {"updated": 1}
+        assert api.records[1]["since"] is None
+
+
+@pytest.mark.parametrize("reading", [lost, status(500)])
+def test_a_row_whose_record_could_not_be_read_may_be_run_again(tmp_path: Path, reading: Reply) -> None:
+    """What was not sent cannot be applied twice, whether or not an update may be repeated."""
+    with RecordsApi() as api:
+        desk = Desk(tmp_path, api)
+        api.script["GET", 1].append(reading)
+        desk.table("1,new,5,")
+        options = ("run", "rows.csv", "--compare", "--yes", "--json")
+        done = batch_updater(*options, cwd=tmp_path, BATCH_UPDATER_API__IDEMPOTENT="false")
+        assert (done.outcomes, api.methods) == ({"failed": 1}, ["GET"]), done.err
+        assert "Run again" in (told := batch_updater("report", "--row", "2", "--yes", cwd=tmp_path).out)
+        assert "twice" not in told

@@ -88,8 +88,10 @@ def test_the_clear_marker_sends_an_empty_list() -> None:
         assert converter(replace(TAGS, nullable=True), settings(), [])(text) == "[]"
         at_least_one = replace(TAGS, bounds=Bounds(min_items=1))
         assert problem(at_least_one, text).code == "cannot-be-cleared"
+        assert "set nullable for tags under api.fields" in problem(at_least_one, text).remedy
         assert converter(replace(at_least_one, nullable=True), settings(), [])(text) is None
-        assert problem(replace(TAGS, location=ParameterLocation.QUERY), text).code == "cannot-be-cleared"
+        in_query = problem(replace(TAGS, location=ParameterLocation.QUERY), text)
+        assert (in_query.code, in_query.remedy) == ("cannot-be-cleared", "Type a value.")
 
 
 def test_a_form_empties_a_list_only_where_the_description_says_how() -> None:
