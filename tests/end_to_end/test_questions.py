@@ -107,7 +107,7 @@ CASES = {
         [{"SalesRevenue": 1500}, {"SalesRevenue": 2500}, {"SalesRevenue": 1234.5}],
     ),
     "clear marker": Case(
-        {"Data": rows("SalesRevenue", "#clear", "#clear", 5)}, "Does '#clear' empty the field in",
+        {"Data": rows("SalesRevenue", "#clear", "#clear", 5)}, "2 cells hold '#clear'; #CLEAR is what empties",
         [("1-2, or q to cancel >", "1")], ["--clear-marker", "SalesRevenue=#clear"],
         '--clear-marker "SalesRevenue=#clear"   yes, as #CLEAR does',
         [{"SalesRevenue": None}, {"SalesRevenue": None}, {"SalesRevenue": 5}],
