@@ -127,11 +127,15 @@ def _left_by(order: DateOrder | None, readings: _Readings) -> list[date]:
     return list(dict.fromkeys(asked or [value for _, value in readings]))
 
 
-def order_shown_by(text: str) -> DateOrder | None:
-    """Return in which order a text date has day and month, if it can be in one only, as in 25/03/2025."""
+def order_shown_by(text: str) -> tuple[DateOrder, bool] | None:
+    """Return in which order a text date has day and month, if it can be in one only, as in 25/03/2025.
+
+    The second value is whether that is so wherever the year is: 13/03/26 may be a day of 2013.
+    """
     found = _YEAR_LAST.fullmatch(day_in(text) if ":" in text else text.strip())
-    orders = {order for order, _ in _numbered(found, _UNSETTLED)} if found else set()
-    return orders.pop() if len(orders) == 1 else None
+    readings = {order for order, _ in _numbered(found, _UNSETTLED)} if found else set()
+    orders = [order for order in readings if order is not None]
+    return (orders[0], None not in readings) if len(orders) == 1 else None
 
 
 def date_from_number(number: int | Decimal) -> ValueProblem:

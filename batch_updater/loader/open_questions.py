@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -83,6 +84,16 @@ class OpenCells:
         return (text, count) if count >= _FEWEST_NEAR_MISSES and is_option else None
 
 
+class OrdersOf(Protocol):
+    """Gives the orders of day and month in which alone dates of a field can be read."""
+
+    def __call__(self, field: str, *, is_year_last: bool = False) -> Mapping[DateOrder, tuple[int, str, int]]:
+        """Return order -> row and text of the first such date, and how many there are.
+
+        `is_year_last`: the year is known to be the last number.
+        """
+
+
 class ColumnQuestions:
     """Makes the questions that the cells of a whole file leave open."""
 
@@ -95,22 +106,22 @@ class ColumnQuestions:
     def about(
         self,
         cells: OpenCells,
-        orders: Mapping[str, Mapping[DateOrder, tuple[int, str, int]]],
+        orders_of: OrdersOf,
         marks: Mapping[str, MarkEvidence],
         clear_marker: str,
     ) -> Iterator[Question]:
         """Yield them, column by column.
 
-        `orders`: field -> order of day and month -> row and text of the first date that only it can read, and how many
-        there are; `marks`: what shows that numbers have the other decimal mark.
+        `marks`: what shows that numbers have the other decimal mark.
         """
         for field in self._fields:
             header = self._columns.names[self._columns.of_field[field.name]]
             order = self._answers.date_order.get(header)
             if (found := cells.of(field.name, _ORDERS)) and order is None:
-                yield from self._date_order(field, header, found, orders.get(field.name, {}))
+                yield from self._date_order(field, header, found, orders_of(field.name))
             elif order not in {None, "none"}:
-                yield from self._contradicted_order(field, header, DateOrder(order), orders.get(field.name, {}))
+                orders = orders_of(field.name, is_year_last=True)
+                yield from self._contradicted_order(field, header, DateOrder(order), orders)
             if (found := cells.of(field.name, _CENTURIES)) and header not in self._answers.two_digit_years:
                 yield self._century(field, header, found)
             # A mark in a number that names a record is a slip, and no way to write numbers.

@@ -162,8 +162,10 @@ class FileEvidence:
         """Positions; emptied once a number is found that may be a thousand."""
         self._headers = parser.width.headers
         self._last_row = 0
-        self.date_orders: dict[str, dict[DateOrder, tuple[int, str, int]]] = {}
+        self._date_orders: dict[str, dict[DateOrder, tuple[int, str, int]]] = {}
         """Field -> order -> row and text of the first date that can be read in that order only, and how many can."""
+        self._orders_of_year_last: dict[str, dict[DateOrder, tuple[int, str, int]]] = {}
+        """The same of those dates that can also have the year in front."""
         self.open_cells = OpenCells()
         self.rows_below: dict[int, Problem] = {}
         """Number of each row that is no record -> why."""
@@ -198,8 +200,9 @@ class FileEvidence:
         for name, position in self._date_columns:
             for row in rows:
                 cell = row.cells[position]
-                if isinstance(cell, str) and (order := order_shown_by(cell)):
-                    orders = self.date_orders.setdefault(name, {})
+                if isinstance(cell, str) and (shows := order_shown_by(cell)):
+                    order, is_certain = shows
+                    orders = (self._date_orders if is_certain else self._orders_of_year_last).setdefault(name, {})
                     number, text, count = orders.get(order) or (row.number, shown(cell.strip()), 0)
                     orders[order] = (number, text, count + 1)
         mark = self._decimal_mark
@@ -227,11 +230,19 @@ class FileEvidence:
 
     def has_dates_of_one_order(self) -> bool:
         """Whether a text date can be read in one order only, which may help with others that can be read in two."""
-        return bool(self.date_orders)
+        return bool(self._date_orders)
+
+    def orders_of(self, field: str, *, is_year_last: bool = False) -> dict[DateOrder, tuple[int, str, int]]:
+        """Return the orders in which alone dates can be read -> row and text of the first one, and how many there are.
+
+        `is_year_last`: the year is known to be the last number. Any date that shows an order shows that, too.
+        """
+        certain = self._date_orders.get(field, {})
+        return {**self._orders_of_year_last.get(field, {}), **certain} if certain or is_year_last else {}
 
     def with_date_orders(self, problem: Problem) -> Problem:
         """Return the problem of an ambiguous date with what other rows of its column show; it never decides."""
-        found = self.date_orders.get(problem.field or "", {})
+        found = self.orders_of(problem.field or "")
         if problem.code != AMBIGUOUS_DATE or not found:
             return problem
         order, (row, text, _) = next(iter(found.items()))

@@ -405,7 +405,7 @@ class Table:
         ask = ColumnQuestions(self.endpoint, self.columns, self.answers)
         if self.hidden_rows.count and self.answers.hidden_rows is None:
             yield hidden_rows_question(self.hidden_rows, self.sheet)
-        yield from ask.about(evidence.open_cells, evidence.date_orders, marks, self._clear_marker)
+        yield from ask.about(evidence.open_cells, evidence.orders_of, marks, self._clear_marker)
         open_rows = evidence.rows_below if self.answers.rows_below is None else self.remarks_left(evidence)
         if open_rows and not self.is_to_fix and self.answers.rows_below != "judge":
             yield rows_below_question({number: problem.reason for number, problem in open_rows.items()})

@@ -381,3 +381,14 @@ def test_a_column_that_is_a_field_by_now_is_not_said_to_be_left_out(tmp_path: Pa
     assert "Which column is OpportunityId" in said, shown
     assert "1 A1 ('First'), which begins with 1, 2, 3 2 B1 ('Second')" in said
     assert "Nothing says which field they are: B1 ('Second'), E1 ('Owner')." in said
+
+
+def test_a_column_that_mixes_both_orders_is_not_asked_about(tmp_path: Path, api: Sandbox) -> None:
+    """Nor with years of two digits, where 13/03/26 may be a day of 2013; an order that was said is contradicted."""
+    days = ("03/14/26", "03/15/26", "03/16/26", "13/03/26", "01/02/2026", "05/06/2026")
+    write(Case({"Data": rows("PendingCloseDate", *days)}, "", [], [], "", []), tmp_path / "a", api.url)
+    checked = batch_updater("check", "c.xlsx", "--two-digit-years", "2000", cwd=tmp_path / "a")
+    assert "Read all" not in checked.out
+    assert "the column mixes both orders, row 5 has 13/03/26 and row 2 has 03/14/26." in " ".join(checked.out.split())
+    refused = batch_updater("run", "c.xlsx", "--two-digit-years", "2000", "--date-order", "MDY", cwd=tmp_path / "a")
+    assert "13/03/26 in row 5 cannot be month/day" in refused.err
