@@ -170,6 +170,12 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.kind in {Kind.LIST, Kind.JSON}
 
     @property
+    def list_reported_as(self) -> tuple[Step, ...]:
+        """Where the record of an answer holds the list of which an element has the field; () if there is none."""
+        at = next((at for at, step in enumerate(self.reported_as) if isinstance(step, int)), 0)
+        return self.reported_as[:at]
+
+    @property
     def is_json_array(self) -> bool:
         """Whether a cell of JSON has to hold an array."""
         schema = msgspec.json.decode(self.json_schema) if self.json_schema else None
@@ -374,8 +380,7 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
-        names = {str(field.path[0]) for field in self.body_fields if len(field.path) == 1}
-        names.update(str(field.reported_as[0]) for field in self.fields if field.reported_as)
+        names = {str(field.reported_as[0]) for field in self.fields if field.reported_as}
         names.update(field.reported_id_as for field in self.fields if field.reported_id_as)
         described = self.record_properties | (self.read.properties if self.read else frozenset())
         return frozenset(names).union(name for name in described if not is_call_status(name))
