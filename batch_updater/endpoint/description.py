@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from batch_updater.endpoint.reported_failure import is_call_status
+from batch_updater.endpoint.words import bare
 from batch_updater.records import Value
 
 if TYPE_CHECKING:
@@ -336,19 +337,19 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
 
     def field_called(self, word: str) -> Field | None:
         """Return the field that a word in an answer names, in any case and spelling; None if not exactly one."""
-        fields = self._by_bare_name.get(_bare(word), [])
+        fields = self._by_bare_name.get(bare(word), [])
         fields = [field for field in fields if word in (field.wire_name, field.name)] or fields
         return fields[0] if len(fields) == 1 else None
 
     def is_called(self, word: str) -> bool:
         """Whether a word in an answer is the name of a field, or of several."""
-        return _bare(word) in self._by_bare_name
+        return bare(word) in self._by_bare_name
 
     @cached_property
     def _by_bare_name(self) -> Mapping[str, list[Field]]:
         fields: dict[str, list[Field]] = {}
         for field in self.fields:
-            for name in {_bare(field.wire_name), _bare(field.name)}:
+            for name in {bare(field.wire_name), bare(field.name)}:
                 fields.setdefault(name, []).append(field)
         return fields
 
@@ -388,7 +389,3 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     def always_reported(self, status: int) -> frozenset[str] | None:
         """Return the properties that the record in an answer of a 2xx status always has; None if it has no record."""
         return self.record_statuses.get(status, self.default_record)
-
-
-def _bare(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
