@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,24 @@ def test_an_option_the_configuration_a_layout_and_a_constant_may_name_such_a_col
     assert values(constant) == [{"itemId": 1, "ticket.status": "open", "ticket.fields.summary": "x"}]
     with pytest.raises(ConfigError, match=r"names 'custom\[x\]', which is no field"):
         table(tmp_path, rows, constants={"custom[x]": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("feilds.summary", "Did you mean 'ticket.fields.summary'?"), ("ticket.statsu", "Did you mean 'ticket.status'?"),
+        ("nothing", r"Fields are: .*\. There may also be columns such as ticket\.fields\.NAME, custom\[NUMBER\] and "),
+    ],
+)  # fmt: skip
+def test_a_name_that_no_open_part_takes_gets_the_one_that_was_meant(tmp_path: Path, name: str, told: str) -> None:
+    """Of a field or of an open part, or else how such a column is called."""
+    rows: list[list[object]] = [["itemId", "Summary"], [1, "x"]]
+    with pytest.raises(InputError) as of_option:
+        table(tmp_path, rows, answers=Answers(columns={"Summary": name}))
+    with pytest.raises(ConfigError) as of_constant:
+        table(tmp_path, rows, constants={name: "x"})
+    assert re.match(told, of_option.value.remedy or "")
+    assert of_constant.value.remedy == of_option.value.remedy
 
 
 def test_two_headers_of_one_member_are_one_too_many(tmp_path: Path) -> None:
