@@ -42,6 +42,7 @@ from batch_updater.records import (
 from batch_updater.runs import check as checks
 from batch_updater.runs.history import DamagedRun, find_run, newest_run
 from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.layouts import answers_of
 from batch_updater.runs.names import names_for_undo
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
@@ -400,8 +401,8 @@ class _Work(msgspec.Struct):
 
     def _answers(self) -> Answers:
         try:
-            answers = msgspec.convert(self.answers or {}, Answers)
-        except msgspec.ValidationError as error:
+            answers = answers_of(self.answers or {})
+        except ValueError as error:
             raise UsageError(f"answers cannot be used: {error}.", remedy="Give what a layout's file holds.") from error
         place = Answers(self.sheet, self.header_row, hidden_rows="leave out" if self.visible_only else None)
         return answers.with_more(place)

@@ -13,7 +13,7 @@ def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
     """Return everything that is wrong with a row, a line for each cell."""
     lines = [outcome.message] if outcome.message else []
     lines += [
-        f"{_places([problem], columns)}{problem.reason}"
+        f"{columns.place(problem.row, problem.field)}: {problem.reason}" if problem.field else problem.reason
         for problem in outcome.problems
         if not _is_covered(problem, outcome)
     ]
@@ -29,7 +29,7 @@ def wrong_in_rounds(row: ReportRow, columns: Columns) -> str:
     if row.row.number > origin.last_row:
         lines.append(f"New: this row was added on the sheet To fix; {origin.file} does not have it.")
     elif row.first_wrong:
-        is_same = wrong.replace(f" of {origin.file})", ")") == row.first_wrong
+        is_same = re.sub(rf" of {re.escape(origin.file)}(?=[,)])", "", wrong) == row.first_wrong
         lines.append(f"First round: {'the same.' if is_same else row.first_wrong}")
     return "\n".join(filter(None, lines))
 
@@ -72,7 +72,7 @@ def _is_covered(problem: Problem, outcome: Outcome) -> bool:
 
 def _places(problems: Sequence[Problem], columns: Columns) -> str:
     """Return the locations of problems as a prefix: `Price (C2): `."""
-    places = "; ".join(columns.place(problem.row, problem.field) for problem in problems if problem.field)
+    places = "; ".join(columns.short_place(problem.row, problem.field) for problem in problems if problem.field)
     return f"{places}: " if places else ""
 
 

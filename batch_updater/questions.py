@@ -118,6 +118,8 @@ class Answers(Struct, frozen=True, omit_defaults=True):
 OF_COLUMNS: Final = ("date_order", "two_digit_years", "decimal", "clear_marker")
 """The answers about how the cells of single columns are read."""
 NO_ANSWERS: Final = Answers()
+OF_ONE_FILE: Final = Answers(hidden_rows="leave out")
+"""What no layout holds: which rows are hidden differs by file."""
 _OPTIONS = {
     "sheet": "--sheet",
     "header_row": "--header-row",
@@ -218,6 +220,11 @@ class Question(Struct, frozen=True):
                        for header, name in choice.answers.columns.items())
         )  # fmt: skip
         return structs.replace(self, choices=choices) if choices else None
+
+    @property
+    def lasting_lines(self) -> list[str]:
+        """Those of the options that a layout holds."""
+        return structs.replace(self, choices=tuple(one for one in self.choices if one.answers != OF_ONE_FILE)).lines
 
     @property
     def lines(self) -> list[str]:

@@ -288,10 +288,16 @@ class Columns(msgspec.Struct, frozen=True):
         return header if _bare(header) == _bare(field) else f"{header} ({field})"
 
     def place(self, row: int, field: str) -> str:
-        """Return a field's cell in words: `Close date (G74)`, with the field's own name behind where it is another."""
+        """Return a field's cell in words, and the field where it has another name: `Close date (G74, field dueDay)`."""
         header, cell = self.header_of(field), self.cell(row, field)
-        place = f"{header} ({cell})" if cell else header
-        return place if _bare(header) == _bare(field) else f"{place}, field {field}"
+        names = [cell] if cell else []
+        names += [f"field {field}"] if _bare(header) != _bare(field) else []
+        return f"{header} ({', '.join(names)})" if names else header
+
+    def short_place(self, row: int, field: str) -> str:
+        """Return a field's cell in words where the field need not be named: `Close date (G74)`."""
+        header, cell = self.header_of(field), self.cell(row, field)
+        return f"{header} ({cell})" if cell else header
 
 
 def _bare(name: str) -> str:

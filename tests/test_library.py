@@ -331,6 +331,20 @@ def test_numbers_that_the_command_line_refuses_are_refused(tmp_path: Path, wrong
             function(tmp_path / "missing.csv", **wrong)
 
 
+def test_answers_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    """None of them is passed over, as a key with a typo would be; the message is in the words of a layout's file."""
+    (tmp_path / "c.csv").write_text("Id,Type,StageName\n1,Pre,Prospect\n", encoding="utf-8")
+    for answers, why in (
+        ({"colums": {"StageName": None}}, "colums is none of its keys (did you mean columns?)"),
+        ({"date_order": {"Close": "YMD"}}, "date_order of 'Close' must be DMY, MDY or none"),
+        ({"header_row": "first"}, "header_row must be a number"),
+        ({"columns": ["StageName"]}, "columns must be a list of `header: value` pairs"),
+    ):
+        with pytest.raises(batch_updater.UsageError) as raised:
+            batch_updater.check(tmp_path / "c.csv", answers=answers)
+        assert raised.value.message == f"answers cannot be used: {why}."
+
+
 def test_open_questions_name_the_keywords_that_answer_them(tmp_path: Path) -> None:
     """Of sheet, columns, cells and rows; each line of the remedy is typed as it is, and answers its question."""
     book = openpyxl.Workbook()

@@ -102,7 +102,9 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     interview = Interview(_answers(options), asking=asking)
     with _logging(options):
-        result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
+        result = None
+        while result is None:
+            result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
     options.asked = interview.asked
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
@@ -118,12 +120,17 @@ def _to_fix(options: argparse.Namespace, config: Config) -> str:
     return Path(options.file).name
 
 
-def _run_once(options: argparse.Namespace, config: Config, interview: Interview, to_fix: str | None) -> RunResult:
-    """Run the file; `to_fix`: how the question names it, where the person has not. Raises OpenQuestionsError."""
+def _run_once(
+    options: argparse.Namespace, config: Config, interview: Interview, to_fix: str | None
+) -> RunResult | None:
+    """Run the file; `to_fix`: how the question names it, where the person has not. Raises OpenQuestionsError.
+
+    None: nothing was done but a question on remembering the answers, which must not keep others from running files.
+    """
     with quick_imports():
         import aiohttp  # noqa: F401  (by the sender, later)
 
-        from batch_updater.runs import open_run, result, run
+        from batch_updater.runs import open_run
 
     with open_run.open_run(
         _source(options.file), config, options.environment,
@@ -132,24 +139,37 @@ def _run_once(options: argparse.Namespace, config: Config, interview: Interview,
     ) as opened:  # fmt: skip
         if interview.asking and opened.plan.staged.questions and not opened.earlier.resumed:
             raise opened.plan.open_questions  # those about single cells as well
-        interview.remember(config.layouts_folder, opened.plan)
-        asking = interview.asking and bool(opened.to_send)
-        write_lines(preview.earlier_lines(opened), sys.stderr)
-        if not options.yes and not _on_terminal():
-            opened.require_recent()
-        count = opened.sends(options.limit)
-        if opened.to_send and (asking or not options.json):
-            write_lines(preview.preview_lines(opened, count, asking=asking), sys.stderr)
-        may_lose = _may_lose(opened.plan, options, tell=not options.json)
-        choices = result.Options(
-            _results(options), options.limit, options.keep_going, None, _from_anywhere(options), may_lose=may_lose
-        )
-        to_run = opened
-        if asking:
-            to_run, choices = _ask_to_send(opened, choices, count, options.environment, to_fix)
-        options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
-        with _progress(count) as (progress, interrupts):
-            return run.ActiveRun(to_run, choices, options.environment).execute(progress, interrupts)
+        plan = opened.plan
+        if not interview.is_to_remember(plan):
+            return _run_opened(opened, options, config, to_fix, asks=interview.asking)
+    interview.remember(config.layouts_folder, plan)
+    return None
+
+
+def _run_opened(
+    opened: OpenRun, options: argparse.Namespace, config: Config, to_fix: str | None, *, asks: bool
+) -> RunResult:
+    """Show what would be done, ask whether to do it if there is a person to ask, and do it."""
+    with quick_imports():
+        from batch_updater.runs import result, run
+
+    asking = asks and bool(opened.to_send)
+    write_lines(preview.earlier_lines(opened), sys.stderr)
+    if not options.yes and not _on_terminal():
+        opened.require_recent()
+    count = opened.sends(options.limit)
+    if opened.to_send and (asking or not options.json):
+        write_lines(preview.preview_lines(opened, count, asking=asking), sys.stderr)
+    may_lose = _may_lose(opened.plan, options, tell=not options.json)
+    choices = result.Options(
+        _results(options), options.limit, options.keep_going, None, _from_anywhere(options), may_lose=may_lose
+    )
+    to_run = opened
+    if asking:
+        to_run, choices = _ask_to_send(opened, choices, count, options.environment, to_fix)
+    options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
+    with _progress(count) as (progress, interrupts):
+        return run.ActiveRun(to_run, choices, options.environment).execute(progress, interrupts)
 
 
 def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
@@ -288,7 +308,10 @@ def _report_again(options: argparse.Namespace) -> int:
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
-    return _end(result, options, _next_step(result, past.facts.invocation))
+    invocation, default = past.facts.invocation, _config_path(options)
+    if invocation and default and options.config is None and invocation.config == str(default.resolve()):
+        invocation = replace(invocation, config=None)  # it is found in this folder without being named
+    return _end(result, options, _next_step(result, invocation))
 
 
 def _explain(options: argparse.Namespace, past: PastRun) -> None:
@@ -308,6 +331,7 @@ def _explain(options: argparse.Namespace, past: PastRun) -> None:
                     "command": "report",
                     "run": str(past.folder),
                     **row_output.row_object(row),
+                    "later": [{"run": str(run.folder), "outcome": kind.value} for run, kind in row.later],
                     "exit_code": 0,
                 },
                 sys.stdout,
@@ -426,6 +450,10 @@ def _answers(options: argparse.Namespace) -> Answers:
             if answers.setdefault(header, answer) != answer:
                 both = (typed(replace(NO_ANSWERS, **{name: {header: one}})) for one in (answers[header], answer))
                 raise UsageError(f"{' and '.join(both)} contradict each other.", remedy="Leave one of them out.")
+    for one, other in (("visible_only", "all_rows"), ("without_totals", "with_totals")):
+        if getattr(options, one) and getattr(options, other):
+            both = (f"--{name.replace('_', '-')}" for name in (one, other))
+            raise UsageError(f"{' and '.join(both)} contradict each other.", remedy="Leave one of them out.")
     return Answers(
         sheet=options.sheet,
         header_row=options.header_row,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batch_updater.cli.colour import Style
 from batch_updater.cli.preview import ask, ask_for_text, cancelled
 from batch_updater.cli.text_output import Line, shown_path, write_lines
-from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError, QuestionKind
+from batch_updater.questions import NO_ANSWERS, OF_ONE_FILE, Answers, OpenQuestionsError, QuestionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
 """About where the headers are: what to ask about columns follows from the answer."""
 _NO = frozenset({"-", "n", "no"})
+_CANCEL = frozenset({"q", "quit", "cancel"})
 
 
 class Interview:
@@ -35,6 +36,8 @@ class Interview:
         self.asked: Answers = NO_ANSWERS
         """What a person has answered, unless a layout remembers it."""
         self._remembered: Answers = NO_ANSWERS
+        self._is_declined = False
+        """Whether a person does not want the answers to be remembered."""
 
     @property
     def answers(self) -> Answers:
@@ -55,20 +58,26 @@ class Interview:
                 questions = error.questions
             self.asked = self.asked.with_more(_answers_to(questions))
 
+    def is_to_remember(self, opened: Plan | Opened) -> bool:
+        """Return whether a person has to be asked about remembering answers on the opened file."""
+        # A workbook of ours remembers by itself.
+        return not self._is_declined and self.asked not in (NO_ANSWERS, OF_ONE_FILE) and not opened.is_own_workbook
+
     def remember(self, folder: Path, opened: Plan | Opened) -> None:
         """Offer to remember the answers for all files with the same headers as the opened one, in its layout if any."""
         from batch_updater.runs.layouts import layout_file, require_name, same_headers, write_layout
 
-        if self.asked == NO_ANSWERS or opened.is_own_workbook:  # which remembers by itself
+        if not self.is_to_remember(opened):
             return
         proposed = opened.layout_name or opened.snapshot.stem
         write_lines([Line("Remember this for files with these headers?", 0, Style.STRONG)], sys.stderr)
         name = None
         while name is None:
-            answer = ask_for_text(f"Name (Enter for {proposed}, - for no) >")
-            if answer is None:
+            answer = ask_for_text(f"Name (Enter for {proposed}, - for no, q to cancel) >")
+            if answer is None or answer.casefold() in _CANCEL:
                 raise cancelled()
             if answer.casefold() in _NO:
+                self._is_declined = True
                 return
             try:
                 name = require_name(answer or proposed)
@@ -119,7 +128,7 @@ def _answer_to(question: Question, count: str) -> Choice:
     prompt = f"{'Enter for 1, or ' if question.is_conclusive else ''}{numbers}, or q to cancel >"
     while True:
         answer = ask(prompt)
-        if answer is None or answer in {"q", "quit", "cancel"}:
+        if answer is None or answer in _CANCEL:
             raise cancelled()
         if not answer and question.is_conclusive:
             return question.choices[0]

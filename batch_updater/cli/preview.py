@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from enum import Enum
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from batch_updater.cli.colour import Style
@@ -45,6 +46,8 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
 
     plan, staged, base_url = open_run.plan, open_run.plan.staged, open_run.plan.config.api.base_url
     sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
+    # Workbooks of ours are in the folders of their runs, in paths that no line has room for.
+    name = PurePath(plan.snapshot.name).name if plan.is_own_workbook else plan.snapshot.name
     bad = staged.rows - staged.good
     not_sent = " (not sent)" if bad else ""
     fields = []
@@ -54,7 +57,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
             fields.append(f"{staged.columns.called(field.name)} in {counted(sent, 'row')}{of_them}")
     texts: dict[str, Iterable[str]] = {
-        "File": [f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"],
+        "File": [f"{name}{sheet}, headers in row {staged.columns.header_row:,}"],
         "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),
         "Rows": [f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems{not_sent}"],
         "Problems": (line.text for line in causes_shown(staged.causes)),
@@ -70,7 +73,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         headers = shown_headers(plan.endpoint, request, "(one for each row)", is_read_first=plan.reads_first)
         query, body = f"?{request.query}" if request.query else "", request.body.decode()
         texts["First"] = [
-            f"{request.method} {base_url}{request.path}{query}   (row {job.row})",
+            f"{request.method} {base_url}{request.path}{query}   ({staged.columns.row(job.row)})",
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         if body:
@@ -210,7 +213,7 @@ def ask_about_newest(past: PastRun, what: str) -> bool:
 
 def run_in_words(past: PastRun) -> str:
     """Return what a person knows a run by: its folder, its input and when it began."""
-    return f"{past.folder.name} ({past.facts.input}, {format_time(past.started_at)})"
+    return f"{past.folder.name} ({PurePath(past.facts.input).name}, {format_time(past.started_at)})"
 
 
 def ask_to_open(workbook: Path) -> bool:

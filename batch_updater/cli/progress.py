@@ -73,7 +73,9 @@ class ProgressBar:
 
     def __init__(self, total: int) -> None:
         self._counts: Counter[OutcomeKind] = Counter()
-        self._bar = _bar_class()(total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1)
+        self._bar = _bar_class()(
+            total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1, disable=not total
+        )
         self._shown_at = time.monotonic()
 
     def close(self) -> None:

@@ -147,7 +147,10 @@ def row_lines(row: ExplainedRow, past: PastRun) -> Iterator[Line]:
     if not row.attempts and outcome.kind is not OutcomeKind.INVALID:
         yield Line("  No request went out for it.", 2)
     yield from (Line(f"  {text}", 2) for text in what_is_wrong(outcome, columns).splitlines())
-    if advice := what_to_do(outcome, columns):
+    if row.later:
+        yield from (Line(), Line("Since then"))
+        yield from (Line(f"  {run.folder.name}: {kind.value}", 4) for run, kind in row.later)
+    if (advice := what_to_do(outcome, columns)) and not row.later:  # by which it was done, or does no longer hold
         yield from (Line(), Line("What to do"))
         yield from (Line(f"  {text}", 2) for text in advice.splitlines())
 
@@ -159,6 +162,8 @@ def _cell_texts(row: ExplainedRow) -> Iterator[str]:
     for at, (header, cell) in enumerate(zip(columns.headers, row.row.cells, strict=True)):
         if header.strip() or cell is not None:
             address = _address(columns, number, at, field_at.get(at)) or ""
+            if columns.origin:  # which the first line names
+                address = address.removesuffix(f" of {columns.origin.file}")
             lines.append((address, header, shown(cell) or "(blank)", field_at.get(at, NOT_SENT)))
     if not lines:
         return

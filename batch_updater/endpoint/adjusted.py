@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from batch_updater.config.schema import ApiSettings, FieldSettings
 from batch_updater.endpoint.description import (
     AllowedNames,
-    BodyFormat,
     Bounds,
     Endpoint,
     Field,
@@ -192,7 +191,7 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
         _refuse(api, ("fields", name, "required"), what, "Remove it, or set it under input.constants.")
     new_name, nullable = settings.field_name or field.name, _either(settings.nullable, field.nullable)
     clears_with = _set(settings, "clears_with", field.clears_with)
-    if settings.nullable and clears_with is None and endpoint.body_format is BodyFormat.FORM:
+    if settings.nullable and clears_with is None and endpoint.body_format.is_form:
         clears_with = ""  # a form has no null
     reported_as = field.reported_as
     if "reported_as" in settings.model_fields_set:
@@ -218,7 +217,7 @@ def _changed(endpoint: Endpoint, field: Field, settings: FieldSettings, api: Api
         reported_as=reported_as,
         reported_id_as=_set(settings, "reported_id_as", field.reported_id_as),
         allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else field.allowed,
-        is_identifier=field.kind is Kind.TEXT and _either(settings.identifier, field.is_identifier),
+        is_identifier=field.kind in {Kind.TEXT, Kind.INTEGER} and _either(settings.identifier, field.is_identifier),
     )
 
 

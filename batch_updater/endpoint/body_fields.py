@@ -7,6 +7,7 @@ have a column for each key, and others one for each member at each position. Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -55,6 +56,16 @@ class BodyFields(NamedTuple):
     left_out: tuple[LeftOut, ...] = ()
 
 
+class Multipart(NamedTuple):
+    """What the parts of a multipart form are."""
+
+    objects: tuple[str, ...]
+    """Those that are JSON, as OpenAPI 3.0.3 has it of objects and lists of objects (Media Type Object)."""
+    needed_file: str | None
+    has_texts: bool
+    """Whether any part is no file."""
+
+
 class _TooManyError(Exception):
     """A body has more columns than are wanted."""
 
@@ -91,10 +102,10 @@ def fields_of_body(
     raise AssertionError("a single level is never too much")
 
 
-def open_body() -> OpenColumns:
-    """Return the open part that takes any member of a body."""
+def open_body(described: tuple[str, ...] = ()) -> OpenColumns:
+    """Return the open part that takes any member of a body but those that are described."""
     anything = plain_field(Slot(ROOT, ROOT, ParameterLocation.BODY, required=False), Shape())
-    return OpenColumns(ROOT, (), OpenKind.MAP, ROOT, (anything,))
+    return OpenColumns(ROOT, (), OpenKind.MAP, ROOT, (anything,), described=described)
 
 
 def is_json_patch(shapes: Shapes, child: Child, content_type: str) -> bool:
@@ -243,6 +254,9 @@ class _BodyReader:
 
     def _read_value(self, child: Child, shape: Shape, slot: Slot, inner: _Level, *, needs_cell: bool) -> None:
         is_object, is_list = shape.takes("object"), shape.takes("array")
+        if not slot.required and _is_file(self._shapes, shape):
+            self._left_out.append(LeftOut(slot.name, "it is a file"))
+            return
         if not is_object and not is_list and not shape.is_unclear:
             self._read_plain(shape, slot)
             return
@@ -261,7 +275,7 @@ class _BodyReader:
         elif is_clear and is_list and not needs_cell and self._members(items):
             self._read_beside(shape, slot)
             self._open_list(shape, items, inner)
-            if slot.required:
+            if slot.required and not shape.plain_types:
                 self._add_json(child, shape, slot._replace(required=False))
         elif is_clear and is_object and not (needs_cell and shape.properties):
             self._read_beside(shape, slot)
@@ -293,7 +307,7 @@ class _BodyReader:
             self._read_object(shape, inner)
         elif not shape.is_closed:
             self._open_map(shape, inner.name, inner.path)
-        elif slot.required:
+        elif slot.required and not shape.plain_types:
             self._add_json(child, shape, slot)
 
     def _read_plain(self, shape: Shape, slot: Slot) -> None:
@@ -303,8 +317,6 @@ class _BodyReader:
             self._add_json(ANYTHING, shape, slot._replace(required=False))
         elif shape.types == frozenset() and not slot.required:
             self._left_out.append(LeftOut(slot.name, "it can only be empty"))
-        elif shape.keywords.get("format") in _FILES and not slot.required:
-            self._left_out.append(LeftOut(slot.name, "it is a file"))
         else:
             self._add(slot, lambda: plain_field(slot, shape))
 
@@ -319,7 +331,8 @@ class _BodyReader:
 
     def _open_map(self, shape: Shape, name: str, path: tuple[Step, ...]) -> None:
         def part() -> OpenColumns:
-            return OpenColumns(name, path, OpenKind.MAP, shape.schema().title or name, (self._model(shape, name),))
+            title, model = shape.schema().title or name, self._model(shape, name)
+            return OpenColumns(name, path, OpenKind.MAP, title, (model,), described=tuple(shape.properties))
 
         self._opens.append(part)
 
@@ -417,6 +430,32 @@ def _plain_model(shapes: Shapes, slot: Slot, shape: Shape) -> Field | None:
     if shape.takes("array") and not shape.takes("object") and (items.types is None or items.plain_types):
         return list_field(slot, shape, items)
     return None
+
+
+def multipart(shapes: Shapes, child: Child) -> Multipart:
+    """Tell the parts of a multipart form apart. Raises EndpointError."""
+    shape = shapes.of(child)
+    objects, files = [], []
+    for name, member in shape.properties.items():
+        try:
+            part = shapes.of(member)
+        except EndpointError:
+            continue
+        slot = Slot(name, name, ParameterLocation.BODY, required=False)
+        if _is_file(shapes, part):
+            files.append(name)
+        elif _plain_model(shapes, slot, part) is None:
+            objects.append(name)
+    needed = next((name for name in files if name in shape.required), None)
+    return Multipart(tuple(objects), needed, not files or len(files) < len(shape.properties))
+
+
+def _is_file(shapes: Shapes, shape: Shape) -> bool:
+    """Whether it is a file, or a list of files."""
+    if shape.takes("array") and shape.items is not None:
+        with suppress(EndpointError):
+            shape = shapes.of(shape.items)
+    return shape.keywords.get("format") in _FILES
 
 
 def _is_object(shape: Shape) -> bool:

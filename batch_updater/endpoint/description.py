@@ -55,9 +55,16 @@ class BodyFormat(StrEnum):
     JSON = "JSON"
     FORM = "form"
     """`application/x-www-form-urlencoded`."""
+    MULTIPART = "multipart form"
+    """`multipart/form-data` (RFC 7578) with a part of text for each value. Texts of rows have it as a form."""
     JSON_PATCH = "JSON Patch"
     """A list of `replace` operations (RFC 6902)."""
     NONE = "none"
+
+    @property
+    def is_form(self) -> bool:
+        """Whether it has names and texts alone, and so neither null nor an empty list."""
+        return self in {BodyFormat.FORM, BodyFormat.MULTIPART}
 
 
 EMPTY_VALUES = frozenset({"[]", "{}"})
@@ -138,7 +145,8 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """The property of an answer that holds the id for the name; None if none does."""
     allowed: AllowedNames | None
     is_identifier: bool = False
-    """Whether a text is a number or code, exact to the character, rather than a name or prose."""
+    """Whether a text is a number or code, exact to the character, rather than a name or prose; or a whole number of
+    the body no amount, but what identifies something."""
     path: tuple[Step, ...] = ()
     """Where the value is in the body, from its root: `("ticket", "status")`; () outside of the body."""
     format: str = ""
@@ -222,6 +230,8 @@ class OpenColumns(msgspec.Struct, frozen=True, omit_defaults=True):
     """Other beginnings of headers: the last part of the name where it is unique."""
     reported_as: tuple[Step, ...] = ()
     """Where the record of an answer holds the part, as in `Field`; () if it does not."""
+    described: tuple[str, ...] = ()
+    """MAP: the members that the description lists: they have fields of their own, or cannot be sent."""
 
 
 class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -94,6 +94,10 @@ def _field(
     is_identifier = schema.x_identifier
     if is_identifier is None:
         is_identifier = _is_called_identifier(schema.x_field_name or slot.wire_name, schema.title or "", description)
+    if kind is Kind.INTEGER:
+        is_identifier = is_identifier and in_body
+    else:
+        is_identifier = kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier)
     clears = in_body and (shape.nullable or (slot.is_form and shape.takes_empty))
     if is_list and in_body and not slot.is_form:
         clears = clears or not schema.min_items
@@ -116,7 +120,7 @@ def _field(
         reported_as=_reported_as(shape, schema),
         reported_id_as=schema.x_reported_id_as,
         allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else None,
-        is_identifier=kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier),
+        is_identifier=is_identifier,
         path=slot.path,
         format=_FORMATS.get(limits.format or "", "") if plain_kind is Kind.TEXT else "",
         item_kind=plain_kind if is_list else Kind.TEXT,

@@ -15,7 +15,10 @@ _JSON_PATCH = re.compile(r"application/json-patch\+json\s*(;.*)?", re.IGNORECASE
 _OTHER_JSON = re.compile(r"[a-z]+/([a-z0-9.+-]+\+)?(json|x-json)\s*(;.*)?", re.IGNORECASE)
 _ANY = re.compile(r"\*/\*|application/\*", re.IGNORECASE)
 _FORM = re.compile(r"application/x-www-form-urlencoded\s*(;.*)?", re.IGNORECASE)
-_BY_PREFERENCE = (_JSON, _MERGE_PATCH, _OTHER_JSON, _ANY, _FORM)
+_MULTIPART = re.compile(r"(multipart|application)/form-data\s*(;.*)?", re.IGNORECASE)
+_OF_JSON = (_JSON, _MERGE_PATCH, _OTHER_JSON, _ANY)
+"""The best first."""
+_FORMS = {_FORM: BodyFormat.FORM, _MULTIPART: BodyFormat.MULTIPART}
 
 
 def body_content(
@@ -26,11 +29,12 @@ def body_content(
     JSON comes first, forms after it, and JSON Patch last. A format whose schema is missing comes after the others.
     """
     found = []
-    for rank, pattern in enumerate((*_BY_PREFERENCE, _JSON_PATCH)):
+    for rank, pattern in enumerate((*_OF_JSON, *_FORMS, _JSON_PATCH)):
         for media_type, media in _media(resolver, body):
             if pattern.fullmatch(media_type) and (pattern is _JSON_PATCH) == bool(_JSON_PATCH.fullmatch(media_type)):
-                body_format = BodyFormat.FORM if pattern is _FORM else BodyFormat.JSON
+                body_format = _FORMS.get(pattern, BodyFormat.JSON)
                 sent = "application/json" if pattern is _ANY else media_type
+                sent = "multipart/form-data" if pattern is _MULTIPART else sent
                 found.append((not media.schema, rank, sent, media, body_format))
     if not found:
         return None
@@ -41,7 +45,7 @@ def body_content(
 def json_content(resolver: document.Resolver, owner: document.Response) -> document.MediaType | None:
     """Return the JSON of an answer; None if it has none."""
     described = list(_media(resolver, owner))
-    for pattern in _BY_PREFERENCE[:-1]:
+    for pattern in _OF_JSON:
         for media_type, media in described:
             if pattern.fullmatch(media_type):
                 return media

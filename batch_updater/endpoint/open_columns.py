@@ -12,6 +12,8 @@ from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenColumn
 
 _IN_BRACKETS = re.compile(r"\[([^\[\]]+)\]")
 _ELEMENT = re.compile(r"\[(\d{1,4})\]\.")
+_POSITION = re.compile(r"\[\d")
+"""What the name of a member hardly has in it: an element of a list is meant."""
 
 
 class _Found(NamedTuple):
@@ -68,7 +70,9 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
     match part.kind:
         case OpenKind.MAP:
             steps = tuple(rest.removeprefix(".").split(".")) if rest.startswith(".") else ()
-            if not steps or not all(step and step == step.strip() for step in steps):
+            if not all(step and step == step.strip() and not _POSITION.search(step) for step in steps):
+                return None
+            if not steps or steps[0].casefold() in map(str.casefold, part.described):
                 return None
             (model,) = part.fields
             if len(steps) > 1 and model.kind is not Kind.ANY:
@@ -80,7 +84,7 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
                 return None
             (model,) = part.fields
             pair = Pair(part.key_name, int(key[1]) if part.has_number_keys else key[1], part.value_name)
-            return _Found(_renamed(model, part, rest, (pair,)))
+            return _Found(_renamed(model, part, f"[{pair.key}]", (pair,)))
         case OpenKind.ITEMS:
             element = _ELEMENT.match(rest)
             if element is None:
@@ -95,7 +99,7 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
             root: tuple[Step, ...] = (*part.path, int(element[1]))
             field = relative.field
             return _Found(
-                _renamed(field, part, f"{element[0]}{field.name}", (int(element[1]), *field.path)),
+                _renamed(field, part, f"[{int(element[1])}].{field.name}", (int(element[1]), *field.path)),
                 tuple(
                     Requirement((*root, *one.within), (*root, *one.member))
                     for one in (*part.requirements, *relative.requirements)

@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from batch_updater.endpoint import document
-from batch_updater.endpoint.body_fields import BodyFields, fields_of_body, is_json_patch, open_body
+from batch_updater.endpoint.body_fields import BodyFields, fields_of_body, is_json_patch, multipart, open_body
 from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
 from batch_updater.endpoint.described_answers import AnswerReader, DescribedAnswers
 from batch_updater.endpoint.description import (
@@ -184,9 +185,18 @@ class _DescribedApi:
 
     def __init__(self, resolver: document.Resolver) -> None:
         self.resolver = resolver
+        self.shapes = Shapes(resolver)
         self.root = resolver.document()
         if not (self.root.openapi or "").startswith("3."):
             resolver.refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
+
+    @cached_property
+    def _alike(self) -> Mapping[str, list[str]]:
+        """The paths that differ in the names of their parameters alone."""
+        alike: dict[str, list[str]] = {}
+        for path in self.root.paths:
+            alike.setdefault(_template(path), []).append(path)
+        return alike
 
     def credentials(self) -> Iterator[tuple[str, str]]:
         """Yield where a key of the API's users is sent, and under which name."""
@@ -261,8 +271,7 @@ class _DescribedApi:
                 if is_it and isinstance(one, _LocatedOperation):
                     return one
             return None
-        template = _template(call.path)
-        alike = [path for path in self.root.paths if path != call.path and _template(path) == template]
+        alike = [path for path in self._alike[_template(call.path)] if path != call.path]
         for path in (call.path, *sorted(alike, key=len)):
             with suppress(EndpointError):
                 item = self.resolver.node(document.PathItem, self.root.paths[path], self.root, "paths", path)
@@ -283,7 +292,7 @@ class _EndpointBuilder:
         self._call = call
         self._resolver = described.resolver
         self._refuse = described.resolver.refuse
-        self._shapes = Shapes(described.resolver)
+        self._shapes = described.shapes
         self._answers = AnswerReader(self._shapes)
         self._parameters = ParameterReader(self._shapes, described.credentials())
 
@@ -388,7 +397,14 @@ class _EndpointBuilder:
         schema = child_at(media.schema or {}, media, "schema")
         if body_format is BodyFormat.JSON and is_json_patch(self._shapes, schema, content_type):
             return content_type, BodyFormat.JSON_PATCH, self._patched(reading)
-        encodings = self._encodings(media) if body_format is BodyFormat.FORM else None
+        encodings = self._encodings(media) if body_format.is_form else None
+        if encodings is not None and body_format is BodyFormat.MULTIPART:
+            parts = multipart(self._shapes, schema)
+            if parts.needed_file is not None or not parts.has_texts:
+                which = f" ({parts.needed_file})" if parts.needed_file else ""
+                self._refuse(f"{body.at}/content", f"needs a file{which}", "Name another operation.")
+            as_json = document.Encoding({"contentType": "application/json"}, media.at)
+            encodings = dict.fromkeys(parts.objects, as_json) | encodings
         found = fields_of_body(self._shapes, schema, self._call.path, encodings)
         return content_type, body_format, found
 
@@ -402,9 +418,8 @@ class _EndpointBuilder:
     def _patched(self, reading: _LocatedOperation | None) -> BodyFields:
         """Return what a JSON Patch may replace: what the reading returns, and any other member."""
         record = self._answers.record_read(reading.operation) if reading else None
-        anything = BodyFields(opens=(open_body(),))
         if record is None:
-            return anything
+            return BodyFields(opens=(open_body(),))
         found = fields_of_body(self._shapes, record, self._call.path)
         optional = tuple(msgspec.structs.replace(field, required=False) for field in found.fields if field.path)
         # An operation names an element of a list by its position, not by its key.
@@ -414,7 +429,8 @@ class _EndpointBuilder:
             for one in found.opens
             if one.kind is OpenKind.PAIRS
         )
-        return BodyFields(optional, (*opens, *anything.opens), (), (*found.left_out, *pairs))
+        described = tuple(self._shapes.of(record).properties)
+        return BodyFields(optional, (*opens, open_body(described)), (), (*found.left_out, *pairs))
 
 
 def _template(path: str) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -30,7 +31,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
     """In UTF-8, in the format of `Endpoint.body_format`; empty where there is none."""
     content_type: str
-    """'' where there is no body."""
+    """With the boundary of the parts, if there are any; '' where there is no body."""
     headers: tuple[tuple[str, str], ...] = ()
     """Those that the row's values make, in ASCII."""
 
@@ -118,7 +119,11 @@ class RequestBuilder:
         """Return the request of a job whose texts have been built. Raises ValueError if a value cannot be a header."""
         endpoint = self._endpoint
         headers = self.headers(job.values) if self._headers else ()
-        return Request(endpoint.method, path, query, body.encode(), endpoint.content_type, headers)
+        content, content_type = body.encode(), endpoint.content_type
+        if endpoint.body_format is BodyFormat.MULTIPART:
+            content, boundary = _parts_of(body)
+            content_type = f"{content_type}; boundary={boundary}"
+        return Request(endpoint.method, path, query, content, content_type, headers)
 
     def headers(self, values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
         """Return the headers that a row's values make. Raises ValueError as `header_value` does."""
@@ -228,7 +233,7 @@ def _body_of(fields: Sequence[Field], body_format: BodyFormat) -> _Part:
             for field in fields:
                 _place(root, field).field = field
             _finish_json(root, "")
-        case BodyFormat.FORM:
+        case BodyFormat.FORM | BodyFormat.MULTIPART:
             for field in fields:
                 _place(root, field).field = field
             _finish_form(root, "")
@@ -282,6 +287,20 @@ def _finish_form(part: _Part, name: str, depth: int = 0) -> None:
         if isinstance(step, tuple):
             key_name, key = step
             member.before = f"{inner}[{quote(key_name, safe='')}]={quote(str(key), safe='')}&"
+
+
+def _parts_of(form: str) -> tuple[bytes, str]:
+    """Return a form as the parts of `multipart/form-data` (RFC 7578), and the boundary between them.
+
+    The boundary is made of all that the parts say: a repeated request is the same, and no value can contain it.
+    """
+    boundary = sha256(form.encode()).hexdigest()
+    parts = []
+    for name, text in parse_qsl(form, keep_blank_values=True):
+        # What would end the name is written as browsers do (HTML, "multipart form data").
+        shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{shown}"\r\n\r\n{text}\r\n')
+    return f"{''.join(parts)}--{boundary}--\r\n".encode(), boundary
 
 
 def _in_order(part: _Part) -> list[tuple[Step | tuple[str, str | int], _Part]]:

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
-from batch_updater.endpoint.open_columns import example_header, field_of, opened
+from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, each_spelled_in, stem, words
-from batch_updater.loader.open_headers import open_part_of, possible_columns
+from batch_updater.loader.open_headers import near_described_field, possible_columns, why_no_column
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.requirements import always_needed
@@ -328,14 +328,13 @@ def _header_faults(
         if len(doubled) > 1:
             sentence = f"{name} has more than one column: {' and '.join(map(ask.column, doubled))}."
             yield _Fault(sentence, row.address(doubled[0]), ask.of_doubled(name, doubled))
+    yield from _slips(row, known, match, fed, ask)
     proposals = Proposals(known, fed, row.below, names)
     for position in match.unknown:
         proposal = proposals.of(row.texts[position], position)
         if proposal is None:
-            if part := open_part_of(known.endpoint, row.texts[position]):
-                sentence = f"{shown(row.texts[position], quoted=True)} is no column of {part.name}: one is such as "
-                sentence += f"{example_header(part)}."
-                yield _Fault(sentence, row.address(position), ask.of_column(position, (), sentence))
+            if why := why_no_column(known.endpoint, row.texts[position]):
+                yield _Fault(why, row.address(position), ask.of_column(position, (), why))
             continue
         first, free = proposal.fields[0], [name for name in proposal.fields if name not in fed]
         sentence = proposal.sentence
@@ -357,6 +356,19 @@ def _header_faults(
                 (Choice("yes, it is not sent", Answers(columns={row.names[position]: None})),),
             )  # fmt: skip
             yield _Fault(sentence, row.address(position), question)
+
+
+def _slips(
+    row: HeaderRow, known: HeaderNames, match: _Match, fed: Collection[str], ask: _HeaderQuestions
+) -> Iterator[_Fault]:
+    """Yield the headers of free maps that are close to a described member, unless a person has said what they mean."""
+    for position, name in match.field_at.items():
+        text = row.texts[position]
+        meant = near_described_field(known.endpoint, name, fed)
+        if meant and not known.is_told(text, row.names[position]):
+            sentence = f"{shown(text, quoted=True)} is close to {meant}, but may be another member."
+            question = ask.of_column(position, (meant, name), sentence)
+            yield _Fault(sentence, row.address(position), question, (meant, name))
 
 
 def _missing(row: HeaderRow, endpoint: Endpoint, unknown: Sequence[int], known: Collection[str]) -> Iterator[_Fault]:
@@ -410,7 +422,7 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
     if len(sentences) == 1:
         message = [f"{subject} does not fit: {sentences[0]}"]
     else:
-        message = [f"{subject} has {len(all_faults):,} faults:", *(f"  {one}" for one in sentences)]
+        message = [f"{subject} has {len(all_faults):,} problems:", *(f"  {one}" for one in sentences)]
         if more := len(all_faults) - len(faults):
             message.append(f"  and {more:,} more.")
     questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)

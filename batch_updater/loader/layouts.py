@@ -15,7 +15,7 @@ from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.loader.formats.choice import is_named
 from batch_updater.loader.header_words import spelled_in, squeezed
 from batch_updater.loader.refusal import shown
-from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
+from batch_updater.questions import OF_ONE_FILE, Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at, distinct_headers
 from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
@@ -255,8 +255,7 @@ def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
             own,
             columns=mapping,
             header_row=None,
-            # Which rows are hidden differs by file: leaving out some says nothing about those of another one.
-            hidden_rows="send" if own.hidden_rows == "send" else None,
+            hidden_rows=None if own.hidden_rows == OF_ONE_FILE.hidden_rows else own.hidden_rows,
         ),
     )
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 
 from batch_updater.endpoint.description import Endpoint, OpenColumns, OpenKind
 from batch_updater.endpoint.open_columns import example_header, field_of
 from batch_updater.loader.header_words import plain, squeezed
+from batch_updater.loader.refusal import shown
 from batch_updater.text.spelling import nearest
 
-_CLOSE = 0.65
+_CLOSE, _CLOSE_BEFORE_A_NUMBER = 0.8, 0.65
 """Similarity from which on what a header begins with may be the name of an open part, mistyped.
 
-What follows has to be right, so that few others are as close.
+Before a number, as in `costum[360001]`, few other headers are as close.
 """
-_BEHIND = re.compile(r"[.:/\[(]")
+_SLIP = 0.8
+"""The same for a member of a free map that may be one of the description's."""
+_OWN_MARKS = frozenset(".[")
+"""What follows such a name where it is written rightly; others are taken for it behind the very name."""
+_BEHIND = re.compile(r"[.:/\[]")
 """What may follow the name of an open part in a header."""
 _ELEMENT = re.compile(r"([0-9]{1,4})?[\])]?[.:/ ]*(.*)", re.DOTALL)
 
@@ -44,9 +49,14 @@ def near_open_name(endpoint: Endpoint, header: str) -> str | None:
     text = plain(header)
     for part in endpoint.opens:
         for beginning in (part.name, *part.aliases):
+            if part.kind is OpenKind.MAP and text.casefold().startswith(f"{beginning.casefold()}."):
+                continue  # it says itself which member is meant
             for found in _BEHIND.finditer(text):
                 ratio = _similarity(text[: found.start()], beginning)
-                if ratio < _CLOSE or (best and best[0] >= ratio):
+                is_number = text[found.end() : found.end() + 1].isdecimal()
+                least = _CLOSE_BEFORE_A_NUMBER if is_number else _CLOSE
+                least = least if found[0] in _OWN_MARKS else 1.0
+                if ratio < least or (best and best[0] >= ratio):
                     continue
                 for rest in _rests(part, text[found.end() :]):
                     if field := field_of(endpoint, f"{part.name}{rest}"):
@@ -55,13 +65,34 @@ def near_open_name(endpoint: Endpoint, header: str) -> str | None:
     return best[1] if best and best[1] != text else None
 
 
-def open_part_of(endpoint: Endpoint, header: str) -> OpenColumns | None:
-    """Return the open part whose name a header begins with, whatever follows; None if there is none."""
+def why_no_column(endpoint: Endpoint, header: str) -> str | None:
+    """Return why an unknown header that begins with the name of an open part is no column of it; None for any other."""
     text = plain(header).casefold()
     for part in endpoint.opens:
         for beginning in (part.name, *part.aliases):
-            if text.startswith(beginning.casefold()) and _BEHIND.match(text, len(beginning)):
-                return part
+            if not text.startswith(beginning.casefold()) or text[len(beginning) : len(beginning) + 1] not in _OWN_MARKS:
+                continue
+            first = text[len(beginning) + 1 :].partition(".")[0]
+            why = f"one is such as {example_header(part)}"
+            if member := next((name for name in part.described if name.casefold() == first), None):
+                why = f"the description has {member} as a field of its own, or as one that cannot be sent"
+            return f"{shown(header, quoted=True)} is no column of {part.name}: {why}."
+    return None
+
+
+def near_described_field(endpoint: Endpoint, name: str, fed: Collection[str]) -> str | None:
+    """Return the field for which the name of a free map's column may be a slip; None if there is none.
+
+    That is one of the members that the description lists, without a column or constant among `fed`.
+    """
+    path = endpoint.by_name[name].path if name in endpoint.by_name else ()  # an unknown one is a fault of its own
+    for part in endpoint.opens if path else ():
+        size = len(part.path) + 1
+        if part.described and path and path[:-1] == part.path and str(path[-1]) not in part.described:
+            free = [one for one in endpoint.body_fields if len(one.path) == size and one.path[:-1] == part.path]
+            by_member = {str(one.path[-1]): one.name for one in free if one.name not in fed}
+            close = nearest(str(path[-1]), by_member, cutoff=_SLIP)
+            return by_member[close] if close else None
     return None
 
 

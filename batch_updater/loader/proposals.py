@@ -80,6 +80,11 @@ class HeaderNames:
         """Return the same names for an endpoint with more fields."""
         return self if endpoint is self.endpoint else HeaderNames(endpoint, self.further, self._answers)
 
+    def is_told(self, header: str, name: str) -> bool:
+        """Whether a person has said what a header means, in an answer or in the configuration."""
+        told = name in self._answers or plain(header) in self._exactly or squeezed(header) in self._further
+        return told or header in self._exactly
+
     def meanings(self, header: str, name: str = "") -> tuple[str | None, ...]:
         """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown.
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder, InputSettings
-from batch_updater.endpoint.description import BodyFormat, Endpoint, Field, Kind
+from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.column_reader import ColumnReader, Converter
@@ -97,11 +97,13 @@ class RowParser:
         """Filled by the converters while they read a row."""
         self._settings = settings
         self._is_verbatim = is_verbatim
-        self._takes_empty_lists = endpoint.body_format is not BodyFormat.FORM
+        self._takes_empty_lists = not endpoint.body_format.is_form
         self._fields = tuple(
             (columns.of_field[field.name], field) for field in endpoint.fields if field.name in columns.of_field
         )
         self._headers, self._names_of_columns = columns.headers, columns.names
+        self.row_in_words = columns.row
+        """Return what messages call a row."""
         self._first = self._fields[0][0]
         self._required = {field.name: field for field in endpoint.fields if field.required}
         self._body = frozenset(field.name for field in endpoint.body_fields)

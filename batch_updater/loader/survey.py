@@ -20,7 +20,7 @@ from batch_updater.loader.open_questions import OpenCells
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.row_parser import ParsedRow, RowParser
 from batch_updater.loader.texts import POINT_ZERO
-from batch_updater.records import Cell, Problem
+from batch_updater.records import Cell, Columns, Problem
 
 _FRACTION = re.compile(r"-?[0-9]+[.,][0-9]*[1-9][0-9]*|[0-9]+(?:\.[0-9]+){2,}")
 _FOUR_DIGITS = re.compile(r"[^0-9.,]*[1-9][0-9]{3,}[^0-9.,]*")
@@ -58,17 +58,16 @@ def survey(
     rows: Iterable[SurveyedRow],
     doubts: Doubts,
     numbers: Mapping[str, int],
-    positions: Mapping[str, int],
+    columns: Columns,
     mark: str,
     *,
     has_semicolons: bool,
 ) -> Findings:
     """Go over all rows and return what they show.
 
-    `numbers` are the number fields and `positions` all fields, each with the position of its column; `mark` is the
-    configured decimal mark.
+    `numbers` are the number fields, each with the position of its column; `mark` is the configured decimal mark.
     """
-    marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
+    marks, positions = _Marks(numbers, columns, mark, has_semicolons=has_semicolons), columns.of_field
     with_fractions: set[str] = set()
     below_from, rows_above = doubts.below_from, 0
     sums: dict[int, Decimal] = defaultdict(Decimal)
@@ -99,8 +98,8 @@ def survey(
 class _Marks:
     """Looks for the numbers that can be written with one decimal mark only."""
 
-    def __init__(self, numbers: Mapping[str, int], mark: str, *, has_semicolons: bool) -> None:
-        self._numbers = numbers
+    def __init__(self, numbers: Mapping[str, int], columns: Columns, mark: str, *, has_semicolons: bool) -> None:
+        self._numbers, self._columns = numbers, columns
         self._own, self._other = mark, "," if mark == "." else "."
         self._has_semicolons = has_semicolons
         self._certain: dict[tuple[str, str], str] = {}
@@ -119,11 +118,16 @@ class _Marks:
             if name not in self._ungrouped and (
                 _FOUR_DIGITS.fullmatch(text) if text else abs(number_in(cell) or Decimal()) >= _THOUSAND
             ):
-                self._ungrouped[name] = f"Row {row:,} has {shown(cell).strip()} ({name})"
+                self._ungrouped[name] = self._example(row, shown(cell).strip(), name)
             elif text and (mark := mark_shown_by(text)):
-                self._certain.setdefault((name, mark), f"Row {row:,} has {shown(text.strip())} ({name})")
+                if (name, mark) not in self._certain:
+                    self._certain[name, mark] = self._example(row, shown(text.strip()), name)
             elif text and name not in self._grouped and may_be_grouped(text, self._own):
                 self._grouped.add(name)
+
+    def _example(self, row: int, text: str, name: str) -> str:
+        place = self._columns.row(row)
+        return f"{place[:1].upper()}{place[1:]} has {text} ({name})"
 
     def evidence(self) -> dict[str, MarkEvidence]:
         elsewhere = next((cell for (_, mark), cell in self._certain.items() if mark == self._other), None)
@@ -151,6 +155,7 @@ class FileEvidence:
     """Takes every parsed row once: notes, and what only the whole file shows about its cells, in bounded memory."""
 
     def __init__(self, parser: RowParser) -> None:
+        self._row = parser.row_in_words
         self._date_columns = parser.date_columns.items()
         self._decimal_mark = parser.decimal_mark
         self._number_columns = list(parser.number_columns.values())
@@ -231,11 +236,11 @@ class FileEvidence:
             return problem
         order, (row, text, _) = next(iter(found.items()))
         remedy = (
-            f"Row {row:,} of this column has {text}: if all dates are written so, add --date-order "
+            f"This column has {text} in {self._row(row)}: if all dates are written so, add --date-order "
             f"{order.value} (or set input.date_order); else type it like 2025-12-31."
         )
         if len(found) > 1:
-            seen = " and ".join(f"row {row:,} has {text}" for row, text, _ in found.values())
+            seen = " and ".join(f"{self._row(row)} has {text}" for row, text, _ in found.values())
             remedy = f"Type it like 2025-12-31: the column mixes both orders, {seen}."
         return replace(problem, remedy=remedy)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder, InputSettings
-from batch_updater.endpoint.description import BodyFormat, Endpoint, Kind
+from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.below import REMARK
@@ -112,7 +112,9 @@ def open_table(
             answers = layout.answers.with_more(_as_spelled(answers, spelled))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
-        told = ToldOfColumns(answers.columns, named, layout.added if layout else frozenset())
+        # The headers of an undo workbook are names of fields, meant as they are.
+        own_names = {value.field: value.field for values in (expected or {}).values() for value in values}
+        told = ToldOfColumns({**own_names, **answers.columns}, named, layout.added if layout else frozenset())
         fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:
@@ -191,7 +193,7 @@ def _headers_by_answer(endpoint: Endpoint, columns: Columns) -> dict[str, list[s
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
     """Convert the constants as if they stood in cells. Raises ConfigError."""
     values: dict[str, Value] = {}
-    facts = ColumnFacts(takes_empty_lists=endpoint.body_format is not BodyFormat.FORM)
+    facts = ColumnFacts(takes_empty_lists=not endpoint.body_format.is_form)
     for name, text in settings.constants.items():
         field = field_of(endpoint, name)
         if field is None:
@@ -392,7 +394,7 @@ class Table:
         if marks_are_open or doubts.point_zero or doubts.unsure_totals:
             rows = self._surveyed(doubts.below_from, stored)
             numbers, mark = parser.number_columns, parser.decimal_mark
-            found = survey(rows, doubts, numbers, self.columns.of_field, mark, has_semicolons=has_semicolons)
+            found = survey(rows, doubts, numbers, self.columns, mark, has_semicolons=has_semicolons)
         else:
             found = Findings(below_from=doubts.below_from)
         return None if found == Findings() else found

@@ -22,7 +22,7 @@ from batch_updater.errors import (
 )  # fmt: skip
 from batch_updater.messages import format_date_time
 from batch_updater.nightly.inbox import SkippedFile
-from batch_updater.questions import OpenQuestionsError
+from batch_updater.questions import OpenQuestionsError, QuestionKind
 from batch_updater.records import StopReason
 from batch_updater.reporter.next_step import NOTHING_LEFT, NextKind, NextStep, is_resumable, next_step
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
@@ -32,6 +32,8 @@ from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.statements import CONFIRMED
 
+OPTION_INDENT = "    "
+"""Begins a line of a remedy that is an option: the note beside a file has them, one line is no place for them."""
 NIGHTS = 3
 """A file that is left with trouble of its own on so many nights in a row goes to attention."""
 OLD = timedelta(hours=36)
@@ -122,9 +124,11 @@ _ERRORS: tuple[tuple[type[BatchUpdaterError | StoreError], str, ExitCode], ...] 
 """Errors that the next file would meet as well."""
 _DISK_REMEDY = "See that there is space and the right to write there."
 _LAYOUT = (
-    "The job asks nothing. Answer once for all files with these headers: `batch-updater columns {} --save NAME`, with "
-    "the job's --config, asks on a terminal, and takes options as well:"
+    "The job asks nothing. Answer once for all files with these headers, with the job's --config: "
+    "`batch-updater check {0}` asks on a terminal and remembers the answers; `batch-updater columns {0} --save NAME` "
+    "takes the options that the note beside the file lists."
 )
+_HIDDEN = "To leave hidden rows out, delete them from the file: no layout says so."
 _BY_HAND = "by hand as the job does, with its user, token and --config"
 _NEWER = "Newer files may be sent meanwhile: if one has the same records, take those rows out first."
 _REPAIR = (
@@ -197,8 +201,9 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
     if isinstance(error, BatchUpdaterError):
         remedies = error.remedy_lines
         if isinstance(error, OpenQuestionsError):
-            options = (f"    {line}" for question in error.questions for line in question.lines)
-            remedies = (_LAYOUT.format(path.name), *options)
+            options = [f"{OPTION_INDENT}{line}" for question in error.questions for line in question.lasting_lines]
+            are_hidden = any(question.kind is QuestionKind.HIDDEN_ROWS for question in error.questions)
+            remedies = (_LAYOUT.format(path.name), *options, *([_HIDDEN] if are_hidden else []))
         again = ("Then put it into the inbox again.",) if isinstance(error, InputError) else ()
         message, remedy = (
             tuple(line.replace(str(path), path.name) for line in lines)  # it will have left the inbox

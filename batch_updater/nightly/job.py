@@ -105,7 +105,8 @@ class _FileRuns(msgspec.Struct):
 
     def result(self, file: ReadyFile | SkippedFile, decision: Decision) -> FileResult:
         """Return the result of a file that is still where it was."""
-        lines, last = (*decision.message, *decision.remedy, self.note if self.last else ""), self.last
+        remedy = (line for line in decision.remedy if not line.startswith(dispositions.OPTION_INDENT))
+        lines, last = (*decision.message, *remedy, self.note if self.last else ""), self.last
         result = FileResult(
             file.path.name, decision.disposition, " ".join(line.strip() for line in lines).strip(),
             requests=sum(one.requests for one in self.made), retries=sum(one.retries for one in self.made),

@@ -84,7 +84,7 @@ class ChangeSummary(msgspec.Struct):
     """Counts the changes of rows one by one; holds no row, except of records that several rows change."""
 
     numbers: frozenset[str] = frozenset()
-    """Fields that hold numbers, whatever the API reports them as."""
+    """Fields that hold amounts, whatever the API reports them as; a whole number may be an identifier."""
     headers: Mapping[str, str] = {}
     """Field -> what the person calls it."""
     records: int = 0
@@ -127,7 +127,7 @@ class ChangeSummary(msgspec.Struct):
         """Return an empty summary for an endpoint and the columns of a file."""
         kinds = (Kind.INTEGER, Kind.DECIMAL)
         return cls(
-            frozenset(field.name for field in endpoint.body_fields if field.kind in kinds),
+            frozenset(one.name for one in endpoint.body_fields if one.kind in kinds and not one.is_identifier),
             {name: columns.called(name) for name in columns.of_field},
             any_kind=frozenset(field.name for field in endpoint.body_fields if field.kind is Kind.ANY),
             containers=frozenset(field.name for field in endpoint.body_fields if field.may_be_empty),

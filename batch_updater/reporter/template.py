@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenColumns, OpenKind
-from batch_updater.endpoint.open_columns import example_header
+from batch_updater.endpoint.open_columns import example_header, field_of
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.messages import format_day
@@ -66,14 +66,17 @@ def write_template(
 ) -> None:
     """Write an empty workbook (.xlsx) or CSV file to fill in; `names` are those that earlier runs have learned.
 
-    Fields that every row needs come first. `settings` say how its cells will be read.
+    Fields that every row needs come first; those with a constant are no columns. `settings` say how its cells will be
+    read.
 
     Raises ResultsError if a file of that name exists: a template may have been filled in since.
     """
     place = Location(file=str(path))
     if path.exists() or path.is_symlink():
         raise ResultsError(f"{path} already exists.", remedy="Choose another name.", place=place)
-    fields = sorted(endpoint.fields, key=lambda field: not field.required)
+    # A file may not have a column for what every row has from the configuration.
+    constants = {one.name for name in settings.constants if (one := field_of(endpoint, name))}
+    fields = sorted((one for one in endpoint.fields if one.name not in constants), key=lambda one: not one.required)
 
     def write_csv(draft: Path) -> None:
         # With a byte order mark: without it Excel takes the file for the system's old encoding.

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from batch_updater.endpoint.description import BodyFormat, Endpoint
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.errors import InputError, UsageError
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.records import Columns, Outcome, OutcomeKind, Row, StagedInput
 from batch_updater.reporter.cell_values import shown
+from batch_updater.runs.family import rounds_with
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.rows import input_row, unsent
 from batch_updater.runs.statements import ENDED_IN_FLIGHT
@@ -63,6 +64,8 @@ class ExplainedRow(msgspec.Struct, frozen=True):
     attempts: tuple[StoredAttempt, ...]
     """Of all parts of the run, by time."""
     outcome: Outcome
+    later: tuple[tuple[PastRun, OutcomeKind], ...] = ()
+    """The later rounds of the file that have a row that was asked for, by time, and how it ended there."""
 
 
 def explained_rows(past: PastRun, number: int | None = None) -> Iterator[ExplainedRow]:
@@ -72,7 +75,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
     run's database is damaged, UsageError if it has no such row.
     """
     endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
-    builder, is_json = RequestBuilder(endpoint), endpoint.body_format is not BodyFormat.FORM
+    builder, is_json = RequestBuilder(endpoint), not endpoint.body_format.is_form
     with past.store() as store:
         staged = past.staged(store)
         starts = [part.started_at for part in store.parts()]
@@ -85,6 +88,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
                 path, query, body = store.request(stored.number)
                 key = idempotency_key(past.facts.caller.salt, stored.number)
                 made, is_read_first = builder.of(stored.job, path, query, body), past.facts.reads_first
+                body = made.body.decode()
                 headers = shown_headers(endpoint, made, key, is_read_first=is_read_first)
                 request = ShownRequest(endpoint.method, f"{base_url}{path}", query, headers, body, is_json)
                 if endpoint.read and any(one.method == READ for one in attempts):
@@ -95,9 +99,11 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
             if number is not None and staged.columns.origin:
                 in_input = _input_rows(past, staged)
                 sheet_row = next((row.number for row in in_input if _stated_number(row) == number), None)
+            rounds = () if number is None else rounds_with(past, number)
+            later = tuple((run, kind) for run, kind in rounds if run.started_at > past.started_at)
             yield ExplainedRow(
                 input_row(stored, staged), sheet_row, stored.target, staged.columns, past.identity.constants, request,
-                read, attempts, stored.outcome,
+                read, attempts, stored.outcome, later,
             )  # fmt: skip
             if number is not None:
                 return
@@ -138,8 +144,10 @@ def _why_missing(past: PastRun, staged: StagedInput, number: int) -> tuple[str, 
         if row and number > header_row and (stated := _stated_number(row)):
             in_sheet = f'{where}: row {number:,} of the sheet "{staged.sheet}" is row {stated:,} there.'
             return in_sheet, f"Ask for that one: --row {stated}."
-        first = f", or ask the first run: `batch-updater report {origin.run} --row {number}`" if origin.run else ""
-        return f"{where}.", f'Name a row by the number in the first column of the sheet "{staged.sheet}"{first}.'
+        has_it = [run.folder.name for run, _ in rounds_with(past, number)] or [origin.run]
+        which = "the first run" if has_it[-1] == origin.run else "the last run that has it"
+        other = f", or ask {which}: `batch-updater report {has_it[-1]} --row {number}`" if has_it[-1] else ""
+        return f"{where}.", f'Name a row by the number in the first column of the sheet "{staged.sheet}"{other}.'
     if row is None:
         is_above = number < header_row
         why = f"above the headers, which are in row {header_row:,}" if is_above else "blank" if number < last else ""

@@ -95,6 +95,16 @@ def families(runs: Iterable[PastRun | DamagedRun]) -> Mapping[Path, Family]:
     return {folder: family for folder, family in found if family}
 
 
+def rounds_with(run: PastRun, number: int) -> Iterator[tuple[PastRun, OutcomeKind]]:
+    """Yield the rounds of a run's file that have a row of that number, by time, and how it ended in each."""
+    runs = (one for one in past_runs(run.folder.parent) if isinstance(one, PastRun))
+    rounds = (one for one in runs if one.first_round == run.first_round)
+    for one in sorted(rounds, key=lambda run: run.started_at):
+        with suppress(*_UNREADABLE), opened_store(one.folder / DATABASE) as store:
+            for _, kind in _kinds(store, statements.KINDS_OF, numbers=json.dumps([number])):
+                yield one, kind
+
+
 def _tallied(runs: Sequence[PastRun], last: PastRun) -> Family | None:
     key = last.first_round
     rounds = sorted(

@@ -572,7 +572,7 @@ def related_runs(
     base_url: str | None,
     input_path: str | None,
 ) -> tuple[PastRun, ...]:
-    """Return the few runs that are most likely to have applied rows of an input, the newest first.
+    """Return the few runs, with all their rounds, that most likely have applied rows of an input; the newest first.
 
     `runs` come as `with_undos` gives them. Those of a file of the same name come before others; undone rows count as
     not done.
@@ -585,8 +585,8 @@ def related_runs(
     ]  # fmt: skip
     name = None if input_path is None else PurePath(input_path).name
     namesakes = [past for past in applied if name and PurePath(past.facts.input_path or "").name == name]
-    likely = {past.folder for past in (*namesakes[:_RELATED], *applied)[:_RELATED]}
-    return tuple(past for past in applied if past.folder in likely)
+    likely = {past.first_round for past in (*namesakes[:_RELATED], *applied)[:_RELATED]}
+    return tuple(past for past in applied if past.first_round in likely)
 
 
 def related_by_name(

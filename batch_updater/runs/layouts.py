@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -96,28 +96,55 @@ def _faults(value: object) -> Iterator[str]:
     for key in [key for key in value if key not in _EXPECTED]:
         close = nearest(str(key), _EXPECTED)
         yield f"{key} is no key of a layout{f' (did you mean {close}?)' if close else ''}"
-    kinds = get_type_hints(_Content, include_extras=True)
     headers: Any = value.get("headers")
-    if not _is_one(headers, kinds["headers"]):
+    if not _is_one(headers, _kinds()["headers"]):
         yield f"headers must be {_EXPECTED['headers']}"
         return
     if doubled := [header for header, count in Counter(headers).items() if count > 1]:
         yield f"headers has {doubled[0]!r} twice"
+    yield from _answer_faults(value, headers)
+
+
+def answers_of(value: object) -> Answers:
+    """Return the answers that a program gives under the keys of a layout, or as `Answers` hold them.
+
+    Raises ValueError, which says key by key what is wrong.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError("they are no mapping")  # noqa: TRY004  (as for all else that is wrong with them)
+    keys, faults = [key for key in _EXPECTED if key != "headers"], []
+    for key in value.keys() - {*keys, "header_row"}:
+        close = nearest(str(key), keys)
+        faults.append(f"{key} is none of its keys{f' (did you mean {close}?)' if close else ''}")
+    if not _is_one(value.get("header_row"), int | None):
+        faults.append("header_row must be a number")
+    if faults := [*sorted(faults), *_answer_faults(value, None)]:
+        raise ValueError("; ".join(faults))
+    return msgspec.convert(value, Answers)
+
+
+def _answer_faults(value: Mapping[str, object], headers: Collection[str] | None) -> Iterator[str]:
+    """Yield what is wrong with the values under the known keys; `headers`: those that there are, if that is known."""
+    kinds = _kinds()
     for key in [key for key in _EXPECTED if key in value]:
         answer, expected = value[key], _EXPECTED[key]
         if key not in {"columns", *OF_COLUMNS}:
             if not _is_one(answer, kinds[key]):
                 yield f"{key} must be {expected}"
-        elif not isinstance(answer, dict):
+        elif not isinstance(answer, Mapping):
             yield f"{key} must be a list of `header: value` pairs"
         else:
             for header, one in answer.items():
-                if header not in headers:
+                if headers is not None and header not in headers:
                     close = nearest(str(header), headers)
                     meant = f" (did you mean {close!r}?)" if close else ""
                     yield f"{key} names {header!r}, which is none of its headers{meant}"
                 elif not _is_one({header: one}, kinds[key]):
                     yield f"{key} of {header!r} must be {expected}"
+
+
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(_Content, include_extras=True)
 
 
 def _is_one(value: object, kind: object) -> bool:

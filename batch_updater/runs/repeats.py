@@ -32,7 +32,7 @@ class Repeats(msgspec.Struct, frozen=True):
     runs: tuple[PastRun, ...]
     """Which runs did it, the newest first."""
     unfinished: PastRun | None
-    """The newest of them with rows that are left, whose workbook has not been run since; None if none has."""
+    """The last round of the newest of them that has rows that are left; None if none has."""
 
     def note(self, *, reads_first: bool) -> str:
         """Return what people are told; `reads_first`: what a record holds already is not sent."""
@@ -85,11 +85,10 @@ def repeats_of(store: Store, staged: StagedInput, earlier: Sequence[PastRun]) ->
                 runs.append(past)
     if not runs:
         return None
-    inputs = {run.facts.input_path for run in earlier}
-    unfinished = (
-        run for run in runs if run.summary.total(NEEDS_NOTHING) < run.rows and run.parts[-1].results not in inputs
-    )
-    return Repeats(len(found), staged.good, tuple(runs), next(unfinished, None))
+    last = {run.first_round: run for run in reversed(earlier)}  # the newest first: the last round is kept
+    rounds = (last[run.first_round] for run in runs)
+    unfinished = next((run for run in rounds if run.summary.total(NEEDS_NOTHING) < run.rows), None)
+    return Repeats(len(found), staged.good, tuple(runs), unfinished)
 
 
 def _repeated(store: Store, path: Path) -> tuple[list[int], int]:

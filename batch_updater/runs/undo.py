@@ -5,7 +5,7 @@ Works from the run's folder alone and opens no connection. Holds one value befor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
+from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation, Step
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.reported import (
     as_text,
@@ -28,6 +28,7 @@ from batch_updater.endpoint.reported import (
     reports,
     reports_equal,
     told_by,
+    value_at,
 )
 from batch_updater.endpoint.request import json_value, list_items
 from batch_updater.files.writing import check_replaceable, write_faults
@@ -72,6 +73,10 @@ _SHOWN_CHARACTERS = 500
 _NOT_READ = "The run did not read the record before it changed it, which --compare does: the value before is not known."
 _UNCONFIRMED = "Whether the row was applied is not known. Run its file again to settle it."
 _REDACTED = "The record held a secret of the configuration in this field, and secrets are not kept."
+_PART_OF_LIST = (
+    "The run replaced the whole list of the record, and its columns do not hold all that was in it: restore the list "
+    "by hand."
+)
 _REFUSED = "The row was refused, but an attempt before that had no answer: whether that one was applied is not known."
 
 
@@ -142,6 +147,8 @@ class _Change(msgspec.Struct):
     left: _Report | None = None
     not_told: str = ""
     """Why it is not known what the run left."""
+    is_part: bool = False
+    """Whether it is in a list of the record of which the row's columns did not hold all."""
 
 
 class _ImpossibleError(Exception):
@@ -192,6 +199,12 @@ class ChangedRecords:
         otherwise = {problem.field for problem in outcome.problems}
         is_others = any(one.selects_record and one.name in otherwise for one in self._endpoint.reported_fields)
         selecting = {name: job.values[name] for name in self._selecting if name in job.values}
+        covered = {one.reported_as for one in asked if one.reported_as}
+        partly = {
+            path
+            for path in map(_list_of, asked)
+            if path and _holds_more(value_at(_record(before), path), path, covered)
+        }
         _, changes = self._records.setdefault(job.target, (replace(job, values=selecting), {}))
         for one in asked:
             earlier, left = _report(one, before), None if is_others else _report(one, reported)
@@ -201,7 +214,8 @@ class ChangedRecords:
                 value = json_value(one, job.values[one.name])
                 identity = self._allowed.id_of(one, job) if is_id and value is not None else value
                 left = None if identity is None and value is not None else _Report(identity, is_id)
-            change = changes.setdefault(one.name, _Change(job.row, earlier, isinstance(before, dict)))
+            change = _Change(job.row, earlier, isinstance(before, dict), is_part=_list_of(one) in partly)
+            change = changes.setdefault(one.name, change)
             change.left = left
             change.not_told = f"{self._endpoint.api_name} {told}, so a later change could not be told."
             if left and (members := told_by(one, job.values[one.name], left.value)):
@@ -225,24 +239,48 @@ class ChangedRecords:
         for target, (job, changes) in self._records.items():
             cells: dict[str, Cell] = {}
             expected: list[ExpectedValue] = []
-            for name, change in changes.items():
-                one = self._endpoint.field(name)
-                try:
-                    before, left = self._reports(one, change)
-                    if reports_equal(one, before.value, left.value):
-                        continue
-                    selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in job.values.items()}
-                    cell = self._cell_before(one, job, before)
-                    value = self._expected(one, job, before, left)
-                except _ImpossibleError as why:
-                    not_possible.append(NotPossible(target, change.row, name, str(why)))
-                else:
-                    cells.update({**selecting, name: cell})
+            for names in self._together(changes):
+                found, why = self._set_back_fields(job, {name: changes[name] for name in names})
+                not_possible += [
+                    NotPossible(target, changes[name].row, name, why.get(name, _PART_OF_LIST)) for name in names if why
+                ]
+                for value, with_cells in () if why else found:
+                    cells |= with_cells
                     expected.append(value)
             if expected:
                 rows.append(UndoRow(target, cells, tuple(expected)))
         not_possible.sort(key=lambda one: one.row)
         return rows, not_possible
+
+    def _set_back_fields(
+        self, job: Job, changes: Mapping[str, _Change]
+    ) -> tuple[list[tuple[ExpectedValue, dict[str, Cell]]], dict[str, str]]:
+        """Return what sets back fields that go together, each with its cells, and why others cannot be.
+
+        Nothing sets back fields of which none has changed.
+        """
+        found: list[tuple[ExpectedValue, dict[str, Cell]]] = []
+        why: dict[str, str] = {}
+        is_changed = False
+        for name, change in changes.items():
+            one = self._endpoint.field(name)
+            try:
+                before, left = self._reports(one, change)
+                is_changed = is_changed or not reports_equal(one, before.value, left.value)
+                if is_changed or len(changes) > 1:
+                    selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in job.values.items()}
+                    cell = self._cell_before(one, job, before)
+                    found.append((self._expected(one, job, before, left), {**selecting, name: cell}))
+            except _ImpossibleError as error:
+                why[name] = str(error)
+        return found if is_changed else [], why
+
+    def _together(self, changes: Mapping[str, _Change]) -> Iterable[list[str]]:
+        """Return the names of fields that are set back together or not at all: those of one list, any other alone."""
+        groups: dict[object, list[str]] = {}
+        for name in changes:
+            groups.setdefault(_list_of(self._endpoint.field(name)) or name, []).append(name)
+        return groups.values()
 
     def _reports(self, one: Field, change: _Change) -> tuple[_Report, _Report]:
         if not change.before_was_read:
@@ -252,6 +290,8 @@ class ChangedRecords:
             if len(one.reported_as) > 1:  # a record need not have every member of its parts
                 does_not = "did not report this field, or the record did not have it"
             raise _ImpossibleError(f"{self._endpoint.api_name} {does_not}, so the value before is not known.")
+        if change.is_part:
+            raise _ImpossibleError(_PART_OF_LIST)
         if change.left is None:
             raise _ImpossibleError(change.not_told)
         if any(REDACTED in str(report.value) for report in (change.before, change.left)):
@@ -347,6 +387,23 @@ def _parsed(as_json: str | None) -> object:
 
 def _record(reported: object) -> Mapping[str, object]:
     return reported if isinstance(reported, dict) else {}
+
+
+def _list_of(one: Field) -> tuple[Step, ...]:
+    """Return where a record reports the list that has a field in one of its elements; () if none has."""
+    at = next((at for at, step in enumerate(one.reported_as) if isinstance(step, int)), 0)
+    return one.reported_as[:at]
+
+
+def _holds_more(value: object, path: tuple[Step, ...], covered: Set[tuple[Step, ...]]) -> bool:
+    """Whether a reported value has anything in it that is at none of the covered paths."""
+    if path in covered or value is None:
+        return False
+    if isinstance(value, dict):
+        return any(_holds_more(member, (*path, name), covered) for name, member in value.items())
+    if isinstance(value, list):
+        return any(_holds_more(item, (*path, at), covered) for at, item in enumerate(value))
+    return True
 
 
 def _report(one: Field, reported: object) -> _Report | None:

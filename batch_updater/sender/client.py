@@ -240,7 +240,10 @@ class Client(msgspec.Struct, eq=False, dict=True):
                     for names in self._valid_now.lists if self._valid_now is not known else ():
                         if names not in known.lists:
                             self.hooks.on_names(names)
-                if answer.status == HTTPStatus.PRECONDITION_FAILED and row.etag:
+                # Some services say 409 for another version. Its own words tell whether it is about that, but an attempt
+                # since the reading that may have been applied has made another version.
+                is_own_doing = answer.status == HTTPStatus.CONFLICT and row.maybe_applied and not row.job.maybe_applied
+                if row.etag and (answer.status == HTTPStatus.PRECONDITION_FAILED or is_own_doing):
                     return SentRow(self._outcomes.changed_since_read(row, answer))
                 refused = self._outcomes.refused(row, answer, self._valid_now)
                 return SentRow(refused, is_missing=says_record_missing(answer, self.endpoint, row.job))

@@ -147,7 +147,7 @@ class OutcomeWriter:
         return self.outcome(row, OutcomeKind.REJECTED, message, advice, name, tuple(problems.values()))
 
     def changed_since_read(self, row: RowSoFar, answer: Answer) -> Outcome:
-        """Return that the record no longer is the version that was read (412).
+        """Return that the record no longer is the version that was read (412, or a 409 that may say so).
 
         Where an attempt before may have been applied, that may be what has changed it.
         """

@@ -58,12 +58,21 @@ def test_the_bar_ends_with_the_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert sys.stderr.closed is False
 
 
+def test_there_is_no_bar_where_no_row_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    """What has to be said is printed all the same."""
+    with closing(ProgressBar(0)) as progress:
+        progress.say("The page cannot be written.")
+    assert capsys.readouterr().err == "The page cannot be written.\n"
+
+
+_END = "\x1e"
+
+
 class Terminal:
     """A pseudo-terminal whose width can be changed, in place of stderr."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ours, self._theirs = pty.openpty()
-        os.set_blocking(self._ours, False)
         monkeypatch.setattr(sys, "stderr", os.fdopen(self._theirs, "w", encoding="utf-8"))
 
     def resize(self, columns: int) -> None:
@@ -71,7 +80,12 @@ class Terminal:
 
     def line(self) -> str:
         """Return what the line shows that was written last."""
-        shown = os.read(self._ours, 1 << 20).decode()
+        sys.stderr.write(_END)
+        sys.stderr.flush()
+        shown = ""
+        while not shown.endswith(_END):  # a terminal hands on what it is given when it has the time
+            shown += os.read(self._ours, 1 << 20).decode()
+        shown = shown.removesuffix(_END)
         return re.sub(r"\x1b\[[A-Z]", "", shown.rpartition("\r\x1b[K")[2])
 
 

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from ruamel.yaml import YAML
+
+from batch_updater import endpoint
 from batch_updater.cli import commands
 from batch_updater.sandbox import server
 from tests.json_schema import require_valid
@@ -115,6 +118,16 @@ def sandbox(*options: str) -> Sandbox:
         else:
             given[{"--rate": "rate_per_s"}.get(option, option[2:].replace("-", "_"))] = json.loads(value)
     return Sandbox(server.SandboxSettings(**given))
+
+
+def description_without_reading(path: Path) -> Path:
+    """Write the built-in description without the GET of the record, and return its path."""
+    built_in = Path(endpoint.__file__).with_name("nexus-opportunity.openapi.yaml")
+    description = YAML(typ="safe").load(built_in)
+    (operations,) = description["paths"].values()
+    del operations["get"], operations["put"]["x-read"]
+    path.write_text(json.dumps(description), encoding="utf-8")  # JSON is YAML
+    return path
 
 
 def configure(folder: Path, url: str, more: str = "", timeout_s: float = 5) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -50,11 +51,13 @@ class Desk(InThread):
     """Takes every update, and keeps what it was sent."""
 
     bodies: dict[int, Any] = field(default_factory=dict)
+    tickets: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Records that can be read; an update of any other one is answered with nothing."""
     url: str = ""
 
     async def _start(self) -> web.AppRunner:
         app = web.Application()
-        app.router.add_route("PUT", "/tickets/{id}", self._reply)
+        app.router.add_route("*", "/tickets/{id}", self._reply)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -62,11 +65,17 @@ class Desk(InThread):
         return runner
 
     async def _reply(self, request: web.Request) -> web.StreamResponse:
-        self.bodies[int(request.match_info["id"])] = json.loads(await request.read())
-        return web.Response(status=204)
+        number = int(request.match_info["id"])
+        if request.method == "PUT":
+            self.bodies[number] = json.loads(await request.read())
+        if number not in self.tickets:
+            return web.Response(status=204)
+        if request.method == "PUT":
+            self.tickets[number] |= self.bodies[number]["ticket"]
+        return web.json_response({"ticket": {"id": number, **self.tickets[number]}})
 
 
-def describe(folder: Path, url: str) -> None:
+def describe(folder: Path, url: str, *, reads: bool = False) -> None:
     """Write the description, and a configuration with a time zone."""
     update = {
         "operationId": "update",
@@ -74,8 +83,17 @@ def describe(folder: Path, url: str) -> None:
         "requestBody": {"content": {"application/json": {"schema": _BODY}}},
         "responses": {"204": {"description": "done"}},
     }
+    calls: dict[str, Any] = {"put": update}
+    if reads:
+        record = {"type": "object", "properties": {"id": {"type": "integer"}, **_TICKET["properties"]}}  # type: ignore[dict-item]
+        schema = {"type": "object", "properties": {"ticket": record}}
+        answers = {"200": {"description": "it", "content": {"application/json": {"schema": schema}}}}
+        calls = {
+            "put": update | {"responses": answers},
+            "get": {"operationId": "show", "parameters": update["parameters"], "responses": answers},
+        }
     about = {"openapi": "3.0.3", "info": {"title": "Desk", "version": "1"}}
-    document = json.dumps({**about, "paths": {"/tickets/{id}": {"put": update}}})
+    document = json.dumps({**about, "paths": {"/tickets/{id}": calls}})
     (folder / "desk.json").write_text(document, encoding="utf-8")
     configure(folder, url, "sending: {rate_per_s: 5000}\ninput: {time_zone: Europe/Berlin}\n")
     config = folder / "config.yaml"
@@ -185,3 +203,27 @@ def test_a_list_that_is_sent_empty_counts_as_cleared(tmp_path: Path) -> None:
     done = batch_updater("run", "tickets.xlsx", "--yes", cwd=tmp_path)
     assert "2 fields would be cleared (tags (ticket.tags) in 2 rows)" in done.err
     assert "the first: row 2, 3" in done.err
+
+
+def test_an_undo_brings_back_lists_points_in_time_and_members(tmp_path: Path) -> None:
+    """Also a list whose items hold the separator, one without items, and members of several types."""
+    rows: list[list[object]] = [
+        ["id", "tags", "due_at", "properties.size", "shape"],
+        [1, "new", "2026-07-01T08:00:00Z", "large", '{"a": 2}'],
+        [2, "new; newer", None, 5, None],
+    ]
+    write(tmp_path / "tickets.xlsx", rows)
+    before: dict[int, dict[str, Any]] = {
+        1: {"tags": ["a;b", "[c]"], "due_at": "2026-01-01T00:00:00Z", "properties": {"size": "12"}, "shape": {"a": 1}},
+        2: {"tags": [], "due_at": None, "properties": {"size": 12}, "shape": None},
+    }
+    with Desk(tickets=deepcopy(before)) as desk:
+        describe(tmp_path, desk.url, reads=True)
+        done = batch_updater("run", "tickets.xlsx", "--compare", "--yes", "--json", cwd=tmp_path)
+        assert done.outcomes == {"updated": 2}, done.err
+        assert desk.tickets[2]["tags"] == ["new", "newer"]
+        undo = batch_updater("undo", "--json", cwd=tmp_path)
+        workbook = undo.object["undo"]
+        again = batch_updater("run", workbook, "--yes", "--json", cwd=tmp_path)
+    assert again.outcomes == {"updated": 2}, again.err
+    assert desk.tickets == before

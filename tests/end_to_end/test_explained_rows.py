@@ -99,7 +99,7 @@ def test_a_row_with_a_wrong_cell_has_no_request(tmp_path: Path) -> None:
     ]
     shown = batch_updater("report", "--row", "2", cwd=tmp_path).out
     assert "  A2  Id               x    OpportunityId\n" in shown
-    assert "Outcome: invalid\n  Id (A2), field OpportunityId: 'x' is not a whole number.\n" in shown
+    assert "Outcome: invalid\n  Id (A2, field OpportunityId): 'x' is not a whole number.\n" in shown
     assert shown.endswith("What to do\n  Type the digits alone, such as 1234.\n")
 
 
@@ -251,7 +251,9 @@ def test_a_row_of_a_repaired_workbook_has_the_number_of_the_first_file(tmp_path:
         ("7", 'Row 7 of q1.csv, here row 3 of mine.xlsx, sheet "To fix"\n'),
         ("8", 'Row 8, which q1.csv does not have, here mine.xlsx, sheet "To fix"\n'),
     ):
-        assert batch_updater("report", "--row", row, cwd=tmp_path).out.startswith(place)
+        shown = batch_updater("report", "--row", row, cwd=tmp_path).out
+        assert shown.startswith(place)
+        assert ("\n  A7  Id " in shown) is (row == "7")
     in_sheet, elsewhere = (batch_updater("report", "--row", row, cwd=tmp_path) for row in ("3", "6"))
     assert (in_sheet.code, elsewhere.code) == (2, 2)
     assert in_sheet.err.endswith(
@@ -261,6 +263,31 @@ def test_a_row_of_a_repaired_workbook_has_the_number_of_the_first_file(tmp_path:
     asked = Path(first["run"]).name
     assert f"ask the first run: `batch-updater report {asked} --row 6`." in elsewhere.err
     assert batch_updater("report", asked, "--row", "6", "--json", cwd=tmp_path).object["outcome"] == "updated"
+
+
+def test_a_row_that_was_repaired_since_says_how_it_ended(tmp_path: Path) -> None:
+    """What was to be done then is not proposed again; a run without the row names the last one that has it."""
+    write_rows(tmp_path / "q1.csv", [{"Id": n, "Type": "Pre", "SalesRevenue": "1"} for n in (1, "x", "y")])
+    with sandbox() as api:
+        configure(tmp_path, api.url, RUN)
+        name, runs = "q1.csv", []
+        for repaired in (2, 3, None):
+            done = batch_updater("run", name, "--json", cwd=tmp_path).object
+            runs.append(Path(done["run"]).name)
+            if repaired:
+                book = openpyxl.load_workbook(done["results"])
+                book["To fix"]["E2"] = repaired
+                name = f"round-{repaired}.xlsx"
+                book.save(tmp_path / name)
+    told = batch_updater("report", runs[0], "--row", "4", "--json", cwd=tmp_path).object
+    assert [(Path(one["run"]).name, one["outcome"]) for one in told["later"]] == [
+        (runs[1], "invalid"), (runs[2], "updated"),
+    ]  # fmt: skip
+    shown = batch_updater("report", runs[0], "--row", "3", cwd=tmp_path).out
+    assert shown.endswith(f"\nSince then\n  {runs[1]}: updated\n")
+    assert batch_updater("report", runs[1], "--row", "3", "--json", cwd=tmp_path).object["later"] == []
+    elsewhere = batch_updater("report", "--row", "3", cwd=tmp_path)
+    assert f"ask the last run that has it: `batch-updater report {runs[1]} --row 3`." in elsewhere.err
 
 
 def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:

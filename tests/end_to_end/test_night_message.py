@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openpyxl
+
 from tests.end_to_end.program import batch_updater, sandbox
 from tests.end_to_end.test_night import aged, by_name, night, opportunities, prepared
 from tests.nightly.receivers import webhook
@@ -199,7 +201,7 @@ def test_a_file_with_open_questions_is_answered_by_a_layout(tmp_path: Path) -> N
         (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
         lines = note.read_text(encoding="utf-8").splitlines()
         (what,) = (line for line in lines if line.startswith("What to do: "))
-        assert "`batch-updater columns a.csv --save NAME`" in what
+        assert "`batch-updater columns a.csv --save NAME` takes the options" in what
         (options,) = (line.strip().partition("   ")[0] for line in lines if "=StageName" in line)
         assert lines[-1] == "Then put it into the inbox again."
         (file,) = note.parent.glob("a.csv")
@@ -230,3 +232,26 @@ def test_report_tells_the_notes_of_the_run(tmp_path: Path) -> None:
     (note,) = ran["notes"]
     assert "is not resumed, because this has changed since: the constants." in note
     assert batch_updater("report", ran["run"], "--json", cwd=tmp_path).object["notes"] == [note]
+
+
+def test_a_note_offers_no_option_that_a_layout_does_not_hold(tmp_path: Path) -> None:
+    """Rows that are hidden are sent by a layout, or deleted; with the first of the options the file goes through."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        book = openpyxl.Workbook()
+        sheet = book.worksheets[0]
+        for row in (("Id", "Type", "OpportunityName"), (1, "Pre", "a"), (2, "Pre", "b")):
+            sheet.append(row)
+        sheet.row_dimensions[3].hidden = True
+        book.save(inbox / "a.xlsx")
+        aged(inbox / "a.xlsx")
+        asked = night(tmp_path)
+        assert by_name(asked) == {"a.xlsx": "attention"}
+        assert "--all-rows" not in asked.object["files"][0]["note"]
+        (note,) = (tmp_path / "attention").glob("*/a.xlsx.txt")
+        lines = note.read_text(encoding="utf-8").splitlines()
+        assert [line.split()[0] for line in lines if line.startswith("    --")] == ["--all-rows"]
+        assert "To leave hidden rows out, delete them from the file: no layout says so." in lines
+        assert batch_updater("columns", note.with_suffix(""), "--save", "a", "--all-rows", cwd=tmp_path).code == 0
+        note.with_suffix("").rename(inbox / "a.xlsx")
+        assert by_name(night(tmp_path)) == {"a.xlsx": "done"}

@@ -11,8 +11,7 @@ from socket import create_server
 import openpyxl
 import pytest
 
-import batch_updater.endpoint as endpoints
-from tests.end_to_end.program import batch_updater, sandbox
+from tests.end_to_end.program import batch_updater, description_without_reading, sandbox
 from tests.end_to_end.test_night import aged, api_rows, by_name, names, next_night, night, opportunities, prepared
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
@@ -197,10 +196,8 @@ def test_people_hear_that_no_api_is_named(tmp_path: Path) -> None:
 
 
 def test_a_workbook_that_takes_a_run_back_and_cannot_be_compared_concerns_itself_alone(tmp_path: Path) -> None:
-    """The description names no reading: that file is for a person, the next one has its turn."""
-    built_in = Path(endpoints.__file__).parent / "nexus-opportunity.openapi.yaml"
-    blind = built_in.read_text(encoding="utf-8").replace("      x-read: nexus-opportunity-read\n", "")
-    (tmp_path / "blind.yaml").write_text(blind, encoding="utf-8")
+    """The description has no GET of the record: that file is for a person, the next one has its turn."""
+    description_without_reading(tmp_path / "blind.yaml")
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         file = opportunities(tmp_path / "a.csv", (1, "Pre", "a"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = ("Id", "Type")
-NO_NAME = ("Name (Enter for c, - for no) >", "-")
+NO_NAME = ("Name (Enter for c,", "-")
 SEND = ("[y/N]", "y")
 
 
@@ -175,8 +175,9 @@ def test_a_question_is_answered_on_a_terminal_or_by_the_option_that_the_message_
     assert [body for _, body in by_option] == list(case.bodies)
 
     before = len(api.requests())
-    code, shown = dialogue([*case.answers, NO_NAME, SEND], tmp_path / "asked", "run", "c.xlsx")
-    assert code == done.code, shown
+    names = [] if case.hidden_rows else [NO_NAME]  # which rows are hidden is no matter of other files
+    code, shown = dialogue([*case.answers, *names, SEND], tmp_path / "asked", "run", "c.xlsx")
+    assert (code, "Remember this" in shown) == (done.code, bool(names)), shown
     assert case.asked in " ".join(shown.split())
     assert sent(api, before) == by_option
 
@@ -229,6 +230,10 @@ def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandb
     )  # fmt: skip
     refused = check("--date-order", "DMY", "--date-order", "MDY")
     assert "--date-order DMY and --date-order MDY contradict each other." in refused.err
+    for one, other in (("--visible-only", "--all-rows"), ("--without-totals", "--with-totals")):
+        refused = check(other, one)
+        assert refused.code == 2
+        assert refused.err.startswith(f"batch-updater: {one} and {other} contradict each other.")
     assert check("--date-order", "DMY", "--date-order", "DMY").code == 0
 
 
@@ -284,13 +289,13 @@ def test_every_open_question_is_listed_at_once(tmp_path: Path, api: Sandbox) -> 
 
 @pytest.mark.parametrize("command", [("check",), ("check", "--compare"), ("columns",)])
 def test_check_and_columns_ask_as_well(tmp_path: Path, api: Sandbox, command: tuple[str, ...]) -> None:
-    """Several rounds of questions, then the answers are remembered and nothing is asked any more."""
+    """Several rounds of questions, none about a sheet without rows; then nothing is asked any more."""
     data: list[list[object]] = [["March"], *MANY[:-1]]
     write(Case({"Notes": [["Ask Dana"]], "Data": data}, "", [], [], "", []), tmp_path / "a", api.url)
-    answers = [("q to cancel >", "1")] * 3
+    answers = [("q to cancel >", "1")] * 2
     if command[0] == "check":
         answers += [("1-2, or q to cancel >", "1"), ("Enter for 1, or 1-2", "")]
-    code, shown = dialogue([*answers, ("Name (Enter for c, - for no) >", "")], tmp_path / "a", *command, "c.xlsx")
+    code, shown = dialogue([*answers, ("Name (Enter for c,", "")], tmp_path / "a", *command, "c.xlsx")
     assert code == 0, shown
     again = batch_updater(*command, "c.xlsx", "--json", cwd=tmp_path / "a")
     assert again.code == 0, again.out
@@ -337,3 +342,29 @@ def test_rows_that_are_left_out_below_the_table_add_up(tmp_path: Path, api: Sand
     assert told == set(numbers)
     judged = batch_updater("check", "c.xlsx", *options[:4], "--with-totals", "--all-rows", "--json", cwd=folder)
     assert judged.outcomes == {"planned": 3, "invalid": 2}
+
+
+def test_a_q_at_the_name_of_a_layout_cancels(tmp_path: Path, api: Sandbox) -> None:
+    """As at any other question: no layout is written and nothing is sent."""
+    case, before = CASES["a column close to a field"], len(api.requests())
+    write(case, tmp_path / "a", api.url)
+    code, shown = dialogue([*case.answers, (NO_NAME[0], "q")], tmp_path / "a", "run", "c.xlsx")
+    assert (code, "Cancelled. Nothing was sent." in shown, len(api.requests())) == (2, True, before), shown
+    assert not (tmp_path / "a" / "layouts").exists()
+
+
+def test_a_person_who_thinks_about_a_name_keeps_no_one_from_running_files(tmp_path: Path, api: Sandbox) -> None:
+    """The other run does not find the API in use, and the first one goes on afterwards."""
+    case = CASES["a column close to a field"]
+    write(case, tmp_path / "a", api.url)
+    (tmp_path / "a" / "other.csv").write_text("Id,Type,OpportunityName\n9,Pre,other\n", encoding="utf-8")
+
+    def run_other() -> str:
+        other = batch_updater("run", "other.csv", cwd=tmp_path / "a")
+        assert other.code == 0, other.err
+        return "-"
+
+    before = len(api.requests())
+    code, shown = dialogue([*case.answers, (NO_NAME[0], run_other), SEND], tmp_path / "a", "run", "c.xlsx")
+    assert (code, shown.count("Remember this")) == (0, 1), shown
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified"}, {"OpportunityName": "other"}]

@@ -64,7 +64,7 @@ def test_answers_are_remembered_and_the_next_file_asks_nothing(inside: Inside, a
     """On a terminal a name is offered; the file of the next week is read by itself, and the preview says so."""
     answers = [
         *[("q to cancel >", "1")] * 3, ("q to cancel >", "1"), ("q to cancel >", "1"),
-        ("Name (Enter for q1, - for no) >", "Q1 Pipeline"), ("[y/N]", "y"),
+        ("Name (Enter for q1,", "Q1 Pipeline"), ("[y/N]", "y"),
     ]  # fmt: skip
     code, shown = dialogue(answers, inside.folder, "run", "q1.csv")
     assert code == 0, shown
@@ -120,7 +120,7 @@ def test_an_added_or_renamed_header_asks_about_that_one_alone(
     assert mapped == {line.partition("=")[0]}
     new = line.split()[1].partition("=")[0]
     field = "2" if new == "Remark" else "1"
-    name = ("Name (Enter for q1, - for no) >", "")
+    name = ("Name (Enter for q1,", "")
     answers = [("q to cancel >", field), name, ("Replace it? [y/N]", "y"), ("Send", "y")]
     code, shown = dialogue(answers, inside.folder, "run", "c.csv")
     assert code == 0, shown
@@ -323,7 +323,7 @@ def test_the_library_and_the_nightly_job_use_layouts(inside: Inside, api: Sandbo
     text = note.read_text(encoding="utf-8")
     assert "How are the dates of 'PendingCloseDate' (column C) written?" in text
     assert "--date-order PendingCloseDate=DMY   day/month" in text
-    assert "columns FILE --save NAME" in text
+    assert "`batch-updater columns half.csv --save NAME`" in text
     assert asked.object["files"][0]["disposition"] == "attention"
     order = ("--date-order", "PendingCloseDate=DMY", "--save", "half")
     assert inside("columns", "half.csv", *order).code == 0
@@ -453,7 +453,7 @@ def test_another_file_does_not_replace_a_layout_unasked(inside: Inside) -> None:
     write(inside.folder / "more" / "q1.csv", [["Id", "Kind of deal", "Phase", "PendingCloseDate"],
                                               [5, "Pre", "Won", "03/04/2026"]])  # fmt: skip
     answers = [("q to cancel >", "1"), ("q to cancel >", "1"), ("q to cancel >", "1"),
-               ("- for no) >", ""), ("Replace it? [y/N]", "n"), ("- for no) >", "-"), ("[y/N]", "n")]  # fmt: skip
+               ("q to cancel) >", ""), ("Replace it? [y/N]", "n"), ("q to cancel) >", "-"), ("[y/N]", "n")]  # fmt: skip
     _, shown = dialogue(answers, inside.folder, "run", "more/q1.csv")
     assert "layouts/q1.yaml is there already. Replace it?" in " ".join(shown.split()), shown
     assert (inside.folder / "layouts" / "q1.yaml").read_text(encoding="utf-8") == text

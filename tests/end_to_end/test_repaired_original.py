@@ -88,6 +88,22 @@ def test_what_was_repaired_in_the_workbook_is_done_too(tmp_path: Path, api: Sand
     assert note.endswith(": they are sent again.")
 
 
+def test_a_workbook_that_was_run_is_not_proposed_however_many_runs_came_since(tmp_path: Path, api: Sandbox) -> None:
+    """Nor where it was run under another name: the last round alone holds the rows that are left."""
+    workbook = first_run(tmp_path, api)
+    book = openpyxl.load_workbook(workbook)
+    book["To fix"]["G2"] = 20
+    book.save(tmp_path / "repaired.xlsx")
+    assert batch_updater("run", "repaired.xlsx", "--json", cwd=tmp_path).outcomes == {"updated": 1}
+    for number in range(5):
+        rows(tmp_path / f"other-{number}.csv", 1, 2, 3, first=500 + 3 * number)
+        assert batch_updater("run", f"other-{number}.csv", cwd=tmp_path).code == 0
+    rows(tmp_path / "deals.csv", 10, 25, 30)
+    (note,) = told(tmp_path, "deals.csv")
+    assert note.startswith("2 of 3 good rows were updated with the same values by the run ")
+    assert note.endswith(": they are sent again.")
+
+
 def test_a_workbook_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandbox) -> None:
     """The command that does so is named."""
     workbook = first_run(tmp_path, api)

@@ -82,7 +82,7 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
     first = inside("run", file(inside.folder, 20, first_row=3), "--yes", "--json")
     assert counts(first) == (12, 8)
     assert sorted(to_fix(first)) == [7, 8, 11, 13, 15, 18, 19, 23]
-    assert "Close date (F8), field PendingCloseDate: '31/02/2026'" in to_fix(first)[8][2]
+    assert "Close date (F8, field PendingCloseDate): '31/02/2026'" in to_fix(first)[8][2]
 
     def edit(rows: list[list[Any]]) -> list[list[Any]]:
         left = [repaired(row) if row[0] in {7, 13} else row for row in rows if row[0] != 15]
@@ -99,10 +99,10 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
     assert new == "Rows 24, 25 are new: added or copied on the sheet To fix, and not in q1.xlsx."
     assert sorted(rows) == [8, 11, 18, 19, 23, 25]
     wrong = str(rows[8][2]).splitlines()
-    assert wrong[0].startswith("Close date (F8 of q1.xlsx), field PendingCloseDate: '31/02/2026' is")
+    assert wrong[0].startswith("Close date (F8 of q1.xlsx, field PendingCloseDate): '31/02/2026' is")
     assert wrong[1:] == ["First round: the same."]
     assert "New: this row was added on the sheet To fix; q1.xlsx does not have it." in rows[25][2]
-    assert rows[11][3].startswith("Sales Stage (E11 of q1.xlsx), field StageName: Did you mean 'Proposal'?")
+    assert rows[11][3].startswith("Sales Stage (E11 of q1.xlsx): Did you mean 'Proposal'?")
 
     def last(rows: list[list[Any]]) -> list[list[Any]]:
         # The day is repaired and the stage is wrong now.
@@ -115,7 +115,7 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
     (row,) = to_fix(third).values()
     wrong = str(row[2]).splitlines()
     assert wrong[0].startswith("Nexus refused it (400")
-    assert wrong[1].startswith("First round: Close date (F8), field PendingCloseDate: '31/02/2026' is")
+    assert wrong[1].startswith("First round: Close date (F8, field PendingCloseDate): '31/02/2026' is")
     for done in (first, second, third):
         assert Path(done.object["run"]).name[15:] in {"-q1", "-q1-2", "-q1-3"}  # within the same second
         assert Path(done.object["results"]).name.startswith("q1-results-2")
@@ -196,6 +196,15 @@ def test_rows_of_one_record_are_sent_in_the_order_of_the_sheet(tmp_path: Path) -
         assert days == [f"2026-07-0{day}" for day in (1, 2, 3, 4, 5)]
 
 
+def test_the_preview_of_a_round_names_the_workbook_and_the_row_of_the_first_file(inside: Inside) -> None:
+    """Its path is as long as a line, and its own row numbers are of no use to anyone."""
+    first = inside("run", file(inside.folder, 20, first_row=3), "--yes", "--json")
+    workbook = edited(first, lambda rows: [repaired(row) for row in rows])
+    shown = inside("run", workbook, "--yes").err
+    assert f'\nFile      {Path(workbook).name}, sheet "To fix"' in f"\n{shown}"
+    assert "(row 7 of q1.xlsx)\n" in shown
+
+
 def test_a_check_between_two_rounds_changes_nothing(inside: Inside) -> None:
     """Its workbook is named after the first file, says one way to go on, and can be run as one more round."""
     first = inside("run", file(inside.folder, 10), "--yes", "--json")
@@ -203,7 +212,7 @@ def test_a_check_between_two_rounds_changes_nothing(inside: Inside) -> None:
     checked = inside("check", path, "--json")
     assert checked.object["results"] == str(Path(path).parent / "q1-check.xlsx")
     assert checked.object["next"] == {"kind": "correct", "command": ["batch-updater", "check", path]}
-    assert "Close date (F6 of q1.xlsx)" in to_fix(checked)[6][2]
+    assert "Close date (F6 of q1.xlsx, field PendingCloseDate)" in to_fix(checked)[6][2]
     second = inside("run", edited(checked, lambda rows: [repaired(row) for row in rows]), "--yes", "--json")
     assert second.object["notes"][0].startswith("q1.xlsx: 8 of 10 rows updated in 2 rounds, 2 removed.")
 
@@ -214,7 +223,7 @@ def test_a_checked_file_keeps_its_cells_where_the_workbook_of_the_check_is_run(i
     path = edited(checked, lambda rows: [row if row[0] == 6 else repaired(row) for row in rows])
     first = inside("run", path, "--yes", "--json")
     assert first.outcomes == {"updated": 1, "invalid": 1}
-    assert "Close date (F6 of q1.xlsx)" in to_fix(first)[6][2]
+    assert "Close date (F6 of q1.xlsx, field PendingCloseDate)" in to_fix(first)[6][2]
     assert "First round" not in to_fix(first)[6][2]
     second = inside("run", edited(first, lambda rows: [repaired(row) for row in rows]), "--yes", "--json")
     assert second.object["notes"][0] == "q1.xlsx: 2 of 2 rows updated in 2 rounds."

@@ -214,6 +214,8 @@ def test_paths_are_relative_where_that_is_shorter(tmp_path: Path, api: Sandbox) 
     deep.mkdir(parents=True)
     far = batch_updater("report", str(runs(tmp_path)[0]), "--config", tmp_path / "config.yaml", cwd=deep)
     assert f"Results: {runs(tmp_path)[0]}/" in far.out
+    assert "--config" in far.out
+    assert "--config" not in batch_updater("report", str(runs(tmp_path)[0]), cwd=tmp_path).out
     assert api.requests()
 
 

@@ -24,7 +24,7 @@ from batch_updater.runs.lock import locked
 from batch_updater.runs.undo import Undo, write_undo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.end_to_end.program import batch_updater as program
-from tests.end_to_end.program import configure, sandbox
+from tests.end_to_end.program import configure, description_without_reading, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -452,12 +452,8 @@ def test_a_name_that_was_added_since_an_earlier_part_is_sent(bench: Bench) -> No
 
 
 def test_an_api_that_cannot_be_read_offers_no_undo(bench: Bench) -> None:
-    """Without an operation that reads there is nothing to compare with: refused, with the reason."""
-    built_in = Path(batch_updater.__file__).parent / "endpoint" / "nexus-opportunity.openapi.yaml"
-    blind = bench.folder / "blind.yaml"
-    text = built_in.read_text(encoding="utf-8").replace("      x-read: nexus-opportunity-read\n", "")
-    before, _, rest = text.partition("    get:\n")
-    blind.write_text(f"{before}    put:\n{rest.partition('    put:' + chr(10))[2]}", encoding="utf-8")
+    """Where the description has no GET of the record, nothing can be compared: refused, with the reason."""
+    blind = description_without_reading(bench.folder / "blind.yaml")
     api = {
         "base_url": bench.api.url,
         "token": f"file:{bench.folder / 'token'}",

@@ -6,6 +6,9 @@ import json
 import re
 from datetime import date
 from decimal import Decimal
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import HTTP
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
@@ -286,6 +289,40 @@ def test_a_form_is_written_as_its_description_says() -> None:
         "metadata[erp_id]=7&items[0][price]=p%201&items[0][quantity]=2&active=true&coupon=&Media=a&Media=b"
         "&expand[0]=c&expand[1]=d&codes=e,f%2Cg&none=&address[city]=Ulm&address[lines][0]=x"
     )
+
+
+def parts_of(row: dict[Field, Value]) -> list[tuple[str, str]]:
+    """Return the names and texts of a multipart form, read as mail is."""
+    values = {one.name: value for one, value in row.items()}
+    made = replace(endpoint(*row, body_format=BodyFormat.MULTIPART), content_type="multipart/form-data")
+    request = RequestBuilder(made).build(Job(2, "", values))
+    head = f"Content-Type: {request.content_type}\r\n\r\n".encode()
+    message = message_from_bytes(head + request.body, policy=HTTP)
+    assert isinstance(message, EmailMessage)
+    texts = []
+    for part in message.iter_parts():
+        text = part.get_payload(decode=True)
+        assert isinstance(text, bytes)
+        texts.append((str(part.get_param("name", header="Content-Disposition")), text.decode()))
+    return texts
+
+
+def test_a_multipart_form_has_a_part_for_each_value() -> None:
+    """Under its name, with the text as it is: line breaks, too."""
+    row: dict[Field, Value] = {
+        field("title"): "a & b = \u00e9\r\n--x--",
+        field("tags", kind=Kind.LIST): '["c","d"]',
+        field("active", kind=Kind.BOOLEAN): True,
+        field("note", clears_with=""): None,
+    }
+    texts = [("title", "a & b = \u00e9\r\n--x--"), ("tags", "c"), ("tags", "d"), ("active", "true"), ("note", "")]
+    assert parts_of(row) == texts
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=20))
+def test_no_text_ends_its_part(text: str) -> None:
+    """Whatever a cell has is the text of its own part."""
+    assert [name for name, _ in parts_of({field("a"): text, field("b"): "x"})] == ["a", "b"]
 
 
 def test_a_json_patch_is_a_list_of_replacements() -> None:

@@ -24,9 +24,10 @@ from batch_updater.endpoint.description import (
 )
 from batch_updater.endpoint.document import Resolver
 from batch_updater.endpoint.document_files import DocumentFiles
-from batch_updater.endpoint.open_columns import opened
+from batch_updater.endpoint.open_columns import field_of, opened
 from batch_updater.endpoint.openapi import operations
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import EndpointError
 from batch_updater.records import Job, Value
 from tests.endpoint.documents import document
 
@@ -146,6 +147,27 @@ def test_objects_with_more_than_a_key_and_a_value_are_no_pairs(
     (part,) = of_body(load, an_object(fields=a_list(items))).opens
     assert part.kind is OpenKind.ITEMS
     assert {field.name.partition(".")[0] for field in part.fields} == set(items["properties"])
+
+
+@pytest.mark.parametrize("other", [a_list(an_object(amount=NUMBER)), {"type": "object", "additionalProperties": False}])
+def test_a_text_beside_a_list_or_object_is_the_only_cell_for_it(
+    load: Callable[..., Endpoint], other: dict[str, Any]
+) -> None:
+    """Two cells of one member could not both be sent."""
+    endpoint = of_body(load, an_object("size", size={"oneOf": [TEXT, other]}))
+    assert [(field.name, field.kind, field.required) for field in endpoint.body_fields] == [("size", Kind.TEXT, False)]
+    assert endpoint.requirements == (Requirement((), ("size",)),)
+
+
+def test_a_map_knows_the_members_that_are_described(load: Callable[..., Endpoint]) -> None:
+    """Those that cannot be sent as well, so that no column sends one as any other member."""
+    read_only = an_object(size=NUMBER, made={"type": "string", "readOnly": True}) | {"additionalProperties": True}
+    endpoint = of_body(load, an_object(box=read_only))
+    assert [(part.name, part.described) for part in endpoint.opens] == [("box", ("size", "made"))]
+    assert [field_of(endpoint, name) for name in ("box.made", "box.made.at", "box.Made")] == [None] * 3
+    assert field_of(endpoint, "box.other")
+    of_root = of_body(load, read_only)
+    assert [field_of(of_root, name) for name in ("body.size", "body.made")] == [None] * 2
 
 
 def test_free_maps_are_open_parts(load: Callable[..., Endpoint]) -> None:
@@ -464,6 +486,8 @@ def test_a_form_has_the_style_of_its_lists_and_what_empties_its_fields(load: Cal
         (["text/json"], "text/json", BodyFormat.JSON),
         (["application/vnd.api+json; v=1"], "application/vnd.api+json; v=1", BodyFormat.JSON),
         (["application/json-patch+json", FORM], FORM, BodyFormat.FORM),
+        (["multipart/form-data", FORM], FORM, BodyFormat.FORM),
+        (["multipart/form-data; boundary=x"], "multipart/form-data", BodyFormat.MULTIPART),
     ],
 )
 def test_json_comes_first(
@@ -473,6 +497,24 @@ def test_json_comes_first(
     content = {media_type: {"schema": an_object(name=TEXT)} for media_type in media_types}
     endpoint = load(document(requestBody={"content": content}))
     assert (endpoint.content_type, endpoint.body_format) == (chosen, body_format)
+
+
+def test_a_multipart_form_is_its_texts(load: Callable[..., Endpoint]) -> None:
+    """An object is a text of JSON, as OpenAPI has it; files are left out, and a form that needs one is refused."""
+    file = {"type": "string", "format": "binary"}
+    members = {"name": TEXT, "tags": a_list(TEXT), "address": an_object(city=TEXT), "lines": a_list(an_object(a=TEXT))}
+    schema = an_object("name", **members, photo=file, scans=a_list(file))
+    endpoint = load(document(requestBody=body(schema, "multipart/form-data")))
+    assert [(field.name, field.kind, field.required) for field in endpoint.body_fields] == [
+        ("name", Kind.TEXT, True),
+        ("tags", Kind.LIST, False),
+        ("address", Kind.TEXT, False),
+        ("lines", Kind.TEXT, False),
+    ]
+    assert [one.field for one in endpoint.left_out] == ["photo", "scans"]
+    for needy in (an_object("photo", name=TEXT, photo=file), an_object(scans=a_list(file))):
+        with pytest.raises(EndpointError, match="needs a file"):
+            load(document(requestBody=body(needy, "multipart/form-data")))
 
 
 def test_a_json_patch_replaces_what_the_reading_returns(load: Callable[..., Endpoint]) -> None:

@@ -363,6 +363,17 @@ def test_identifiers_are_recognised_by_name_title_or_description(
     assert [field.is_identifier for field in fields] == [is_identifier]
 
 
+@pytest.mark.parametrize(
+    ("schema", "is_identifier"), [({"title": "assignee id"}, True), ({"title": "amount"}, False), ({}, False)]
+)
+def test_a_whole_number_of_the_body_may_be_an_identifier(
+    load: Callable[..., Endpoint], schema: dict[str, Any], is_identifier: bool
+) -> None:
+    """No total is meant of it; in a path it is a number like any."""
+    endpoint = load(document(requestBody=body(type="integer", **schema)))
+    assert [field.is_identifier for field in endpoint.fields] == [False, is_identifier]
+
+
 def test_a_text_that_selects_the_record_is_an_identifier(load: Callable[..., Endpoint]) -> None:
     """The record's own name in the path has to be exact to the character; a number needs no such rule."""
     parameter = {"name": "thing", "in": "path", "required": True, "schema": {"type": "string"}}

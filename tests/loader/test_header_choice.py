@@ -143,7 +143,7 @@ def test_a_hidden_sheet_does_not_distract_from_a_visible_one(tmp_path: Path) -> 
     path = hidden(workbook(tmp_path / "b.xlsx", {"Vis": TABLE, "Hid": TABLE}), "Hid")
     assert (opened(path).sheet, opened(path).notes) == ("Vis", ())
     path = hidden(workbook(tmp_path / "c.xlsx", {"Vis": [["x", "y"]], "Hid": LISTS}), "Hid")
-    assert "sheet \"Vis\" (row 1: 'x', 'y') has 3 faults" in refused(path).message
+    assert "sheet \"Vis\" (row 1: 'x', 'y') has 3 problems" in refused(path).message
 
 
 def test_where_no_sheet_fits_the_message_says_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_the_header_row_is_always_named_with_what_it_holds(tmp_path: Path, endin
         ("Owner", "Ada", None),
     ]  # fmt: skip
     error = refused(write(tmp_path / f"b.{ending}", [[], ["Number", "Kind"], [1, "Pre"]]))
-    assert "(row 2: 'Number', 'Kind') has 3 faults:" in error.message
+    assert "(row 2: 'Number', 'Kind') has 3 problems:" in error.message
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -247,7 +247,7 @@ def test_a_file_without_headers_is_called_that(tmp_path: Path, ending: str) -> N
     """The first record is not taken for headers that hold values, whatever it holds."""
     path = write(tmp_path / f"a.{ending}", [[851, "Pre", "x", "2026-03-25"], [852, "Post", "y", "2026-03-26"]])
     error = refused(path)
-    assert "(row 1: '851', 'Pre', 'x', '2026-03-25') has 3 faults:" in error.message
+    assert "(row 1: '851', 'Pre', 'x', '2026-03-25') has 3 problems:" in error.message
     assert "There is no column OpportunityId" in error.message
     assert error.remedy == "Put the names of the fields into a row above the values."
 

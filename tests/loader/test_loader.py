@@ -113,7 +113,7 @@ def test_evidence_in_the_column_is_named_but_never_decides(tmp_path: Path) -> No
     table = table_of(tmp_path, "itemId,dueDay\n1,03/04/2025\n2,25/03/2025\n")
     rows = judged(table)
     assert codes(table)[2] == [("dueDay", "ambiguous-date")]
-    assert "Row 3 of this column has 25/03/2025" in rows[0].problems[0].remedy
+    assert "This column has 25/03/2025 in row 3" in rows[0].problems[0].remedy
     assert "add --date-order DMY (or set input.date_order)" in rows[0].problems[0].remedy
     assert rows[0].problems[0].remedy in staged(table).input.causes[0].example
     mixed = table_of(tmp_path, "itemId,dueDay\n1,03/04/2025\n2,25/03/2025\n3,03/25/2025\n")

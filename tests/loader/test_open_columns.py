@@ -142,12 +142,64 @@ def test_a_near_miss_is_proposed_and_never_taken(tmp_path: Path, header: str, me
     assert meant in table(tmp_path, rows, answers=first.answers).columns.of_field
 
 
+@pytest.mark.parametrize("header", ["Fields (internal)", "Custom: no", "Fees [EUR]", "Costumes", "Tel. home"])
+def test_other_headers_with_marks_are_columns_of_their_own(tmp_path: Path, header: str) -> None:
+    """They are carried and not sent, without a question."""
+    assert table(tmp_path, [["itemId", "status", header], [1, "open", "x"]]).columns.not_sent == (header,)
+
+
 def test_a_header_that_begins_like_an_open_part_is_never_passed_over(tmp_path: Path) -> None:
     """A key that is no number: the column was meant to be sent."""
     with pytest.raises(
         OpenQuestionsError, match=r"'custom\[size\]' is no column of custom: one is such as custom\[NUMBER\]"
     ):
         table(tmp_path, [["itemId", "status", "custom[size]"], [1, "open", "5"]])
+
+
+DESCRIBED_MAP = OpenColumns(
+    name="ticket", path=("ticket",), kind=OpenKind.MAP, title="ticket", fields=(MEMBER,),
+    described=("status", "createdAt", "custom"),
+)  # fmt: skip
+WITH_OTHERS = replace(ENDPOINT, fields=(ITEM, STATUS), opens=(PAIRS, DESCRIBED_MAP))
+
+
+def test_a_slip_in_the_name_of_a_described_member_is_asked_about(tmp_path: Path) -> None:
+    """The map takes any member, but nobody has seen that it is another one; an answer settles it either way."""
+    rows: list[list[object]] = [["itemId", "ticket.staus"], [1, "open"]]
+    with pytest.raises(OpenQuestionsError, match=r"'ticket\.staus' is close to ticket\.status") as raised:
+        table(tmp_path, rows, WITH_OTHERS)
+    likely = [choice.answers.columns["ticket.staus"] for choice in raised.value.questions[0].choices[:3]]
+    assert likely == ["ticket.status", "ticket.staus", None]
+    for meant in likely[:2]:
+        answered = table(tmp_path, rows, WITH_OTHERS, answers=Answers(columns={"ticket.staus": meant}))
+        assert values(answered) == [{"itemId": 1, meant: "open"}]
+    assert values(table(tmp_path, rows, WITH_OTHERS, columns={"ticket.staus": "ticket.staus"}))
+    # Beside the column of the described member it is another one.
+    both = table(tmp_path, [["itemId", "status", "ticket.status2"], [1, "open", "x"]], WITH_OTHERS)
+    assert values(both) == [{"itemId": 1, "ticket.status": "open", "ticket.status2": "x"}]
+
+
+@pytest.mark.parametrize("header", ["ticket.createdAt", "Ticket.CreatedAt", "ticket.custom.a", "ticket.createdAt.day"])
+def test_a_map_takes_no_member_that_is_described(tmp_path: Path, header: str) -> None:
+    """It has a field of its own, or cannot be sent: as any other member it would go out unchecked."""
+    with pytest.raises(OpenQuestionsError, match=r"is no column of ticket: the description has \w+ as a field"):
+        table(tmp_path, [["itemId", "status", header], [1, "open", "x"]], WITH_OTHERS)
+
+
+@pytest.mark.parametrize("header", ["ticket.lines[0].amount", "ticket.tags[1]"])
+def test_a_map_takes_no_position_in_a_list(tmp_path: Path, header: str) -> None:
+    """There would be a member of that very name, brackets and all."""
+    with pytest.raises(OpenQuestionsError, match="is no column of ticket"):
+        table(tmp_path, [["itemId", "status", header], [1, "open", "x"]], WITH_OTHERS)
+
+
+@pytest.mark.parametrize("second", ["custom[007]", "Custom[7]"])
+def test_two_columns_of_one_element_are_one_too_many(tmp_path: Path, second: str) -> None:
+    """A key is a number, however many zeros it has in front: one of the cells would be lost."""
+    with pytest.raises(InputError, match=r"custom\[7\] has more than one column"):
+        table(tmp_path, [["itemId", "custom[7]", second], [1, "x", "y"]])
+    with pytest.raises(InputError, match=r"lines\[0\]\.sku has more than one column"):
+        table(tmp_path, [["itemId", "lines[0].sku", "lines[00].sku"], [1, "x", "y"]])
 
 
 def test_questions_say_which_other_columns_there_may_be(tmp_path: Path) -> None:

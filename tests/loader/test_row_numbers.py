@@ -61,9 +61,9 @@ def test_the_number_of_another_row_is_told_and_taken_from_none() -> None:
 @pytest.mark.parametrize(
     ("row", "field", "place"),
     [
-        (74, "dueDay", "Close date (G74 of q1.xlsx), field dueDay"),
+        (74, "dueDay", "Close date (G74 of q1.xlsx, field dueDay)"),
         (74, "itemId", "Item ID (A74 of q1.xlsx)"),
-        (302, "dueDay", "Close date (new row 302), field dueDay"),
+        (302, "dueDay", "Close date (new row 302, field dueDay)"),
         (74, "note", "Note (new column, row 74)"),
         (74, "kind", "kind"),
     ],

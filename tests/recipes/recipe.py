@@ -51,6 +51,11 @@ class Recipe:
     shown: str = ""
     """The secret as requests carry it, where that is another text."""
 
+    @property
+    def all_secrets(self) -> tuple[str, ...]:
+        """Every text that no file and no output may hold."""
+        return tuple(filter(None, (*self.secrets.values(), self.shown)))
+
     def __str__(self) -> str:
         return self.name
 
@@ -130,8 +135,10 @@ class Desk:
             writer.writerows(rows)
 
     def __call__(self, *arguments: str | Path, **variables: str) -> Done:
-        """Run one command to its end."""
-        return batch_updater(*arguments, cwd=self.folder, **self.variables | variables)
+        """Run one command to its end; it may print no secret."""
+        done = batch_updater(*arguments, cwd=self.folder, **self.variables | variables)
+        assert not [secret for secret in self.recipe.all_secrets if secret in done.out + done.err]
+        return done
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start a command in a process of its own."""
@@ -143,6 +150,5 @@ def desk_of(recipe: Recipe, folder: Path) -> Iterator[Desk]:
     """Serve the vendor's API and prepare a folder; in the end, no file of it may hold a secret."""
     with recipe.server() as server:
         yield Desk(recipe, folder, server)
-    for secret in (*recipe.secrets.values(), recipe.shown):
-        if secret:
-            assert_no_token(folder, secret)
+    for secret in recipe.all_secrets:
+        assert_no_token(folder, secret)

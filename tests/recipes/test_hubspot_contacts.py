@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import date
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -53,16 +54,19 @@ def test_the_clear_marker_sends_an_empty_text(desk: Desk) -> None:
     assert desk.server.updates()[0].json() == {"properties": {"phone": ""}}
 
 
-def test_numbers_truth_values_and_dates_go_out_as_texts(desk: Desk) -> None:
-    """As every property does."""
+def test_numbers_and_dates_of_a_spreadsheet_go_out_as_texts(desk: Desk) -> None:
+    """As every property does; a truth value has to be typed as text."""
+    desk.configure(fields={"properties.lastname": {"kind": "date"}})
     book = openpyxl.Workbook()
     sheet = book.active
     assert sheet is not None
-    sheet.append(["contactId", "properties.jobtitle", "properties.phone"])
-    sheet.append([512, 3, 4930901820])
+    sheet.append(["contactId", "properties.jobtitle", "properties.lastname", "properties.phone"])
+    sheet.append([512, 3, date(2026, 3, 31), "true"])
+    sheet.append([513, 3, date(2026, 3, 31), True])
     book.save(desk.folder / "changes.xlsx")
-    assert desk("run", "changes.xlsx", "--json").outcomes == {"updated": 1}
-    assert desk.server.updates()[0].json() == {"properties": {"jobtitle": "3", "phone": "4930901820"}}
+    assert desk("run", "changes.xlsx", "--json").outcomes == {"updated": 1, "invalid": 1}
+    properties = {"jobtitle": "3", "lastname": "2026-03-31", "phone": "true"}
+    assert desk.server.updates()[0].json() == {"properties": properties}
 
 
 def test_a_contact_is_found_by_its_address(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import signal
 import sys
@@ -128,6 +129,32 @@ def test_a_request_that_comes_too_fast_is_sent_again_when_the_vendor_says(desk: 
     done = desk("run", ROWS, "--json")
     assert (done.code, done.outcomes) == (0, {"updated": len(desk.recipe.rows)}), done.object["causes"]
     assert done.object["retries"] == 1
+
+
+def test_a_template_has_the_columns_of_the_page(desk: Desk) -> None:
+    """A filled-in template is good: each of its columns takes the value that the page has for that field."""
+    rows = desk.recipe.rows
+    headers = {one["field"]: one["header"] for one in desk("check", ROWS, "--json").object["columns"]}
+    assert desk("template", "template.csv").code == 0
+    with (desk.folder / "template.csv").open(encoding="utf-8-sig", newline="") as stream:
+        fields = next(csv.reader(stream))
+    assert len(set(headers).intersection(fields)) > 1
+    with (desk.folder / "template.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(fields)
+        writer.writerows([row.get(headers.get(field, ""), "") for field in fields] for row in rows)
+    checked = desk("check", "template.csv", "--json")
+    assert (checked.code, checked.outcomes) == (0, {"planned": len(rows)}), checked.out
+
+
+def test_the_doctor_reads_a_record_and_changes_nothing(desk: Desk) -> None:
+    """The first column of each page holds what names the record."""
+    named, before = next(iter(desk.recipe.rows[0].values())), deepcopy(desk.server.records)
+    done = desk("doctor", "--record", named, "--json")
+    assert done.code == 0, done.out
+    (token,) = [one for one in done.object["checks"] if one["check"] == "token"]
+    assert token["status"] == "ok", token
+    assert desk.server.records == before
 
 
 def test_the_operation_of_the_page_is_listed_as_one_that_rows_can_use(desk: Desk) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Context, Decimal
 
 import pytest
+from msgspec.structs import replace
 
+from batch_updater.endpoint.description import Kind
 from batch_updater.records import Columns, FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
 from batch_updater.reporter.change_summary import ChangeSummary
 from tests.reporter.made import COLUMNS, ENDPOINT
@@ -39,6 +41,15 @@ def test_every_figure_is_counted() -> None:
     assert [change.row for change in found.largest_changes()] == [4, 3, 2]
     assert words(found)[0] == "4 records change, up to 5; only names could not be compared."
     assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in words(found)
+
+
+def test_numbers_that_identify_something_have_no_total() -> None:
+    """Nor a factor: another assignee is no larger one."""
+    revenue = ENDPOINT.field("SalesRevenue")
+    assignee = replace(revenue, name="assignee_id", kind=Kind.INTEGER, is_identifier=True)
+    count = replace(assignee, name="count", is_identifier=False)
+    endpoint = replace(ENDPOINT, fields=(revenue, assignee, count))
+    assert ChangeSummary.of(endpoint, COLUMNS).numbers == {"SalesRevenue", "count"}
 
 
 def test_a_list_or_object_that_is_emptied_counts_as_cleared() -> None:
@@ -214,6 +225,6 @@ def test_members_without_a_type_count_as_numbers_where_they_are_numbers() -> Non
 def test_a_list_that_is_sent_empty_counts_as_emptied() -> None:
     """As a field that is cleared does; a text that looks so does not."""
     found = ChangeSummary(containers=frozenset({"tags"}))
-    changes = (FieldChange("tags", ["a"], "[]"), FieldChange("name", "a", "[]"))
+    changes = (FieldChange("tags", ["a"], []), FieldChange("name", "a", "[]"))
     found.add(ReportRow(Row(2, ()), Outcome(2, OutcomeKind.PLANNED), "id=1", changes))
     assert +found.cleared == {"tags": 1}

@@ -33,6 +33,15 @@ def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -
     assert staged(table).input.rows == 0
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
+def test_a_field_with_a_constant_is_no_column(tmp_path: Path, name: str) -> None:
+    """A file that had one would be refused."""
+    path, settings = tmp_path / name, InputSettings(constants={"opportunityType": "Pre"})
+    write_template(path, ENDPOINT, settings)
+    table = open_table(path, ENDPOINT, settings, name=name)
+    assert set(table.columns.of_field) == {field.name for field in ENDPOINT.fields} - {"opportunityType"}
+
+
 def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> None:
     """Rows typed into Data are jobs, although the workbook has a second sheet."""
     path = tmp_path / "t.xlsx"
@@ -108,7 +117,7 @@ def test_a_template_explains_what_its_cells_and_other_columns_hold(tmp_path: Pat
     assert str(lines["properties.NAME"][3]).startswith("any number of columns")
     assert str(lines["cc[0].mail"][3]).endswith("Its members are mail, name")
     assert any(line.startswith("To empty a field") and line.endswith("emptied: mail.") for line in lines)
-    note = next(cell.comment.text for cell in book["Data"][1] if cell.value == "mail")
+    note = next(cell.comment.text for cell in book["Data"][1] if cell.value == "mail" and cell.comment)
     assert note.startswith("Where to write to. Leave it blank")
     assert book["How to fill in"]["A2"].alignment.wrap_text
     assert "photo is left out because it is a file." in lines

@@ -216,6 +216,11 @@ NESTED = replace(
         field("numbers", name="numbers", kind=Kind.LIST, item_kind=Kind.INTEGER, reported_as=("numbers",)),
         field("address", name="address", kind=Kind.JSON, reported_as=("address",)),
         field("score", name="score", kind=Kind.ANY, reported_as=("score",)),
+        *(
+            field("lines", at, name, name=f"lines[{at}].{name}", reported_as=("lines", at, name))
+            for at in (0, 1)
+            for name in ("sku", "size")
+        ),
     ),
 )
 
@@ -302,6 +307,37 @@ def test_a_member_that_the_record_did_not_have_is_not_possible() -> None:
     rows, ((_, _, name, why),) = nested_undo({"custom[7]": "b"}, {"custom_fields": []}, {"custom_fields": []})
     assert (rows, name) == ([], "custom[7]")
     assert why == ("Nexus did not report this field, or the record did not have it, so the value before is not known.")
+
+
+LINES = [{"sku": "a", "size": "1"}, {"sku": "b", "size": "2"}]
+
+
+def test_a_list_is_set_back_as_a_whole() -> None:
+    """Its cells that did not change as well: what is not sent would be missing in the list."""
+    left = [{"sku": "a", "size": "9"}, {"sku": "b", "size": "2"}]
+    asked: dict[str, Value] = {f"lines[{at}].{name}": value for at in (0, 1) for name, value in left[at].items()}
+    (row,), not_possible = nested_undo(asked, {"lines": LINES}, {"lines": left})
+    assert not not_possible
+    assert row.cells == {
+        **SELECTING, "lines[0].sku": "a", "lines[0].size": "1", "lines[1].sku": "b", "lines[1].size": "2",
+    }  # fmt: skip
+    assert [value.field for value in row.expected] == list(asked)
+    assert nested_undo(asked, {"lines": left}, {"lines": left}) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "before",
+    [LINES, [LINES[0] | {"id": 7}], [LINES[0] | {"tags": ["x"]}], [LINES[0], {"sku": None, "size": "2"}]],
+    ids=["more items", "another member", "a list in it", "half an item"],
+)
+def test_a_list_is_not_set_back_in_part(before: list[dict[str, object]]) -> None:
+    """The update replaced all of it, and its columns hold less: a list of what they hold is not the list before."""
+    asked: dict[str, Value] = {"lines[0].sku": "c", "lines[0].size": "1", "ticket.subject": "New"}
+    left = {"lines": [{"sku": "c", "size": "1"}], "subject": "New"}
+    (row,), not_possible = nested_undo(asked, {"lines": before, "subject": "Old"}, left)
+    assert row.cells == {**SELECTING, "ticket.subject": "Old"}
+    assert [one.field for one in not_possible] == ["lines[0].sku", "lines[0].size"]
+    assert all("replaced the whole list" in one.why for one in not_possible)
 
 
 def test_what_was_asked_counts_where_the_answer_is_silent() -> None:
