@@ -84,6 +84,13 @@ def test_a_header_that_an_open_part_takes_is_its_column(
     assert values(opened) == [{"itemId": 1, name: "x"}]
 
 
+def test_a_dot_is_part_of_a_name_where_members_have_no_members(tmp_path: Path) -> None:
+    """As of labels, whose values are texts: nothing else can be meant."""
+    labels = replace(MAP, name="labels", path=("labels",), fields=(replace(MEMBER, kind=Kind.TEXT),), aliases=())
+    opened = table(tmp_path, [["itemId", "Labels.team.name"], [1, "x"]], replace(ENDPOINT, opens=(labels,)))
+    assert opened.endpoint.field("labels.team.name").path == ("labels", "team.name")
+
+
 def test_an_option_the_configuration_a_layout_and_a_constant_may_name_such_a_column(tmp_path: Path) -> None:
     """All of them mean it by the same names as headers do."""
     rows: list[list[object]] = [["itemId", "Summary"], [1, "x"]]
