@@ -153,7 +153,9 @@ class _BodyReader:
         shape = self._shapes.of(child)
         root = _Level("", (), is_always_sent=True, outer=shape.at, depth=0, is_whole=len(shape.properties) < 2)
         if shape.takes("object") and shape.properties:
-            record, writable = self._record_list(shape, call_path), self._members(shape)
+            # A list or a plain value that may be sent instead would say no more than the object does.
+            whole = msgspec.structs.replace(shape, types=frozenset({"object"}))
+            record, writable = self._record_list(shape, call_path), self._members(whole)
             for name, member in shape.properties.items():
                 if name not in writable:
                     continue
@@ -188,10 +190,13 @@ class _BodyReader:
         return next((name for name in lists if bare(name) == bare(wanted) or is_one_of(name, wanted)), None)
 
     def _is_composed(self, child: Child) -> bool:
+        """Whether it is more than a plain value or a list of such."""
         try:
-            return not self._shapes.of(child).plain_types
+            shape = self._shapes.of(child)
+            items = self._shapes.of(shape.items or ANYTHING)
         except EndpointError:
             return False
+        return not shape.plain_types and (not shape.takes("array") or not items.plain_types)
 
     def _is_of_objects(self, shape: Shape) -> bool:
         try:

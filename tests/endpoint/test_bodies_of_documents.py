@@ -478,6 +478,52 @@ def test_json_comes_first(
     assert (endpoint.content_type, endpoint.body_format) == (chosen, body_format)
 
 
+def test_a_body_that_is_an_object_or_a_list_has_the_members_of_the_object(load: Callable[..., Endpoint]) -> None:
+    """The list would say the same without a name."""
+    choices = {"oneOf": [an_object(labels=a_list(TEXT)), a_list(TEXT), TEXT]}
+    endpoint = load(document(requestBody=body(choices)))
+    assert [(field.name, field.kind, field.path) for field in endpoint.body_fields] == [
+        ("labels", Kind.LIST, ("labels",))
+    ]
+
+
+def test_a_list_of_texts_beside_the_record_is_a_column(load: Callable[..., Endpoint]) -> None:
+    """It says something of the call, as a plain value does; objects are left out."""
+    record = a_list(an_object(size=NUMBER))
+    schema = an_object(things=record, list_ids=a_list(TEXT), warnings=a_list(an_object(message=TEXT)))
+    endpoint = load(document(requestBody=body(schema)))
+    assert [field.path for field in endpoint.body_fields] == [("things", 0, "size"), ("list_ids",)]
+    assert [one.field for one in endpoint.left_out] == ["warnings"]
+
+
+def test_a_body_without_any_content_is_none(load: Callable[..., Endpoint]) -> None:
+    """It is described, and has no format to be written in."""
+    endpoint = load(document(requestBody={"description": "Unused.", "content": {}}))
+    assert (endpoint.body_format, endpoint.content_type, endpoint.body_fields) == (BodyFormat.NONE, "", ())
+
+
+def test_a_discriminator_names_what_has_no_members_of_its_own(load: Callable[..., Endpoint]) -> None:
+    """An element has the members of all its subtypes, and needs those of the common one alone."""
+    action = {"type": "object", "required": ["action"], "properties": {"action": TEXT}}
+    kinds = {"rename": "#/components/schemas/Rename", "resize": "Resize"}
+    common = {**action, "discriminator": {"propertyName": "action", "mapping": kinds}}
+    below = [{"$ref": "#/components/schemas/Action"}]
+    schemas = {
+        "Action": common,
+        "Rename": {"allOf": below, **an_object("name", name=TEXT)},
+        "Resize": {"allOf": below, **an_object("size", size=NUMBER)},
+    }
+    content = document(requestBody=body(an_object(actions=a_list(below[0]))))
+    content["components"] = {"schemas": schemas}
+    (actions,) = load(content).opens
+    assert [(field.name, field.kind, field.required) for field in actions.fields] == [
+        ("action", Kind.TEXT, False),
+        ("name", Kind.TEXT, False),
+        ("size", Kind.INTEGER, False),
+    ]
+    assert [one.member for one in actions.requirements] == [("action",)]
+
+
 def test_a_multipart_form_is_its_texts(load: Callable[..., Endpoint]) -> None:
     """An object is a text of JSON, as OpenAPI has it; files are left out, and a form that needs one is refused."""
     file = {"type": "string", "format": "binary"}
