@@ -300,6 +300,11 @@ def _either(choices: Sequence[Shape]) -> Shape:
     """Return the shape of a value that is valid by one of them at least."""
     # Without those that only say null or empty text, and those that only add conditions, such as `required`.
     rest = [one for one in choices if one.types or (one.types is None and (one.keywords.get("enum") or one.is_unclear))]
+    # So does `{"type": "object", "nullable": true}`, which converters of OData write for null.
+    if any(one.properties for one in rest):
+        rest = [
+            one for one in rest if not (one.nullable and one.types == frozenset({"object"}) and not _has_members(one))
+        ]
     nullable, takes_empty = any(one.nullable for one in choices), any(one.takes_empty for one in choices)
     if not rest:
         first = choices[0] if choices else Shape()
@@ -333,6 +338,10 @@ def _either(choices: Sequence[Shape]) -> Shape:
         is_mixed=len({one.required for one in objects}) > 1 or any(one.is_mixed for one in objects),
         is_unclear=any(one.is_unclear for one in rest),
     )
+
+
+def _has_members(shape: Shape) -> bool:
+    return bool(shape.properties or shape.required or shape.additional)
 
 
 def _distinct(choices: Iterable[tuple[Place, ...]]) -> Child:

@@ -341,6 +341,18 @@ def test_a_huge_schema_has_no_more_columns_than_a_person_can_look_through(load: 
     assert endpoint.field("part0.part0").kind is Kind.JSON
 
 
+def test_small_objects_stay_columns_where_large_ones_cannot(load: Callable[..., Endpoint]) -> None:
+    """All of one size do, or none; the others are JSON in a cell."""
+    large = an_object(**{f"leaf{number}": TEXT for number in range(60)})
+    small = an_object(kind=TEXT, force=TEXT)
+    parts = {f"large{number}": large for number in range(8)} | {f"small{number}": small for number in range(20)}
+    endpoint = of_body(load, an_object(name=TEXT, **parts))
+    names = [field.name for field in endpoint.body_fields if field.kind is Kind.TEXT]
+    assert names == ["name", *(f"small{number}.{name}" for number in range(20) for name in ("kind", "force"))]
+    in_cells = [field.name for field in endpoint.body_fields if field.kind is Kind.JSON]
+    assert in_cells == [f"large{number}" for number in range(8)]
+
+
 def test_what_is_left_out_is_named_with_the_reason(load: Callable[..., Endpoint]) -> None:
     """A file, and what refers to nothing; a required one is offered all the same."""
     file = {"type": "string", "format": "binary"}
@@ -494,6 +506,13 @@ def test_a_list_of_texts_beside_the_record_is_a_column(load: Callable[..., Endpo
     endpoint = load(document(requestBody=body(schema)))
     assert [field.path for field in endpoint.body_fields] == [("things", 0, "size"), ("list_ids",)]
     assert [one.field for one in endpoint.left_out] == ["warnings"]
+
+
+def test_an_object_without_members_that_may_be_null_stands_for_null(load: Callable[..., Endpoint]) -> None:
+    """The other choice is what there is to send, also if it needs members."""
+    password = {"anyOf": [an_object("kind", kind=TEXT, force=TEXT), {"type": "object", "nullable": True}]}
+    endpoint = load(document(requestBody=body(an_object(name=TEXT, password=password))))
+    assert [field.name for field in endpoint.body_fields] == ["name", "password.kind", "password.force"]
 
 
 def test_a_body_without_any_content_is_none(load: Callable[..., Endpoint]) -> None:
