@@ -389,6 +389,8 @@ class _EndpointBuilder:
         if operation.request_body is None:
             return "", BodyFormat.NONE, BodyFields()
         body = self._resolver.node(document.RequestBody, operation.request_body, operation, "requestBody")
+        if not body.content:
+            return "", BodyFormat.NONE, BodyFields()
         content = body_content(self._resolver, body)
         if content is None:
             kinds = ", ".join(body.content) or "nothing"
