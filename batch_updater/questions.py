@@ -14,6 +14,7 @@ from batch_updater.text.printable import command_line
 
 _NEEDS_QUOTES = re.compile(r"[^\w./=,:-]")
 _SPECIAL_IN_QUOTES = re.compile(r"[\"$`!\\\x00-\x1f\x7f-\x9f]")
+_COLUMNS_LISTED = 20
 ALL_COLUMNS: Final = ""
 """In place of a header: every column about which nothing else is said."""
 Order: TypeAlias = Literal["DMY", "MDY", "none"]
@@ -203,9 +204,18 @@ class Question(Struct, frozen=True):
     """Where it cannot be asked, the one cell is a problem as any other, and does not keep the others from going out."""
     likely: int | None = None
     """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
+    listed: Mapping[str, str] = {}
+    """Columns that the evidence ends with: header -> how messages call it."""
+
+    @property
+    def full_evidence(self) -> str:
+        """The evidence with the columns that it lists."""
+        columns = list(self.listed.values())
+        more = f" and {len(columns) - _COLUMNS_LISTED:,} more" if len(columns) > _COLUMNS_LISTED else ""
+        return f"{self.evidence} {', '.join(columns[:_COLUMNS_LISTED])}{more}." if columns else self.evidence
 
     def left_by(self, answers: Answers) -> Question | None:
-        """Return the question without the choices that other answers rule out; None if they settle it.
+        """Return the question without the choices, and columns, that other answers rule out; None if they settle it.
 
         A column is no second field, and a field has no second column.
         """
@@ -219,7 +229,8 @@ class Question(Struct, frozen=True):
             if not any(name and (name in fed or header in answers.columns)
                        for header, name in choice.answers.columns.items())
         )  # fmt: skip
-        return structs.replace(self, choices=choices) if choices else None
+        listed = {header: column for header, column in self.listed.items() if header not in answers.columns}
+        return structs.replace(self, choices=choices, listed=listed) if choices else None
 
     @property
     def lasting_lines(self) -> list[str]:

@@ -100,13 +100,12 @@ def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) ->
 
     Behind a question about where the headers are nothing is asked: it depends on the answer.
     """
-    questions = [question for question in questions if question.left_by(answers)]
-    for number, whole in enumerate(questions, 1):
-        question = whole.left_by(answers)
-        if question is None:  # one before it has settled it
-            continue
-        is_place = question.kind in _PLACES
-        count = f"Question {number} of {len(questions)}" if len(questions) > 1 and not is_place else "Question"
+    number = 0
+    while questions := tuple(left for one in questions if (left := one.left_by(answers))):
+        question, *questions = questions
+        number += 1
+        is_place, last = question.kind in _PLACES, number + len(questions)
+        count = f"Question {number} of {last}" if last > 1 and not is_place else "Question"
         choice = _answer_to(question, count)
         answers = _answers_to(choice.then, choice.answers.with_more(answers))
         if is_place:
@@ -115,7 +114,7 @@ def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) ->
 
 
 def _answer_to(question: Question, count: str) -> Choice:
-    texts = [question.text, *([question.evidence] if question.evidence else [])]
+    texts = [text for text in (question.text, question.full_evidence) if text]
     if question.is_conclusive:  # the evidence says what is asked for
         texts.reverse()
     strong = [Style.STRONG if text == question.text else None for text in texts]

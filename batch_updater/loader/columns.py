@@ -276,13 +276,11 @@ class _HeaderQuestions:
         if not filled or not self._free:
             return None
         these, are = ("this column is", "it is") if len(filled) == 1 else ("these columns are", "they are")
-        listed = ", ".join(map(self.column, filled[:_COLUMNS_OFFERED]))
-        more = f" and {len(filled) - _COLUMNS_OFFERED:,} more" if len(filled) > _COLUMNS_OFFERED else ""
+        what = f"Nothing says which field {'it is' if len(filled) == 1 else 'they are'}:"
         return Question(
             QuestionKind.COLUMN,
             f"Is it right that {these} not sent?",
-            f"Nothing says which field {'it is' if len(filled) == 1 else 'they are'}: {listed}{more}. "
-            f"{possible_columns(self._endpoint.opens)}".rstrip(),
+            f"{possible_columns(self._endpoint.opens)} {what}".lstrip(),
             (
                 Choice(f"yes, {are} not sent", Answers(columns={self._row.names[at]: None for at in filled})),
                 Choice(
@@ -292,6 +290,7 @@ class _HeaderQuestions:
                 ),
             ),
             likely=0,
+            listed={self._row.names[at]: self.column(at) for at in filled},
         )
 
     def column(self, at: int) -> str:
@@ -428,7 +427,7 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
     questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)
     place = Location(row.file, row.sheet, next((fault.cell for fault in faults if fault.cell), None))
     remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines)]
-    remedies += [f"{left.evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
+    remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
     if len(questions) == len(all_faults):
         every_question = (*questions, left) if left else questions
         return OpenQuestionsError(message, every_question, remedy=remedies, place=place)

@@ -234,7 +234,8 @@ class ColumnQuestions:
         return Question(
             QuestionKind.CLEAR_MARKER,
             f"Does {shown(text, quoted=True)} empty the field in {self._column(field, header)}?",
-            f"{counted(count, 'cell')} hold it; {marker} is what empties a field.",
+            f"{counted(count, 'cell')} {'holds' if count == 1 else 'hold'} {shown(text, quoted=True)}; {marker} is "
+            "what empties a field.",
             (
                 Choice(f"yes, as {marker} does", Answers(clear_marker={header: text})),
                 Choice("no: those cells are problems", Answers(clear_marker={header: marker})),

@@ -482,15 +482,24 @@ def newest_to_fix(parent: Path) -> PastRun:
     cannot be read.
     """
     later: set[str] = set()
+    gone: PastRun | None = None
     for past, undone in with_undos(_newest_first(past_runs(parent))):
-        if isinstance(past, DamagedRun) or past.parts[-1].results is None:
+        if isinstance(past, DamagedRun) or (past.parts[-1].results is None and not past.facts.closed_at):
             continue
-        is_left = undone is None and past.first_round not in later and past.workbook is not None
+        is_left = undone is None and past.first_round not in later
         if is_left and past.rows > past.summary.total(NEEDS_NOTHING):
-            return past
+            if past.workbook is not None:
+                return past
+            gone = gone or past
         later.add(past.first_round)
+    if gone:
+        raise UsageError(
+            f"The run {gone.folder.name} has rows to fix, but its results workbook is not there.",
+            remedy=f"Name the workbook if you have moved it, or write it: `batch-updater report {gone.folder.name}`.",
+        )
+    listed = "`batch-updater runs` says how each run ended. " if later else ""
     raise UsageError(
-        f"No results workbook in {parent} has rows to fix.", remedy="Name a file, or check results.folder."
+        f"No results workbook in {parent} has rows to fix.", remedy=f"{listed}Name a file, or check results.folder."
     )
 
 

@@ -104,6 +104,8 @@ def test_the_workbook_of_a_closed_run_sends_what_is_left(tmp_path: Path, api: Sa
     """`report` writes it, names it as the next step, and running it sends just the rows that were not done."""
     run = killed(tmp_path, api)
     left = close(tmp_path, run)["outcomes"]["not_sent"]
+    missing = batch_updater("run", "--fix", "--yes", cwd=tmp_path)
+    assert (missing.code, f"write it: `batch-updater report {run.name}`." in missing.err) == (2, True)
     report = batch_updater("report", run.name, "--json", cwd=tmp_path)
     assert (report.code, report.object["next"]["kind"], report.object["stopped"]) == (3, "repair", None)
     assert report.object["next"]["command"][:3] == ["batch-updater", "run", report.object["results"]]

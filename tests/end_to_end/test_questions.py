@@ -107,7 +107,7 @@ CASES = {
         [{"SalesRevenue": 1500}, {"SalesRevenue": 2500}, {"SalesRevenue": 1234.5}],
     ),
     "clear marker": Case(
-        {"Data": rows("SalesRevenue", "#clear", "#clear", 5)}, "Does '#clear' empty the field in",
+        {"Data": rows("SalesRevenue", "#clear", "#clear", 5)}, "2 cells hold '#clear'; #CLEAR is what empties",
         [("1-2, or q to cancel >", "1")], ["--clear-marker", "SalesRevenue=#clear"],
         '--clear-marker "SalesRevenue=#clear"   yes, as #CLEAR does',
         [{"SalesRevenue": None}, {"SalesRevenue": None}, {"SalesRevenue": 5}],
@@ -368,3 +368,16 @@ def test_a_person_who_thinks_about_a_name_keeps_no_one_from_running_files(tmp_pa
     code, shown = dialogue([*case.answers, (NO_NAME[0], run_other), SEND], tmp_path / "a", "run", "c.xlsx")
     assert (code, shown.count("Remember this")) == (0, 1), shown
     assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified"}, {"OpportunityName": "other"}]
+
+
+def test_a_column_that_is_a_field_by_now_is_not_said_to_be_left_out(tmp_path: Path, api: Sandbox) -> None:
+    """The last question lists the columns that the ones before it have left, and questions are counted as asked."""
+    rows: list[list[object]] = [["First", "Second", "Type", "Stage of deal", "Owner"]]
+    rows += [[number, number + 7, "Pre", "Qualified", "Dana D"] for number in (1, 2, 3)]
+    write(Case({"Data": rows}, "", [], [], "", []), tmp_path / "a", api.url)
+    code, shown = dialogue([("cancel >", "1"), ("cancel >", "1"), ("cancel >", "q")], tmp_path / "a", "check", "c.xlsx")
+    said = " ".join(shown.split())
+    assert code == 2
+    assert "Which column is OpportunityId" in said, shown
+    assert "1 A1 ('First'), which begins with 1, 2, 3 2 B1 ('Second')" in said
+    assert "Nothing says which field they are: B1 ('Second'), E1 ('Owner')." in said

@@ -98,6 +98,24 @@ def test_a_workbook_that_was_run_from_another_folder_is_not_taken_again(tmp_path
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
 
 
+def test_a_workbook_with_rows_to_fix_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandbox) -> None:
+    """The message names its run and the command; where all are done it says which command lists the runs."""
+    assert batch_updater("run", "c.csv", "--yes", cwd=tmp_path).code == 1
+    (run,) = runs(tmp_path)
+    (workbook,) = run.glob("*.xlsx")
+    workbook.unlink()
+    refused = batch_updater("run", "--fix", "--yes", cwd=tmp_path)
+    assert refused.code == 2
+    assert f"The run {run.name} has rows to fix, but its results workbook is not there." in refused.err
+    assert f"or write it: `batch-updater report {run.name}`." in refused.err
+    assert batch_updater("report", run.name, cwd=tmp_path).code == 1
+    (workbook,) = run.glob("*.xlsx")
+    repair(workbook, 200)
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 0
+    assert "`batch-updater runs` says how each run ended." in batch_updater("run", "--fix", cwd=tmp_path).err
+    assert puts(api) == ["1", "3", "2"]
+
+
 @pytest.mark.parametrize("kind", ["relative", "link"])
 def test_the_results_folder_may_be_named_in_any_way(tmp_path: Path, api: Sandbox, kind: str) -> None:
     """By a relative path with dots in it, or through a link: the repaired workbook is found, and then never again."""
