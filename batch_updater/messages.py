@@ -109,8 +109,9 @@ def removal_note(names: Sequence[str]) -> str:
 
 def outcome_message(outcome: Outcome, columns: Columns) -> str:
     """Return what is wrong and what to do, on one line."""
-    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome, columns)}".strip()
-    return " ".join(text.split("\n"))
+    *others, last = f"{what_is_wrong(outcome, columns)}\n{what_to_do(outcome, columns)}".strip().split("\n")
+    # What an API says often ends without a full stop.
+    return " ".join([*(line if line.endswith((".", "!", "?")) else f"{line}." for line in others), last])
 
 
 def format_day(day: date) -> str:

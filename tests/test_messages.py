@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batch_updater.messages import what_is_wrong, what_to_do
+from batch_updater.messages import outcome_message, what_is_wrong, what_to_do
 from batch_updater.records import Columns, Outcome, OutcomeKind, Problem
 
 COLUMNS = Columns(("Id", "StageName", "Amount"), 0, {"StageName": 1, "Amount": 2}, ())
@@ -43,6 +43,14 @@ def test_a_value_within_another_one_is_not_told(message: str, is_told: bool) -> 
     """It is where it is quoted as a whole, or where the message names its field."""
     new = replace(STAGE, value="New", reason="'New' is not a stage.")
     assert what_is_wrong(rejected(message, new), COLUMNS).count("\n") == (not is_told)
+
+
+def test_on_one_line_advice_begins_a_sentence() -> None:
+    """Whether or not what the API said ended with a full stop."""
+    assert (
+        outcome_message(rejected("It refused it: RecordInvalid"), COLUMNS) == f"It refused it: RecordInvalid. {ADVICE}"
+    )
+    assert outcome_message(rejected("It refused it."), COLUMNS) == f"It refused it. {ADVICE}"
 
 
 def test_one_cell_needs_no_name_in_its_advice() -> None:

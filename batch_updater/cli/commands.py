@@ -506,13 +506,16 @@ def _endpoints(options: argparse.Namespace) -> int:
 def _template(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
     from batch_updater.endpoint.adjusted import endpoint_for
+    from batch_updater.loader.open_headers import possible_columns
     from batch_updater.reporter.template import write_template
     from batch_updater.runs.names import remembered_names
 
     config = load_config(_config_path(options), os.environ)
     endpoint = endpoint_for(config.api, config.input.constants)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
-    write_lines(text_output.note_lines(filter(None, [names.fault])), sys.stderr)
+    # A CSV file has no sheet that says so.
+    notes = filter(None, [names.fault, possible_columns(endpoint.opens)])
+    write_lines(text_output.note_lines(notes), sys.stderr)
     write_template(options.file, endpoint, config.input, names.allowed)
     template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file, options.config))

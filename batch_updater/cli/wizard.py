@@ -286,7 +286,7 @@ def _ask_for_scheme(dialogue: _Dialogue, scheme: SecurityScheme, others: Sequenc
         dialogue.settle(_USER, question)
         is_key = texts[_USER].partition(":")[0] in set(ReferenceKind)
         default = "" if is_key else _default(_PASSWORD, endpoint)
-        question = f"Where is the password kept: {where}{' Nothing: there is none.' if is_key else ''}"
+        question = f"Where is the password kept:\n{where}{' Nothing: there is none.' if is_key else ''}"
         dialogue.settle(_PASSWORD, question, default, is_optional=is_key)
         return
     api = config_from({"api": {"token": "env:X", "headers": {one.name: "env:X" for one in others}}}, {}).api
@@ -318,7 +318,7 @@ def _ask_for_client(dialogue: _Dialogue, scheme: SecurityScheme | None = None) -
     is_usable = bool(token_url) and not faults_of("api.oauth.token_url", token_url, answers.endpoint)
     dialogue.settle("api.oauth.token_url", "What is the token URL?", token_url if is_usable else "")
     dialogue.settle("api.oauth.client_id", "What is the client's id?")
-    question = f"Where is its secret kept: {_REFERENCES}; or paste?"
+    question = f"Where is its secret kept:\n{_REFERENCES}; or paste?"
     dialogue.settle(_SECRET, question, _default(_SECRET, answers.endpoint))
     scopes = " ".join(scheme.scopes) if scheme else ""
     dialogue.settle("api.oauth.scope", "Which scope, if one is needed?", scopes, is_optional=True)

@@ -6,6 +6,7 @@ have a column for each key, and others one for each member at each position. Wha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -33,7 +34,10 @@ ROOT = "body"
 _MOST_FIELDS = 400
 """Columns that a person can still find something in: what would make more of them is JSON in a cell."""
 _DEPTHS = (8, 6, 5, 4, 3, 2, 1)
-"""Levels of objects that are columns, tried until there are no more than the most fields."""
+"""Levels of objects that are columns, tried until there are no more than the most fields.
+
+Of the next level, as many are as there is room for, the small ones first.
+"""
 _FILES = ("binary", "file")
 """Formats and types of what is no text; a tuple, since a format may be anything that somebody wrote."""
 _KEY_WORDS = frozenset({"id", "gid", "key", "name", "field", "code", "attribute", "property"})
@@ -93,9 +97,13 @@ def fields_of_body(
     cannot be read.
     """
     for depth in _DEPTHS:
-        reader = _BodyReader(shapes, encodings, deepest=depth)
+        room = _Room()
+        reader = _BodyReader(shapes, encodings, deepest=depth, room=room)
         try:
             reader.read_root(child, call_path)
+            if depth < _DEPTHS[0] and (room := room.filled(_MOST_FIELDS - reader.count)).largest:
+                reader = _BodyReader(shapes, encodings, deepest=depth, room=room)
+                reader.read_root(child, call_path)
         except _TooManyError:
             continue
         return reader.found()
@@ -120,6 +128,35 @@ def is_json_patch(shapes: Shapes, child: Child, content_type: str) -> bool:
     return shape.takes("array") and {"op", "path"} <= operation.properties.keys()
 
 
+class _Room:
+    """How many more columns the objects may have that lie one level too deep."""
+
+    def __init__(self, columns: int = 0, largest: int = 0) -> None:
+        self._columns = columns
+        self.largest = largest
+        """Members of the largest object that is not too large."""
+        self._refused: list[int] = []
+        """Members of each object that there was no room for."""
+
+    def takes(self, members: int) -> bool:
+        """Whether there is room for the members of an object, which then have it."""
+        if not 0 < members <= min(self.largest, self._columns):
+            self._refused.append(members)
+            return False
+        self._columns -= members
+        return True
+
+    def filled(self, columns: int) -> _Room:
+        """Return one with room for so many columns: for as many of the objects that had none as it can be."""
+        largest = needed = 0
+        for members, count in sorted(Counter(self._refused).items()):
+            needed += members * count
+            if needed > columns:
+                break
+            largest = members
+        return _Room(columns, largest)
+
+
 class _BodyReader:
     def __init__(
         self,
@@ -127,13 +164,15 @@ class _BodyReader:
         encodings: Mapping[str, document.Encoding] | None,
         *,
         deepest: int,
+        room: _Room,
         count: int = 0,
     ) -> None:
         self._shapes = shapes
         self._is_form = encodings is not None
         self._encodings = encodings or {}
         self._deepest = deepest
-        self._count = count
+        self._room = room
+        self.count = count
         # Made once the depth is settled: most schemas that are too large are found to be so without it.
         self._fields: list[tuple[Slot, Callable[[], Field]]] = []
         self._opens: list[Callable[[], OpenColumns]] = []
@@ -153,7 +192,9 @@ class _BodyReader:
         shape = self._shapes.of(child)
         root = _Level("", (), is_always_sent=True, outer=shape.at, depth=0, is_whole=len(shape.properties) < 2)
         if shape.takes("object") and shape.properties:
-            record, writable = self._record_list(shape, call_path), self._members(shape)
+            # A list or a plain value that may be sent instead would say no more than the object does.
+            whole = msgspec.structs.replace(shape, types=frozenset({"object"}))
+            record, writable = self._record_list(shape, call_path), self._members(whole)
             for name, member in shape.properties.items():
                 if name not in writable:
                     continue
@@ -188,10 +229,13 @@ class _BodyReader:
         return next((name for name in lists if bare(name) == bare(wanted) or is_one_of(name, wanted)), None)
 
     def _is_composed(self, child: Child) -> bool:
+        """Whether it is more than a plain value or a list of such."""
         try:
-            return not self._shapes.of(child).plain_types
+            shape = self._shapes.of(child)
+            items = self._shapes.of(shape.items or ANYTHING)
         except EndpointError:
             return False
+        return not shape.plain_types and (not shape.takes("array") or not items.plain_types)
 
     def _is_of_objects(self, shape: Shape) -> bool:
         try:
@@ -245,12 +289,24 @@ class _BodyReader:
         slot = Slot(name, wire_name, ParameterLocation.BODY, is_always_sent, path, self._is_form)
         inner = _Level(name, path, is_always_sent, level.outer | shape.at, level.depth + (not is_root))
         is_recursive = not is_root and not shape.at.isdisjoint(level.outer)
-        needs_cell = is_recursive or inner.depth >= self._deepest or (shape.is_mixed and not level.is_whole)
+        needs_cell = is_recursive or (shape.is_mixed and not level.is_whole) or not self._has_room(shape, inner)
         before = len(self._fields)
         self._read_value(child, shape, slot, inner, needs_cell=needs_cell)
         found = self._fields[before:]
         if is_required and not any(slot.required for slot, _ in found):
             self._requirements.append(Requirement(() if level.is_always_sent else level.path, path))
+
+    def _has_room(self, shape: Shape, inner: _Level) -> bool:
+        """Whether the members of an object, or of the elements of a list, can be columns."""
+        if inner.depth < self._deepest:
+            return True
+        if inner.depth > self._deepest or shape.takes("object") == shape.takes("array"):
+            return False
+        try:
+            whole = shape if shape.takes("object") else self._shapes.of(shape.items or ANYTHING)
+        except EndpointError:
+            return False
+        return self._room.takes(len(self._members(whole)))
 
     def _read_value(self, child: Child, shape: Shape, slot: Slot, inner: _Level, *, needs_cell: bool) -> None:
         is_object, is_list = shape.takes("object"), shape.takes("array")
@@ -321,8 +377,8 @@ class _BodyReader:
             self._add(slot, lambda: plain_field(slot, shape))
 
     def _add(self, slot: Slot, make: Callable[[], Field]) -> None:
-        self._count += 1
-        if self._count > _MOST_FIELDS and self._deepest > 1:
+        self.count += 1
+        if self.count > _MOST_FIELDS and self._deepest > 1:
             raise _TooManyError
         self._fields.append((slot, make))
 
@@ -359,11 +415,12 @@ class _BodyReader:
             self._shapes,
             {} if self._is_form else None,
             deepest=self._deepest,
-            count=self._count,
+            room=self._room,
+            count=self.count,
         )
         outer = level.outer | items.at
         reader._read_object(items, _Level("", (), is_always_sent=False, outer=outer, depth=level.depth))
-        self._count = reader._count
+        self.count = reader.count
         self._left_out += [LeftOut(f"{level.name}[].{one.field}", one.why) for one in reader._left_out]
 
         def part() -> OpenColumns:

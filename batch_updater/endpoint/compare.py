@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import Endpoint, Field, Kind
+from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint, Field, Kind
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.reported import as_text, equals_reported, is_blank, reports, value_at
 from batch_updater.endpoint.reported_failure import reported_failure
@@ -113,7 +113,8 @@ def _missing(
     """Return which properties that are always reported are missing, and whether those that select the record exist."""
     missing, is_identified = [], True
     for field in endpoint.reported_fields:
-        if job.values.get(field.name) is None:  # many services leave out what is empty
+        value = job.values.get(field.name)
+        if value is None or (field.may_be_empty and value in EMPTY_VALUES):  # many services leave out what is empty
             continue
         first = str(field.reported_as[0]) if field.reported_as else None
         name = first if first in always else field.reported_id_as

@@ -21,6 +21,7 @@ from batch_updater.endpoint.description import (
 )
 from batch_updater.endpoint.fields import UNTOLD
 from batch_updater.endpoint.media_types import json_content
+from batch_updater.endpoint.reported_failure import is_about_call
 from batch_updater.endpoint.schemas import Child, Shape, Shapes, child_at
 from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, spelled, words
 from batch_updater.errors import EndpointError
@@ -111,6 +112,8 @@ class AnswerReader:
         properties: frozenset[str] = frozenset()
         for answer in answers:
             record = self._record(answer, place.in_answer)
+            if record is not None and _is_acknowledgement(record, parts):
+                record = Shape(types=record.types)
             statuses[answer.status] = self._always_reported(answer, record)
             if record is not None:
                 records.append(record)
@@ -178,6 +181,8 @@ class AnswerReader:
         best, most = _Place(), (False, 0, False, 0, 0)
         is_envelope = True
         for in_answer, record in self._candidates(answer.schema) if answer.schema is not None else ():
+            if _is_acknowledgement(record, parts):
+                continue
             has_id = any(name.lower() in ID_WORDS for name in record.properties)
             is_envelope = is_envelope and (bool(in_answer) or not has_id)
             is_named = is_envelope and any(
@@ -325,6 +330,16 @@ class AnswerReader:
                 if inner is not None and _is_key_of(part, name, inner):
                     return (*where, name)
         return ()
+
+
+def _is_acknowledgement(shape: Shape, parts: Iterable[Field | OpenColumns]) -> bool:
+    """Whether an object only says how the call went: what it has are no properties of a record.
+
+    An object of which the body has all members may be the record all the same.
+    """
+    sent = {bare(step) for part in parts for step in part.path[-1:] if isinstance(step, str)}
+    names = shape.properties
+    return bool(names) and all(map(is_about_call, names)) and not all(bare(name) in sent for name in names)
 
 
 def _is_alike(part: Field | OpenColumns, shape: Shape) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from batch_updater.endpoint.reported_failure import is_call_status
+from batch_updater.endpoint.words import bare
 from batch_updater.records import Value
 
 if TYPE_CHECKING:
@@ -178,6 +179,12 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.kind in {Kind.LIST, Kind.JSON}
 
     @property
+    def list_reported_as(self) -> tuple[Step, ...]:
+        """Where the record of an answer holds the list of which an element has the field; () if there is none."""
+        at = next((at for at, step in enumerate(self.reported_as) if isinstance(step, int)), 0)
+        return self.reported_as[:at]
+
+    @property
     def is_json_array(self) -> bool:
         """Whether a cell of JSON has to hold an array."""
         schema = msgspec.json.decode(self.json_schema) if self.json_schema else None
@@ -338,19 +345,19 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
 
     def field_called(self, word: str) -> Field | None:
         """Return the field that a word in an answer names, in any case and spelling; None if not exactly one."""
-        fields = self._by_bare_name.get(_bare(word), [])
+        fields = self._by_bare_name.get(bare(word), [])
         fields = [field for field in fields if word in (field.wire_name, field.name)] or fields
         return fields[0] if len(fields) == 1 else None
 
     def is_called(self, word: str) -> bool:
         """Whether a word in an answer is the name of a field, or of several."""
-        return _bare(word) in self._by_bare_name
+        return bare(word) in self._by_bare_name
 
     @cached_property
     def _by_bare_name(self) -> Mapping[str, list[Field]]:
         fields: dict[str, list[Field]] = {}
         for field in self.fields:
-            for name in {_bare(field.wire_name), _bare(field.name)}:
+            for name in {bare(field.wire_name), bare(field.name)}:
                 fields.setdefault(name, []).append(field)
         return fields
 
@@ -382,8 +389,7 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
-        names = {str(field.path[0]) for field in self.body_fields if len(field.path) == 1}
-        names.update(str(field.reported_as[0]) for field in self.fields if field.reported_as)
+        names = {str(field.reported_as[0]) for field in self.fields if field.reported_as}
         names.update(field.reported_id_as for field in self.fields if field.reported_id_as)
         described = self.record_properties | (self.read.properties if self.read else frozenset())
         return frozenset(names).union(name for name in described if not is_call_status(name))
@@ -391,7 +397,3 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     def always_reported(self, status: int) -> frozenset[str] | None:
         """Return the properties that the record in an answer of a 2xx status always has; None if it has no record."""
         return self.record_statuses.get(status, self.default_record)
-
-
-def _bare(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from batch_updater.endpoint.description import Endpoint, Field, Pair, ParameterLocation, Step
+from batch_updater.endpoint.words import bare
 from batch_updater.records import Value
 from batch_updater.text.lazy_pattern import lazy_pattern
 
@@ -77,7 +78,7 @@ def _element(step: int | Pair) -> int | tuple[str, str | int]:
 
 
 def _words(path: str) -> list[str]:
-    words = ("".join(filter(str.isalnum, step.casefold())) for step in _STEPS.findall(re.sub(r"~[01]", " ", path)))
+    words = map(bare, _STEPS.findall(re.sub(r"~[01]", " ", path)))
     return [word for word in words if word]
 
 

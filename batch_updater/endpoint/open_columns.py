@@ -75,8 +75,8 @@ def _below(part: OpenColumns, rest: str) -> _Found | None:
             if not steps or steps[0].casefold() in map(str.casefold, part.described):
                 return None
             (model,) = part.fields
-            if len(steps) > 1 and model.kind is not Kind.ANY:
-                return None  # members of a known type have no members
+            if model.kind is not Kind.ANY:
+                steps = (".".join(steps),)  # members of a known type have no members: a dot is part of the name
             return _Found(_renamed(model, part, rest, steps))
         case OpenKind.PAIRS:
             key = _IN_BRACKETS.fullmatch(rest)

@@ -48,6 +48,8 @@ _UNSUPPORTED = {
     "delete": "It deletes, and only updates are supported.",
 }  # fmt: skip
 """Why an operation cannot be used, by its method."""
+_NAMES_SHOWN = 10
+"""Of operations that a message lists."""
 _METHODS = ("get", "put", "post", "patch", "delete", "head", "options", "trace")
 _PATH = re.compile(r"(/[^/?\\\s]+)+/?")
 
@@ -248,10 +250,16 @@ class _DescribedApi:
         names = [f"{call.method} {call.path}" for call in matching] if wanted else []
         names = names or [call.reference for call in matching or updates]
         close = nearest(wanted or "", names)
+        what = f"has no single PUT, PATCH or POST operation {wanted or ''}".rstrip()
+        if other := next((call for call in self.calls(*_UNSUPPORTED) if wanted == call.reference), None):
+            what = f"has {wanted}, which cannot be used: {_UNSUPPORTED[other.method].rstrip('.')}"
+            close = next((call.reference for call in updates if call.path == other.path), close)
+        listed = ", ".join(names[:_NAMES_SHOWN]) or "there is none"
+        more = ", and more that `batch-updater endpoints` lists" if names[_NAMES_SHOWN:] else ""
         self.resolver.refuse(
             "/paths",
-            f"has no single PUT, PATCH or POST operation {wanted or ''}".rstrip(),
-            f"Did you mean {close!r}?" if close else f"Name one after #: {', '.join(names) or 'there is none'}.",
+            what,
+            f"Did you mean {close!r}?" if close else f"Name one after #: {listed}{more}.",
         )
 
     def reading(self, call: _LocatedOperation, wanted: str | None) -> _LocatedOperation | None:
@@ -381,6 +389,8 @@ class _EndpointBuilder:
         if operation.request_body is None:
             return "", BodyFormat.NONE, BodyFields()
         body = self._resolver.node(document.RequestBody, operation.request_body, operation, "requestBody")
+        if not body.content:
+            return "", BodyFormat.NONE, BodyFields()
         content = body_content(self._resolver, body)
         if content is None:
             kinds = ", ".join(body.content) or "nothing"

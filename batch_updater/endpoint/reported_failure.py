@@ -23,7 +23,12 @@ _STATUS_NUMBER = lazy_pattern("(http|response|result|return)?(status|code|status
 """Members that hold the number of an error after a failure."""
 _ENVELOPE = lazy_pattern(f"{_STATUS.pattern}|meta|metadata|response|data|body|d")
 """Members that may hold an object with any of these."""
-_CALL_STATUS = lazy_pattern("success|successful|succeeded|errors")
+_ABOUT_CALL = lazy_pattern(
+    f"{_SUCCESS.pattern}|{_ERROR.pattern}|{_STATUS_NUMBER.pattern}|{_ENVELOPE.pattern}"
+    "|messages?|msg|details?|warnings?|timestamp|(request|trace|correlation)id"
+)
+"""Members of an object that is only about the call."""
+_CALL_STATUS = lazy_pattern("(is)?(success|successful|succeeded|ok)|errors")
 """Members that are about the call even where the description lists them."""
 _NO_ERROR = frozenset(("", "0", "false", "no", "none", "null", "nil", "n/a", "ok", "success", "no error", "no errors"))
 _FAILED = lazy_pattern(
@@ -35,6 +40,11 @@ _FALSE = frozenset(("false", "f", "no", "n"))
 def is_call_status(name: str) -> bool:
     """Whether a described property reports how the call went and is no part of the record."""
     return _CALL_STATUS.fullmatch(_letters(name)) is not None
+
+
+def is_about_call(name: str) -> bool:
+    """Whether a property may report how a call went, or hold what does."""
+    return _ABOUT_CALL.fullmatch(_letters(name)) is not None
 
 
 def reported_failure(answer: object, record_properties: frozenset[str]) -> str | None:

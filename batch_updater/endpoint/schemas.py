@@ -7,6 +7,7 @@ cannot be said so, such as `not`, is left to the API.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import reduce
 from typing import NamedTuple, TypeAlias
@@ -127,7 +128,28 @@ class Shapes:
             if choices := self._parts(node, keyword, written, outer):
                 untitled = [_without(choice, {"title", "x-field-name"}) for choice in choices]
                 parts.append(_either(untitled))
+        if subtypes := self._subtypes(node, outer):
+            parts.append(msgspec.structs.replace(_either(subtypes), required=frozenset(), is_mixed=False))
         return reduce(_both, parts)
+
+    def _subtypes(self, node: document.Schema, outer: frozenset[str]) -> list[Shape]:
+        """Return the shapes that the discriminator of a schema names (OpenAPI 3.0.3, Discriminator Object).
+
+        None if the schema has members beside the discriminator: those are what its subtypes have in common, and all
+        that the subtypes add may be a hundred times as much.
+        """
+        written = node.written.get("discriminator")
+        if not isinstance(written, Mapping) or node.one_of or node.any_of:
+            return []
+        mapping = written.get("mapping")
+        if not isinstance(mapping, Mapping) or node.properties.keys() - {written.get("propertyName")}:
+            return []
+        shapes = []
+        for value, target in mapping.items():
+            reference = {"$ref": target if "/" in str(target) else f"#/components/schemas/{target}"}
+            with suppress(EndpointError):
+                shapes.append(self._schema(Place(reference, node, ("discriminator", "mapping", str(value))), outer))
+        return [_without(shape, {"title", "description", "x-field-name"}) for shape in shapes]
 
     def _parts(
         self, node: document.Schema, keyword: str, written: Iterable[object], outer: frozenset[str]
@@ -278,6 +300,11 @@ def _either(choices: Sequence[Shape]) -> Shape:
     """Return the shape of a value that is valid by one of them at least."""
     # Without those that only say null or empty text, and those that only add conditions, such as `required`.
     rest = [one for one in choices if one.types or (one.types is None and (one.keywords.get("enum") or one.is_unclear))]
+    # So does `{"type": "object", "nullable": true}`, which converters of OData write for null.
+    if any(one.properties for one in rest):
+        rest = [
+            one for one in rest if not (one.nullable and one.types == frozenset({"object"}) and not _has_members(one))
+        ]
     nullable, takes_empty = any(one.nullable for one in choices), any(one.takes_empty for one in choices)
     if not rest:
         first = choices[0] if choices else Shape()
@@ -311,6 +338,10 @@ def _either(choices: Sequence[Shape]) -> Shape:
         is_mixed=len({one.required for one in objects}) > 1 or any(one.is_mixed for one in objects),
         is_unclear=any(one.is_unclear for one in rest),
     )
+
+
+def _has_members(shape: Shape) -> bool:
+    return bool(shape.properties or shape.required or shape.additional)
 
 
 def _distinct(choices: Iterable[tuple[Place, ...]]) -> Child:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from batch_updater.endpoint.description import Field
+from batch_updater.endpoint.exact_json import from_json
 from batch_updater.loader.date_times import DateTimeReader
 from batch_updater.loader.findings import CellNote
 from batch_updater.loader.plain_cells import date_of, decimal_of, integer_of, text_of
@@ -39,6 +40,10 @@ class AnyReader:
             self._has_texts = True
             if self._has_numbers:
                 self._note(f"{shown(text, quoted=True)} is sent as a text; other cells of the column are numbers.")
+        elif text[0] in "[{" and _is_json(text):
+            meant = f"If JSON is meant, set kind: JSON for {self._field.name} under api.fields."
+            sentence = f"{shown(text, quoted=True)} is sent as a text. {meant}"
+            self._noted.append(CellNote(self._field.name, "json-as-text", sentence))
         return value
 
     def from_cell(self, cell: object) -> Value:
@@ -56,3 +61,11 @@ class AnyReader:
 
     def _note(self, sentence: str) -> None:
         self._noted.append(CellNote(self._field.name, "mixed-types", sentence))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        from_json(text)
+    except ValueError:
+        return False
+    return True

@@ -23,6 +23,7 @@ _OWN_MARKS = frozenset(".[")
 """What follows such a name where it is written rightly; others are taken for it behind the very name."""
 _BEHIND = re.compile(r"[.:/\[]")
 """What may follow the name of an open part in a header."""
+_AROUND_A_DOT = re.compile(r"\s*\.\s*")
 _ELEMENT = re.compile(r"([0-9]{1,4})?[\])]?[.:/ ]*(.*)", re.DOTALL)
 
 
@@ -50,7 +51,10 @@ def near_open_name(endpoint: Endpoint, header: str) -> str | None:
     for part in endpoint.opens:
         for beginning in (part.name, *part.aliases):
             if part.kind is OpenKind.MAP and text.casefold().startswith(f"{beginning.casefold()}."):
-                continue  # it says itself which member is meant
+                # It says itself which member is meant, but for blanks around a dot.
+                if field := field_of(endpoint, _AROUND_A_DOT.sub(".", text)):
+                    return field.name
+                continue
             for found in _BEHIND.finditer(text):
                 ratio = _similarity(text[: found.start()], beginning)
                 is_number = text[found.end() : found.end() + 1].isdecimal()

@@ -27,6 +27,7 @@ from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.layouts import NO_LAYOUTS, FittingLayout, LayoutChoice, fitting_layout
 from batch_updater.loader.merged import MergedCells
+from batch_updater.loader.open_headers import near_open_name, possible_columns
 from batch_updater.loader.open_questions import ColumnQuestions, hidden_rows_question, rows_below_question
 from batch_updater.loader.own_sheets import (
     RowNumbers,
@@ -157,11 +158,17 @@ def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
     """Raise InputError if answers name what is no field; `says` is how the message begins."""
     for header, name in answers.columns.items():
         if name is not None and field_of(endpoint, name) is None:
-            close = nearest(name, endpoint.by_name)
             raise InputError(
-                f"{says} that {header!r} is {name!r}, which is no field.",
-                remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
+                f"{says} that {header!r} is {name!r}, which is no field.", remedy=_field_meant(endpoint, name)
             )
+
+
+def _field_meant(endpoint: Endpoint, name: str) -> str:
+    """Return a sentence on the field that a name is probably meant for, or on those that there are."""
+    close = near_open_name(endpoint, name) or nearest(name, endpoint.by_name)
+    if close:
+        return f"Did you mean {close!r}?"
+    return f"Fields are: {', '.join(endpoint.by_name)}. {possible_columns(endpoint.opens)}".rstrip()
 
 
 def _as_spelled(answers: Answers, columns: Mapping[str, Collection[str]]) -> Answers:
@@ -190,10 +197,8 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
     for name, text in settings.constants.items():
         field = field_of(endpoint, name)
         if field is None:
-            close = nearest(name, endpoint.by_name)
             raise ConfigError(
-                f"--set (or input.constants) names {name!r}, which is no field.",
-                remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
+                f"--set (or input.constants) names {name!r}, which is no field.", remedy=_field_meant(endpoint, name)
             )
         try:
             value = converter(field, settings, [], facts)(text)

@@ -33,6 +33,7 @@ from batch_updater.runs.repeats import repeats_of
 from batch_updater.runs.store import DamagedStoreError, Store, faults_named
 from batch_updater.version import __version__
 
+_FIELDS_NAMED = 5
 _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
@@ -86,12 +87,20 @@ class OpenRun(msgspec.Struct, frozen=True):
             return f"not possible: the description {plan.endpoint.name} names no way to read a record"
         if not plan.reads_first:
             return "not possible; with --compare every record is read first"
-        sent = (field for field in plan.endpoint.body_fields if plan.staged.sent.get(field.name))
-        names = [field.name for field in sent if field.reported_id_as]
-        where_known = f"; {' and '.join(names)} only where names are known for the ids" if names else ""
+        sent = [field for field in plan.endpoint.body_fields if plan.staged.sent.get(field.name)]
+        reported = plan.endpoint.reported_fields
+        exceptions = "".join(
+            f"; {' and '.join(names[:_FIELDS_NAMED])}{' and more' if len(names) > _FIELDS_NAMED else ''} {when}"
+            for when, names in (
+                ("only where names are known for the ids", [one.name for one in sent if one.reported_id_as]),
+                ("only where the columns hold all of the list", [one.name for one in sent if one.list_reported_as]),
+                ("not, since records do not report it", [one.name for one in sent if one not in reported]),
+            )
+            if names
+        )
         if resumed and resumed.confirmed and not resumed.facts.reads_first:
-            return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{where_known}"
-        return f"possible: every record is read before its update{where_known}"
+            return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{exceptions}"
+        return f"possible: every record is read before its update{exceptions}"
 
     def comparing(self) -> OpenRun:
         """Return the same run with each record read before its update."""

@@ -199,12 +199,9 @@ class ChangedRecords:
         otherwise = {problem.field for problem in outcome.problems}
         is_others = any(one.selects_record and one.name in otherwise for one in self._endpoint.reported_fields)
         selecting = {name: job.values[name] for name in self._selecting if name in job.values}
-        covered = {one.reported_as for one in asked if one.reported_as}
-        partly = {
-            path
-            for path in map(_list_of, asked)
-            if path and _holds_more(value_at(_record(before), path), path, covered)
-        }
+        covered, record = {one.reported_as for one in asked}, _record(before)
+        lists = {one.list_reported_as for one in asked if one.list_reported_as}
+        partly = {path for path in lists if _holds_more(value_at(record, path), path, covered)}
         _, changes = self._records.setdefault(job.target, (replace(job, values=selecting), {}))
         for one in asked:
             earlier, left = _report(one, before), None if is_others else _report(one, reported)
@@ -214,7 +211,7 @@ class ChangedRecords:
                 value = json_value(one, job.values[one.name])
                 identity = self._allowed.id_of(one, job) if is_id and value is not None else value
                 left = None if identity is None and value is not None else _Report(identity, is_id)
-            change = _Change(job.row, earlier, isinstance(before, dict), is_part=_list_of(one) in partly)
+            change = _Change(job.row, earlier, isinstance(before, dict), is_part=one.list_reported_as in partly)
             change = changes.setdefault(one.name, change)
             change.left = left
             change.not_told = f"{self._endpoint.api_name} {told}, so a later change could not be told."
@@ -279,7 +276,7 @@ class ChangedRecords:
         """Return the names of fields that are set back together or not at all: those of one list, any other alone."""
         groups: dict[object, list[str]] = {}
         for name in changes:
-            groups.setdefault(_list_of(self._endpoint.field(name)) or name, []).append(name)
+            groups.setdefault(self._endpoint.field(name).list_reported_as or name, []).append(name)
         return groups.values()
 
     def _reports(self, one: Field, change: _Change) -> tuple[_Report, _Report]:
@@ -387,12 +384,6 @@ def _parsed(as_json: str | None) -> object:
 
 def _record(reported: object) -> Mapping[str, object]:
     return reported if isinstance(reported, dict) else {}
-
-
-def _list_of(one: Field) -> tuple[Step, ...]:
-    """Return where a record reports the list that has a field in one of its elements; () if none has."""
-    at = next((at for at, step in enumerate(one.reported_as) if isinstance(step, int)), 0)
-    return one.reported_as[:at]
 
 
 def _holds_more(value: object, path: tuple[Step, ...], covered: Set[tuple[Step, ...]]) -> bool:

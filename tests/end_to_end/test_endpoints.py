@@ -107,6 +107,7 @@ def test_the_list_is_for_people_and_one_operation_has_a_table(program: Inside) -
         "template", "new.csv", BATCH_UPDATER_API__ENDPOINT=one.splitlines()[1].removeprefix("api.endpoint: ")
     )
     assert made.code == 0
+    assert "There may also be columns such as labels.NAME and codes[NUMBER]." in made.err
     assert (program.folder / "new.csv").read_text(encoding="utf-8-sig").startswith("thing,size")
     assert "Cannot be used: It creates a record." in program("endpoints", "shop.json#add-thing").out
 

@@ -286,3 +286,30 @@ def test_a_row_whose_record_could_not_be_read_may_be_run_again(tmp_path: Path, r
         assert (done.outcomes, api.methods) == ({"failed": 1}, ["GET"]), done.err
         assert "Run again" in (told := batch_updater("report", "--row", "2", "--yes", cwd=tmp_path).out)
         assert "twice" not in told
+
+
+def test_a_list_of_items_is_set_back_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What a person decides on says so beforehand; the undo then names the list that it cannot restore."""
+    with RecordsApi() as api:
+        two, three = [[{"sku": name, "size": 1} for name in names] for names in ("ab", "abc")]
+        api.records[1] |= {"lines": two}
+        api.records[2] |= {"lines": three}
+        desk = Desk(tmp_path, api)
+        lines = "lines: {type: array, items: {properties: {sku: {type: string}, size: {type: integer}}}}"
+        text = (tmp_path / "items.yaml").read_text(encoding="utf-8")
+        (tmp_path / "items.yaml").write_text(
+            text.replace("            amount:", f"            {lines}\n            amount:"), "utf-8"
+        )
+        rows = "itemId,name,lines[0].sku,lines[0].size,lines[1].sku,lines[1].size\n1,new,a,5,b,1\n2,new,a,5,b,1\n"
+        (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
+        run = batch_updater("run", "rows.csv", "--compare", "--yes", cwd=tmp_path)
+        assert "All 2 rows were updated." in run.out, run.err
+        columns = "lines[0].sku and lines[0].size and lines[1].sku and lines[1].size"
+        possible = f"possible: every record is read before its update; {columns} only where the columns hold all"
+        assert possible in " ".join(run.err.split())
+        undo = Path(batch_updater("undo", "--json", cwd=tmp_path).object["undo"])
+        assert {row[2] for row in rows_of(undo, "Not possible")} == set(columns.split(" and "))
+        assert desk.run(undo).outcomes == {"updated": 2}
+        assert [api.records[number]["name"] for number in (1, 2)] == ["name 1", "name 2"]
+        assert api.records[1]["lines"] == two
+        assert api.records[2]["lines"] == [{"sku": "a", "size": 5}, {"sku": "b", "size": 1}]

@@ -362,6 +362,18 @@ def test_a_huge_schema_has_no_more_columns_than_a_person_can_look_through(load: 
     assert endpoint.field("part0.part0").kind is Kind.JSON
 
 
+def test_small_objects_stay_columns_where_large_ones_cannot(load: Callable[..., Endpoint]) -> None:
+    """All of one size do, or none; the others are JSON in a cell."""
+    large = an_object(**{f"leaf{number}": TEXT for number in range(60)})
+    small = an_object(kind=TEXT, force=TEXT)
+    parts = {f"large{number}": large for number in range(8)} | {f"small{number}": small for number in range(20)}
+    endpoint = of_body(load, an_object(name=TEXT, **parts))
+    names = [field.name for field in endpoint.body_fields if field.kind is Kind.TEXT]
+    assert names == ["name", *(f"small{number}.{name}" for number in range(20) for name in ("kind", "force"))]
+    in_cells = [field.name for field in endpoint.body_fields if field.kind is Kind.JSON]
+    assert in_cells == [f"large{number}" for number in range(8)]
+
+
 def test_what_is_left_out_is_named_with_the_reason(load: Callable[..., Endpoint]) -> None:
     """A file, and what refers to nothing; a required one is offered all the same."""
     file = {"type": "string", "format": "binary"}
@@ -497,6 +509,59 @@ def test_json_comes_first(
     content = {media_type: {"schema": an_object(name=TEXT)} for media_type in media_types}
     endpoint = load(document(requestBody={"content": content}))
     assert (endpoint.content_type, endpoint.body_format) == (chosen, body_format)
+
+
+def test_a_body_that_is_an_object_or_a_list_has_the_members_of_the_object(load: Callable[..., Endpoint]) -> None:
+    """The list would say the same without a name."""
+    choices = {"oneOf": [an_object(labels=a_list(TEXT)), a_list(TEXT), TEXT]}
+    endpoint = load(document(requestBody=body(choices)))
+    assert [(field.name, field.kind, field.path) for field in endpoint.body_fields] == [
+        ("labels", Kind.LIST, ("labels",))
+    ]
+
+
+def test_a_list_of_texts_beside_the_record_is_a_column(load: Callable[..., Endpoint]) -> None:
+    """It says something of the call, as a plain value does; objects are left out."""
+    record = a_list(an_object(size=NUMBER))
+    schema = an_object(things=record, list_ids=a_list(TEXT), warnings=a_list(an_object(message=TEXT)))
+    endpoint = load(document(requestBody=body(schema)))
+    assert [field.path for field in endpoint.body_fields] == [("things", 0, "size"), ("list_ids",)]
+    assert [one.field for one in endpoint.left_out] == ["warnings"]
+
+
+def test_an_object_without_members_that_may_be_null_stands_for_null(load: Callable[..., Endpoint]) -> None:
+    """The other choice is what there is to send, also if it needs members."""
+    password = {"anyOf": [an_object("kind", kind=TEXT, force=TEXT), {"type": "object", "nullable": True}]}
+    endpoint = load(document(requestBody=body(an_object(name=TEXT, password=password))))
+    assert [field.name for field in endpoint.body_fields] == ["name", "password.kind", "password.force"]
+
+
+def test_a_body_without_any_content_is_none(load: Callable[..., Endpoint]) -> None:
+    """It is described, and has no format to be written in."""
+    endpoint = load(document(requestBody={"description": "Unused.", "content": {}}))
+    assert (endpoint.body_format, endpoint.content_type, endpoint.body_fields) == (BodyFormat.NONE, "", ())
+
+
+def test_a_discriminator_names_what_has_no_members_of_its_own(load: Callable[..., Endpoint]) -> None:
+    """An element has the members of all its subtypes, and needs those of the common one alone."""
+    action = {"type": "object", "required": ["action"], "properties": {"action": TEXT}}
+    kinds = {"rename": "#/components/schemas/Rename", "resize": "Resize"}
+    common = {**action, "discriminator": {"propertyName": "action", "mapping": kinds}}
+    below = [{"$ref": "#/components/schemas/Action"}]
+    schemas = {
+        "Action": common,
+        "Rename": {"allOf": below, **an_object("name", name=TEXT)},
+        "Resize": {"allOf": below, **an_object("size", size=NUMBER)},
+    }
+    content = document(requestBody=body(an_object(actions=a_list(below[0]))))
+    content["components"] = {"schemas": schemas}
+    (actions,) = load(content).opens
+    assert [(field.name, field.kind, field.required) for field in actions.fields] == [
+        ("action", Kind.TEXT, False),
+        ("name", Kind.TEXT, False),
+        ("size", Kind.INTEGER, False),
+    ]
+    assert [one.member for one in actions.requirements] == [("action",)]
 
 
 def test_a_multipart_form_is_its_texts(load: Callable[..., Endpoint]) -> None:

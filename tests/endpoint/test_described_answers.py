@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.endpoint.compare import confirmation
 from batch_updater.endpoint.description import OpenKind
+from batch_updater.records import Job
 from tests.endpoint.documents import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from batch_updater.endpoint.compare import Confirmation
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.records import Value
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer"}
@@ -54,7 +59,52 @@ def reported(endpoint: Endpoint) -> dict[str, tuple[Any, ...]]:
     return {field.name: field.reported_as for field in endpoint.fields}
 
 
+def judged(endpoint: Endpoint, answer: object, **values: Value) -> Confirmation:
+    """Judge an answer of 200 to a row with these values."""
+    job = Job(2, "", {"ticket_id": "7", **values})
+    return confirmation(endpoint, job, 200, answer, AllowedValues(endpoint))
+
+
 RECORD = an_object(id=TEXT, status=TEXT, tags=a_list(TEXT))
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (an_object(ok={"type": "boolean"}, message=TEXT), {"ok": False, "message": "no such ticket"}),
+        (an_object(status=TEXT, message=TEXT), {"status": "error", "message": "no such ticket"}),
+        (an_object(error={"type": "object"}, result={}), {"error": {"code": 5}, "result": None}),
+    ],
+)
+def test_an_answer_about_the_call_is_no_record(
+    load: Callable[..., Endpoint], answer: dict[str, Any], failure: dict[str, object]
+) -> None:
+    """Its status is none of the field of that name, and what it says of a failure counts although it is described."""
+    endpoint = described(load, RECORD, answer)
+    assert not endpoint.record_properties
+    assert endpoint.field("status").reported_as == ()
+    result = judged(endpoint, failure, status="open")
+    assert (result.settles, result.differences) == (False, ())
+    success = {"ok": True, "status": "success", "message": "done", "error": None}
+    assert judged(endpoint, success, status="open").doubt is None
+
+
+def test_a_record_with_such_members_is_the_record(load: Callable[..., Endpoint]) -> None:
+    """If the body has them all, or if there is more in it."""
+    state = an_object(status=TEXT, message=TEXT)
+    assert reported(described(load, state, state))["status"] == ("status",)
+    assert reported(described(load, RECORD, RECORD))["status"] == ("status",)
+    enveloped = described(load, RECORD, an_object(status=TEXT, data=RECORD))
+    assert (enveloped.record_path, reported(enveloped)["status"]) == (("data",), ("status",))
+
+
+def test_what_a_row_empties_need_not_come_back(load: Callable[..., Endpoint]) -> None:
+    """Many services leave out null and lists without items; what was sent has to come back."""
+    endpoint = described(load, RECORD, RECORD)
+    assert judged(endpoint, {"id": "7"}, status=None, tags="[]").doubt is None
+    assert not judged(endpoint, {"id": "7"}, status="open").settles
+    assert not judged(endpoint, {"id": "7"}, tags='["a"]').settles
+    assert judged(endpoint, {"id": "7", "tags": ["a"]}, tags="[]").differences
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,22 @@ def test_an_unknown_operation_names_the_nearest(load: Callable[..., Endpoint]) -
     assert "put-thing" in caught.value.remedy
 
 
+def test_an_operation_that_is_no_update_says_so_and_names_the_one_beside_it(load: Callable[..., Endpoint]) -> None:
+    """Where no name is near, the message lists some, and where all are."""
+    content = document()
+    content["paths"]["/things/{thing}"]["get"] = {"operationId": "show"}
+    put = content["paths"]["/things/{thing}"]["put"]
+    content["paths"] |= {
+        f"/others/{number}/{{thing}}": {"put": put | {"operationId": f"o{number}"}} for number in range(20)
+    }
+    with pytest.raises(EndpointError, match=r"has show, which cannot be used: It only reads") as raised:
+        load(content, "show")
+    assert raised.value.remedy == "Did you mean 'put-thing'?"
+    with pytest.raises(EndpointError) as raised:
+        load(content, "xyz")
+    assert "o8, and more that `batch-updater endpoints` lists." in str(raised.value.remedy)
+
+
 def test_an_operation_is_named_by_its_method_and_path_too(load: Callable[..., Endpoint]) -> None:
     """Many have no operationId, and one that two have does not tell which is meant."""
     content = document(operationId=None)

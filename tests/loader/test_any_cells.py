@@ -74,3 +74,15 @@ def test_a_date_that_is_shown_in_part_is_told() -> None:
     noted: list[CellNote] = []
     assert converter(MEMBER, settings(), noted)(PartlyShownDate.of(date(2026, 1, 31), "day")) == date(2026, 1, 31)
     assert [note.code for note in noted] == ["without-day"]
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [('{"a": [1]}', ["json-as-text"]), ("[1]", ["json-as-text"]), ("[sic] and more", []), ("{x}", [])],
+)
+def test_json_that_is_sent_as_a_text_is_told(text: str, codes: list[str]) -> None:
+    """With the key that makes it JSON."""
+    noted: list[CellNote] = []
+    assert converter(MEMBER, settings(), noted)(text) == text
+    assert [note.code for note in noted] == codes
+    assert all("set kind: JSON for properties.size under api.fields" in note.sentence for note in noted)

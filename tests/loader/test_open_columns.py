@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,6 +84,13 @@ def test_a_header_that_an_open_part_takes_is_its_column(
     assert values(opened) == [{"itemId": 1, name: "x"}]
 
 
+def test_a_dot_is_part_of_a_name_where_members_have_no_members(tmp_path: Path) -> None:
+    """As of labels, whose values are texts: nothing else can be meant."""
+    labels = replace(MAP, name="labels", path=("labels",), fields=(replace(MEMBER, kind=Kind.TEXT),), aliases=())
+    opened = table(tmp_path, [["itemId", "Labels.team.name"], [1, "x"]], replace(ENDPOINT, opens=(labels,)))
+    assert opened.endpoint.field("labels.team.name").path == ("labels", "team.name")
+
+
 def test_an_option_the_configuration_a_layout_and_a_constant_may_name_such_a_column(tmp_path: Path) -> None:
     """All of them mean it by the same names as headers do."""
     rows: list[list[object]] = [["itemId", "Summary"], [1, "x"]]
@@ -95,6 +103,24 @@ def test_an_option_the_configuration_a_layout_and_a_constant_may_name_such_a_col
     assert values(constant) == [{"itemId": 1, "ticket.status": "open", "ticket.fields.summary": "x"}]
     with pytest.raises(ConfigError, match=r"names 'custom\[x\]', which is no field"):
         table(tmp_path, rows, constants={"custom[x]": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("feilds.summary", "Did you mean 'ticket.fields.summary'?"), ("ticket.statsu", "Did you mean 'ticket.status'?"),
+        ("nothing", r"Fields are: .*\. There may also be columns such as ticket\.fields\.NAME, custom\[NUMBER\] and "),
+    ],
+)  # fmt: skip
+def test_a_name_that_no_open_part_takes_gets_the_one_that_was_meant(tmp_path: Path, name: str, told: str) -> None:
+    """Of a field or of an open part, or else how such a column is called."""
+    rows: list[list[object]] = [["itemId", "Summary"], [1, "x"]]
+    with pytest.raises(InputError) as of_option:
+        table(tmp_path, rows, answers=Answers(columns={"Summary": name}))
+    with pytest.raises(ConfigError) as of_constant:
+        table(tmp_path, rows, constants={name: "x"})
+    assert re.match(told, of_option.value.remedy or "")
+    assert of_constant.value.remedy == of_option.value.remedy
 
 
 def test_two_headers_of_one_member_are_one_too_many(tmp_path: Path) -> None:
