@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint, Field, Kind
+from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint, Field, Kind, Pair
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.reported import as_text, equals_reported, is_blank, reports, value_at
 from batch_updater.endpoint.reported_failure import reported_failure
@@ -121,7 +121,15 @@ def _missing(
         if name in always and (name not in record or (field.selects_record and is_blank(record[name]))):
             missing.append(name)
             is_identified = is_identified and not field.selects_record
+        elif _is_passed_over(field, record):
+            missing.append(field.name)
     return missing, is_identified
+
+
+def _is_passed_over(field: Field, record: Mapping[str, object]) -> bool:
+    """Whether a record has the list of keys and values, but not the key of a field: services ignore unknown ones."""
+    at = next((at for at, step in enumerate(field.reported_as) if isinstance(step, Pair)), None)
+    return at is not None and isinstance(value_at(record, field.reported_as[:at]), list) and not reports(field, record)
 
 
 def _as_record(properties: frozenset[str], answer: object) -> Mapping[str, object] | None:

@@ -269,6 +269,8 @@ class AnswerReader:
 
         A list that is reported as keys and values is one, even if it is described like the definition of what it holds.
         """
+        if part.kind is OpenKind.MAP and part.path == in_request and any(record.properties for record in records):
+            return msgspec.structs.replace(part, is_record=True)
         where = self._reported_as(part, in_request, records)
         part = msgspec.structs.replace(part, reported_as=where)
         if part.kind is not OpenKind.ITEMS or not where:

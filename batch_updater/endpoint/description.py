@@ -237,6 +237,8 @@ class OpenColumns(msgspec.Struct, frozen=True, omit_defaults=True):
     """Other beginnings of headers: the last part of the name where it is unique."""
     reported_as: tuple[Step, ...] = ()
     """Where the record of an answer holds the part, as in `Field`; () if it does not."""
+    is_record: bool = False
+    """MAP: whether it is the record itself, so that `reported_as` is () although the record reports it."""
     described: tuple[str, ...] = ()
     """MAP: the members that the description lists: they have fields of their own, or cannot be sent."""
 

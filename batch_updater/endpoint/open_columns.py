@@ -116,7 +116,7 @@ def _renamed(model: Field, part: OpenColumns, rest: str, steps: tuple[Step, ...]
         wire_name=last if isinstance(last, str) else str(last.key) if isinstance(last, Pair) else model.wire_name,
         title=name if model.title in {model.name, ""} else model.title,
         path=(*part.path, *steps),
-        reported_as=(*part.reported_as, *steps) if part.reported_as else (),
+        reported_as=(*part.reported_as, *steps) if part.reported_as or part.is_record else (),
         aliases=(),
         required=False,
     )

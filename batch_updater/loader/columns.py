@@ -363,8 +363,9 @@ def _slips(
     """Yield the headers of free maps that are close to a described member, unless a person has said what they mean."""
     for position, name in match.field_at.items():
         text = row.texts[position]
-        meant = near_described_field(known.endpoint, name, fed)
-        if meant and not known.is_told(text, row.names[position]):
+        if known.is_told(text, row.names[position]):
+            continue
+        if meant := near_described_field(known.endpoint, name, fed):
             sentence = f"{shown(text, quoted=True)} is close to {meant}, but may be another member."
             question = ask.of_column(position, (meant, name), sentence)
             yield _Fault(sentence, row.address(position), question, (meant, name))

@@ -9,6 +9,7 @@ import pytest
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import confirmation
 from batch_updater.endpoint.description import OpenKind
+from batch_updater.endpoint.open_columns import opened
 from batch_updater.records import Job
 from tests.endpoint.documents import document
 
@@ -96,6 +97,21 @@ def test_a_record_with_such_members_is_the_record(load: Callable[..., Endpoint])
     assert reported(described(load, RECORD, RECORD))["status"] == ("status",)
     enveloped = described(load, RECORD, an_object(status=TEXT, data=RECORD))
     assert (enveloped.record_path, reported(enveloped)["status"]) == (("data",), ("status",))
+
+
+def test_members_of_an_open_record_are_reported_as_they_are_sent(load: Callable[..., Endpoint]) -> None:
+    """The record is the free map itself: what it holds of a column is compared; what it does not say is not."""
+    record = RECORD | {"additionalProperties": True}
+    for sent, name in ((record, "body.color"), (an_object(ticket=record), "ticket.color")):
+        endpoint = opened(described(load, sent, an_object(ticket=record)), [name])
+        assert endpoint.field(name).reported_as == ("color",)
+        values: dict[str, Value] = {name: "red"}
+        assert judged(endpoint, {"ticket": {"id": "7", "color": "red"}}, **values).differences == ()
+        (difference,) = judged(endpoint, {"ticket": {"id": "7", "color": "blue"}}, **values).differences
+        assert difference == (name, "red", "blue")
+        assert judged(endpoint, {"ticket": {"id": "7"}}, **values).differences == ()
+    silent = opened(described(load, record, None), ["body.color"])
+    assert silent.field("body.color").reported_as == ()
 
 
 def test_what_a_row_empties_need_not_come_back(load: Callable[..., Endpoint]) -> None:

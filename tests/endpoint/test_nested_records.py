@@ -109,6 +109,17 @@ def test_a_failure_in_or_around_the_envelope_is_one(answer: object) -> None:
     assert record_of(TICKET, job(), answer) is None
 
 
+def test_a_key_that_the_record_does_not_have_was_not_applied() -> None:
+    """Services answer 200 and ignore keys that they do not know; an answer without the list says nothing of it."""
+    without_key = {**RECORD, "custom_fields": [{"id": 6, "value": "x"}]}
+    asked: dict[str, Value] = {"custom[7]": "y"}
+    cleared: dict[str, Value] = {"custom[7]": None}
+    result = judged(TICKET, {"ticket": without_key}, 200, **asked)
+    assert (result.settles, result.doubt and result.doubt.words) == (False, ", but the record lacks custom[7]")
+    assert judged(TICKET, {"ticket": without_key}, 200, **cleared).doubt is None
+    assert judged(TICKET, {"ticket": {"id": 5}}, 200, **asked).doubt is None
+
+
 def test_a_flag_that_is_no_failure_is_none() -> None:
     """Many envelopes say that all went well; and a record may have a status of its own."""
     assert judged(TICKET, {"success": True, "errors": [], "ticket": RECORD}, status="solved").doubt is None
