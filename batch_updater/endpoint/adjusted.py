@@ -60,7 +60,11 @@ def endpoint_for(api: ApiSettings, constants: Collection[str] = ()) -> Endpoint:
             _refuse(api, ("read",), what, "Name the operation before the question mark.")
         endpoint = replace(endpoint, read=replace(endpoint.read, more_query=more_query))
         endpoint = replace(endpoint, sample_read=endpoint.read)
-    return adjusted(endpoint, api, constants)
+    endpoint = adjusted(endpoint, api, constants)
+    if not endpoint.fields and not endpoint.opens:
+        what = f"names {endpoint.name}, which has no parameter and no body that a row could fill in"
+        _refuse(api, ("endpoint",), what, "Name another operation, or describe its body in an overlay (api.overlay).")
+    return endpoint
 
 
 def adjusted(endpoint: Endpoint, api: ApiSettings, constants: Collection[str] = ()) -> Endpoint:

@@ -138,3 +138,12 @@ def test_parameters_that_no_address_can_hold_are_refused(query: str) -> None:
     """They are written as they are sent."""
     with pytest.raises(ValueError, match="must have its parameters as they are in an address"):
         ApiSettings.model_validate({"read": f"get-thing?{query}"})
+
+
+def test_a_call_of_which_a_row_can_say_nothing_is_refused(tmp_path: Path) -> None:
+    """Without a parameter and a body there is no column; an overlay may add what the document leaves out."""
+    content = document()
+    content["paths"] = {"/settings": {"put": {"responses": {"204": {"description": "done"}}}}}
+    (tmp_path / "settings.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"api\.endpoint names put /settings, which has no parameter and no body"):
+        endpoint_for(ApiSettings(endpoint=str(tmp_path / "settings.json")))
