@@ -8,9 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint, Field, Kind, Pair
+from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint, Field, Kind
 from batch_updater.endpoint.exact_json import from_json
-from batch_updater.endpoint.reported import as_text, equals_reported, is_blank, reports, value_at
+from batch_updater.endpoint.reported import NOTHING, as_text, equals_reported, is_blank, reports, value_at
 from batch_updater.endpoint.reported_failure import reported_failure
 from batch_updater.endpoint.request import is_header_value, json_value, wire_text
 from batch_updater.records import FieldChange, Job, Unknown, Value
@@ -113,23 +113,25 @@ def _missing(
     """Return which properties that are always reported are missing, and whether those that select the record exist."""
     missing, is_identified = [], True
     for field in endpoint.reported_fields:
-        value = job.values.get(field.name)
-        if value is None or (field.may_be_empty and value in EMPTY_VALUES):  # many services leave out what is empty
-            continue
         first = str(field.reported_as[0]) if field.reported_as else None
         name = first if first in always else field.reported_id_as
-        if name in always and (name not in record or (field.selects_record and is_blank(record[name]))):
+        if name not in always or (name in record and not (field.selects_record and is_blank(record[name]))):
+            continue
+        if _is_filled(field, job):
             missing.append(name)
             is_identified = is_identified and not field.selects_record
-        elif _is_passed_over(field, record):
+    for field, of_list in endpoint.reported_pairs:
+        # A service ignores keys that it does not know.
+        has_list = isinstance(value_at(record, of_list), list)
+        if has_list and not reports(field, record) and _is_filled(field, job):
             missing.append(field.name)
     return missing, is_identified
 
 
-def _is_passed_over(field: Field, record: Mapping[str, object]) -> bool:
-    """Whether a record has the list of keys and values, but not the key of a field: services ignore unknown ones."""
-    at = next((at for at, step in enumerate(field.reported_as) if isinstance(step, Pair)), None)
-    return at is not None and isinstance(value_at(record, field.reported_as[:at]), list) and not reports(field, record)
+def _is_filled(field: Field, job: Job) -> bool:
+    """Whether the job gives the field a value; many services leave out what is empty."""
+    value = job.values.get(field.name)
+    return value is not None and not (field.may_be_empty and value in EMPTY_VALUES)
 
 
 def _as_record(properties: frozenset[str], answer: object) -> Mapping[str, object] | None:
@@ -157,8 +159,8 @@ def differences(
         if field.name not in values:
             continue
         asked = values[field.name]
-        if reports(field, record):
-            got = value_at(record, field.reported_as)
+        got = value_at(record, field.reported_as, NOTHING) if field.reported_as else NOTHING
+        if got is not NOTHING:
             # A service may keep a list in an order of its own: that is no other value than was asked for.
             is_equal = equals_reported(field, asked, got, in_order=False)
             if not is_equal and not (field.selects_record and is_blank(got)):

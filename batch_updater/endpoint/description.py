@@ -389,6 +389,15 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         return tuple(field for field in self.fields if field.reported_as or field.reported_id_as is not None)
 
     @cached_property
+    def reported_pairs(self) -> tuple[tuple[Field, tuple[Step, ...]], ...]:
+        """The fields whose values answers report in lists of keys and values, and where the list of each is."""
+        first_pairs = (
+            (field, next((at for at, step in enumerate(field.reported_as) if isinstance(step, Pair)), None))
+            for field in self.reported_fields
+        )
+        return tuple((field, field.reported_as[:at]) for field, at in first_pairs if at is not None)
+
+    @cached_property
     def known_properties(self) -> frozenset[str]:
         """All properties of answers that belong to the record."""
         names = {str(field.reported_as[0]) for field in self.fields if field.reported_as}

@@ -16,7 +16,7 @@ from batch_updater.endpoint.request import list_items, wire_text
 from batch_updater.records import Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
-_NOTHING: Final = object()
+NOTHING: Final = object()
 """What is where a path does not lead."""
 _MOST_MARKS = 100
 """Combining marks on one letter; UAX #15 takes 30 for more than any text needs."""
@@ -37,7 +37,7 @@ def reported_value(field: Field, record: Mapping[str, object]) -> object:
 
 def reports(field: Field, record: object) -> bool:
     """Whether a record holds the value of a field, be it null."""
-    return bool(field.reported_as) and value_at(record, field.reported_as, _NOTHING) is not _NOTHING
+    return bool(field.reported_as) and value_at(record, field.reported_as, NOTHING) is not NOTHING
 
 
 def value_at(value: object, path: Sequence[Step], otherwise: object = None) -> object:
@@ -46,17 +46,19 @@ def value_at(value: object, path: Sequence[Step], otherwise: object = None) -> o
     That is None where an object on the way is null: the record has none, so it has no member of it.
     """
     for step in path:
-        if value is None:
+        if type(step) is str and type(value) is dict:  # nearly always
+            value = value.get(step, NOTHING)
+        elif value is None:
             return None
-        if isinstance(step, Pair):
+        elif isinstance(step, Pair):
             elements = value if isinstance(value, list) else []
             keyed = [one for one in elements if isinstance(one, dict) and str(one.get(step.key_name)) == str(step.key)]
-            value = keyed[0].get(step.value_name, _NOTHING) if len(keyed) == 1 else _NOTHING
+            value = keyed[0].get(step.value_name, NOTHING) if len(keyed) == 1 else NOTHING
         elif isinstance(step, str):
-            value = value.get(step, _NOTHING) if isinstance(value, Mapping) else _NOTHING
+            value = value.get(step, NOTHING) if isinstance(value, Mapping) else NOTHING
         else:
-            value = value[step] if isinstance(value, list) and step < len(value) else _NOTHING
-    return otherwise if value is _NOTHING else value
+            value = value[step] if isinstance(value, list) and step < len(value) else NOTHING
+    return otherwise if value is NOTHING else value
 
 
 def parse_reported(field: Field, reported: object) -> Value:
