@@ -17,7 +17,7 @@ _CLOSE = 0.65
 
 What follows has to be right, so that few others are as close.
 """
-_SLIP = 0.8
+_SLIP = 0.75
 """The same for a member of a free map that may be one of the description's."""
 _BEHIND = re.compile(r"[.:/\[(]")
 """What may follow the name of an open part in a header."""
