@@ -17,7 +17,7 @@ _CLOSE, _CLOSE_BEFORE_A_NUMBER = 0.8, 0.65
 
 Before a number, as in `costum[360001]`, few other headers are as close.
 """
-_SLIP = 0.8
+_SLIP = 0.75
 """The same for a member of a free map that may be one of the description's."""
 _OWN_MARKS = frozenset(".[")
 """What follows such a name where it is written rightly; others are taken for it behind the very name."""
