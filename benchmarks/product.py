@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.openapi import BUILT_IN, built_in_path
+from batch_updater.endpoint.reference import BUILT_IN, built_in_path
 from benchmarks.measure import Cost, FailedError, run
 
 if TYPE_CHECKING:

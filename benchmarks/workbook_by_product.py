@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.records import RunFacts
 from batch_updater.reporter.workbook import write_results
 from benchmarks.outcomes import COLUMNS, RATE_PER_S, STARTED_AT, report_rows

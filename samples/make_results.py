@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from batch_updater.cli import demo
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.reporter.template import write_template
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import open_run, result, run

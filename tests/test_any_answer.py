@@ -18,7 +18,7 @@ from batch_updater.endpoint.compare import changes, changes_of, confirmation, re
 from batch_updater.endpoint.description import Kind, Pair, ReadOperation
 from batch_updater.endpoint.exact_json import from_json, number_of, to_json
 from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.reported import (
     equals_reported,
     parse_reported,

@@ -23,7 +23,7 @@ from batch_updater.doctor.folders import file_system_of
 from batch_updater.doctor.reach import certificate_finding, clock_finding
 from batch_updater.doctor.token_trial import fields_to_name, trial_of
 from batch_updater.endpoint.description import Kind, ReadOperation
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import UsageError
 from batch_updater.runs.lock import locked
 from tests.end_to_end.program import batch_updater, configure, sandbox

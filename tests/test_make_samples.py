@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.loader.table import open_table
 from tests.loader.staged import staged
 

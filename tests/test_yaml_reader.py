@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError as MarkedErrorOfRuamel
 from yaml.error import MarkedYAMLError, YAMLError
 
 from batch_updater.config.loading import load_config
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError
 from batch_updater.text.yaml_reader import TooManyAliases, read_yaml
 

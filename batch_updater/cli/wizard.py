@@ -25,7 +25,7 @@ from batch_updater.config.secret_shape import secret_problem
 from batch_updater.config.secrets import Secret
 from batch_updater.endpoint import base_url as base_urls
 from batch_updater.endpoint.description import Endpoint, ParameterLocation, SecurityKind, SecurityScheme
-from batch_updater.endpoint.openapi import BUILT_IN, load_endpoint
+from batch_updater.endpoint.reference import BUILT_IN, load_endpoint
 from batch_updater.endpoint.security import scheme_of
 from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile

@@ -15,6 +15,7 @@ from batch_updater.endpoint.description import (
     Endpoint,
     Field,
     Kind,
+    NoSuchReadError,
     OpenColumns,
     OpenKind,
     Pair,
@@ -25,7 +26,7 @@ from batch_updater.endpoint.description import (
     Step,
 )
 from batch_updater.endpoint.open_columns import field_of, opened
-from batch_updater.endpoint.openapi import NoSuchReadError, load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.security import scheme_of
 from batch_updater.errors import ConfigError, Location
 from batch_updater.text.spelling import nearest

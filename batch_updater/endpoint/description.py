@@ -274,6 +274,15 @@ class SecurityScheme(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of OAuth 2.0, that the operation needs."""
 
 
+class NoSuchReadError(Exception):
+    """The operation that is to read a record according to the configuration is not in the document."""
+
+    def __init__(self, operations: tuple[str, ...]) -> None:
+        """`operations` are the GET operations that are."""
+        super().__init__("no such operation")
+        self.operations = operations
+
+
 class ReadOperation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The operation of the same API that returns a record."""
 

@@ -6,19 +6,16 @@ the call begins like them.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from batch_updater.endpoint import document
 from batch_updater.endpoint.body_fields import BodyFields, fields_of_body, is_json_patch, multipart, open_body
-from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
 from batch_updater.endpoint.described_answers import AnswerReader, DescribedAnswers
 from batch_updater.endpoint.description import (
     BodyFormat,
@@ -26,6 +23,7 @@ from batch_updater.endpoint.description import (
     Field,
     Kind,
     LeftOut,
+    NoSuchReadError,
     OpenKind,
     ParameterLocation,
     ReadOperation,
@@ -34,14 +32,12 @@ from batch_updater.endpoint.document_files import DocumentFiles
 from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
-from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.endpoint.security import security_of, servers_of
 from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, words
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
-BUILT_IN = ("nexus-opportunity",)
 _UPDATES = ("put", "patch", "post")
 _UNSUPPORTED = {
     "get": "It only reads.", "head": "It only reads.", "options": "It only reads.", "trace": "It only reads.",
@@ -54,66 +50,14 @@ _METHODS = ("get", "put", "post", "patch", "delete", "head", "options", "trace")
 _PATH = re.compile(r"(/[^/?\\\s]+)+/?")
 
 
-class NoSuchReadError(Exception):
-    """The operation that is to read a record according to the configuration is not in the document."""
+def described_endpoint(files: DocumentFiles, operation: str | None, name: str | None, read: str | None) -> Endpoint:
+    """Return the endpoint of one operation of a document, or of its only updating one if `operation` is None.
 
-    def __init__(self, operations: tuple[str, ...]) -> None:
-        """`operations` are the GET operations that are."""
-        super().__init__("no such operation")
-        self.operations = operations
-
-
-def load_endpoint(reference: str, overlay: Path | None = None, read: str | None = None) -> Endpoint:
-    """Read the description of one operation: a built-in one, or `path/openapi.yaml#operationId`.
-
-    Without an operation it is the only updating one of the document; `overlay` is an overlay to apply first, `read`
-    the operation that reads a record, in place of the document's own: by its id or as `get /path`. What was read once
-    is cached. Raises EndpointError, which names the file and the place in it, and NoSuchReadError.
+    `name` is the configuration's, None for the operation's own; `read` names the operation that reads a record, in
+    place of the document's. Raises EndpointError, which names the file and the place in it, and NoSuchReadError.
     """
-    named = named_document(reference)
-    overlay_digest = digest_of(overlay, "api.overlay") if overlay else None
-
-    def key(digest: str) -> str:
-        return cache_key(named.name, named.operation, digest, overlay_digest, read)
-
-    if cached := cached_endpoint(key(digest_of(named.path)), named.path):
-        return cached
-    content = read_content(named.path)
-    files = DocumentFiles(named.path, content, overlay)
     described = _DescribedApi(document.Resolver(files))
-    endpoint = _EndpointBuilder(described, described.update(named.operation), read).build(named.name)
-    keep_endpoint(key(hashlib.sha256(content).hexdigest()), endpoint, files.digests)
-    return endpoint
-
-
-def built_in_path(name: str) -> Path:
-    """Return the document of a built-in description."""
-    return Path(__file__).with_name(f"{name}.openapi.yaml")
-
-
-class NamedDocument(NamedTuple):
-    """What a reference such as `openapi.yaml#operationId` names."""
-
-    path: Path
-    operation: str | None
-    """None: the only updating one of the document."""
-    name: str | None
-    """Of a built-in description."""
-
-
-def named_document(reference: str) -> NamedDocument:
-    """Return what a reference names. Raises EndpointError for what is no file and no built-in description."""
-    if reference in BUILT_IN:
-        return NamedDocument(built_in_path(reference), reference, reference)
-    path_text, _, operation = reference.partition("#")
-    path = Path(path_text)
-    if not path.suffix and not path.exists():
-        close = nearest(path_text, BUILT_IN)
-        raise EndpointError(
-            f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
-            remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
-        )
-    return NamedDocument(path, operation or None, None)
+    return _EndpointBuilder(described, described.update(operation), read).build(name)
 
 
 class DescribedOperation(NamedTuple):
@@ -147,6 +91,8 @@ def operations(resolver: document.Resolver) -> Iterator[DescribedOperation]:
                 endpoint = _EndpointBuilder(described, call).build(None)
             except EndpointError as error:
                 why_not = error.message
+            if endpoint and not endpoint.fields and not endpoint.opens:
+                endpoint, why_not = None, "It has no parameter and no body that a row could fill in."
         summary = " ".join((call.operation.summary or "").split())
         yield DescribedOperation(call.reference, call.method.upper(), call.path, summary, endpoint, why_not)
 
@@ -469,7 +415,10 @@ def _with_selector(fields: Sequence[Field], call_path: str) -> tuple[Field, ...]
 
 
 def _selecting(field: Field) -> Field:
-    return msgspec.structs.replace(field, selects_record=True, is_identifier=field.kind is Kind.TEXT and not field.enum)
+    """Return a field as one that every row needs: without it an API may create a record, for each repetition one."""
+    return msgspec.structs.replace(
+        field, selects_record=True, required=True, is_identifier=field.kind is Kind.TEXT and not field.enum
+    )
 
 
 def _is_of_record(fields: Iterable[Field], answers: DescribedAnswers) -> bool:

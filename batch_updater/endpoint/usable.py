@@ -10,8 +10,9 @@ import msgspec
 from batch_updater.endpoint import document
 from batch_updater.endpoint.description import Endpoint, LeftOut, OpenColumns, OpenKind
 from batch_updater.endpoint.document_files import DocumentFiles
-from batch_updater.endpoint.openapi import DescribedOperation, named_document, operations
+from batch_updater.endpoint.openapi import DescribedOperation, operations
 from batch_updater.endpoint.parsing import read_content
+from batch_updater.endpoint.reference import named_document
 from batch_updater.errors import EndpointError, Location
 from batch_updater.text.spelling import nearest
 

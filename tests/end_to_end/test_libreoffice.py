@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.loader.table import open_table
 from tests.end_to_end.program import SAMPLES
 from tests.loader.staged import staged

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

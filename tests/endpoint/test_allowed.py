@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.records import Job, Value
 
 ENDPOINT = load_endpoint("nexus-opportunity")

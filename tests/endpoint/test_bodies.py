@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from batch_updater.endpoint.description import BodyFormat, Endpoint, Field, Kind, Pair, ParameterLocation, Step
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.records import Job, Value
 

@@ -30,7 +30,7 @@ from batch_updater.endpoint.description import (
     ReadOperation,
     Requirement,
 )
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.stored import decode_endpoint, encode_endpoint
 from batch_updater.errors import EndpointError
 from tests.endpoint.documents import document

@@ -11,7 +11,7 @@ import pytest
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import Difference, confirmation, differences, record_of
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.records import Job, Value
 from tests.endpoint.documents import document
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.parsing import LARGEST_BYTES, parse
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import EndpointError
 from tests.endpoint.documents import document
 

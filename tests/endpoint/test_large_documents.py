@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 READ = """
 import sys
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 print(load_endpoint(sys.argv[1] + "#put-thing").name)
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))

@@ -15,7 +15,8 @@ import batch_updater.endpoint
 from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.document import Resolver
 from batch_updater.endpoint.document_files import DocumentFiles
-from batch_updater.endpoint.openapi import load_endpoint, operations
+from batch_updater.endpoint.openapi import operations
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import EndpointError
 from tests.endpoint.documents import document
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batch_updater.endpoint.json_path import BadPathError, select
-from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.overlay import apply_overlay
 from batch_updater.endpoint.parsing import parse
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import EndpointError
 from tests.endpoint.documents import document
 

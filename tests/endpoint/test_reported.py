@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Pair
 from batch_updater.endpoint.exact_json import from_json
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
 
 ENDPOINT = load_endpoint("nexus-opportunity")

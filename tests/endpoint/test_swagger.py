@@ -10,7 +10,7 @@ import pytest
 from batch_updater.endpoint import document
 from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.document_files import DocumentFiles
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import EndpointError
 
 if TYPE_CHECKING:

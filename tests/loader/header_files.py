@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import ExitCode, InputError
 from batch_updater.loader.columns import no_names
 from batch_updater.loader.layouts import NO_LAYOUTS, LayoutChoice

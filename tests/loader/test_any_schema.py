@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind, OpenColumns, OpenKind
 from batch_updater.endpoint.open_columns import opened
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.reported import equals_reported, value_at
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.loader.table import open_table

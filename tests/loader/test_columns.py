@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import ExitCode, InputError
 from batch_updater.loader.columns import HeaderRow, fit_columns
 from batch_updater.loader.header_words import plain, spaced

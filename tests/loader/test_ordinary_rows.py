@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import write_xlsb
 from tests.loader.described import judged, settings

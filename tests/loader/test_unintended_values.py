@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Kind, ParameterLocation
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.table import Table, open_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.records import (
     AllowedList,
     AllowedValue,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Bounds, Field, Kind, LeftOut, OpenColumns, OpenKind
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import ResultsError
 from batch_updater.loader.table import open_table
 from batch_updater.records import AllowedList, AllowedValue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.config.schema import ApiSettings
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.records import AllowedList, AllowedValue, Columns
 from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.names import NAMES, NameCount, remember_names, remembered_names

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Kind, Pair
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.records import (
     AllowedList,
     AllowedValue,

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import AllowedList, Attempt, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
