@@ -57,7 +57,6 @@ _PASSWORD = "api.auth.basic.password"  # noqa: S105  (the key's name)
 _AUTH = "api.auth."
 _HEADERS = "api.headers."
 _BASE_URL = "api.base_url"
-_ENDPOINT = "api.endpoint"
 _COMPARE = "sending.compare"
 _INBOX = "nightly.inbox"
 _NOTIFY = "nightly.notify"

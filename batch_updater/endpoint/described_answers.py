@@ -23,7 +23,7 @@ from batch_updater.endpoint.fields import UNTOLD
 from batch_updater.endpoint.media_types import json_content
 from batch_updater.endpoint.reported_failure import is_about_call
 from batch_updater.endpoint.schemas import Child, Shape, Shapes, child_at
-from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, spelled, words
+from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, name_words, spelled
 from batch_updater.errors import EndpointError
 
 _SUCCESS = re.compile(r"2\d\d|2XX|default", re.IGNORECASE)
@@ -286,7 +286,7 @@ class AnswerReader:
     def _selector(self, field: Field, call_path: str, records: Sequence[Shape]) -> tuple[Step, ...]:
         """Return the property of records that a parameter selects them by; () unless it is surely the same."""
         wanted = [field.wire_name, bare(field.wire_name)]
-        *first, last = words(field.wire_name) or [""]
+        *first, last = name_words(field.wire_name) or [""]
         if last in ID_WORDS and f"{{{field.wire_name}}}" in address(call_path).rpartition("/")[2]:
             # The record of /tickets/{ticket_id} is told by its id, that of /users/{user_id}/address is not.
             wanted += [last] if is_one_of("".join(first), collection(call_path)) else []
@@ -316,7 +316,7 @@ class AnswerReader:
         *outer, last = path
         if found is None and isinstance(part, Field) and isinstance(last, str):
             # What is sent as assignee_id may be reported as an object, the assignee.
-            parts = words(last)
+            parts = name_words(last)
             if len(parts) > 1 and parts[-1] in ID_WORDS:
                 found = self._found(record, (*outer, "".join(parts[:-1])))
                 if found is not None and not found[1].properties:
@@ -361,7 +361,9 @@ def _is_key_of(field: Field, name: str, member: Shape) -> bool:
     enum = member.keywords.get("enum")
     if field.enum and isinstance(enum, list):
         return {str(value) for value in field.enum} <= {str(value) for value in enum}
-    return name.lower() in ID_WORDS and words(field.wire_name)[-1:] == [name.lower()] and _is_same_type(field, member)
+    return (
+        name.lower() in ID_WORDS and name_words(field.wire_name)[-1:] == [name.lower()] and _is_same_type(field, member)
+    )
 
 
 def _is_same_type(field: Field, shape: Shape) -> bool:

@@ -11,7 +11,7 @@ from batch_updater.endpoint import document
 from batch_updater.endpoint.description import AllowedNames, Bounds, Field, Kind, ParameterLocation, Step
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.schemas import Shape
-from batch_updater.endpoint.words import words
+from batch_updater.endpoint.words import name_words
 from batch_updater.records import Value
 
 UNTOLD: tuple[Step, ...] = ("",)
@@ -237,7 +237,7 @@ def _example(schema: document.Schema, kind: Kind) -> str:
 def _is_called_identifier(name: str, title: str, description: str) -> bool:
     """Whether a field's name, title or first sentence says that it is an identifier."""
     for text in (name, title):
-        found = words(text)
+        found = name_words(text)
         if not _NUMBERED.isdisjoint(found):
             return False
         if found and (found[0] == "id" or found[-1] in _LAST_WORDS):

@@ -34,7 +34,7 @@ from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
 from batch_updater.endpoint.schemas import Shapes, child_at
 from batch_updater.endpoint.security import security_of, servers_of
-from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, words
+from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, name_words
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
@@ -400,7 +400,7 @@ def _with_selector(fields: Sequence[Field], call_path: str) -> tuple[Field, ...]
             bare(field.wire_name) in ids
             or (
                 last_word(field.wire_name) in ids
-                and is_one_of("".join(words(field.wire_name)[:-1]), collection(call_path))
+                and is_one_of("".join(name_words(field.wire_name)[:-1]), collection(call_path))
             )
         )
     ]

@@ -10,14 +10,14 @@ ID_WORDS = ("id", "_id", "gid", "uuid", "guid", "sid", "key")
 """Names of what identifies a record, without case, the most usual first."""
 
 
-def words(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
     """Return the words of a name, without case."""
     return [word.lower() for word in _WORDS.findall(name)]
 
 
 def last_word(name: str) -> str:
     """Return the last word of a name, without case; '' if it has none."""
-    return next(reversed(words(name)), "")
+    return next(reversed(name_words(name)), "")
 
 
 def bare(name: str) -> str:
