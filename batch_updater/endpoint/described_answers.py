@@ -23,7 +23,7 @@ from batch_updater.endpoint.fields import UNTOLD
 from batch_updater.endpoint.media_types import json_content
 from batch_updater.endpoint.reported_failure import is_about_call
 from batch_updater.endpoint.schemas import Child, Shape, Shapes, child_at
-from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, name_words, spelled
+from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, name_words, spelled
 from batch_updater.errors import EndpointError
 
 _SUCCESS = re.compile(r"2\d\d|2XX|default", re.IGNORECASE)
@@ -361,9 +361,7 @@ def _is_key_of(field: Field, name: str, member: Shape) -> bool:
     enum = member.keywords.get("enum")
     if field.enum and isinstance(enum, list):
         return {str(value) for value in field.enum} <= {str(value) for value in enum}
-    return (
-        name.lower() in ID_WORDS and name_words(field.wire_name)[-1:] == [name.lower()] and _is_same_type(field, member)
-    )
+    return name.lower() in ID_WORDS and last_word(field.wire_name) == name.lower() and _is_same_type(field, member)
 
 
 def _is_same_type(field: Field, shape: Shape) -> bool:
