@@ -28,7 +28,7 @@ from batch_updater.config.schema import Config, require_sendable
 from batch_updater.errors import UsageError
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
-from batch_updater.questions import Answers, OpenQuestionsError
+from batch_updater.questions import Answers, AnswersError, OpenQuestionsError
 from batch_updater.records import (
     Cause,
     Cell,
@@ -450,6 +450,8 @@ class _Work(msgspec.Struct):
 def _asking_for_keywords() -> Iterator[None]:
     try:
         yield
+    except AnswersError as error:
+        raise error.by_keyword() from None
     except OpenQuestionsError as error:
         by_keyword = error.by_keyword()
         by_keyword.add_note(by_keyword.remedy)  # which a traceback shows, as in a notebook

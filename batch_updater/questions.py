@@ -74,6 +74,11 @@ class Answers(Struct, frozen=True, omit_defaults=True):
                 fields[name] = {new: answer for header, answer in value.items() for new in headers.get(header, ())}
         return Answers(**fields)
 
+    def without(self, name: str, headers: Collection[str]) -> Answers:
+        """Return these answers without those called `name` about some headers."""
+        left = {header: answer for header, answer in getattr(self, name).items() if header not in headers}
+        return structs.replace(self, **{name: left})
+
     @property
     def settings(self) -> dict[str, str]:
         """Those about how cells and rows are read, as settings are listed: `date_order: Close date` -> DMY."""
@@ -251,6 +256,23 @@ def typed(answers: Answers) -> str:
         for word in answers.options
     )
     return " ".join(words)
+
+
+class AnswersError(InputError):
+    """Answers that cannot be used on a file; the message names them as the command line has them."""
+
+    def __init__(
+        self, answers: tuple[Answers, ...], why: str, *, remedy: str | Sequence[str] = "", place: Location | None = None
+    ) -> None:
+        """`why` goes on where the answers have been named."""
+        super().__init__(f"{' and '.join(map(typed, answers))} {why}", remedy=remedy, place=place)
+        self.answers = answers
+        self.why = why
+
+    def by_keyword(self) -> InputError:
+        """Return the same error for programs, which have given keywords and no options."""
+        named = " and ".join(one.keywords for one in self.answers)
+        return InputError(f"{named} {self.why}", remedy=self.remedy_lines, place=self.place)
 
 
 class OpenQuestionsError(InputError):

@@ -239,10 +239,15 @@ class _HeaderQuestions:
 
     def of_doubled(self, name: str, positions: Sequence[int]) -> Question:
         """Ask which of several columns holds a field."""
+        names = self._row.names
+        # What was said of a header without a number is said of no column any more, once one of them is chosen.
+        chosen: dict[int, dict[str, str | None]] = {
+            at: {names[at]: name} if names[at] != self._row.texts[at] else {} for at in positions
+        }
         choices = tuple(
             Choice(
                 f"{self.column(at)}, which begins with {self._first_values(ColumnValues.of(self._row.below, at))}",
-                Answers(columns={self._row.names[other]: None for other in positions if other != at}),
+                Answers(columns={names[other]: None for other in positions if other != at} | chosen[at]),
             )
             for at in positions
         )

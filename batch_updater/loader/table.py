@@ -40,7 +40,7 @@ from batch_updater.loader.own_sheets import (
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
 from batch_updater.loader.survey import Doubts, FileEvidence, SurveyedRow, survey
-from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, Question
+from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, AnswersError, Question
 from batch_updater.records import (
     TEMPLATE_SHEET,
     TO_FIX,
@@ -95,7 +95,7 @@ def open_table(
         if expected is not None:
             settings = as_undo(settings)
             answers = Answers(answers.sheet, answers.header_row, answers.columns, hidden_rows=answers.hidden_rows)
-        explicit = answers.rows_below
+        given, explicit = answers, answers.rows_below
         _require_fields(answers, endpoint, "--map says")
         layout, named = None, answers.named_headers
         if not source.mark and expected is None:
@@ -126,6 +126,7 @@ def open_table(
             # Columns may have been deleted since.
             fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
+        _require_agreement(given, head.header)
         columns = fit.columns(head)
         endpoint = opened(endpoint, [*columns.of_field, *constants])
         answers = _as_spelled(answers, head.header.columns_called(answers.named_headers))
@@ -161,6 +162,24 @@ def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
             raise InputError(
                 f"{says} that {header!r} is {name!r}, which is no field.", remedy=_field_meant(endpoint, name)
             )
+
+
+def _require_agreement(answers: Answers, row: HeaderRow) -> None:
+    """Raise AnswersError if two answers say different things of one column, which they may spell differently."""
+    called = row.columns_called(answers.named_headers)
+    for name in ("columns", *OF_COLUMNS):
+        first: dict[str, str] = {}
+        said = getattr(answers, name)
+        for header in said:
+            for column in called.get(header, ()):
+                other = first.setdefault(column, header)
+                if said[other] != said[header]:
+                    both = tuple(replace(NO_ANSWERS, **{name: {one: said[one]}}) for one in (other, header))
+                    address = row.address(row.names.index(column))
+                    raise AnswersError(
+                        both, f"contradict each other: both are about column {address}.",
+                        remedy="Leave one of them out.", place=Location(row.file, row.sheet, address),
+                    )  # fmt: skip
 
 
 def _field_meant(endpoint: Endpoint, name: str) -> str:

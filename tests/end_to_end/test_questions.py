@@ -80,7 +80,8 @@ CASES = {
         {"Data": [[*KEYS, "StageName", "StageName"], [1, "Pre", "Qualified", "Proposal"]]},
         "1 C1 ('StageName'), which begins with 'Qualified' 2 D1 ('StageName'), which begins with 'Proposal'",
         [("1-2, or q to cancel >", "2")], ["--map", "StageName #1="],
-        """--map "StageName #1="   D1 ('StageName'), which begins with 'Proposal'""", [{"StageName": "Proposal"}],
+        """--map "StageName #1=" --map "StageName #2=StageName"   D1 ('StageName'), which begins with 'Proposal'""",
+        [{"StageName": "Proposal"}],
     ),
     "a required field without a column": Case(
         {"Data": rows("OpportunityName", "x", keys=("Deal", "Type"))}, "which every row needs?",
@@ -235,6 +236,49 @@ def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandb
         assert refused.code == 2
         assert refused.err.startswith(f"batch-updater: {one} and {other} contradict each other.")
     assert check("--date-order", "DMY", "--date-order", "DMY").code == 0
+
+
+PRICES: list[list[object]] = [[*KEYS, "StageName", "Price", "Price"], [1, "Pre", "Qualified", 10, 20]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cell"),
+    [
+        ("StageName=StageName", "stagename=", "C1"),
+        ("Price #1=SalesRevenue", "Price=", "D1"),
+        ("price=", "PRICE #2=SalesRevenue", "E1"),
+    ],
+)
+def test_options_that_spell_one_header_in_two_ways_contradict_each_other_in_any_order(
+    tmp_path: Path, api: Sandbox, one: str, other: str, cell: str
+) -> None:
+    """Which column each is about is known only when the file is read."""
+    write(Case({"Data": PRICES}, "", [], [], "", []), tmp_path / "a", api.url)
+    for first, second in ((one, other), (other, one)):
+        refused = batch_updater("check", "c.xlsx", "--map", first, "--map", second, cwd=tmp_path / "a")
+        both = " and ".join(typed_map(option) for option in (first, second))
+        assert (refused.code, refused.err.splitlines()[:2]) == (
+            2,
+            [
+                f"batch-updater: {both} contradict each other: both are about column {cell}.",
+                "Leave one of them out.",
+            ],
+        )
+
+
+def typed_map(option: str) -> str:
+    return f'--map "{option}"' if " " in option else f"--map {option}"
+
+
+def test_a_person_overrides_an_option_however_it_spells_the_header(tmp_path: Path, api: Sandbox) -> None:
+    """Both columns were said to be one field: the one that was not chosen is not sent, and nothing contradicts."""
+    write(Case({"Data": PRICES}, "", [], [], "", []), tmp_path / "a", api.url)
+    before = len(api.requests())
+    code, shown = dialogue(
+        [("q to cancel >", "2"), NO_NAME, SEND], tmp_path / "a", "run", "c.xlsx", "--map", "price=SalesRevenue"
+    )
+    assert code == 0, shown
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified", "SalesRevenue": 20}]
 
 
 UNKNOWN: list[list[object]] = [[*KEYS, "Sales Stage", "Deal", "Owner"], [1, "Pre", "Qualified", "big deal", "Dana D"]]

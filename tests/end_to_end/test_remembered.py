@@ -287,7 +287,7 @@ def test_columns_with_the_same_header_keep_their_fields(inside: Inside, api: San
         ["Id", "Type", "Date", "Date", "Remark", "Remark"], [7, "Pre", "03/04/2026", "04/05/2026", "a", "b"],
     ]  # fmt: skip
     write(inside.folder / "a.csv", rows)
-    options = ("--map", "date=", "--map", "Date #2=PendingCloseDate", "--date-order", "Date=DMY")
+    options = ("--map", "date #1=", "--map", "Date #2=PendingCloseDate", "--date-order", "Date=DMY")
     assert inside("columns", "a.csv", *options, "--save", "dates").code == 0
     first = inside("run", "a.csv", "--json")
     assert "The layout 'dates' is used." in first.object["notes"]
