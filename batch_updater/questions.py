@@ -125,7 +125,7 @@ OF_COLUMNS: Final = ("date_order", "two_digit_years", "decimal", "clear_marker")
 """The answers about how the cells of single columns are read."""
 NO_ANSWERS: Final = Answers()
 OF_ONE_FILE: Final = Answers(hidden_rows="leave out")
-"""What no layout holds: which rows are hidden differs by file."""
+"""What is written into no layout, unless by a person: which rows are hidden differs by file."""
 _OPTIONS = {
     "sheet": "--sheet",
     "header_row": "--header-row",
