@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 from msgspec import Struct, structs
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.open_columns import field_of
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.loader.formats.choice import is_named
 from batch_updater.loader.header_words import spelled_in, squeezed
+from batch_updater.loader.open_headers import fields_called
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import OF_ONE_FILE, Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at, distinct_headers
@@ -173,7 +173,7 @@ def fitting_layout(
 def _is_of_endpoint(layout: Layout, endpoint: Endpoint) -> bool:
     """Whether most of the fields that a layout names are those of an endpoint; others may be mistyped."""
     named = [name for name in layout.answers.columns.values() if name is not None]
-    return 2 * sum(field_of(endpoint, name) is not None for name in named) > len(named)
+    return 2 * sum(bool(fields_called(endpoint, name)) for name in named) > len(named)
 
 
 def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: float) -> Iterator[_Match]:
