@@ -74,6 +74,12 @@ class Answers(Struct, frozen=True, omit_defaults=True):
                 fields[name] = {new: answer for header, answer in value.items() for new in headers.get(header, ())}
         return Answers(**fields)
 
+    def only(self, header: str, column: str) -> Answers:
+        """Return what they say of one header, said of another column."""
+        said = {name: getattr(self, name) for name in ("columns", *OF_COLUMNS)}
+        fields = {name: {column: answers[header]} for name, answers in said.items() if header in answers}
+        return structs.replace(NO_ANSWERS, **fields)
+
     def without(self, name: str, headers: Collection[str]) -> Answers:
         """Return these answers without those called `name` about some headers."""
         left = {header: answer for header, answer in getattr(self, name).items() if header not in headers}
@@ -209,6 +215,8 @@ class Question(Struct, frozen=True):
     """Where it cannot be asked, the one cell is a problem as any other, and does not keep the others from going out."""
     likely: int | None = None
     """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
+    mistyped: str = ""
+    """The header that is none, of which an option says something: the answer takes the place of what it says."""
     listed: Mapping[str, str] = {}
     """Columns that the evidence ends with: header -> how messages call it."""
 

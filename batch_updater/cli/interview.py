@@ -80,6 +80,10 @@ class Interview:
                     raise
                 questions = error.questions
             self.asked = self.asked.with_more(_answers_to(questions))
+            if not any(question.kind in _PLACES for question in questions):
+                mistyped = [question.mistyped for question in questions if question.mistyped]
+                for name in ("columns", *OF_COLUMNS):
+                    self._given = self._given.without(name, mistyped)
 
     def is_to_remember(self, opened: Plan | Opened) -> bool:
         """Return whether a person has to be asked about remembering answers on the opened file."""

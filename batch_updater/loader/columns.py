@@ -27,6 +27,7 @@ _FAULTS_NAMED = 100
 _HEADERS_NAMED = 8
 _NOTED = 10
 _ANSWERS = "Correct the header row, or say by option what these columns are:"
+_NO_COLUMN = "Correct the option, or leave it out."
 _NOT_SENT = 'Without --map "HEADER=FIELD" for it, such a column is not sent.'
 _REMEMBER = (
     "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE "
@@ -109,8 +110,8 @@ class ToldOfColumns(msgspec.Struct, frozen=True):
 
     fields: Mapping[str, str | None] = {}
     """Header -> field, or None for a column that is not sent."""
-    named: frozenset[str] = frozenset()
-    """Headers of which a person has said something: a header row without one of them does not fit."""
+    given: Answers = NO_ANSWERS
+    """What a person has said: a header row without one of the headers in it does not fit."""
     added: frozenset[str] = frozenset()
     """Headers that the layout does not know: what they are is asked, likely or not."""
 
@@ -179,13 +180,13 @@ def fit_columns(
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
-    for header in sorted(told.named - row.columns_called(told.named).keys()):
-        close = nearest(header, row.names)
-        sentence = f"There is no column {header!r}, of which an option says something."
-        faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
+    ask = _HeaderQuestions(row, endpoint, {*match.field_at.values(), *constants})
+    named = told.given.named_headers
+    for header in sorted(named - row.columns_called(named).keys()):
+        question = ask.of_option(header, told.given)
+        faults.append(_Fault(question.evidence, question=question))
     faults += _header_faults(row, known, match, constants, names)
     asked = {fault.cell for fault in faults}
-    ask = _HeaderQuestions(row, endpoint, {*match.field_at.values(), *constants})
     for position in match.unknown:
         if row.names[position] in told.added and row.address(position) not in asked:
             sentence = f"{shown(row.names[position], quoted=True)} is not in the layout."
@@ -274,6 +275,19 @@ class _HeaderQuestions:
         )
         text = f"Which column is {self._titled(name)}, which every row needs?"
         return Question(QuestionKind.COLUMN, text, "", choices) if choices else None
+
+    def of_option(self, header: str, given: Answers) -> Question:
+        """Ask which column an option is about that names none: the one with the nearest header, if there is one."""
+        close = nearest(header, self._row.names)
+        sentence = f"There is no column {header!r}, of which an option or answer says something."
+        choices = [Choice("none: what it says is passed over", NO_ANSWERS)]
+        if close:
+            sentence += f" Did you mean {close!r}?"
+            choices.insert(0, Choice(self.column(self._row.names.index(close)), given.only(header, close)))
+        return Question(
+            QuestionKind.COLUMN, f"Which column is meant by {header!r}?", sentence, tuple(choices),
+            likely=len(choices) - 1, mistyped=header,
+        )  # fmt: skip
 
     def of_others(self, positions: Sequence[int]) -> Question | None:
         """Ask whether columns without a sign of what they are may be left out; None if there is nothing to ask."""
@@ -432,8 +446,13 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
             message.append(f"  and {more:,} more.")
     questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)
     place = Location(row.file, row.sheet, next((fault.cell for fault in faults if fault.cell), None))
-    remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines)]
-    remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
+    of_columns = [line for question in questions if not question.mistyped for line in question.lines]
+    of_options = [line for question in questions if question.mistyped for line in question.lines]
+    remedies = [_ANSWERS, *(f"    {line}" for line in of_columns)] if of_columns else []
+    if any(question.mistyped for question in questions):
+        remedies += ["Correct the option:", *(f"    {line}" for line in of_options)] if of_options else [_NO_COLUMN]
+    if of_columns or left:
+        remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
     if len(questions) == len(all_faults):
         every_question = (*questions, left) if left else questions
         return OpenQuestionsError(message, every_question, remedy=remedies, place=place)

@@ -96,7 +96,7 @@ def open_table(
             answers = Answers(answers.sheet, answers.header_row, answers.columns, hidden_rows=answers.hidden_rows)
         explicit = answers.rows_below
         given = answers = _with_names_of_fields(answers, endpoint)
-        layout, named = None, answers.named_headers
+        layout = None
         if not source.mark and expected is None:
             layout = fitting_layout(source, layouts, answers, endpoint, settings.sheet)
         elif layouts.name is not None:
@@ -113,7 +113,7 @@ def open_table(
         constants = _constants(endpoint, settings)
         # The headers of an undo workbook are names of fields, meant as they are.
         own_names = {value.field: value.field for values in (expected or {}).values() for value in values}
-        told = ToldOfColumns({**own_names, **answers.columns}, named, layout.added if layout else frozenset())
+        told = ToldOfColumns({**own_names, **answers.columns}, given, layout.added if layout else frozenset())
         fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:

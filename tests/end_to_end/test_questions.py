@@ -281,6 +281,30 @@ def test_a_person_overrides_an_option_however_it_spells_the_header(tmp_path: Pat
     assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified", "SalesRevenue": 20}]
 
 
+WORTH: list[list[object]] = [[*KEYS, "Sales Stage", "Worth"], [1, "Pre", "Qualified", 10]]
+
+
+def test_an_option_with_a_mistyped_header_is_what_is_to_be_corrected(tmp_path: Path, api: Sandbox) -> None:
+    """The nearest header is proposed; on a terminal the other questions are asked too."""
+    write(Case({"Data": WORTH}, "", [], [], "", []), tmp_path / "a", api.url)
+    before = len(api.requests())
+    options = ("--map", "Wroth=SalesRevenue")
+    refused = batch_updater("run", "c.xlsx", *options, cwd=tmp_path / "a")
+    assert refused.code == 2
+    assert (
+        "There is no column 'Wroth', of which an option or answer says something. Did you mean 'Worth'?" in refused.err
+    )
+    assert "\nCorrect the option:\n    --map Worth=SalesRevenue   D1 ('Worth')\n" in refused.err
+    known = ("--map", "Sales Stage=StageName")
+    alone = batch_updater("run", "c.xlsx", "--map", "qqq=SalesRevenue", *known, cwd=tmp_path / "a")
+    assert "Correct the option, or leave it out." in alone.err
+    assert "Correct the header row" not in alone.err
+    answers = [("q to cancel >", "1"), ("q to cancel >", "1"), NO_NAME, SEND]
+    code, shown = dialogue(answers, tmp_path / "a", "run", "c.xlsx", *options)
+    assert code == 0, shown
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified", "SalesRevenue": 10}]
+
+
 UNKNOWN: list[list[object]] = [[*KEYS, "Sales Stage", "Deal", "Owner"], [1, "Pre", "Qualified", "big deal", "Dana D"]]
 
 
