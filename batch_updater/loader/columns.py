@@ -114,6 +114,13 @@ class ToldOfColumns(msgspec.Struct, frozen=True):
     """What a person has said: a header row without one of the headers in it does not fit."""
     added: frozenset[str] = frozenset()
     """Headers that the layout does not know: what they are is asked, likely or not."""
+    layout: str = ""
+    """How messages call the layout, if there is one."""
+
+    def is_of_layout(self, row: HeaderRow, position: int) -> bool:
+        """Whether the layout says which field a column is, and no person has said otherwise."""
+        given = {column for columns in row.columns_called(self.given.columns).values() for column in columns}
+        return bool(self.layout) and row.names[position] in self.fields.keys() - given
 
     def of_row(self, row: HeaderRow) -> dict[str, str | None]:
         """Return the fields by the names of columns of a header row."""
@@ -185,11 +192,11 @@ def fit_columns(
     for header in sorted(named - row.columns_called(named).keys()):
         question = ask.of_option(header, told.given)
         faults.append(_Fault(question.evidence, question=question))
-    faults += _header_faults(row, known, match, constants, names)
+    faults += _header_faults(row, known, match, constants, names, told)
     asked = {fault.cell for fault in faults}
     for position in match.unknown:
         if row.names[position] in told.added and row.address(position) not in asked:
-            sentence = f"{shown(row.names[position], quoted=True)} is not in the layout."
+            sentence = f"{shown(row.names[position], quoted=True)} is not in the {told.layout}."
             question = ask.of_column(position, (), sentence)
             meant = tuple(name for choice in question.choices for name in choice.answers.columns.values() if name)
             faults.append(_Fault(sentence, row.address(position), question, meant))
@@ -328,7 +335,12 @@ class _HeaderQuestions:
 
 
 def _header_faults(
-    row: HeaderRow, known: HeaderNames, match: _Match, constants: Collection[str], names: KnownNames
+    row: HeaderRow,
+    known: HeaderNames,
+    match: _Match,
+    constants: Collection[str],
+    names: KnownNames,
+    told: ToldOfColumns,
 ) -> Iterator[_Fault]:
     """Yield what is wrong with headers, or open: which field is meant is never guessed."""
     fed = {*match.field_at.values(), *constants}
@@ -345,6 +357,8 @@ def _header_faults(
         doubled = [at for at, other in match.field_at.items() if other == name]
         if len(doubled) > 1:
             sentence = f"{name} has more than one column: {' and '.join(map(ask.column, doubled))}."
+            if all(told.is_of_layout(row, at) for at in doubled):
+                sentence = f"{sentence[:-1]}, as the {told.layout} says."
             yield _Fault(sentence, row.address(doubled[0]), ask.of_doubled(name, doubled))
     yield from _slips(row, known, match, fed, ask)
     proposals = Proposals(known, fed, row.below, names)

@@ -35,6 +35,8 @@ class Layout(Struct, frozen=True):
     name: str
     headers: tuple[str, ...]
     answers: Answers
+    file: str = ""
+    """Its path; '' if it is not read from a file."""
 
 
 class DamagedLayout(Struct, frozen=True):
@@ -86,6 +88,13 @@ class FittingLayout(Struct, frozen=True):
     """Headers of the layout that the file does not have."""
     is_hidden: bool
     """Whether the sheet is hidden."""
+    file: str
+    """The path of the layout."""
+
+    @property
+    def called(self) -> str:
+        """How messages name it, for a person to find it."""
+        return f"layout {self.name!r} ({self.file})" if self.file else f"layout {self.name!r}"
 
     @property
     def note(self) -> str:
@@ -241,6 +250,7 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
         frozenset(text for text in match.head.texts if text not in known),
         tuple(header for header in layout.headers if header not in match.spelled),
         match.head.is_hidden,
+        layout.file,
     )
 
 

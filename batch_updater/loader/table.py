@@ -106,14 +106,16 @@ def open_table(
                 place=Location(source.name),
             )
         if layout:
-            of_layout = _with_names_of_fields(layout.answers, endpoint, layout.name)
+            of_layout = _with_names_of_fields(layout.answers, endpoint, layout)
             spelled = {header: (text,) for header, text in each_spelled_in(layout.texts, answers.named_headers).items()}
             answers = of_layout.with_more(_as_spelled(answers, spelled))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
         # The headers of an undo workbook are names of fields, meant as they are.
         own_names = {value.field: value.field for values in (expected or {}).values() for value in values}
-        told = ToldOfColumns({**own_names, **answers.columns}, given, layout.added if layout else frozenset())
+        told = ToldOfColumns({**own_names, **answers.columns}, given)
+        if layout:
+            told = replace(told, added=layout.added, layout=layout.called)
         fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:
@@ -154,7 +156,7 @@ def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
     return settings.model_copy(update=update) if update else settings
 
 
-def _with_names_of_fields(answers: Answers, endpoint: Endpoint, layout: str | None = None) -> Answers:
+def _with_names_of_fields(answers: Answers, endpoint: Endpoint, layout: FittingLayout | None = None) -> Answers:
     """Return answers of a person, or of a layout, with the names of the fields that they mean. Raises InputError."""
     columns: dict[str, str | None] = {}
     for header, name in answers.columns.items():
@@ -167,7 +169,8 @@ def _with_names_of_fields(answers: Answers, endpoint: Endpoint, layout: str | No
             one = replace(NO_ANSWERS, columns={header: name})
             raise AnswersError((one,), f"names {_no_single(meant)}.", remedy=remedy)
         raise InputError(
-            f"The layout {layout!r} says that {header!r} is {name!r}, which is {_no_single(meant)}.", remedy=remedy
+            f"The {layout.called} says that {header!r} is {name!r}, which is {_no_single(meant)}.",
+            remedy=remedy,
         )
     return replace(answers, columns=columns)
 

@@ -75,7 +75,7 @@ def _read(path: Path) -> Layout | DamagedLayout:
         if not (faults := list(_faults(value))):
             content = msgspec.convert(value, _Content)
             fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
-            return Layout(name, content.headers, Answers(**fields))
+            return Layout(name, content.headers, Answers(**fields), str(path))
     except OSError as error:
         faults = [error.strerror or str(error)]
     except UnicodeDecodeError:

@@ -214,9 +214,22 @@ def test_a_damaged_layout_stops_only_files_that_may_have_it(inside: Inside, api:
     assert note in inside("columns", first.object["results"], "--json").object["notes"]
     write(inside.folder / "near.csv", [[*HEADERS[:4], "Boss"], [1, "Pre", "Proposal", "04/05/2026", "Bo"]])
     assert inside("check", "near.csv").code == 2
-    assert "'Boss' is not in the layout" in inside("check", "near.csv", "--layout", "q1").err
+    assert "'Boss' is not in the layout 'q1' (layouts/q1.yaml)." in inside("check", "near.csv", "--layout", "q1").err
     assert "cannot be read" in inside("check", "q1.csv", "--layout", "broken").err
     assert inside("columns", "q1.csv", "--layout", "q1", "--save", "broken").code == 2  # q1 has the same headers
+
+
+def test_a_layout_that_gives_a_field_two_columns_is_named_with_its_file(inside: Inside) -> None:
+    """Unless an option says of one of them what it is: then the file is as wrong as without a layout."""
+    path = inside.folder / "layouts" / "q1.yaml"
+    text = remembered(inside)
+    path.write_text(text.replace("Owner: null", "Owner: StageName"), encoding="utf-8")
+    refused = inside("check", "q1.csv")
+    both = "StageName has more than one column: C1 ('Sales Stage') and E1 ('Owner')"
+    assert refused.code == 2
+    assert f"{both}, as the layout 'q1' (layouts/q1.yaml) says." in refused.err
+    assert f"{both}." in inside("check", "q1.csv", "--map", "owner=stagename").err
+    assert inside("check", "q1.csv", "--map", "owner=").code == 0
 
 
 def test_a_damaged_layout_stops_no_night(inside: Inside, api: Sandbox) -> None:
@@ -244,7 +257,7 @@ def test_a_layout_with_a_slip_in_a_field_is_named(inside: Inside) -> None:
     path.write_text(text.replace(": StageName", ": StagName"), encoding="utf-8")
     refused = inside("check", "q1.csv")
     assert refused.code == 2
-    assert "The layout 'q1' says that 'Sales Stage' is 'StagName', which is no field." in refused.err
+    assert "The layout 'q1' (layouts/q1.yaml) says that 'Sales Stage' is 'StagName', which is no field." in refused.err
     path.write_text("headers: [Deal, Type]\ncolumns: {Deal: accountId, Type: contactKind}\n", encoding="utf-8")
     assert "accountId" not in inside("check", "q1.csv").err
 

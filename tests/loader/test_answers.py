@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from batch_updater.cli.commands import _answers
 from batch_updater.cli.parser import parse
@@ -184,8 +185,8 @@ def by_layout(path: Path, config: Config, folder: Path, plan: Plan) -> Plan:
     """Prepare the file with a layout alone that another plan has left."""
     layouts = folder / "layouts"
     written = plan.layout("kept")
-    write_layout(layouts, written)
-    assert read_layouts(layouts).layouts == (written,)
+    path_written = write_layout(layouts, written)
+    assert read_layouts(layouts).layouts == (structs.replace(written, file=str(path_written)),)
     here = config.model_copy()
     here._folder = folder  # as of a configuration that lies there
     again = prepare(path, here, new(folder), compares=True)
