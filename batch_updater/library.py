@@ -369,7 +369,9 @@ class _Work(msgspec.Struct):
         if compares:
             require_sendable(config)
         elif self.limit is not None or self.progress is not None:
-            raise UsageError("limit and progress are about records that are read.", remedy="Add compare=True.")
+            given = "limit" if self.progress is None else "progress" if self.limit is None else "limit and progress"
+            are = "are" if given == "limit and progress" else "is"
+            raise UsageError(f"{given} {are} about records that are read.", remedy="Add compare=True.")
         with _asking_for_keywords(), ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             answers = self._answers()
