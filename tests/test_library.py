@@ -352,8 +352,8 @@ def test_answers_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         (
             {"Id": "OpportunityId", "id": None},
             (
-                "answers={'columns': {'Id': 'OpportunityId'}} and answers={'columns': {'id': None}} contradict each other: "
-                "both are about column A1."
+                "answers={'columns': {'Id': 'OpportunityId'}} and answers={'columns': {'id': None}} "
+                "contradict each other: both are about column A1."
             ),
         ),
     ],
