@@ -90,6 +90,8 @@ class FittingLayout(Struct, frozen=True):
     """Whether the sheet is hidden."""
     file: str
     """The path of the layout."""
+    missing_sheet: str | None
+    """The sheet that the layout names, if the file has sheets and none of that name."""
 
     @property
     def called(self) -> str:
@@ -102,7 +104,8 @@ class FittingLayout(Struct, frozen=True):
         added = f" New headers: {', '.join(map(_quoted, sorted(self.added)))}." if self.added else ""
         missing = f" Missing: {', '.join(map(_quoted, self.missing))}." if self.missing else ""
         hidden = f" The hidden sheet {self.answers.sheet!r} is read." if self.is_hidden else ""
-        return f"The layout {self.name!r} is used.{added}{missing}{hidden}"
+        other = f" The file has no sheet {self.missing_sheet!r}, which it names." if self.missing_sheet else ""
+        return f"The layout {self.name!r} is used.{added}{missing}{hidden}{other}"
 
 
 class _Head(NamedTuple):
@@ -241,6 +244,8 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
         raise OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(source.name))
     match = max((match for match in matches if match.head.sheet == sheet), key=lambda match: match.share)
     known = set(match.spelled.values())
+    named = layout.answers.sheet
+    has_named = named is None or any(one.name is None or is_named(one, named) for one in source.sheets)
     return FittingLayout(
         layout.name,
         layout.answers.renamed({header: (text,) for header, text in match.spelled.items()}).with_more(
@@ -251,6 +256,7 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
         tuple(header for header in layout.headers if header not in match.spelled),
         match.head.is_hidden,
         layout.file,
+        None if has_named else named,
     )
 
 

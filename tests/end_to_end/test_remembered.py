@@ -232,6 +232,26 @@ def test_a_layout_that_gives_a_field_two_columns_is_named_with_its_file(inside: 
     assert inside("check", "q1.csv", "--map", "owner=").code == 0
 
 
+def test_a_sheet_that_a_layout_names_and_the_file_does_not_have_is_told(inside: Inside) -> None:
+    """The headers decide which sheet is read; a file without sheets lacks none."""
+    path = inside.folder / "layouts" / "q1.yaml"
+    path.write_text(f"sheet: Pipline\n{remembered(inside)}", encoding="utf-8")
+    workbook(inside.folder / "q2.xlsx", {"Pipeline": ROWS})
+    notes = inside("check", "q2.xlsx", "--json").object["notes"]
+    assert "The layout 'q1' is used. The file has no sheet 'Pipline', which it names." in notes
+    assert "The layout 'q1' is used." in inside("check", "q1.csv", "--json").object["notes"]
+    path.write_text(path.read_text(encoding="utf-8").replace("Pipline", "pipeline"), encoding="utf-8")
+    assert "The layout 'q1' is used." in inside("check", "q2.xlsx", "--json").object["notes"]
+
+
+def test_a_clear_marker_without_a_character_is_refused_as_what_it_is(inside: Inside) -> None:
+    """It is in quotes already."""
+    path = inside.folder / "layouts" / "q1.yaml"
+    path.write_text(f"{remembered(inside)}clear_marker: {{Sales Stage: ''}}\n", encoding="utf-8")
+    told = "clear_marker of 'Sales Stage' must be a text with at least one character; put it in quotes."
+    assert told in inside("check", "q1.csv").err
+
+
 def test_a_damaged_layout_stops_no_night(inside: Inside, api: Sandbox) -> None:
     """The file that may have it goes to attention/ with the reason; the others are sent."""
     (inside.folder / "inbox").mkdir()
