@@ -28,7 +28,7 @@ from batch_updater.config.schema import Config, require_sendable
 from batch_updater.errors import UsageError
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
-from batch_updater.questions import Answers, OpenQuestionsError
+from batch_updater.questions import Answers, AnswersError, OpenQuestionsError
 from batch_updater.records import (
     Cause,
     Cell,
@@ -369,7 +369,9 @@ class _Work(msgspec.Struct):
         if compares:
             require_sendable(config)
         elif self.limit is not None or self.progress is not None:
-            raise UsageError("limit and progress are about records that are read.", remedy="Add compare=True.")
+            given = "limit" if self.progress is None else "progress" if self.limit is None else "limit and progress"
+            are = "are" if given == "limit and progress" else "is"
+            raise UsageError(f"{given} {are} about records that are read.", remedy="Add compare=True.")
         with _asking_for_keywords(), ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             answers = self._answers()
@@ -450,6 +452,8 @@ class _Work(msgspec.Struct):
 def _asking_for_keywords() -> Iterator[None]:
     try:
         yield
+    except AnswersError as error:
+        raise error.by_keyword() from None
     except OpenQuestionsError as error:
         by_keyword = error.by_keyword()
         by_keyword.add_note(by_keyword.remedy)  # which a traceback shows, as in a notebook

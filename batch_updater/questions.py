@@ -74,6 +74,17 @@ class Answers(Struct, frozen=True, omit_defaults=True):
                 fields[name] = {new: answer for header, answer in value.items() for new in headers.get(header, ())}
         return Answers(**fields)
 
+    def only(self, header: str, column: str) -> Answers:
+        """Return what they say of one header, said of another column."""
+        said = {name: getattr(self, name) for name in ("columns", *OF_COLUMNS)}
+        fields = {name: {column: answers[header]} for name, answers in said.items() if header in answers}
+        return structs.replace(NO_ANSWERS, **fields)
+
+    def without(self, name: str, headers: Collection[str]) -> Answers:
+        """Return these answers without those called `name` about some headers."""
+        left = {header: answer for header, answer in getattr(self, name).items() if header not in headers}
+        return structs.replace(self, **{name: left})
+
     @property
     def settings(self) -> dict[str, str]:
         """Those about how cells and rows are read, as settings are listed: `date_order: Close date` -> DMY."""
@@ -120,7 +131,7 @@ OF_COLUMNS: Final = ("date_order", "two_digit_years", "decimal", "clear_marker")
 """The answers about how the cells of single columns are read."""
 NO_ANSWERS: Final = Answers()
 OF_ONE_FILE: Final = Answers(hidden_rows="leave out")
-"""What no layout holds: which rows are hidden differs by file."""
+"""What is written into no layout, unless by a person: which rows are hidden differs by file."""
 _OPTIONS = {
     "sheet": "--sheet",
     "header_row": "--header-row",
@@ -204,6 +215,8 @@ class Question(Struct, frozen=True):
     """Where it cannot be asked, the one cell is a problem as any other, and does not keep the others from going out."""
     likely: int | None = None
     """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
+    mistyped: str = ""
+    """The header that is none, of which an option says something: the answer takes the place of what it says."""
     listed: Mapping[str, str] = {}
     """Columns that the evidence ends with: header -> how messages call it."""
 
@@ -251,6 +264,23 @@ def typed(answers: Answers) -> str:
         for word in answers.options
     )
     return " ".join(words)
+
+
+class AnswersError(InputError):
+    """Answers that cannot be used on a file; the message names them as the command line has them."""
+
+    def __init__(
+        self, answers: tuple[Answers, ...], why: str, *, remedy: str | Sequence[str] = "", place: Location | None = None
+    ) -> None:
+        """`why` goes on where the answers have been named."""
+        super().__init__(f"{' and '.join(map(typed, answers))} {why}", remedy=remedy, place=place)
+        self.answers = answers
+        self.why = why
+
+    def by_keyword(self) -> InputError:
+        """Return the same error for programs, which have given keywords and no options."""
+        named = " and ".join(one.keywords for one in self.answers)
+        return InputError(f"{named} {self.why}", remedy=self.remedy_lines, place=self.place)
 
 
 class OpenQuestionsError(InputError):

@@ -345,6 +345,44 @@ def test_answers_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         assert raised.value.message == f"answers cannot be used: {why}."
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"Id": "Nope"}, "answers={'columns': {'Id': 'Nope'}} names no field."),
+        (
+            {"Id": "OpportunityId", "id": None},
+            (
+                "answers={'columns': {'Id': 'OpportunityId'}} and answers={'columns': {'id': None}} "
+                "contradict each other: both are about column A1."
+            ),
+        ),
+    ],
+)
+def test_answers_that_cannot_be_used_are_named_as_the_keyword_gives_them(
+    tmp_path: Path, columns: dict[str, str | None], message: str
+) -> None:
+    """A program has typed no option."""
+    (tmp_path / "c.csv").write_text("Id,Type,StageName\n1,Pre,Won\n", encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        batch_updater.check(tmp_path / "c.csv", answers={"columns": columns})
+    assert raised.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"limit": 3}, "limit is about records that are read."),
+        ({"progress": print}, "progress is about records that are read."),
+        ({"limit": 3, "progress": print}, "limit and progress are about records that are read."),
+    ],
+)
+def test_a_keyword_that_needs_compare_is_named_alone(tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    """And both are named only if both were given."""
+    with pytest.raises(UsageError) as raised:
+        batch_updater.check(tmp_path / "c.csv", **given)
+    assert (raised.value.message, raised.value.remedy) == (message, "Add compare=True.")
+
+
 def test_open_questions_name_the_keywords_that_answer_them(tmp_path: Path) -> None:
     """Of sheet, columns, cells and rows; each line of the remedy is typed as it is, and answers its question."""
     book = openpyxl.Workbook()

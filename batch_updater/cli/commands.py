@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace) -> int:
         result = None
         while result is None:
             result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
-    options.asked = interview.asked
+    options.interview = interview
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
 
@@ -246,7 +246,7 @@ def _check(options: argparse.Namespace) -> int:
 
         plan = interview.until_answered(prepared)
         interview.remember(config.layouts_folder, plan)
-        options.asked = interview.asked
+        options.interview = interview
         with plan.store:
             stem = plan.snapshot.stem if plan.staged.columns.origin else path.stem
             results = _results(options) or (path.parent / fitting_name(stem, "-check.xlsx")).resolve()
@@ -426,8 +426,9 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
 def _reading_options(options: argparse.Namespace) -> tuple[str, ...]:
     """Return the options that say how cells are read, as typed, and what was answered and is not remembered."""
     words = ["--layout", options.layout] if options.layout else []
-    answers = structs.replace(_answers(options), sheet=None, header_row=None, hidden_rows=None)
-    return (*words, *answers.with_more(getattr(options, "asked", NO_ANSWERS)).options)
+    interview = getattr(options, "interview", None) or Interview(_answers(options), asking=False)
+    told = structs.replace(interview.told, sheet=None, header_row=None, hidden_rows=None)
+    return (*words, *told.with_more(interview.asked).options)
 
 
 def _from_anywhere(options: argparse.Namespace) -> Invocation:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
 from batch_updater.cli.colour import Style
 from batch_updater.cli.preview import ask, ask_for_text, cancelled
 from batch_updater.cli.text_output import Line, shown_path, write_lines
-from batch_updater.questions import NO_ANSWERS, OF_ONE_FILE, Answers, OpenQuestionsError, QuestionKind
+from batch_updater.questions import (
+    ALL_COLUMNS,
+    NO_ANSWERS,
+    OF_COLUMNS,
+    OF_ONE_FILE,
+    Answers,
+    OpenQuestionsError,
+    QuestionKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 
 _PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
 """About where the headers are: what to ask about columns follows from the answer."""
+_NUMBER = re.compile(r" #+[0-9]+$")
+"""What tells columns with the same header apart."""
 _NO = frozenset({"-", "n", "no"})
 _CANCEL = frozenset({"q", "quit", "cancel"})
 
@@ -42,7 +53,19 @@ class Interview:
     @property
     def answers(self) -> Answers:
         """All answers so far."""
-        return self._given.with_more(self._remembered).with_more(self.asked)
+        return self.told.with_more(self._remembered).with_more(self.asked)
+
+    @property
+    def told(self) -> Answers:
+        """What options say, where a person who was asked about the same column has not said otherwise."""
+        from batch_updater.loader.header_words import squeezed
+
+        asked, told = self._remembered.with_more(self.asked), self._given
+        for name in ("columns", *OF_COLUMNS):
+            texts = {text for header in getattr(asked, name) for text in (header, _NUMBER.sub("", header))}
+            keys = set(map(squeezed, texts - {ALL_COLUMNS}))
+            told = told.without(name, [header for header in getattr(told, name) if squeezed(header) in keys])
+        return told
 
     def until_answered(self, work: Callable[[], Result]) -> Result:
         """Do some work on the file, again after every round of questions that it raises.
@@ -57,6 +80,10 @@ class Interview:
                     raise
                 questions = error.questions
             self.asked = self.asked.with_more(_answers_to(questions))
+            if not any(question.kind in _PLACES for question in questions):
+                mistyped = [question.mistyped for question in questions if question.mistyped]
+                for name in ("columns", *OF_COLUMNS):
+                    self._given = self._given.without(name, mistyped)
 
     def is_to_remember(self, opened: Plan | Opened) -> bool:
         """Return whether a person has to be asked about remembering answers on the opened file."""

@@ -64,7 +64,12 @@ class Meant:
             if command is not None:
                 return self._error(f"There is no command {first}.", [[command, *others]])
         if is_file or Path(path).suffix:
-            return self._error(f"A command is missing before {first}.", [[command, *words] for command in _OF_A_FILE])
+            command = next((word for word in others if word in self._commands), None)
+            if command is None or os.path.exists(path):  # noqa: PTH110
+                return self._error(f"A command is missing before {first}.", [[name, *words] for name in _OF_A_FILE])
+            rest = list(words)
+            rest.remove(command)
+            return self._error(f"The command {command} goes before {first}.", [[command, *rest]])
         return self._error(f"There is no command {first}.", [], f"Commands: {', '.join(self._commands)}. ")
 
     def surplus_words(self, words: Sequence[str], surplus: Sequence[str]) -> UsageError:

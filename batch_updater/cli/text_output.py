@@ -379,7 +379,7 @@ def run_list_lines(
 
 
 def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -> Iterator[str]:
-    took = duration(run.elapsed_s) if run.ended_at else "running now" if run.is_going_on else "cut off"
+    took = "running now" if run.is_going_on else "cut off" if run.is_cut_off else duration(run.elapsed_s)
     of_file = f", rows of {run.facts.origin.file}" if run.facts.origin else ""
     yield f"{format_time(run.started_at)}, {took}, {run.facts.input}{of_file}"
     if run.is_going_on:

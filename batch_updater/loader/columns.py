@@ -27,6 +27,7 @@ _FAULTS_NAMED = 100
 _HEADERS_NAMED = 8
 _NOTED = 10
 _ANSWERS = "Correct the header row, or say by option what these columns are:"
+_NO_COLUMN = "Correct the option, or leave it out."
 _NOT_SENT = 'Without --map "HEADER=FIELD" for it, such a column is not sent.'
 _REMEMBER = (
     "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE "
@@ -109,10 +110,17 @@ class ToldOfColumns(msgspec.Struct, frozen=True):
 
     fields: Mapping[str, str | None] = {}
     """Header -> field, or None for a column that is not sent."""
-    named: frozenset[str] = frozenset()
-    """Headers of which a person has said something: a header row without one of them does not fit."""
+    given: Answers = NO_ANSWERS
+    """What a person has said: a header row without one of the headers in it does not fit."""
     added: frozenset[str] = frozenset()
     """Headers that the layout does not know: what they are is asked, likely or not."""
+    layout: str = ""
+    """How messages call the layout, if there is one."""
+
+    def is_of_layout(self, row: HeaderRow, position: int) -> bool:
+        """Whether the layout says which field a column is, and no person has said otherwise."""
+        given = {column for columns in row.columns_called(self.given.columns).values() for column in columns}
+        return bool(self.layout) and row.names[position] in self.fields.keys() - given
 
     def of_row(self, row: HeaderRow) -> dict[str, str | None]:
         """Return the fields by the names of columns of a header row."""
@@ -179,16 +187,16 @@ def fit_columns(
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
-    for header in sorted(told.named - row.columns_called(told.named).keys()):
-        close = nearest(header, row.names)
-        sentence = f"There is no column {header!r}, of which an option says something."
-        faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
-    faults += _header_faults(row, known, match, constants, names)
-    asked = {fault.cell for fault in faults}
     ask = _HeaderQuestions(row, endpoint, {*match.field_at.values(), *constants})
+    named = told.given.named_headers
+    for header in sorted(named - row.columns_called(named).keys()):
+        question = ask.of_option(header, told.given)
+        faults.append(_Fault(question.evidence, question=question))
+    faults += _header_faults(row, known, match, constants, names, told)
+    asked = {fault.cell for fault in faults}
     for position in match.unknown:
         if row.names[position] in told.added and row.address(position) not in asked:
-            sentence = f"{shown(row.names[position], quoted=True)} is not in the layout."
+            sentence = f"{shown(row.names[position], quoted=True)} is not in the {told.layout}."
             question = ask.of_column(position, (), sentence)
             meant = tuple(name for choice in question.choices for name in choice.answers.columns.values() if name)
             faults.append(_Fault(sentence, row.address(position), question, meant))
@@ -239,10 +247,15 @@ class _HeaderQuestions:
 
     def of_doubled(self, name: str, positions: Sequence[int]) -> Question:
         """Ask which of several columns holds a field."""
+        names = self._row.names
+        # What was said of a header without a number is said of no column any more, once one of them is chosen.
+        chosen: dict[int, dict[str, str | None]] = {
+            at: {names[at]: name} if names[at] != self._row.texts[at] else {} for at in positions
+        }
         choices = tuple(
             Choice(
                 f"{self.column(at)}, which begins with {self._first_values(ColumnValues.of(self._row.below, at))}",
-                Answers(columns={self._row.names[other]: None for other in positions if other != at}),
+                Answers(columns={names[other]: None for other in positions if other != at} | chosen[at]),
             )
             for at in positions
         )
@@ -269,6 +282,19 @@ class _HeaderQuestions:
         )
         text = f"Which column is {self._titled(name)}, which every row needs?"
         return Question(QuestionKind.COLUMN, text, "", choices) if choices else None
+
+    def of_option(self, header: str, given: Answers) -> Question:
+        """Ask which column an option is about that names none: the one with the nearest header, if there is one."""
+        close = nearest(header, self._row.names)
+        sentence = f"There is no column {header!r}, of which an option or answer says something."
+        choices = [Choice("none: what it says is passed over", NO_ANSWERS)]
+        if close:
+            sentence += f" Did you mean {close!r}?"
+            choices.insert(0, Choice(self.column(self._row.names.index(close)), given.only(header, close)))
+        return Question(
+            QuestionKind.COLUMN, f"Which column is meant by {header!r}?", sentence, tuple(choices),
+            likely=len(choices) - 1, mistyped=header,
+        )  # fmt: skip
 
     def of_others(self, positions: Sequence[int]) -> Question | None:
         """Ask whether columns without a sign of what they are may be left out; None if there is nothing to ask."""
@@ -309,7 +335,12 @@ class _HeaderQuestions:
 
 
 def _header_faults(
-    row: HeaderRow, known: HeaderNames, match: _Match, constants: Collection[str], names: KnownNames
+    row: HeaderRow,
+    known: HeaderNames,
+    match: _Match,
+    constants: Collection[str],
+    names: KnownNames,
+    told: ToldOfColumns,
 ) -> Iterator[_Fault]:
     """Yield what is wrong with headers, or open: which field is meant is never guessed."""
     fed = {*match.field_at.values(), *constants}
@@ -326,6 +357,8 @@ def _header_faults(
         doubled = [at for at, other in match.field_at.items() if other == name]
         if len(doubled) > 1:
             sentence = f"{name} has more than one column: {' and '.join(map(ask.column, doubled))}."
+            if all(told.is_of_layout(row, at) for at in doubled):
+                sentence = f"{sentence[:-1]}, as the {told.layout} says."
             yield _Fault(sentence, row.address(doubled[0]), ask.of_doubled(name, doubled))
     yield from _slips(row, known, match, fed, ask)
     proposals = Proposals(known, fed, row.below, names)
@@ -427,8 +460,13 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
             message.append(f"  and {more:,} more.")
     questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)
     place = Location(row.file, row.sheet, next((fault.cell for fault in faults if fault.cell), None))
-    remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines)]
-    remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
+    of_columns = [line for question in questions if not question.mistyped for line in question.lines]
+    of_options = [line for question in questions if question.mistyped for line in question.lines]
+    remedies = [_ANSWERS, *(f"    {line}" for line in of_columns)] if of_columns else []
+    if any(question.mistyped for question in questions):
+        remedies += ["Correct the option:", *(f"    {line}" for line in of_options)] if of_options else [_NO_COLUMN]
+    if of_columns or left:
+        remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
     if len(questions) == len(all_faults):
         every_question = (*questions, left) if left else questions
         return OpenQuestionsError(message, every_question, remedy=remedies, place=place)

@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 from msgspec import Struct, structs
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.open_columns import field_of
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.loader.formats.choice import is_named
 from batch_updater.loader.header_words import spelled_in, squeezed
+from batch_updater.loader.open_headers import fields_called
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import OF_ONE_FILE, Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at, distinct_headers
@@ -35,6 +35,8 @@ class Layout(Struct, frozen=True):
     name: str
     headers: tuple[str, ...]
     answers: Answers
+    file: str = ""
+    """Its path; '' if it is not read from a file."""
 
 
 class DamagedLayout(Struct, frozen=True):
@@ -86,6 +88,15 @@ class FittingLayout(Struct, frozen=True):
     """Headers of the layout that the file does not have."""
     is_hidden: bool
     """Whether the sheet is hidden."""
+    file: str
+    """The path of the layout."""
+    missing_sheet: str | None
+    """The sheet that the layout names, if the file has sheets and none of that name."""
+
+    @property
+    def called(self) -> str:
+        """How messages name it, for a person to find it."""
+        return f"layout {self.name!r} ({self.file})" if self.file else f"layout {self.name!r}"
 
     @property
     def note(self) -> str:
@@ -93,7 +104,8 @@ class FittingLayout(Struct, frozen=True):
         added = f" New headers: {', '.join(map(_quoted, sorted(self.added)))}." if self.added else ""
         missing = f" Missing: {', '.join(map(_quoted, self.missing))}." if self.missing else ""
         hidden = f" The hidden sheet {self.answers.sheet!r} is read." if self.is_hidden else ""
-        return f"The layout {self.name!r} is used.{added}{missing}{hidden}"
+        other = f" The file has no sheet {self.missing_sheet!r}, which it names." if self.missing_sheet else ""
+        return f"The layout {self.name!r} is used.{added}{missing}{hidden}{other}"
 
 
 class _Head(NamedTuple):
@@ -173,7 +185,7 @@ def fitting_layout(
 def _is_of_endpoint(layout: Layout, endpoint: Endpoint) -> bool:
     """Whether most of the fields that a layout names are those of an endpoint; others may be mistyped."""
     named = [name for name in layout.answers.columns.values() if name is not None]
-    return 2 * sum(field_of(endpoint, name) is not None for name in named) > len(named)
+    return 2 * sum(bool(fields_called(endpoint, name)) for name in named) > len(named)
 
 
 def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: float) -> Iterator[_Match]:
@@ -232,6 +244,8 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
         raise OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(source.name))
     match = max((match for match in matches if match.head.sheet == sheet), key=lambda match: match.share)
     known = set(match.spelled.values())
+    named = layout.answers.sheet
+    has_named = named is None or any(one.name is None or is_named(one, named) for one in source.sheets)
     return FittingLayout(
         layout.name,
         layout.answers.renamed({header: (text,) for header, text in match.spelled.items()}).with_more(
@@ -241,6 +255,8 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
         frozenset(text for text in match.head.texts if text not in known),
         tuple(header for header in layout.headers if header not in match.spelled),
         match.head.is_hidden,
+        layout.file,
+        None if has_named else named,
     )
 
 

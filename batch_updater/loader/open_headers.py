@@ -37,6 +37,27 @@ def _canonical(endpoint: Endpoint, name: str) -> str:
     return field.name if field else name
 
 
+def fields_called(endpoint: Endpoint, text: str) -> tuple[str, ...]:
+    """Return the fields that a person may mean by a text: the one of that name, or all with that alias or title."""
+    if field := field_of(endpoint, plain(text)):
+        return (field.name,)
+    spellings = _spellings(endpoint)
+    return tuple(dict.fromkeys(name for spelling, name in spellings if squeezed(spelling) == squeezed(text)))
+
+
+def near_field(endpoint: Endpoint, text: str) -> str | None:
+    """Return the field whose name, alias or title is closest to a text; None if none is close."""
+    spellings = dict(reversed(_spellings(endpoint)))
+    close = nearest(text, spellings)
+    return spellings[close] if close else None
+
+
+def _spellings(endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Return every name, alias and title with the field that has it, the names first."""
+    names = [(field.name, field.name) for field in endpoint.fields]
+    return names + [(text, field.name) for field in endpoint.fields for text in (*field.aliases, field.title)]
+
+
 def possible_columns(opens: Iterable[OpenColumns]) -> str:
     """Return a sentence on the columns that open parts take; '' without such parts."""
     examples = [example_header(part) for part in opens]

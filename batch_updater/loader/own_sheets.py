@@ -18,6 +18,7 @@ from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_
 from batch_updater.endpoint.open_columns import field_of
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
+from batch_updater.loader.refusal import shown
 from batch_updater.questions import Answers
 from batch_updater.records import (
     MAPPED_HEADER,
@@ -172,12 +173,12 @@ class RowNumbers:
     def of(self, cells: Sequence[Cell], at: int) -> int:
         """Return the number of the next row, of which these are all cells; `at` is its row of the sheet.
 
-        A row without such a number was added, and gets a number that no row had. So does one with the number of
+        A row without anything there was added, and gets a number that no row had. So does one with the number of
         another row, as Excel writes it where cells are filled down: it is a problem of either, for nobody knows which
-        of them is the row of the first file.
+        of them is the row of the first file. Anything else there is a problem of the row that has it.
         """
         row = cells[0] if cells else None
-        text = str(row.number if isinstance(row, FormattedNumber) else row).strip()
+        text = "" if row is None else str(row.number if isinstance(row, FormattedNumber) else row).strip()
         number = int(text) if _ROW_NUMBER.fullmatch(text) else 0
         if 0 < number < self._origin.next_row and number not in self._at and self._is_open(number):
             self._at[number] = at
@@ -185,17 +186,23 @@ class RowNumbers:
             return number
         added, self._next = self._next, self._next + 1
         self.places[added] = self._last
-        if 0 < number < self._origin.next_row:
+        if text:
             file = self._origin.file
             if other := self._at.get(number):
                 reason = f"Column Row has {number:,} twice, in row {other:,} and in row {at:,} of the sheet {TO_FIX}."
-                self.faults.setdefault(number, _row_number_fault(number, number, reason))
+                self.faults.setdefault(number, _row_number_fault(number, text, reason))
+            elif not 0 < number < self._origin.next_row:
+                said = shown(row, quoted=True)
+                reason = f"Column Row says {said} in row {at:,} of the sheet {TO_FIX}: {file} has no such row."
+                remedy = "Put the number of the row back; empty the cell of a row that you have added: it is a new one."
+                self.faults[added] = Problem(added, None, "row-number", text, reason, remedy)
+                return added
             else:
                 reason = (
                     f"Column Row says {number:,} in row {at:,} of the sheet {TO_FIX}, but row {number:,} of {file} was "
                     "not to be fixed."
                 )
-            self.faults[added] = _row_number_fault(added, number, reason)
+            self.faults[added] = _row_number_fault(added, text, reason)
         return added
 
     def _is_open(self, number: int) -> bool:
@@ -204,6 +211,6 @@ class RowNumbers:
         return not self._first_of_ranges or (before >= 0 and number <= self._last_of_ranges[before])
 
 
-def _row_number_fault(row: int, number: int, reason: str) -> Problem:
+def _row_number_fault(row: int, text: str, reason: str) -> Problem:
     remedy = "Empty the cell in column Row of the row that you have added: it is sent as a new one."
-    return Problem(row, None, "row-number", str(number), reason, remedy)
+    return Problem(row, None, "row-number", text, reason, remedy)

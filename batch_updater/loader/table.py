@@ -27,7 +27,7 @@ from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.layouts import NO_LAYOUTS, FittingLayout, LayoutChoice, fitting_layout
 from batch_updater.loader.merged import MergedCells
-from batch_updater.loader.open_headers import near_open_name, possible_columns
+from batch_updater.loader.open_headers import fields_called, near_field, near_open_name, possible_columns
 from batch_updater.loader.open_questions import ColumnQuestions, hidden_rows_question, rows_below_question
 from batch_updater.loader.own_sheets import (
     RowNumbers,
@@ -40,7 +40,7 @@ from batch_updater.loader.own_sheets import (
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
 from batch_updater.loader.survey import Doubts, FileEvidence, SurveyedRow, survey
-from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, Question
+from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, AnswersError, Question
 from batch_updater.records import (
     TEMPLATE_SHEET,
     TO_FIX,
@@ -54,7 +54,6 @@ from batch_updater.records import (
     Value,
     column_letters,
 )
-from batch_updater.text.spelling import nearest
 
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; no one has more by intention."""
@@ -96,8 +95,8 @@ def open_table(
             settings = as_undo(settings)
             answers = Answers(answers.sheet, answers.header_row, answers.columns, hidden_rows=answers.hidden_rows)
         explicit = answers.rows_below
-        _require_fields(answers, endpoint, "--map says")
-        layout, named = None, answers.named_headers
+        given = answers = _with_names_of_fields(answers, endpoint)
+        layout = None
         if not source.mark and expected is None:
             layout = fitting_layout(source, layouts, answers, endpoint, settings.sheet)
         elif layouts.name is not None:
@@ -107,14 +106,16 @@ def open_table(
                 place=Location(source.name),
             )
         if layout:
-            _require_fields(layout.answers, endpoint, f"The layout {layout.name!r} says")
+            of_layout = _with_names_of_fields(layout.answers, endpoint, layout)
             spelled = {header: (text,) for header, text in each_spelled_in(layout.texts, answers.named_headers).items()}
-            answers = layout.answers.with_more(_as_spelled(answers, spelled))
+            answers = of_layout.with_more(_as_spelled(answers, spelled))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
         # The headers of an undo workbook are names of fields, meant as they are.
         own_names = {value.field: value.field for values in (expected or {}).values() for value in values}
-        told = ToldOfColumns({**own_names, **answers.columns}, named, layout.added if layout else frozenset())
+        told = ToldOfColumns({**own_names, **answers.columns}, given)
+        if layout:
+            told = replace(told, added=layout.added, layout=layout.called)
         fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:
@@ -126,6 +127,7 @@ def open_table(
             # Columns may have been deleted since.
             fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
+        _require_agreement(given, head.header)
         columns = fit.columns(head)
         endpoint = opened(endpoint, [*columns.of_field, *constants])
         answers = _as_spelled(answers, head.header.columns_called(answers.named_headers))
@@ -154,19 +156,52 @@ def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
     return settings.model_copy(update=update) if update else settings
 
 
-def _require_fields(answers: Answers, endpoint: Endpoint, says: str) -> None:
-    """Raise InputError if answers name what is no field; `says` is how the message begins."""
+def _with_names_of_fields(answers: Answers, endpoint: Endpoint, layout: FittingLayout | None = None) -> Answers:
+    """Return answers of a person, or of a layout, with the names of the fields that they mean. Raises InputError."""
+    columns: dict[str, str | None] = {}
     for header, name in answers.columns.items():
-        if name is not None and field_of(endpoint, name) is None:
-            raise InputError(
-                f"{says} that {header!r} is {name!r}, which is no field.", remedy=_field_meant(endpoint, name)
-            )
+        meant = fields_called(endpoint, name) if name is not None else (None,)
+        if len(meant) == 1:
+            columns[header] = meant[0]
+            continue
+        remedy = _field_meant(endpoint, name or "", meant)
+        if layout is None:
+            one = replace(NO_ANSWERS, columns={header: name})
+            raise AnswersError((one,), f"names {_no_single(meant)}.", remedy=remedy)
+        raise InputError(
+            f"The {layout.called} says that {header!r} is {name!r}, which is {_no_single(meant)}.",
+            remedy=remedy,
+        )
+    return replace(answers, columns=columns)
 
 
-def _field_meant(endpoint: Endpoint, name: str) -> str:
-    """Return a sentence on the field that a name is probably meant for, or on those that there are."""
-    close = near_open_name(endpoint, name) or nearest(name, endpoint.by_name)
-    if close:
+def _no_single(meant: Collection[str | None]) -> str:
+    return "more than one field" if meant else "no field"
+
+
+def _require_agreement(answers: Answers, row: HeaderRow) -> None:
+    """Raise AnswersError if two answers say different things of one column, which they may spell differently."""
+    called = row.columns_called(answers.named_headers)
+    for name in ("columns", *OF_COLUMNS):
+        first: dict[str, str] = {}
+        said = getattr(answers, name)
+        for header in said:
+            for column in called.get(header, ()):
+                other = first.setdefault(column, header)
+                if said[other] != said[header]:
+                    both = tuple(replace(NO_ANSWERS, **{name: {one: said[one]}}) for one in (other, header))
+                    address = row.address(row.names.index(column))
+                    raise AnswersError(
+                        both, f"contradict each other: both are about column {address}.",
+                        remedy="Leave one of them out.", place=Location(row.file, row.sheet, address),
+                    )  # fmt: skip
+
+
+def _field_meant(endpoint: Endpoint, name: str, meant: Collection[str | None]) -> str:
+    """Return a sentence on the fields that a name means or is probably meant for, or on those that there are."""
+    if meant:
+        return f"Give the name of one: {' or '.join(filter(None, meant))}."
+    if close := near_open_name(endpoint, name) or near_field(endpoint, name):
         return f"Did you mean {close!r}?"
     return f"Fields are: {', '.join(endpoint.by_name)}. {possible_columns(endpoint.opens)}".rstrip()
 
@@ -195,10 +230,17 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
     values: dict[str, Value] = {}
     facts = ColumnFacts(takes_empty_lists=not endpoint.body_format.is_form)
     for name, text in settings.constants.items():
-        field = field_of(endpoint, name)
+        meant = fields_called(endpoint, name)
+        field = field_of(endpoint, meant[0]) if len(meant) == 1 else None
         if field is None:
             raise ConfigError(
-                f"--set (or input.constants) names {name!r}, which is no field.", remedy=_field_meant(endpoint, name)
+                f"--set (or input.constants) names {name!r}, which is {_no_single(meant)}.",
+                remedy=_field_meant(endpoint, name, meant),
+            )
+        if field.name in values:
+            raise ConfigError(
+                f"--set and input.constants name {field.name} more than once, as {name!r} too.",
+                remedy="Leave one of them out.",
             )
         try:
             value = converter(field, settings, [], facts)(text)

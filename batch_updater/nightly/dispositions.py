@@ -128,7 +128,9 @@ _LAYOUT = (
     "`batch-updater check {0}` asks on a terminal and remembers the answers; `batch-updater columns {0} --save NAME` "
     "takes the options that the note beside the file lists."
 )
-_HIDDEN = "To leave hidden rows out, delete them from the file: no layout says so."
+_HIDDEN = (
+    "To leave hidden rows out, delete them from the file, or write `hidden_rows: leave out` into its layout by hand."
+)
 _BY_HAND = "by hand as the job does, with its user, token and --config"
 _NEWER = "Newer files may be sent meanwhile: if one has the same records, take those rows out first."
 _REPAIR = (

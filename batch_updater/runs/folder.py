@@ -19,6 +19,7 @@ import msgspec
 
 from batch_updater.errors import InputError, Location, ResultsError
 from batch_updater.files.reading import PrivateFile, UnfitFileError, open_regular
+from batch_updater.text.spelling import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +171,7 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     except OSError as error:
         message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
         if isinstance(error, FileNotFoundError):
-            message, remedy = f"There is no file {source}.", "Check the name and the folder."
+            message, remedy = f"There is no file {source}.", _file_meant(source)
         elif isinstance(error, IsADirectoryError) or source.is_dir():
             message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
         elif isinstance(error, UnfitFileError):
@@ -187,6 +188,16 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
             place=Location(file=str(source)),
         )
     return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
+
+
+def _file_meant(path: Path) -> str:
+    """Return a sentence on the file of the same folder that a path which is none is probably meant for."""
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.is_file()]
+    except OSError:
+        names = []
+    close = nearest(path.name, names)
+    return f"Did you mean {path.with_name(close)}?" if close else "Check the name and the folder."
 
 
 def restore_copy(snapshot: Snapshot, target: Path) -> None:

@@ -232,6 +232,11 @@ class PastRun(msgspec.Struct, frozen=True):
         return self.parts[-1].ended_at
 
     @property
+    def is_cut_off(self) -> bool:
+        """Whether the last part that sent anything has no end: nobody knows how long it took."""
+        return self.parts[-1 - bool(self.facts.closed_at)].ended_at is None
+
+    @property
     def requests(self) -> int:
         """Of all its parts, as far as they came to their end; so `retries`."""
         return sum(part.requests for part in self.parts)

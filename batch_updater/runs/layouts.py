@@ -44,7 +44,7 @@ _EXPECTED = {
     "date_order": "DMY, MDY or none",
     "two_digit_years": "a year from 1900 to 2100, the first of a hundred",
     "decimal": '".", "," or none',
-    "clear_marker": "a text; put it in quotes",
+    "clear_marker": "a text with at least one character; put it in quotes",
     "hidden_rows": "send or leave out",
     "rows_below": "leave out or judge",
 }
@@ -75,7 +75,7 @@ def _read(path: Path) -> Layout | DamagedLayout:
         if not (faults := list(_faults(value))):
             content = msgspec.convert(value, _Content)
             fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
-            return Layout(name, content.headers, Answers(**fields))
+            return Layout(name, content.headers, Answers(**fields), str(path))
     except OSError as error:
         faults = [error.strerror or str(error)]
     except UnicodeDecodeError:

@@ -357,7 +357,10 @@ _waits = _r.waits_for.is_not(None)
 CLOSE = (
     (update(rows).where(_r.state != "invalid", _is_open).values(
         commit_number=bindparam("commit"), state="finished", outcome="not_sent",
-        cause=case((_waits, WAITS), else_="the run was closed"),
+        cause=case(
+            (_waits, WAITS), (_r.maybe_applied == 1, "the run was closed, and nobody knows whether it was applied"),
+            else_="the run was closed",
+        ),
         message=func.trim(
             _why_open + func.coalesce(_r.message, case((_waits, func.printf(WAITS_FOR_ROW, _r.waits_for))), "")
         ),

@@ -234,24 +234,43 @@ def test_report_tells_the_notes_of_the_run(tmp_path: Path) -> None:
     assert batch_updater("report", ran["run"], "--json", cwd=tmp_path).object["notes"] == [note]
 
 
+def with_a_hidden_row(path: Path) -> Path:
+    """Write a workbook whose last row is hidden."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    for row in (("Id", "Type", "OpportunityName"), (1, "Pre", "a"), (2, "Pre", "b")):
+        sheet.append(row)
+    sheet.row_dimensions[3].hidden = True
+    book.save(path)
+    aged(path)
+    return path
+
+
 def test_a_note_offers_no_option_that_a_layout_does_not_hold(tmp_path: Path) -> None:
     """Rows that are hidden are sent by a layout, or deleted; with the first of the options the file goes through."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
-        book = openpyxl.Workbook()
-        sheet = book.worksheets[0]
-        for row in (("Id", "Type", "OpportunityName"), (1, "Pre", "a"), (2, "Pre", "b")):
-            sheet.append(row)
-        sheet.row_dimensions[3].hidden = True
-        book.save(inbox / "a.xlsx")
-        aged(inbox / "a.xlsx")
+        with_a_hidden_row(inbox / "a.xlsx")
         asked = night(tmp_path)
         assert by_name(asked) == {"a.xlsx": "attention"}
         assert "--all-rows" not in asked.object["files"][0]["note"]
         (note,) = (tmp_path / "attention").glob("*/a.xlsx.txt")
         lines = note.read_text(encoding="utf-8").splitlines()
         assert [line.split()[0] for line in lines if line.startswith("    --")] == ["--all-rows"]
-        assert "To leave hidden rows out, delete them from the file: no layout says so." in lines
+        by_hand = "write `hidden_rows: leave out` into its layout by hand."
+        assert f"To leave hidden rows out, delete them from the file, or {by_hand}" in lines
         assert batch_updater("columns", note.with_suffix(""), "--save", "a", "--all-rows", cwd=tmp_path).code == 0
         note.with_suffix("").rename(inbox / "a.xlsx")
         assert by_name(night(tmp_path)) == {"a.xlsx": "done"}
+
+
+def test_a_layout_leaves_hidden_rows_out_if_a_person_has_written_so(tmp_path: Path) -> None:
+    """As the note says of a file whose hidden rows nothing is known about."""
+    with sandbox() as api:
+        file = with_a_hidden_row(prepared(tmp_path, api.url) / "a.xlsx")
+        assert batch_updater("columns", file, "--save", "a", "--all-rows", cwd=tmp_path).code == 0
+        layout = tmp_path / "layouts" / "a.yaml"
+        text = layout.read_text(encoding="utf-8")
+        layout.write_text(text.replace("hidden_rows: send", "hidden_rows: leave out"), encoding="utf-8")
+        assert by_name(night(tmp_path)) == {"a.xlsx": "done"}
+        assert [request["path"] for request in api.requests()] == ["/api/v2/opportunities/1"]

@@ -80,7 +80,8 @@ CASES = {
         {"Data": [[*KEYS, "StageName", "StageName"], [1, "Pre", "Qualified", "Proposal"]]},
         "1 C1 ('StageName'), which begins with 'Qualified' 2 D1 ('StageName'), which begins with 'Proposal'",
         [("1-2, or q to cancel >", "2")], ["--map", "StageName #1="],
-        """--map "StageName #1="   D1 ('StageName'), which begins with 'Proposal'""", [{"StageName": "Proposal"}],
+        """--map "StageName #1=" --map "StageName #2=StageName"   D1 ('StageName'), which begins with 'Proposal'""",
+        [{"StageName": "Proposal"}],
     ),
     "a required field without a column": Case(
         {"Data": rows("OpportunityName", "x", keys=("Deal", "Type"))}, "which every row needs?",
@@ -235,6 +236,73 @@ def test_options_that_contradict_each_other_are_named(tmp_path: Path, api: Sandb
         assert refused.code == 2
         assert refused.err.startswith(f"batch-updater: {one} and {other} contradict each other.")
     assert check("--date-order", "DMY", "--date-order", "DMY").code == 0
+
+
+PRICES: list[list[object]] = [[*KEYS, "StageName", "Price", "Price"], [1, "Pre", "Qualified", 10, 20]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cell"),
+    [
+        ("StageName=StageName", "stagename=", "C1"),
+        ("Price #1=SalesRevenue", "Price=", "D1"),
+        ("price=", "PRICE #2=SalesRevenue", "E1"),
+    ],
+)
+def test_options_that_spell_one_header_in_two_ways_contradict_each_other_in_any_order(
+    tmp_path: Path, api: Sandbox, one: str, other: str, cell: str
+) -> None:
+    """Which column each is about is known only when the file is read."""
+    write(Case({"Data": PRICES}, "", [], [], "", []), tmp_path / "a", api.url)
+    for first, second in ((one, other), (other, one)):
+        refused = batch_updater("check", "c.xlsx", "--map", first, "--map", second, cwd=tmp_path / "a")
+        both = " and ".join(typed_map(option) for option in (first, second))
+        assert (refused.code, refused.err.splitlines()[:2]) == (
+            2,
+            [
+                f"batch-updater: {both} contradict each other: both are about column {cell}.",
+                "Leave one of them out.",
+            ],
+        )
+
+
+def typed_map(option: str) -> str:
+    return f'--map "{option}"' if " " in option else f"--map {option}"
+
+
+def test_a_person_overrides_an_option_however_it_spells_the_header(tmp_path: Path, api: Sandbox) -> None:
+    """Both columns were said to be one field: the one that was not chosen is not sent, and nothing contradicts."""
+    write(Case({"Data": PRICES}, "", [], [], "", []), tmp_path / "a", api.url)
+    before = len(api.requests())
+    code, shown = dialogue(
+        [("q to cancel >", "2"), NO_NAME, SEND], tmp_path / "a", "run", "c.xlsx", "--map", "price=SalesRevenue"
+    )
+    assert code == 0, shown
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified", "SalesRevenue": 20}]
+
+
+WORTH: list[list[object]] = [[*KEYS, "Sales Stage", "Worth"], [1, "Pre", "Qualified", 10]]
+
+
+def test_an_option_with_a_mistyped_header_is_what_is_to_be_corrected(tmp_path: Path, api: Sandbox) -> None:
+    """The nearest header is proposed; on a terminal the other questions are asked too."""
+    write(Case({"Data": WORTH}, "", [], [], "", []), tmp_path / "a", api.url)
+    before = len(api.requests())
+    options = ("--map", "Wroth=SalesRevenue")
+    refused = batch_updater("run", "c.xlsx", *options, cwd=tmp_path / "a")
+    assert refused.code == 2
+    assert (
+        "There is no column 'Wroth', of which an option or answer says something. Did you mean 'Worth'?" in refused.err
+    )
+    assert "\nCorrect the option:\n    --map Worth=SalesRevenue   D1 ('Worth')\n" in refused.err
+    known = ("--map", "Sales Stage=StageName")
+    alone = batch_updater("run", "c.xlsx", "--map", "qqq=SalesRevenue", *known, cwd=tmp_path / "a")
+    assert "Correct the option, or leave it out." in alone.err
+    assert "Correct the header row" not in alone.err
+    answers = [("q to cancel >", "1"), ("q to cancel >", "1"), NO_NAME, SEND]
+    code, shown = dialogue(answers, tmp_path / "a", "run", "c.xlsx", *options)
+    assert code == 0, shown
+    assert [body for _, body in sent(api, before)] == [{"StageName": "Qualified", "SalesRevenue": 10}]
 
 
 UNKNOWN: list[list[object]] = [[*KEYS, "Sales Stage", "Deal", "Owner"], [1, "Pre", "Qualified", "big deal", "Dana D"]]

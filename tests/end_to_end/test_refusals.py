@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 GOOD = "Id,Type,OpportunityName\n1,Pre,x\n"
 
 
+def test_a_mistyped_file_name_gets_the_nearest_of_its_folder(tmp_path: Path) -> None:
+    """Spelled as the path was typed; a folder of a similar name is no file."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "pipline.csv").mkdir()
+    (tmp_path / "in" / "Pipeline-q1.csv").write_text(GOOD, encoding="utf-8")
+    typed = os.path.join("in", "pipeline-q2.csv")  # noqa: PTH118  (as a person types it)
+    meant = os.path.join("in", "Pipeline-q1.csv")  # noqa: PTH118
+    done = batch_updater("check", typed, "--json", cwd=tmp_path)
+    assert (done.code, done.object["error"]["remedy"]) == (2, f"Did you mean {meant}?")
+    assert "Check the name" in batch_updater("check", "zzz.csv", cwd=tmp_path).err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -214,9 +214,42 @@ def test_a_damaged_layout_stops_only_files_that_may_have_it(inside: Inside, api:
     assert note in inside("columns", first.object["results"], "--json").object["notes"]
     write(inside.folder / "near.csv", [[*HEADERS[:4], "Boss"], [1, "Pre", "Proposal", "04/05/2026", "Bo"]])
     assert inside("check", "near.csv").code == 2
-    assert "'Boss' is not in the layout" in inside("check", "near.csv", "--layout", "q1").err
+    assert "'Boss' is not in the layout 'q1' (layouts/q1.yaml)." in inside("check", "near.csv", "--layout", "q1").err
     assert "cannot be read" in inside("check", "q1.csv", "--layout", "broken").err
     assert inside("columns", "q1.csv", "--layout", "q1", "--save", "broken").code == 2  # q1 has the same headers
+
+
+def test_a_layout_that_gives_a_field_two_columns_is_named_with_its_file(inside: Inside) -> None:
+    """Unless an option says of one of them what it is: then the file is as wrong as without a layout."""
+    path = inside.folder / "layouts" / "q1.yaml"
+    text = remembered(inside)
+    path.write_text(text.replace("Owner: null", "Owner: StageName"), encoding="utf-8")
+    refused = inside("check", "q1.csv")
+    both = "StageName has more than one column: C1 ('Sales Stage') and E1 ('Owner')"
+    assert refused.code == 2
+    assert f"{both}, as the layout 'q1' (layouts/q1.yaml) says." in refused.err
+    assert f"{both}." in inside("check", "q1.csv", "--map", "owner=stagename").err
+    assert inside("check", "q1.csv", "--map", "owner=").code == 0
+
+
+def test_a_sheet_that_a_layout_names_and_the_file_does_not_have_is_told(inside: Inside) -> None:
+    """The headers decide which sheet is read; a file without sheets lacks none."""
+    path = inside.folder / "layouts" / "q1.yaml"
+    path.write_text(f"sheet: Pipline\n{remembered(inside)}", encoding="utf-8")
+    workbook(inside.folder / "q2.xlsx", {"Pipeline": ROWS})
+    notes = inside("check", "q2.xlsx", "--json").object["notes"]
+    assert "The layout 'q1' is used. The file has no sheet 'Pipline', which it names." in notes
+    assert "The layout 'q1' is used." in inside("check", "q1.csv", "--json").object["notes"]
+    path.write_text(path.read_text(encoding="utf-8").replace("Pipline", "pipeline"), encoding="utf-8")
+    assert "The layout 'q1' is used." in inside("check", "q2.xlsx", "--json").object["notes"]
+
+
+def test_a_clear_marker_without_a_character_is_refused_as_what_it_is(inside: Inside) -> None:
+    """It is in quotes already."""
+    path = inside.folder / "layouts" / "q1.yaml"
+    path.write_text(f"{remembered(inside)}clear_marker: {{Sales Stage: ''}}\n", encoding="utf-8")
+    told = "clear_marker of 'Sales Stage' must be a text with at least one character; put it in quotes."
+    assert told in inside("check", "q1.csv").err
 
 
 def test_a_damaged_layout_stops_no_night(inside: Inside, api: Sandbox) -> None:
@@ -244,7 +277,7 @@ def test_a_layout_with_a_slip_in_a_field_is_named(inside: Inside) -> None:
     path.write_text(text.replace(": StageName", ": StagName"), encoding="utf-8")
     refused = inside("check", "q1.csv")
     assert refused.code == 2
-    assert "The layout 'q1' says that 'Sales Stage' is 'StagName', which is no field." in refused.err
+    assert "The layout 'q1' (layouts/q1.yaml) says that 'Sales Stage' is 'StagName', which is no field." in refused.err
     path.write_text("headers: [Deal, Type]\ncolumns: {Deal: accountId, Type: contactKind}\n", encoding="utf-8")
     assert "accountId" not in inside("check", "q1.csv").err
 
@@ -287,7 +320,7 @@ def test_columns_with_the_same_header_keep_their_fields(inside: Inside, api: San
         ["Id", "Type", "Date", "Date", "Remark", "Remark"], [7, "Pre", "03/04/2026", "04/05/2026", "a", "b"],
     ]  # fmt: skip
     write(inside.folder / "a.csv", rows)
-    options = ("--map", "date=", "--map", "Date #2=PendingCloseDate", "--date-order", "Date=DMY")
+    options = ("--map", "date #1=", "--map", "Date #2=PendingCloseDate", "--date-order", "Date=DMY")
     assert inside("columns", "a.csv", *options, "--save", "dates").code == 0
     first = inside("run", "a.csv", "--json")
     assert "The layout 'dates' is used." in first.object["notes"]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from batch_updater.cli.commands import _answers
 from batch_updater.cli.parser import parse
 from batch_updater.config.loading import config_from
-from batch_updater.errors import InputError
+from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.header_words import squeezed
 from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, Answers, OpenQuestionsError, typed
 from batch_updater.runs.layouts import read_layouts, write_layout
@@ -184,8 +185,8 @@ def by_layout(path: Path, config: Config, folder: Path, plan: Plan) -> Plan:
     """Prepare the file with a layout alone that another plan has left."""
     layouts = folder / "layouts"
     written = plan.layout("kept")
-    write_layout(layouts, written)
-    assert read_layouts(layouts).layouts == (written,)
+    path_written = write_layout(layouts, written)
+    assert read_layouts(layouts).layouts == (structs.replace(written, file=str(path_written)),)
     here = config.model_copy()
     here._folder = folder  # as of a configuration that lies there
     again = prepare(path, here, new(folder), compares=True)
@@ -220,8 +221,32 @@ def test_a_field_that_is_none_is_refused(tmp_path: Path, name: str, remedy: str)
     path = write(tmp_path / "c.csv", [["Id", "Type", "Deal"], [5, "Pre", "Won"]])
     with pytest.raises(InputError) as raised:
         opened(path, answers=Answers(columns={"Deal": name}))
-    assert raised.value.message == f"--map says that 'Deal' is '{name}', which is no field."
+    assert raised.value.message == f"--map Deal={name} names no field."
     assert raised.value.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize("name", ["opportunityType", "OPPORTUNITYTYPE", "Type", "type", "opportunity_type"])
+def test_a_field_is_named_by_its_name_an_alias_or_the_title(tmp_path: Path, name: str) -> None:
+    """As headers are understood, in upper or lower case; the layout has the name of the field."""
+    path = write(tmp_path / "c.csv", [["Id", "Kind", "StageName"], [5, "Pre", "Won"]])
+    table = opened(path, answers=Answers(columns={"Kind": name}))
+    assert table.columns.of_field["opportunityType"] == 1
+    assert table.answers.columns == {"Kind": "opportunityType"}
+
+
+def test_a_constant_is_named_by_an_alias_too(tmp_path: Path) -> None:
+    """As a column is."""
+    path = write(tmp_path / "c.csv", [["Id", "StageName"], [5, "Won"]])
+    assert [row.values["opportunityType"] for row in opened(path, constants={"type": "Pre"}).rows()] == ["Pre"]
+    with pytest.raises(ConfigError, match="name opportunityType more than once, as 'Type' too"):
+        opened(path, constants={"opportunityType": "Pre", "Type": "Post"})
+
+
+def test_two_spellings_of_one_field_are_no_contradiction(tmp_path: Path) -> None:
+    """One of them names it by an alias."""
+    path = write(tmp_path / "c.csv", [["Id", "Kind", "StageName"], [5, "Pre", "Won"]])
+    answers = Answers(columns={"Kind": "Type", "kind": "opportunityType"})
+    assert opened(path, answers=answers).columns.of_field["opportunityType"] == 1
 
 
 def test_a_row_that_a_person_has_chosen_is_not_asked_about_again(tmp_path: Path) -> None:

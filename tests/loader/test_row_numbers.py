@@ -37,7 +37,7 @@ def test_no_number_is_given_twice_and_none_of_the_file_is_invented(first_cells: 
     ],
 )  # fmt: skip
 def test_a_number_is_taken_as_programs_write_it(cell: Cell, number: int) -> None:
-    """Also as text, as LibreOffice or a web table may leave it; everything else is a row that was added."""
+    """Also as text, as LibreOffice or a web table may leave it; everything else gets a number of its own."""
     assert RowNumbers(ORIGIN).of((cell,), 2) == number
     assert RowNumbers(ORIGIN).of((), 2) == 303
 
@@ -55,7 +55,21 @@ def test_the_number_of_another_row_is_told_and_taken_from_none() -> None:
         305: "Column Row has 74 twice, in row 6 and in row 7 of the sheet To fix.",
         306: "Column Row has 74 twice, in row 6 and in row 8 of the sheet To fix.",
         307: "Column Row says 6 in row 9 of the sheet To fix, but row 6 of q1.xlsx was not to be fixed.",
+        308: "Column Row says 305 in row 10 of the sheet To fix: q1.xlsx has no such row.",
     }
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"), [("G74", "'G74'"), ("74 ?", "'74 ?'"), (400, "400"), (Decimal("7.5"), "7.5")]
+)
+def test_what_is_no_number_of_a_row_is_a_problem_and_no_new_row(cell: Cell, said: str) -> None:
+    """A blank cell alone is a row that was added."""
+    numbers = RowNumbers(ORIGIN)
+    assert [numbers.of((one,), at) for at, one in enumerate([cell, None, "", " "], 2)] == [303, 304, 305, 306]
+    (fault,) = numbers.faults.values()
+    assert (fault.row, fault.code) == (303, "row-number")
+    assert fault.reason == f"Column Row says {said} in row 2 of the sheet To fix: q1.xlsx has no such row."
+    assert "empty the cell of a row that you have added: it is a new one" in fault.remedy
 
 
 @pytest.mark.parametrize(
