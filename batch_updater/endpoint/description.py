@@ -347,6 +347,8 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """Name of the header that makes a repeated request count once; None if the description has none."""
     security: tuple[tuple[SecurityScheme, ...], ...] = ()
     """The ways to authenticate a request, each of all that it needs at once; () if the description says nothing."""
+    takes_anyone: bool = False
+    """Whether a request may be without any of them."""
     servers: tuple[str, ...] = ()
     """Addresses of the API that the description names; what a person fills in stands in braces."""
 
