@@ -164,6 +164,11 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
 
     @property
+    def has_title(self) -> bool:
+        """Whether the description calls it otherwise than by its name, so that `a` can go before that."""
+        return self.title != self.name
+
+    @property
     def takes_empty_list(self) -> bool:
         """Whether it is a list of the body that may have no items."""
         return self.kind is Kind.LIST and self.location is ParameterLocation.BODY and not self.bounds.min_items
