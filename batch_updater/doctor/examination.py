@@ -128,4 +128,7 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
     if concern := possible_misfit(config.api.base_url, endpoint):
         return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
+    if endpoint.notes:
+        notes = " ".join(endpoint.notes)
+        return endpoint, warning("endpoint", f"{message}. {notes}", "Correct the overlay, if it counts.")
     return endpoint, ok("endpoint", message)

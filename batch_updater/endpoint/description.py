@@ -352,6 +352,8 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """Name of the header that makes a repeated request count once; None if the description has none."""
     security: tuple[tuple[SecurityScheme, ...], ...] = ()
     """The ways to authenticate a request, each of all that it needs at once; () if the description says nothing."""
+    notes: tuple[str, ...] = ()
+    """Sentences on how it was read, for people."""
     takes_anyone: bool = False
     """Whether a request may be without any of them."""
     servers: tuple[str, ...] = ()

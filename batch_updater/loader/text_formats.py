@@ -76,7 +76,8 @@ def _refuse_no_uuid(text: str) -> None:
     if found := _BARE_UUID.fullmatch(text):
         digits = found[2].replace("-", "")
         remedy = f"Type {found[1]}-{digits[:4]}-{digits[4:8]}-{digits[8:]}-{found[3]}."
-    raise ValueProblem.of(text, _CODES["uuid"], "is no UUID: 32 digits from 0 to f in groups of 8, 4, 4, 4 and 12", remedy)
+    what = "is no UUID: 32 digits from 0 to f in groups of 8, 4, 4, 4 and 12"
+    raise ValueProblem.of(text, _CODES["uuid"], what, remedy)
 
 
 def _refuse_no_uri(text: str) -> None:
