@@ -446,3 +446,44 @@ def test_a_description_by_options(tmp_path: Path) -> None:
     for reference, words in (("none.yaml#x", "does not exist"), ("desk.yaml#updat", "Did you mean 'update'?")):
         gone = batch_updater("init", "--endpoint", reference, "--yes", cwd=tmp_path)
         assert (gone.code, words in gone.err) == (2, True), gone.err
+
+
+_ASKED = ("asked.yaml", "--endpoint", "desk.yaml#update")
+
+
+@pytest.mark.parametrize(
+    ("security", "api"),
+    [
+        ("[{query: []}, {bearer: []}]", {"auth": {"query": {"name": "api_key", "value": "env:DESK_KEY"}}}),
+        ("[{bearer: []}, {basic: []}]", {"token": "env:DESK_TOKEN"}),
+        ("[{bot: []}, {bearer: []}]", {"auth": {"scheme": "Bot", "token": "env:DESK_TOKEN"}}),
+        ("[{header: [], app: []}]", {"token": "env:DESK_TOKEN", "headers": {"X-App": "env:DESK_KEY"}}),
+    ],
+)
+def test_without_a_terminal_credentials_are_those_that_are_proposed_on_one(
+    tmp_path: Path, security: str, api: dict[str, object]
+) -> None:
+    """The first way that the description has, with the same names."""
+    describe(tmp_path, security)
+    done = batch_updater("init", "unasked.yaml", "--yes", "--endpoint", "desk.yaml#update", cwd=tmp_path)
+    assert done.code == 0, done.err
+    code, shown = converse(tmp_path, [""] * 5, *_ASKED)
+    assert code == 0, shown
+    asked, unasked = (said(tmp_path / name)["api"] for name in ("asked.yaml", "unasked.yaml"))
+    assert asked == unasked == {"endpoint": "desk.yaml#update", "base_url": "https://api.desk.io/v1", **api}
+
+
+@pytest.mark.parametrize("security", ["[{basic: []}, {client: [w]}]", "[{basic: []}, {bearer: []}, {basic: []}]"])
+def test_a_user_is_asked_for_where_the_description_has_it_first(tmp_path: Path, security: str) -> None:
+    """As on a terminal; a token that is given counts, and so does OAuth."""
+    describe(tmp_path, security)
+    code, shown = converse(tmp_path, ["", "", "me", "", "", "n"], *_ASKED)
+    assert code == 0, shown
+    options = ("init", "unasked.yaml", "--yes", "--endpoint", "desk.yaml#update")
+    missing = batch_updater(*options, cwd=tmp_path)
+    assert (missing.code, "needed: --user (or --token instead" in missing.err) == (2, True), missing.err
+    done = batch_updater(*options, "--user", "me", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert said(tmp_path / "unasked.yaml")["api"] == said(tmp_path / "asked.yaml")["api"]
+    assert batch_updater("init", "token.yaml", *options[2:], "--token", "env:T", cwd=tmp_path).code == 0
+    assert said(tmp_path / "token.yaml")["api"]["token"] == "env:T"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from batch_updater.cli.colour import Style
 from batch_updater.cli.text_output import (
     Line,
+    body_texts,
     causes_shown,
     duration,
     mapping_texts,
@@ -76,9 +77,8 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
             f"{request.method} {base_url}{request.path}{query}   ({staged.columns.row(job.row)})",
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
-        if body:
-            shown = body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
-            texts["First"] = [*texts["First"], shown]
+        shown = body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+        texts["First"] = [*texts["First"], *body_texts(shown)]
     for label, lines in texts.items():
         for number, text in enumerate(lines):
             # A line goes on below its own beginning, a cause two blanks further: the next one begins there.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batch_updater.cli.text_output import Line, duration, padded, shown_path
+from batch_updater.cli.text_output import Line, body_texts, duration, padded, shown_path
 from batch_updater.messages import what_is_wrong, what_to_do
 from batch_updater.records import NOT_SENT, CellError, FormattedNumber, OutcomeKind
 from batch_updater.reporter.cell_values import shown
@@ -175,8 +175,7 @@ def _cell_texts(row: ExplainedRow) -> Iterator[str]:
 def _request_texts(request: ShownRequest) -> Iterator[str]:
     yield f"{request.method} {request.url}{'?' if request.query else ''}{request.query}"
     yield from (f"{name}: {value}" for name, value in request.headers.items())
-    if request.body:
-        yield request.body
+    yield from body_texts(request.body)
 
 
 def _attempt_lines(row: ExplainedRow) -> Iterator[Line]:

@@ -101,6 +101,11 @@ class _Wrapper(textwrap.TextWrapper):
     wordsep_simple_re = re.compile(r'( +|(?<=,)(?="))')
 
 
+def body_texts(body: str) -> Sequence[str]:
+    """Return the lines of a request's body: only one of several parts has more than one."""
+    return body.removesuffix("\r\n").split("\r\n") if body else ()
+
+
 def shown_path(path: str | os.PathLike[str]) -> str:
     """Return a path as it is printed: relative to the current folder where that is shorter."""
     try:

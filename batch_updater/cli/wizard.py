@@ -263,12 +263,12 @@ def _ask_for_credentials(dialogue: _Dialogue) -> None:
             dialogue.settle(_TOKEN, _WHERE_IT_IS, _default(_TOKEN, answers.endpoint))
         _ask_for_client(dialogue)
         return
-    ways = {_word_for(way[0]): way for way in reversed(security)}
-    words = tuple(reversed(ways))
+    ways = _ways(answers.endpoint)
+    words = tuple(ways)
     if answers.has_auth:
         first, *others = (SecurityScheme(SecurityKind.BASIC, "Basic"),)
     else:
-        lines = [f"  {word}: {_described(way[0])}" for word, way in reversed(ways.items())]
+        lines = [f"  {word}: {_described(way[0])}" for word, way in ways.items()]
         question = "\n".join(["How does the API know you? The description has", *lines])
         first, *others = ways[dialogue.chosen(question, words) if len(ways) > 1 else words[0]]
     _ask_for_scheme(dialogue, first, others)
@@ -288,22 +288,39 @@ def _ask_for_scheme(dialogue: _Dialogue, scheme: SecurityScheme, others: Sequenc
         question = f"Where is the password kept:\n{where}{' Nothing: there is none.' if is_key else ''}"
         dialogue.settle(_PASSWORD, question, default, is_optional=is_key)
         return
-    api = config_from({"api": {"token": "env:X", "headers": {one.name: "env:X" for one in others}}}, {}).api
-    placed = scheme_of(api, endpoint)
-    if (placed.kind, placed.name) == (
-        scheme.kind,
-        scheme.name,
-    ):  # the description says all that the configuration would
+    key, named = _keys_of(scheme, others, endpoint)
+    if key == _TOKEN:
         is_bearer = scheme.kind is SecurityKind.SCHEME and scheme.name == "Bearer"
         question = _WHERE_IT_IS if is_bearer else f"Where is {_described(scheme)} kept:\n{where}"
         dialogue.settle(_TOKEN, question, _default(_TOKEN, endpoint))
         _ask_for_client(dialogue, scheme)
         return
-    named, kept = (
-        ("scheme", "token") if scheme.kind is SecurityKind.SCHEME else (f"{scheme.kind}.name", f"{scheme.kind}.value")
-    )
-    texts[f"{_AUTH}{named}"] = scheme.name
-    dialogue.settle(f"{_AUTH}{kept}", f"Where is {_described(scheme)} kept:\n{where}", _default(kept, endpoint))
+    texts.update(named)
+    dialogue.settle(key, f"Where is {_described(scheme)} kept:\n{where}", _default(key, endpoint))
+
+
+def _keys_of(
+    scheme: SecurityScheme, others: Sequence[SecurityScheme], endpoint: Endpoint
+) -> tuple[str, Mapping[str, str]]:
+    """Return the key for the secret of a scheme other than Basic, and the keys that say where it goes, with values.
+
+    There are none where the description says all that they would.
+    """
+    api = config_from({"api": {"token": "env:X", "headers": {one.name: "env:X" for one in others}}}, {}).api
+    placed = scheme_of(api, endpoint)
+    if (placed.kind, placed.name) == (scheme.kind, scheme.name):
+        return _TOKEN, {}
+    if scheme.kind is SecurityKind.SCHEME:
+        return f"{_AUTH}token", {f"{_AUTH}scheme": scheme.name}
+    return f"{_AUTH}{scheme.kind}.value", {f"{_AUTH}{scheme.kind}.name": scheme.name}
+
+
+def _ways(endpoint: Endpoint) -> Mapping[str, tuple[SecurityScheme, ...]]:
+    """Return the answer that chooses each way of the description to authenticate -> the way. The first is proposed."""
+    ways: dict[str, tuple[SecurityScheme, ...]] = {}
+    for way in endpoint.security:
+        ways.setdefault(_word_for(way[0]), way)
+    return ways
 
 
 def _ask_for_client(dialogue: _Dialogue, scheme: SecurityScheme | None = None) -> None:
@@ -423,7 +440,9 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
     """See to it that nothing is missing or wrong. Raises UsageError, which names every option at fault."""
     texts, endpoint = answers.texts, answers.endpoint
     option = {key: f"--{name.replace('_', '-')}" for name, key in OPTIONS.items()}
-    is_basic = bool(endpoint.security) and all(way[0].kind is SecurityKind.BASIC for way in endpoint.security)
+    ways = _ways(endpoint)
+    way = next(iter(ways.values()), ())  # as on a terminal
+    is_basic = bool(way) and way[0].kind is SecurityKind.BASIC
     needed: tuple[str, ...]
     if answers.has_oauth:
         needed = ("api.oauth.token_url", "api.oauth.client_id", _SECRET)
@@ -432,10 +451,14 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
         needed = (_USER,) if is_key else (_USER, _PASSWORD)
     else:
         needed = () if answers.has_auth else (_TOKEN,)
+        if way and needed and defaults_for_all and _TOKEN not in texts:
+            key, named = _keys_of(way[0], way[1:], endpoint)
+            needed = (key, *(f"{_HEADERS}{one.name}" for one in way[1:]))
+            texts.update(named)
     if defaults_for_all:
         for key in needed:
-            if key in _ENDINGS:
-                texts.setdefault(key, _default(key, endpoint))
+            if key in _ENDINGS or key.startswith(_HEADERS):
+                texts.setdefault(key, _default(".value" if key.startswith(_HEADERS) else key, endpoint))
         if described := _described_base_url(endpoint):
             texts.setdefault(_BASE_URL, described)
     if (_TOKEN in texts) + answers.has_oauth + answers.has_auth > 1:
@@ -443,9 +466,11 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
         raise UsageError(f"{what} exclude each other.", remedy="Leave one of them out.")
     missing = [option[key] for key in (_BASE_URL, *needed) if key not in texts]
     if missing:
-        oauth = " (or --oauth-token-url, --client-id and --client-secret)" if option[_TOKEN] in missing else ""
+        other = " (or --oauth-token-url, --client-id and --client-secret)" if option[_TOKEN] in missing else ""
+        if option[_USER] in missing and len(ways) > 1:
+            other = " (or --token instead of the user)"
         raise UsageError(
-            f"Without questions these options are needed: {', '.join(missing)}{oauth}.",
+            f"Without questions these options are needed: {', '.join(missing)}{other}.",
             remedy="Add them, or run it on a terminal to be asked.",
         )
     faults = [

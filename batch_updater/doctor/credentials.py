@@ -17,7 +17,7 @@ from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.security import asked_for
+from batch_updater.endpoint.security import asked_for, unlike_described
 from batch_updater.errors import ConfigError
 from batch_updater.nightly.night import Message
 from batch_updater.nightly.notify import address_of, why_not_told
@@ -56,9 +56,9 @@ def fetch_api_secrets(api: ApiSettings, endpoint: Endpoint | None, environment: 
     elif api.oauth:
         token, token_finding = _oauth_token(api, api.oauth, environment)
     else:
-        asked = asked_for(endpoint) if endpoint else ""
         remedy = "If the API needs one, set api.token to where it is kept."
-        remedy = f"The description asks for one. Set {asked}." if asked else remedy
+        if endpoint and unlike_described(api, endpoint):
+            remedy = f"The description asks for one. Set {asked_for(endpoint)}."
         token = None
         token_finding = warning("token", "none is configured: rows are sent without one.", remedy)
     if token and endpoint:

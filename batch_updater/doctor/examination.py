@@ -19,6 +19,7 @@ from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of
 from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint, Field
+from batch_updater.endpoint.security import unlike_described
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
 
@@ -78,7 +79,11 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
             yield finding
             failed = failed or (finding.check if finding.status is Status.WRONG else None)
     secrets = fetch_api_secrets(config.api, endpoint, environment)
-    yield _token_finding(config, endpoint, secrets, failed, environment, options)
+    finding = _token_finding(config, endpoint, secrets, failed, environment, options)
+    yield finding
+    unlike = unlike_described(config.api, endpoint) if endpoint and secrets.token else ""
+    if unlike and finding.status is not Status.OK:
+        yield warning("token", unlike, "Try which of them the API takes: batch-updater doctor --record ID.")
     yield from secrets.header_findings
     yield from notification_findings(config.nightly, environment, send=options.notify)
 
@@ -123,4 +128,7 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
     if concern := possible_misfit(config.api.base_url, endpoint):
         return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
+    if endpoint.notes:
+        notes = " ".join(endpoint.notes)
+        return endpoint, warning("endpoint", f"{message}. {notes}", "Correct the overlay, if it counts.")
     return endpoint, ok("endpoint", message)

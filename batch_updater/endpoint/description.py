@@ -164,6 +164,11 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """The JSON Schema, as JSON with everything it refers to, that a cell of JSON has to be valid by; '' for any."""
 
     @property
+    def has_title(self) -> bool:
+        """Whether the description calls it otherwise than by its name, so that `a` can go before that."""
+        return self.title != self.name
+
+    @property
     def takes_empty_list(self) -> bool:
         """Whether it is a list of the body that may have no items."""
         return self.kind is Kind.LIST and self.location is ParameterLocation.BODY and not self.bounds.min_items
@@ -347,6 +352,10 @@ class Endpoint(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     """Name of the header that makes a repeated request count once; None if the description has none."""
     security: tuple[tuple[SecurityScheme, ...], ...] = ()
     """The ways to authenticate a request, each of all that it needs at once; () if the description says nothing."""
+    notes: tuple[str, ...] = ()
+    """Sentences on how it was read, for people."""
+    takes_anyone: bool = False
+    """Whether a request may be without any of them."""
     servers: tuple[str, ...] = ()
     """Addresses of the API that the description names; what a person fills in stands in braces."""
 

@@ -35,6 +35,8 @@ class DocumentFiles:
         self.path = path
         self.digests: dict[str, str | None] = {}
         """Other file that was asked for, from the document's folder -> SHA-256; None: it cannot be read."""
+        self.idle: tuple[str, ...] = ()
+        """Targets of the overlay that select nothing in the document."""
         self._others: dict[str, object] = {}
         self._found: dict[str, object] = {}
         """Reference -> what it leads to, or the error."""
@@ -43,7 +45,8 @@ class DocumentFiles:
             place = Location(file=str(path))
             raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
         if overlay is not None:
-            root = apply_overlay(root, parse(str(overlay), read_content(overlay, "api.overlay")), str(overlay))
+            actions = parse(str(overlay), read_content(overlay, "api.overlay"))
+            root, self.idle = apply_overlay(root, actions, str(overlay))
         self.root: Mapping[str, object] = swagger.converted(root) if "swagger" in root else root
         """Of the document, in the form of OpenAPI 3."""
 

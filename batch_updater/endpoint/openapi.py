@@ -33,7 +33,7 @@ from batch_updater.endpoint.field_names import distinct, with_short_names
 from batch_updater.endpoint.media_types import body_content
 from batch_updater.endpoint.parameters import PLACEHOLDER, ParameterReader
 from batch_updater.endpoint.schemas import Shapes, child_at
-from batch_updater.endpoint.security import security_of, servers_of
+from batch_updater.endpoint.security import security_of, servers_of, takes_anyone
 from batch_updater.endpoint.words import ID_WORDS, address, bare, collection, is_one_of, last_word, name_words
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
@@ -303,6 +303,7 @@ class _EndpointBuilder:
             requires_if_match=parameters.requires_if_match,
             idempotency_key=parameters.idempotency_key,
             security=security_of(self._described.root.written, operation.written),
+            takes_anyone=takes_anyone(self._described.root.written, operation.written),
             servers=servers_of(self._described.root.written, item.written, operation.written),
         )
 

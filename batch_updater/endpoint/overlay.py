@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
 from batch_updater.endpoint.json_path import BadPathError, select
 from batch_updater.errors import EndpointError, Location
 
 
-def apply_overlay(document: Mapping[str, object], overlay: object, path: str) -> Mapping[str, object]:
-    """Return the document with the actions of an overlay applied, in their order.
+class Overlaid(NamedTuple):
+    """What an overlay has made of a document."""
 
-    `path` is that of the overlay, for messages. A target that selects nothing changes nothing. Raises EndpointError for
-    what is no overlay.
+    document: Mapping[str, object]
+    idle: tuple[str, ...]
+    """Targets of actions that select nothing, which is no error (OpenAPI Overlay, Action Object)."""
+
+
+def apply_overlay(document: Mapping[str, object], overlay: object, path: str) -> Overlaid:
+    """Apply the actions of an overlay to a document, in their order.
+
+    `path` is that of the overlay, for messages. Raises EndpointError for what is no overlay.
     """
 
     def refuse(what: str) -> NoReturn:
@@ -27,23 +34,27 @@ def apply_overlay(document: Mapping[str, object], overlay: object, path: str) ->
     if not isinstance(actions, list) or not actions:
         refuse("/actions is missing, or empty")
     changed: object = document
+    idle: list[str] = []
     for number, action in enumerate(actions):
         try:
-            changed = _applied(changed, action)
+            changed = _applied(changed, action, idle)
         except (_BadActionError, BadPathError) as error:
             refuse(f"/actions/{number} {error}")
-    return cast("Mapping[str, object]", changed)
+    return Overlaid(cast("Mapping[str, object]", changed), tuple(dict.fromkeys(idle)))
 
 
 class _BadActionError(Exception):
     """Why an action cannot be applied; its message follows its place."""
 
 
-def _applied(document: object, action: object) -> object:
+def _applied(document: object, action: object, idle: list[str]) -> object:
+    """Return the document with one action applied; add its target to `idle` if it selects nothing."""
     target = action.get("target") if isinstance(action, Mapping) else None
     if not isinstance(action, Mapping) or not isinstance(target, str):
         raise _BadActionError("has no target")
     nodes = select(target, document)
+    if not nodes:
+        idle.append(target)
     if action.get("remove") is True:
         for node in reversed(nodes):  # so that what is before them stays where it is
             if not node.location:

@@ -6,12 +6,17 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from batch_updater.endpoint.cache import cache_key, cached_endpoint, keep_endpoint
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.parsing import digest_of, read_content
 from batch_updater.errors import EndpointError
 from batch_updater.text.spelling import nearest
 
+_IDLE = (
+    "An action of the overlay (api.overlay) changes nothing, for the description has nothing at its target: {targets}."
+)
 BUILT_IN = ("nexus-opportunity",)
 
 
@@ -66,5 +71,7 @@ def load_endpoint(reference: str, overlay: Path | None = None, read: str | None 
     content = read_content(named.path)
     files = DocumentFiles(named.path, content, overlay)
     endpoint = described_endpoint(files, named.operation, named.name, read)
+    if files.idle:
+        endpoint = replace(endpoint, notes=(_IDLE.format(targets=", ".join(files.idle)),))
     keep_endpoint(key(hashlib.sha256(content).hexdigest()), endpoint, files.digests)
     return endpoint

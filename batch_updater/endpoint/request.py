@@ -31,7 +31,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
     """In UTF-8, in the format of `Endpoint.body_format`; empty where there is none."""
     content_type: str
-    """With the boundary of the parts, if there are any; '' where there is no body."""
+    """The same for all requests of the endpoint; '' without a body, and where `headers` has it with a boundary."""
     headers: tuple[tuple[str, str], ...] = ()
     """Those that the row's values make, in ASCII."""
 
@@ -122,7 +122,8 @@ class RequestBuilder:
         content, content_type = body.encode(), endpoint.content_type
         if endpoint.body_format is BodyFormat.MULTIPART:
             content, boundary = _parts_of(body)
-            content_type = f"{content_type}; boundary={boundary}"
+            headers = (*headers, ("Content-Type", f"{content_type}; boundary={boundary}"))
+            content_type = ""
         return Request(endpoint.method, path, query, content, content_type, headers)
 
     def headers(self, values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
@@ -294,7 +295,7 @@ def _parts_of(form: str) -> tuple[bytes, str]:
 
     The boundary is made of all that the parts say: a repeated request is the same, and no value can contain it.
     """
-    boundary = sha256(form.encode()).hexdigest()
+    boundary = sha256(form.encode()).hexdigest()[:32]
     parts = []
     for name, text in parse_qsl(form, keep_blank_values=True):
         # What would end the name is written as browsers do (HTML, "multipart form data").
@@ -368,7 +369,7 @@ def shown_headers(endpoint: Endpoint, request: Request, key: str, *, is_read_fir
     record is read before its update.
     """
     headers = dict(request.headers)
-    if request.body and endpoint.body_format is not BodyFormat.JSON:
+    if request.content_type and endpoint.body_format is not BodyFormat.JSON:
         headers["Content-Type"] = request.content_type
     if endpoint.if_match and is_read_first:
         headers["If-Match"] = "(the version that is read)"

@@ -13,6 +13,8 @@ from batch_updater.endpoint.description import Endpoint, SecurityKind, SecurityS
 
 _BEARER = "Bearer"
 _BEARER_TOKEN = SecurityScheme(SecurityKind.SCHEME, _BEARER)
+_AUTHORIZATION = "authorization"
+_IN_AUTHORIZATION = frozenset({SecurityKind.BASIC, SecurityKind.SCHEME})
 _NEEDS_CHALLENGE = frozenset({"digest", "hoba", "mutual", "negotiate", "ntlm", "privatetoken", "scram", "vapid"})
 """Schemes of HTTP that take more than a secret, in small letters (a part of IANA's registry, and NTLM)."""
 _SAYS_BEARER = re.compile(r"\bbearer\b|\bjwt\b|oauth", re.IGNORECASE)
@@ -31,9 +33,8 @@ def security_of(
     one that is not defined, is left out (OpenAPI 3.1, Security Requirement Object). Whatever is no header comes first.
     """
     schemes = _mapping(_mapping(document.get("components")).get("securitySchemes"))
-    required = operation.get("security", document.get("security"))
     ways = []
-    for requirement in required if isinstance(required, list) else ():
+    for requirement in _requirements(document, operation):
         needed = _mapping(requirement)
         found = (_scheme(str(name), _mapping(schemes.get(name)), scopes) for name, scopes in needed.items())
         way = tuple(scheme for scheme in found if scheme)
@@ -42,6 +43,16 @@ def security_of(
         if way and len(way) == len(needed) and len(others) <= 1:
             ways.append((*others, *(scheme for scheme in way if scheme.kind is SecurityKind.HEADER)))
     return tuple(dict.fromkeys(ways))
+
+
+def takes_anyone(document: Mapping[str, object], operation: Mapping[str, object]) -> bool:
+    """Whether an empty requirement is among those of an operation (OpenAPI 3.1, Security Requirement Object)."""
+    return {} in _requirements(document, operation)
+
+
+def _requirements(document: Mapping[str, object], operation: Mapping[str, object]) -> list[object]:
+    required = operation.get("security", document.get("security"))
+    return required if isinstance(required, list) else []
 
 
 def _scheme(name: str, written: Mapping[str, object], scopes: object) -> SecurityScheme | None:
@@ -139,16 +150,39 @@ def _bearer_is_described(endpoint: Endpoint) -> bool:
 
 
 def unlike_described(api: ApiSettings, endpoint: Endpoint) -> str:
-    """Return a sentence on a token that is sent in a way that the description does not have; '' if there is none.
+    """Return a sentence on credentials that are none of those that the description has; '' if there is none.
 
-    What `api.auth` says is meant as it is.
+    What `api.auth` says is meant as it is, unless the header in which it is sent is not looked at.
     """
-    if api.auth or not (api.token or api.oauth) or not endpoint.security:
+    if not endpoint.security or any(_is_beside(way, api, endpoint) for way in endpoint.security):
         return ""
-    scheme, key = scheme_of(api, endpoint), "api.token" if api.token else "api.oauth"
+    if not (api.secret or api.oauth):
+        if endpoint.takes_anyone:
+            return ""
+        return f"No credentials are configured, and the description asks for some: set {asked_for(endpoint)}."
+    scheme, key = scheme_of(api, endpoint), api.secret[0] if api.secret else "api.oauth"
+    if api.auth and (scheme.kind not in _IN_AUTHORIZATION or any(map(_has_authorization, endpoint.security))):
+        return ""
     if any((one.kind, one.name) == (scheme.kind, scheme.name) for way in endpoint.security for one in way):
         return ""
-    return f"{key} is sent as a bearer token, and the description asks for something else: {asked_for(endpoint)}."
+    what = "in the header Authorization" if api.auth else "as a bearer token"
+    return f"{key} is sent {what}, and the description asks for something else: {asked_for(endpoint)}."
+
+
+def _has_authorization(way: tuple[SecurityScheme, ...]) -> bool:
+    return any(one.kind in _IN_AUTHORIZATION or one.name.lower() == _AUTHORIZATION for one in way)
+
+
+def _is_beside(way: tuple[SecurityScheme, ...], api: ApiSettings, endpoint: Endpoint) -> bool:
+    """Whether all that a way needs is among `api.headers` and the fields, so that no secret has to be configured."""
+    headers = {name.lower() for name in api.headers}
+    fields = {(field.location.value, field.wire_name.lower()) for field in endpoint.fields}
+
+    def is_there(one: SecurityScheme) -> bool:
+        name = _AUTHORIZATION if one.kind in _IN_AUTHORIZATION else one.name.lower()
+        return (one.kind is not SecurityKind.QUERY and name in headers) or (one.kind.value, name) in fields
+
+    return all(map(is_there, way))
 
 
 def asked_for(endpoint: Endpoint) -> str:

@@ -25,16 +25,23 @@ def body_notes(endpoint: Endpoint, names: Collection[str]) -> Iterator[str]:
 
 
 def _replaced(endpoint: Endpoint, field: Field) -> str | None:
-    """Return the name of the list of the record that a field replaces; None if it replaces none."""
+    """Return the name of the list of the record that a field replaces; None if it replaces none.
+
+    A list that answers with the record do not have is none of the record's, but says what to do with it. Where no
+    answer is described, that cannot be told.
+    """
+    knows_record = bool(endpoint.record_properties or (endpoint.read and endpoint.read.properties))
     if field.location is not ParameterLocation.BODY:
         return None
     if field.kind is Kind.LIST or field.is_json_array:
-        return field.name
+        return field.name if field.reported_as or not knows_record else None
     return next(
         (
             part.name
             for part in endpoint.opens
-            if part.kind is OpenKind.ITEMS and field.path[: len(part.path)] == part.path
+            if part.kind is OpenKind.ITEMS
+            and field.path[: len(part.path)] == part.path
+            and (part.reported_as or not knows_record)
         ),
         None,
     )

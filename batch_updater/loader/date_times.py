@@ -56,7 +56,7 @@ class DateTimeReader:
         except ValueProblem as refusal:
             if refusal.code in _NO_DATE:
                 what = "is not a date with a time of day that can be read"
-                raise ValueProblem.of(bare, "not-a-date-time", what, _TYPE) from None
+                raise ValueProblem.of(bare, "not-a-date-and-time", what, _TYPE) from None
             remedy = refusal.remedy.replace("Type it like 2025-12-31", f"Type it like {_LIKE}")
             raise ValueProblem(refusal.code, refusal.reason, remedy) from None
         if parts is None:
@@ -83,7 +83,7 @@ class DateTimeReader:
         is_number = isinstance(cell, (int, Decimal)) and not isinstance(cell, bool)
         remedy = "Set the cell's format to one for dates with a time of day, if it is one." if is_number else _TYPE
         raise ValueProblem.of(
-            cell, "not-a-date-time", f"is {kind_of_cell(cell)}, not a date with a time of day", remedy
+            cell, "not-a-date-and-time", f"is {kind_of_cell(cell)}, not a date with a time of day", remedy
         )
 
     def _midnight(self, day: date, cell: str) -> str:
@@ -133,5 +133,5 @@ def _offset_in(zone: str, bare: str) -> str:
         return "Z"
     found = _OFFSET.fullmatch(zone)
     if found is None:
-        raise ValueProblem.of(bare, "not-a-date-time", f"has no time zone there is: {zone}", _TYPE)
+        raise ValueProblem.of(bare, "not-a-date-and-time", f"has no time zone there is: {zone}", _TYPE)
     return f"{found[1]}{found[2]}:{found[3] or '00'}"

@@ -51,7 +51,8 @@ def _judge_of_value(field: Field) -> Callable[[Value], Value] | None:
             if (described := spelled.get(folded(str(value)))) is not None:
                 return described
             close, look = suggestion(str(value), valid)
-            reason = f"{shown(value, quoted=True)} is not a {field.title}. {look}".rstrip()
+            what = f"a {field.title}" if field.has_title else f"one of the values of {field.name}"
+            reason = f"{shown(value, quoted=True)} is not {what}. {look}".rstrip()
             remedy = f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}."
             raise ValueProblem("not-one-of-the-values", reason, remedy)
 
@@ -102,6 +103,7 @@ def _within_length(field: Field) -> Callable[[Value], Value]:
     bounds = field.bounds
     shortest, longest = bounds.min_length or 0, bounds.max_length
     pattern = re.compile(bounds.pattern) if bounds.pattern else None
+    of_it = f"that a {field.title} has" if field.has_title else f"of {field.name}"
 
     def check(value: Value) -> Value:
         if not isinstance(value, str):
@@ -114,7 +116,7 @@ def _within_length(field: Field) -> Callable[[Value], Value]:
             raise ValueProblem.of(value, "too-short", what, "Type it in full.")
         if pattern is not None and not pattern.search(value):
             remedy = f"Type it like {field.example!r}." if field.example else "Correct it."
-            raise ValueProblem.of(value, "wrong-form", f"does not have the form that a {field.title} has", remedy)
+            raise ValueProblem.of(value, "wrong-form", f"does not have the form {of_it}", remedy)
         return value
 
     return check

@@ -19,6 +19,8 @@ _NAMED_ADDRESS = lazy_pattern(r"(?:.*<|mailto:)([^<>\s@]+@[^<>\s@]+)>?\s*")
 _MOST_OCTETS, _MOST_LOCAL_OCTETS = 254, 64
 """RFC 5321, sections 4.5.3.1.3 (256 with the angle brackets) and 4.5.3.1.1."""
 
+_CODES: Final = {"email": "not-an-email-address", "uuid": "not-a-UUID", "uri": "not-a-web-address"}
+
 
 def format_check(name: str) -> Callable[[Value], Value] | None:
     """Return what refuses the texts that are certainly not of a format; None for a format that is not checked."""
@@ -29,7 +31,7 @@ def format_check(name: str) -> Callable[[Value], Value] | None:
     def check(value: Value) -> Value:
         if isinstance(value, str):
             if value != (bare := value.strip()):
-                raise ValueProblem.of(value, f"not-{name}", "has blanks around it", f"Type {shown(bare)}.")
+                raise ValueProblem.of(value, _CODES[name], "has blanks around it", f"Type {shown(bare)}.")
             refuse(value)
         return value
 
@@ -63,7 +65,7 @@ def _refuse_no_email(text: str) -> None:
         what = f"is longer than an address can be ({_MOST_LOCAL_OCTETS} characters before the @, {_MOST_OCTETS} in all)"
     else:
         return
-    raise ValueProblem.of(text, "not-email", f"is no e-mail address: it {what}", remedy)
+    raise ValueProblem.of(text, _CODES["email"], f"is no e-mail address: it {what}", remedy)
 
 
 def _refuse_no_uuid(text: str) -> None:
@@ -74,7 +76,8 @@ def _refuse_no_uuid(text: str) -> None:
     if found := _BARE_UUID.fullmatch(text):
         digits = found[2].replace("-", "")
         remedy = f"Type {found[1]}-{digits[:4]}-{digits[4:8]}-{digits[8:]}-{found[3]}."
-    raise ValueProblem.of(text, "not-uuid", "is no UUID: 32 digits from 0 to f in groups of 8, 4, 4, 4 and 12", remedy)
+    what = "is no UUID: 32 digits from 0 to f in groups of 8, 4, 4, 4 and 12"
+    raise ValueProblem.of(text, _CODES["uuid"], what, remedy)
 
 
 def _refuse_no_uri(text: str) -> None:
@@ -92,7 +95,7 @@ def _refuse_no_uri(text: str) -> None:
         what = "has a character that no address has"
     else:
         return
-    raise ValueProblem.of(text, "not-uri", f"is no web address: it {what}", remedy)
+    raise ValueProblem.of(text, _CODES["uri"], f"is no web address: it {what}", remedy)
 
 
 _CHECKS: Final = {"email": _refuse_no_email, "uuid": _refuse_no_uuid, "uri": _refuse_no_uri}

@@ -82,6 +82,7 @@ class Plan(msgspec.Struct, frozen=True):
         ]
         if misfit := possible_misfit(self.config.api.base_url, self.endpoint):
             notes.insert(0, misfit.note)
+        notes += self.endpoint.notes
         if unlike := unlike_described(self.config.api, self.endpoint):
             notes.append(unlike)
         keys = guards_on_changes(self.config.guards)

@@ -182,6 +182,38 @@ def test_a_token_that_the_description_does_not_take_is_told_before_anything_is_s
         assert api.seen == []
 
 
+_KEY_IN_HEADER = "{k: {type: apiKey, in: header, name: X-Key}, b: {type: http, scheme: bearer}}"
+
+
+@pytest.mark.parametrize(
+    ("more", "security", "said"),
+    [
+        ("", "[{k: []}]", "No credentials are configured, and the description asks for some: set api.auth: {header:"),
+        ("", "[{b: []}]", "asks for some: set api.token: env:NAME."),
+        ("", "[{k: []}, {}]", ""),
+        ("", "[]", ""),
+        ("  headers: {X-KEY: env:KEY}", "[{k: []}]", ""),
+        ("  auth: {basic: {user: me, password: env:PASSWORD}}", "[{k: []}, {}]", "password is sent in the header Auth"),
+        ("  auth: {basic: {user: me, password: env:PASSWORD}}", "[{k: []}, {b: []}]", ""),
+        ("  auth: {header: {name: X-Other, value: env:KEY}}", "[{k: []}]", ""),
+    ],
+)
+def test_credentials_that_the_description_asks_for_are_named_beforehand(
+    tmp_path: Path, more: str, security: str, said: str
+) -> None:
+    """By check, by the preview and by the doctor; not where none are needed, or a header beside them is enough."""
+    with GuardedApi() as api:
+        prepare(tmp_path, api, more, schemes=_KEY_IN_HEADER, security=security)
+        checked = batch_updater("check", "rows.csv", "--json", cwd=tmp_path)
+        notes = checked.object["notes"]
+        assert said in " ".join(notes), notes
+        assert any("escription asks for" in note for note in notes) is bool(said)
+        preview = " ".join(batch_updater("run", "rows.csv", cwd=tmp_path, PASSWORD=PASSWORD, KEY=KEY).err.split())
+        assert ("escription asks for" in preview) is bool(said), preview
+        doctor = " ".join(batch_updater("doctor", cwd=tmp_path, PASSWORD=PASSWORD, KEY=KEY).out.split())
+    assert ("escription asks for" in doctor) is bool(said), doctor
+
+
 def test_a_run_that_is_forbidden_everything_names_the_key(tmp_path: Path) -> None:
     """403 may be about a record; of every row alike it is about the account."""
     with GuardedApi() as api:

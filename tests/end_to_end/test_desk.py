@@ -193,6 +193,34 @@ def test_problems_come_back_on_to_fix_and_are_sent_once_repaired(tmp_path: Path)
     assert desk.bodies[2]["ticket"] == {"due_at": "2026-03-29T03:30:00+02:00", "lines": [{"sku": "a"}]}
 
 
+def test_a_list_that_no_record_has_replaces_none(tmp_path: Path) -> None:
+    """Where readings are described without it, it says what to do; of one that they have, the check says so."""
+    rows: list[list[object]] = [["id", "tags", "lines[0].sku"], [1, "vip", "a"]]
+    write(tmp_path / "tickets.xlsx", rows)
+    describe(tmp_path, "http://127.0.0.1:9", reads=True)
+    path, whole = tmp_path / "desk.json", "place of the record's whole list: "
+    notes = " ".join(batch_updater("check", "tickets.xlsx", "--json", cwd=tmp_path).object["notes"])
+    assert f"{whole}ticket.tags, ticket.lines." in notes
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for call in document["paths"]["/tickets/{id}"].values():
+        answer = call["responses"]["200"]["content"]["application/json"]["schema"]
+        del answer["properties"]["ticket"]["properties"]["lines"]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    notes = " ".join(batch_updater("check", "tickets.xlsx", "--json", cwd=tmp_path).object["notes"])
+    assert f"{whole}ticket.tags." in notes
+
+
+def test_problems_are_told_in_plain_words(tmp_path: Path) -> None:
+    """A field that the description gives no title is called by its name."""
+    write(tmp_path / "tickets.xlsx", [["id", "Status", "email", "due_at"], [1, "sloved", "ann", "soon"]])
+    describe(tmp_path, "http://127.0.0.1:9")
+    done = batch_updater("check", "tickets.xlsx", "--json", cwd=tmp_path)
+    (status, email, due_at) = sorted(done.object["causes"], key=lambda one: str(one["example"]["cell"]))
+    assert status["example"]["message"].startswith("'sloved' is not one of the values of ticket.status. Did you mean")
+    assert email["cause"].endswith(": not an email address")
+    assert due_at["cause"].endswith(": not a date and time")
+
+
 def test_a_list_that_is_sent_empty_counts_as_cleared(tmp_path: Path) -> None:
     """A guard that limits how much is cleared names the rows."""
     rows: list[list[object]] = [HEADERS[:3], [1, "open", "#CLEAR"], [2, "open", "[]"], [3, "open", "a"]]

@@ -296,7 +296,7 @@ def parts_of(row: dict[Field, Value]) -> list[tuple[str, str]]:
     values = {one.name: value for one, value in row.items()}
     made = replace(endpoint(*row, body_format=BodyFormat.MULTIPART), content_type="multipart/form-data")
     request = RequestBuilder(made).build(Job(2, "", values))
-    head = f"Content-Type: {request.content_type}\r\n\r\n".encode()
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers).encode() + b"\r\n"
     message = message_from_bytes(head + request.body, policy=HTTP)
     assert isinstance(message, EmailMessage)
     texts = []

@@ -13,6 +13,7 @@ from batch_updater.endpoint.overlay import apply_overlay
 from batch_updater.endpoint.parsing import parse
 from batch_updater.endpoint.reference import load_endpoint
 from batch_updater.errors import EndpointError
+from tests.end_to_end.program import batch_updater
 from tests.endpoint.documents import document
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def test_actions_apply_in_their_order() -> None:
     """Objects are merged, arrays get an item, what is removed is gone, and the document given stays as it was."""
     before = {"a": {"b": {"c": 1, "list": [1]}, "d": [1, 2, 3]}, "e": [{"x": 1}, {"x": 2}, {"x": 1}], "f": 1}
     given = deepcopy(before)
-    changed = apply_overlay(
+    changed, idle = apply_overlay(
         given,
         overlay(
             {"target": "$.a.b", "update": {"c": {"new": True}, "list": [2]}},
@@ -121,13 +122,14 @@ def test_actions_apply_in_their_order() -> None:
     )
     assert changed == {"a": {"b": {"c": {"new": True}, "list": [1, 2]}, "d": [2, 4]}, "e": [{"x": 2}], "g": {"h": 1}}
     assert given == before
+    assert idle == ("$.nowhere",)
 
 
 def test_what_is_an_alias_in_yaml_is_changed_alone() -> None:
     """Two places of one anchor are two places."""
     shared = parse("x.yaml", b"a: &x {list: [1], deep: {b: 1}}\nc: *x")
     assert isinstance(shared, dict)
-    changed = apply_overlay(shared, overlay({"target": "$.a", "update": {"list": [2], "deep": {"b": 2}}}), "o.yaml")
+    changed, _ = apply_overlay(shared, overlay({"target": "$.a", "update": {"list": [2], "deep": {"b": 2}}}), "o.yaml")
     assert changed == {"a": {"list": [1, 2], "deep": {"b": 2}}, "c": {"list": [1], "deep": {"b": 1}}}
 
 
@@ -169,3 +171,18 @@ def test_a_description_is_read_with_its_overlay(tmp_path: Path) -> None:
         fields = load_endpoint(str(path), beside).body_fields
         assert [(field.name, field.aliases) for field in fields] == [("size", ()), (name, ("Shade",))]
     assert [field.name for field in load_endpoint(str(path)).body_fields] == ["size"]
+
+
+def test_an_action_that_changes_nothing_is_told(tmp_path: Path) -> None:
+    """No error: check, preview and doctor have a note with its target, of a cached description as well."""
+    (tmp_path / "openapi.json").write_text(json.dumps(document()))
+    here, nowhere = ({"target": target, "update": {"description": "x"}} for target in ("$.info", "$.paths['/thing']"))
+    (tmp_path / "overlay.json").write_text(json.dumps(overlay(here, nowhere)))
+    (tmp_path / "config.yaml").write_text(
+        "api: {base_url: 'http://127.0.0.1:9', endpoint: openapi.json, overlay: overlay.json}\n"
+    )
+    (tmp_path / "things.csv").write_text("thing,size\n1,2\n")
+    note = "changes nothing, for the description has nothing at its target: $.paths['/thing']."
+    for command in (("check", "things.csv"), ("check", "things.csv"), ("run", "things.csv"), ("doctor",)):
+        done = batch_updater(*command, cwd=tmp_path)
+        assert note in " ".join((done.out + done.err).split()), command

@@ -107,10 +107,10 @@ def test_times_that_the_change_of_clocks_leaves_out_or_repeats_are_refused() -> 
     ("cell", "code"),
     [
         ("03/04/2026 10:00Z", "ambiguous-date"), ("3.4.26 10:00Z", "ambiguous-order-and-century"),
-        ("31.02.2026 10:00Z", "no-such-date"), ("2026-11-28T10:00:00+25:00", "not-a-date-time"),
-        ("2026-11-28T25:00:00Z", "not-a-date-time"), ("2026-11-28T10:00 CET", "not-a-date-time"),
-        ("soon", "not-a-date-time"), (45_000, "not-a-date-time"), (Decimal("45000.5"), "not-a-date-time"),
-        (time(10), "not-a-date-time"), (timedelta(hours=3), "not-a-date-time"), (True, "not-a-date-time"),
+        ("31.02.2026 10:00Z", "no-such-date"), ("2026-11-28T10:00:00+25:00", "not-a-date-and-time"),
+        ("2026-11-28T25:00:00Z", "not-a-date-and-time"), ("2026-11-28T10:00 CET", "not-a-date-and-time"),
+        ("soon", "not-a-date-and-time"), (45_000, "not-a-date-and-time"), (Decimal("45000.5"), "not-a-date-and-time"),
+        (time(10), "not-a-date-and-time"), (timedelta(hours=3), "not-a-date-and-time"), (True, "not-a-date-and-time"),
         ("null", "word-for-nothing"), ("1850-01-01T00:00:00Z", "no-such-date"),
     ],
 )  # fmt: skip

@@ -71,7 +71,7 @@ def test_a_cell_is_the_list_of_its_items(field: Field, cell: Cell, value: str) -
         (replace(TAGS, bounds=Bounds(min_items=2)), "a", "too-few-items", "1 item"),
         (replace(TAGS, bounds=Bounds(max_items=1)), "a;b", "too-many-items", "2 items"),
         (replace(TAGS, bounds=Bounds(max_length=2)), "ab;abc", "too-long", "Item 2"),
-        (replace(TAGS, format="email"), "a@example.com;b", "not-email", "Item 2"),
+        (replace(TAGS, format="email"), "a@example.com;b", "not-an-email-address", "Item 2"),
     ],
 )  # fmt: skip
 def test_an_item_that_is_wrong_is_named(field: Field, cell: Cell, code: str, words: str) -> None:
