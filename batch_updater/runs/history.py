@@ -317,9 +317,13 @@ class PastRun(msgspec.Struct, frozen=True):
 
     @property
     def workbook(self) -> Path | None:
-        """Its last results workbook, in its folder if that was moved with it; None if it is not there."""
+        """Its last results workbook, in its folder if that was moved with it; None if it is not there.
+
+        Where that is gone, one that `report` has written counts.
+        """
         written = self.parts[-1].results
-        places = (Path(written), self.folder / PurePath(written).name) if written else ()
+        places = [Path(written), self.folder / PurePath(written).name] if written else []
+        places += sorted(self.folder.glob("*-results-*.xlsx"), reverse=True)
         return next((place.resolve() for place in places if place.is_file()), None)
 
     @property
