@@ -43,7 +43,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep endpoints out of the cache of whoever runs the tests."""
+    """Keep endpoints out of the cache of the person who runs the tests."""
     os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = str(tmp_path_factory.mktemp("cache"))
 
 

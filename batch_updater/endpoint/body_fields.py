@@ -39,7 +39,7 @@ _DEPTHS = (8, 6, 5, 4, 3, 2, 1)
 Of the next level, as many are as there is room for, the small ones first.
 """
 _FILES = ("binary", "file")
-"""Formats and types of what is no text; a tuple, since a format may be anything that somebody wrote."""
+"""Formats and types of what is no text; a tuple, since a format may be anything at all."""
 _KEY_WORDS = frozenset({"id", "gid", "key", "name", "field", "code", "attribute", "property"})
 """Last words of names of the member that tells pairs apart."""
 _VALUE_WORDS = frozenset({"value", "values", "content"})

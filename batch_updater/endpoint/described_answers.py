@@ -93,7 +93,7 @@ class AnswerReader:
     ) -> DescribedAnswers:
         """Return what the answers of an update are to be like.
 
-        A reading is of use if it reports a field of the body, or if it is one that somebody has named. Raises
+        A reading is of use if it reports a field of the body, or if it is one that is named. Raises
         EndpointError for extensions that do not fit.
         """
         answers = list(self._successes(update))

@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 class ExtensionError(EndpointError):
-    """An extension of this program, which somebody has written for it, is not as it has to be."""
+    """An extension of this program, which a person has written for it, is not as it has to be."""
 
 
 class _KeyProblem(Exception):  # noqa: N818  (it is of the document)

@@ -204,7 +204,7 @@ def _matches(source: Book, layouts: Sequence[Layout], answers: Answers, enough: 
 
 
 def _may_be_of(damaged: DamagedLayout, source: Book, answers: Answers) -> bool:
-    """Whether a file may have a damaged layout: some of its headers are in it, or nobody knows what is."""
+    """Whether a file may have a damaged layout: some of its headers are in it, or it is unknown what is."""
     text = squeezed(damaged.text)
     return not text or any(
         sum(key in text for key in head.keys) >= min(_FEWEST, len(head.keys)) for head in _heads(source, answers, ())

@@ -174,7 +174,7 @@ class RowNumbers:
         """Return the number of the next row, of which these are all cells; `at` is its row of the sheet.
 
         A row without anything there was added, and gets a number that no row had. So does one with the number of
-        another row, as Excel writes it where cells are filled down: it is a problem of either, for nobody knows which
+        another row, as Excel writes it where cells are filled down: it is a problem of either, for it is unknown which
         of them is the row of the first file. Anything else there is a problem of the row that has it.
         """
         row = cells[0] if cells else None

@@ -233,7 +233,7 @@ class PastRun(msgspec.Struct, frozen=True):
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the last part that sent anything has no end: nobody knows how long it took."""
+        """Whether the last part that sent anything has no end, so that it is unknown how long it took."""
         return self.parts[-1 - bool(self.facts.closed_at)].ended_at is None
 
     @property

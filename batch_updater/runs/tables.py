@@ -358,7 +358,7 @@ CLOSE = (
     (update(rows).where(_r.state != "invalid", _is_open).values(
         commit_number=bindparam("commit"), state="finished", outcome="not_sent",
         cause=case(
-            (_waits, WAITS), (_r.maybe_applied == 1, "the run was closed, and nobody knows whether it was applied"),
+            (_waits, WAITS), (_r.maybe_applied == 1, "the run was closed, and it is unknown whether it was applied"),
             else_="the run was closed",
         ),
         message=func.trim(

@@ -80,7 +80,7 @@ def test_a_closed_run_is_finished_and_its_open_rows_are_not_sent(tmp_path: Path,
     report = batch_updater("report", "--json", cwd=tmp_path).object
     causes = {cause["cause"]: cause["rows"] for cause in report["causes"]}
     assert causes == {
-        "the run was closed, and nobody knows whether it was applied": len(may_be_applied),
+        "the run was closed, and it is unknown whether it was applied": len(may_be_applied),
         "the run was closed": ROWS - len(done) - len(may_be_applied),
     }
     listed = batch_updater("runs", cwd=tmp_path).out

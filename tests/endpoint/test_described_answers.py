@@ -241,7 +241,7 @@ def test_a_get_that_returns_something_else_reads_no_record(load: Callable[..., E
 
 
 def test_a_reading_that_is_named_is_used_whatever_it_is_said_to_return(load: Callable[..., Endpoint]) -> None:
-    """Somebody knows better than the schema of its answer."""
+    """A person knows better than the schema of its answer."""
     for read in ({}, an_object(count=NUMBER)):
         endpoint = described(load, an_object(status=TEXT), None, read, **{"x-read": "get-it"})
         assert endpoint.read

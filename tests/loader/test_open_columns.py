@@ -171,7 +171,7 @@ WITH_OTHERS = replace(ENDPOINT, fields=(ITEM, STATUS), opens=(PAIRS, DESCRIBED_M
 
 
 def test_a_slip_in_the_name_of_a_described_member_is_asked_about(tmp_path: Path) -> None:
-    """The map takes any member, but nobody has seen that it is another one; an answer settles it either way."""
+    """The map takes any member, but no person has seen that it is another one; an answer settles it either way."""
     rows: list[list[object]] = [["itemId", "ticket.staus"], [1, "open"]]
     with pytest.raises(OpenQuestionsError, match=r"'ticket\.staus' is close to ticket\.status") as raised:
         table(tmp_path, rows, WITH_OTHERS)

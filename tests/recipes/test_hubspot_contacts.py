@@ -89,7 +89,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(desk: Desk) -> None:
 
 
 def test_a_property_that_no_reading_holds_is_sent_and_listed_as_not_possible_to_undo(desk: Desk) -> None:
-    """Nobody knows what it was before."""
+    """It is unknown what it was before."""
     desk.configure(read="get-/crm/v3/objects/contacts/{contactId}_getById?properties=jobtitle")
     desk.write([{"contactId": "512", "properties.phone": "+1", "properties.jobtitle": "Chair"}])
     assert desk("run", ROWS, "--compare", "--json").outcomes == {"updated": 1}
