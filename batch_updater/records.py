@@ -189,6 +189,18 @@ class MappedColumn(NamedTuple):
         return self.field or NOT_SENT
 
 
+class SampledColumn(msgspec.Struct, frozen=True):
+    """One line of the mapping table of the page."""
+
+    header: str
+    """As answers call the column."""
+    letters: str
+    field: str | None
+    """The field that it is, or that is proposed; None: not sent, or not known yet."""
+    first_values: tuple[str, ...]
+    """What its first three filled cells show."""
+
+
 class Origin(msgspec.Struct, frozen=True):
     """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
 

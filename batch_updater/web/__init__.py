@@ -1,0 +1,1 @@
+"""The page for operations: the whole job in a browser."""
