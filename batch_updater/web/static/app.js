@@ -7,7 +7,6 @@
 //   textarea[data-preview="#id"]               the first pasted rows, as a table within #id
 //   [data-events="/address"]                   each server-sent event replaces the content; the event `end` loads the
 //                                              page again
-//   [data-reload="seconds"]                    nothing: its page reloads by <noscript>, and by htmx or events here
 "use strict";
 (() => {
   const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -128,22 +127,17 @@
 
   function follow(place) {
     const source = new EventSource(place.dataset.events);
-    const isThere = () => document.contains(place) || source.close();
     source.addEventListener("message", (event) => {
-      if (isThere() === undefined) return;
+      if (!place.isConnected) return source.close(); // htmx has swapped it out
       place.innerHTML = event.data;
-      prepareInner(place);
+      for (const child of place.children) prepare(child);
+      window.htmx?.process(place);
     });
     source.addEventListener("end", () => {
       source.close();
       window.location.reload();
     });
     window.addEventListener("pagehide", () => source.close());
-  }
-
-  function prepareInner(place) {
-    for (const child of place.children) prepare(child);
-    window.htmx?.process(place);
   }
 
   document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && prepare(event.detail.elt));
