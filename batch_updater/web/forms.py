@@ -30,7 +30,6 @@ _SLOWEST_BYTES_PER_S = 10_000
 _PIECE_BYTES = 262_144
 _LONGEST_NAME = 150
 _LONGEST_EXTENSION = 8
-_FILE = "file"
 _ROWS = "rows"
 _PASTED = "pasted rows"
 
@@ -118,9 +117,11 @@ async def receive_file(
         if not is_checked:
             require_token("")
         name = safe_name(part.filename) if part.filename else _PASTED if part.name == _ROWS else ""
-        if not name or received:
+        if not name:
             await _text(read)
             return
+        if received:
+            raise web.HTTPBadRequest(text="One spreadsheet at a time, please.")
         extension = _extension(name) if part.filename else "tsv"
         path = folder / (f"input.{extension}" if extension else "input")
         if await _write(path, read, most_bytes):
