@@ -311,8 +311,7 @@ def settled_questions(answers: Answers, clear_marker: str) -> Iterator[Question]
             ((words, Answers(date_order={header: order})) for words, order in orders.items()),
         )  # fmt: skip
     for header, year in answers.two_digit_years.items():
-        hundreds = {first: words for first, words in _HUNDREDS.items() if first != year}
-        hundreds[year] = _HUNDREDS.get(year, f"{year} to {year + 99}")
+        hundreds = {year: f"{year} to {year + 99}"} | _HUNDREDS
         yield settled(
             QuestionKind.CENTURY, f"Which century are the years of {shown(header, quoted=True)} in?",
             ((words, Answers(two_digit_years={header: first})) for first, words in hundreds.items()),
@@ -325,9 +324,10 @@ def settled_questions(answers: Answers, clear_marker: str) -> Iterator[Question]
             ((words, Answers(decimal={header: mark})) for words, mark in marks.items()),
         )  # fmt: skip
     for header, text in answers.clear_marker.items():
+        texts = dict.fromkeys((text, clear_marker))
         yield settled(
             QuestionKind.CLEAR_MARKER, f"What empties the field in {shown(header, quoted=True)}?",
-            ((f"{shown(one)} does", Answers(clear_marker={header: one})) for one in dict.fromkeys((text, clear_marker))),
+            ((f"{shown(one)} does", Answers(clear_marker={header: one})) for one in texts),
         )  # fmt: skip
     if answers.hidden_rows:
         no, yes = "no: they are left out", "yes: they are sent like the others"
