@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -127,20 +127,21 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
         workbook=workbook,
         # Relative, so that it works wherever the folder is moved.
         link=f"./{quote(os.fsencode(workbook.name))}" if workbook and is_beside else None,
-        bar=list(_bar(view)),
+        bar=list(outcome_bar({count.kind: count.rows for count in view.counts})),
         style=Markup(style),  # noqa: S704  (our own template)
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
-def _bar(view: SummaryView) -> Iterator[tuple[OutcomeKind, float, float]]:
-    """Yield outcome, left edge and width of each part of a bar that is 1,000 wide."""
-    shares = [max(count.rows / view.rows, _NARROWEST_SHARE) for count in view.counts]
+def outcome_bar(counts: Mapping[OutcomeKind, int]) -> Iterator[tuple[OutcomeKind, float, float]]:
+    """Yield outcome, left edge and width of each part of a bar that is 1,000 wide; `counts`: outcomes with rows."""
+    rows = sum(counts.values())
+    shares = [max(count / rows, _NARROWEST_SHARE) for count in counts.values()]
     left = 0.0
-    for count, share in zip(view.counts, shares, strict=True):
+    for kind, share in zip(counts, shares, strict=True):
         width = 1_000 * share / sum(shares)
-        yield count.kind, left, width
+        yield kind, left, width
         left += width
 
 
