@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 import openpyxl
 from playwright.sync_api import sync_playwright
 
-from batch_updater.cli import demo
 from batch_updater.cli.colour import Style
 from batch_updater.files.samples import sample
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
