@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -45,11 +45,11 @@ class ListedRun(msgspec.Struct, frozen=True):
 
     @property
     def file(self) -> str:
-        """What people call its input: that of the first round where its rows have come back; '' if it is damaged."""
+        """Name of its input, of that of the first round where its rows have come back; '' if it is damaged."""
         if isinstance(self.run, DamagedRun):
             return ""
         facts = self.run.facts
-        return facts.origin.file if facts.origin else facts.input
+        return facts.origin.file if facts.origin else PurePath(facts.input).name
 
     @property
     def started_by(self) -> str:
