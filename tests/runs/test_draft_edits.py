@@ -91,7 +91,7 @@ def test_edits_come_to_what_a_file_with_these_texts_comes_to(
         for _ in range(data.draw(st.integers(1, 5))):
             at, position = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, len(HEADERS) - 1))
             text = data.draw(PLAIN[position])
-            if draft.row(at + 3) is not None and any(typed[at][:position] + [text] + typed[at][position + 1 :]):
+            if draft.row(at + 3) is not None and any([*typed[at][:position], text, *typed[at][position + 1 :]]):
                 draft.edit([CellEdit(at + 3, position, text)], "ann")
                 typed[at][position] = text
         plain = drafted(uploaded(folder / "other", [["9", "Pre", "a", "1", ""], *typed]), config)
