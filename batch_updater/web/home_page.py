@@ -151,7 +151,7 @@ def _work(context: PageContext, user: str) -> tuple[Sequence[_WorkLine], Sequenc
     seen = [
         upload
         for upload in context.uploads.uploads()
-        if upload.run is None and upload.repairs is None and context.may_see(user, upload)
+        if upload.run is None and upload.repairs is None and context.may_see(upload, user)
     ]
     lines = []
     for number, upload in enumerate(seen):
@@ -187,7 +187,7 @@ def _state_of(context: PageContext, upload: StoredUpload, tasks: Sequence[Task],
 
 def _queued(context: PageContext, user: str, task: Task) -> _QueueLine:
     upload = context.uploads.upload(task.upload) if task.upload else None
-    name = upload.name if upload and context.may_see(user, upload) else ""
+    name = upload.name if upload and context.may_see(upload, user) else ""
     of_upload = f"/files/{upload.id}/run" if upload and name else ""
     link = f"/runs/{quote(task.run)}" if task.run else of_upload
     does = {TaskKind.COMPARE: "reads records of", TaskKind.SEND: "sends"}[task.kind]
