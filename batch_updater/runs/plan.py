@@ -11,13 +11,14 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from batch_updater.config.environment import environment_settings
+from batch_updater.config.environment import SENT_BY, environment_settings
 from batch_updater.config.schema import Config, settings_of
 from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.endpoint.security import unlike_described
+from batch_updater.endpoint.stored import digest_of
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.layouts import Layout, layout_of
@@ -29,7 +30,7 @@ from batch_updater.runs import statements
 from batch_updater.runs.family import origin_of
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
-from batch_updater.runs.history import DATABASE, related_by_name
+from batch_updater.runs.history import DATABASE, Identity, related_by_name
 from batch_updater.runs.layouts import read_layouts
 from batch_updater.runs.names import RememberedNames, remembered_names
 from batch_updater.runs.repeats import Repeats, repeats_of
@@ -59,6 +60,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Those that the API is known to have."""
     repeats: Repeats | None = None
     """What of it earlier runs have applied although their input was another."""
+    sent_by: str = ""
+    """Who sends it on the page; '': the user of this process."""
 
     @property
     def reads_first(self) -> bool:
@@ -70,7 +73,13 @@ class Plan(msgspec.Struct, frozen=True):
         """The configuration without secrets, what was decided besides, who runs it, on which machine."""
         decided = (Setting("--visible-only", "hidden rows are left out"),) if self.staged.visible_only else ()
         answered = itertools.starmap(Setting, self.answers.settings.items())
-        return (*settings_of(self.config), *decided, *answered, *environment_settings())
+        person = (Setting(SENT_BY, self.sent_by),) if self.sent_by else ()
+        return (*settings_of(self.config), *decided, *answered, *person, *environment_settings())
+
+    def comparing(self) -> Plan:
+        """Return the same with each record read before its update."""
+        sending = self.config.sending.model_copy(update={"compare": True})
+        return replace(self, config=self.config.model_copy(update={"sending": sending}))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -185,6 +194,32 @@ class Opened(msgspec.Struct, frozen=True):
     def layout(self, name: str) -> Layout:
         """Return the layout that files with the same headers have from now on."""
         return layout_of(name, self.table.columns, self.table.answers)
+
+    @property
+    def identity(self) -> Identity:
+        """What makes a run of it the same as another."""
+        columns, settings = self.table.columns, self.config.input
+        reading = settings.model_dump(
+            mode="json", include={"encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
+        )
+        # Left out where they are not set, as of runs before there were these keys.
+        reading |= settings.model_dump(mode="json", include={"list_separator", "time_zone"}, exclude_defaults=True)
+        reading["header_row"] = columns.header_row if self.table.has_other_header_row else None
+        return Identity(
+            content=self.snapshot.sha256,
+            sheet=self.table.sheet,
+            mapping={name: f"{columns.letters(at)}: {columns.headers[at]}" for name, at in columns.of_field.items()},
+            constants=dict(settings.constants),
+            reading={
+                **{name: None if value is None else str(value) for name, value in reading.items()},
+                **self.table.answers.settings,
+            },
+            description=digest_of(self.endpoint),
+            base_url=self.config.api.base_url,
+            duplicates=settings.duplicates,
+            endpoint=self.endpoint.name,
+            visible_only=self.table.visible_only,
+        )
 
     def staged(self, store: Store, *, for_sending: bool) -> Plan:
         """Judge every row, in one transaction, and let go of the file. Raises InputError.
