@@ -29,6 +29,7 @@ from batch_updater.runs.draft import DRAFT, Draft
 from batch_updater.runs.guards import Exceeded, exceeded_by_changes
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.plan import require_comparable
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.store import Store
 from batch_updater.runs.upload_statements import COMPARED_FORMAT
@@ -159,6 +160,7 @@ def compare_draft(
     Nothing is kept if `interrupts` ended it. Raises what `compare` raises, and ResultsError.
     """
     scratch, path = draft.folder / _SCRATCH, draft.folder / COMPARED
+    require_comparable(draft.endpoint)
     digest, plan = draft.digest(), draft.plan()
     try:
         shutil.rmtree(scratch, ignore_errors=True)

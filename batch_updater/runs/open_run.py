@@ -43,7 +43,7 @@ from batch_updater.runs.history import (
 )
 from batch_updater.runs.lock import locked
 from batch_updater.runs.names import remembered_names
-from batch_updater.runs.plan import Opened, Plan, open_source
+from batch_updater.runs.plan import Opened, Plan, open_source, require_comparable
 from batch_updater.runs.repeats import repeats_of
 from batch_updater.runs.store import DamagedStoreError, Store, faults_named
 from batch_updater.version import __version__
@@ -215,6 +215,7 @@ def open_draft(
     """
     plan = replace(draft.plan(), sent_by=sent_by)
     if compare:
+        require_comparable(plan.endpoint)
         plan = plan.comparing()
     original, config = plan.snapshot, plan.config
     with _locked_results(config, original.name), ExitStack() as stack:
@@ -298,7 +299,7 @@ def _new_folder(parent: Path, stem: str, stack: ExitStack) -> Path:
     """Return a new folder, which goes with the stack if no run comes of it."""
     with folder_faults(parent):
         folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
-    stack.callback(_remove_unless_begun, folder)
+    stack.callback(remove_unless_begun, folder)
     return folder
 
 
@@ -358,7 +359,8 @@ def _require_sendable(plan: Plan, *, override_guards: bool) -> None:
         require_usable_proxies(config.api)
 
 
-def _remove_unless_begun(folder: Path) -> None:
+def remove_unless_begun(folder: Path) -> None:
+    """Remove the folder of a run of which nothing came: without a database nothing of it was sent."""
     if not (folder / DATABASE).exists():
         shutil.rmtree(folder, ignore_errors=not folder.exists())
 

@@ -248,11 +248,8 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
     """
     endpoint = endpoint_for(config.api, config.input.constants)
     require_fitting(config.api.base_url, endpoint)
-    if config.sending.compare and endpoint.read is None:
-        raise ConfigError(
-            f"Comparing needs a way to read a record, and the description {endpoint.name} names none .",
-            remedy="Leave out --compare and sending.compare, or set api.read to the operation that returns a record.",
-        )
+    if config.sending.compare:
+        require_comparable(endpoint)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     snapshot = snapshots.take(source, folder)
     table = open_table(
@@ -306,6 +303,15 @@ def prepare(
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     finally:
         opened.table.close()
+
+
+def require_comparable(endpoint: Endpoint) -> None:
+    """Raise ConfigError unless the endpoint describes how a record is read, which comparing needs."""
+    if endpoint.read is None:
+        raise ConfigError(
+            f"Comparing needs a way to read a record, and the description {endpoint.name} names none.",
+            remedy="Leave out --compare and sending.compare, or set api.read to the operation that returns a record.",
+        )
 
 
 def require_read(endpoint: Endpoint) -> None:

@@ -51,7 +51,6 @@ uploads = Table(
     Column("layout", Text), Column("remember", Text),
     Column("compare", Integer, nullable=False, server_default="0"),
     Column("asked", Text),  # JSON
-    Column("run", Text),
 )  # fmt: skip
 tasks = Table(
     "tasks", _web,
@@ -109,7 +108,11 @@ ADD_UPLOAD = insert(uploads).values(
     changed_at=bindparam("at"), source_path=bindparam("source_path"), repairs=bindparam("repairs"),
     undoes=bindparam("undoes"), answers=bindparam("answers"), compare=0,
 )  # fmt: skip
-_upload = select(*_u)
+_last_run = (
+    select(_t.run).where(_t.upload == _u.id, _t.run.is_not(None)).order_by(_t.number.desc()).limit(1)
+    .correlate(uploads).scalar_subquery()
+)  # fmt: skip
+_upload = select(*_u, _last_run.label("run"))
 UPLOAD = _upload.where(_u.id == bindparam("upload_id"))
 UPLOADS = _upload.order_by(_u.at.desc(), _u.id)
 UPLOADS_REPAIRING = _upload.where(_u.repairs == bindparam("past")).order_by(_u.at.desc()).limit(1)
@@ -126,7 +129,6 @@ SET_ANSWERS = (
 SET_COMPARE = update(uploads).where(_this).values(compare=bindparam("reads_first"), changed_at=bindparam("now"))
 SET_ASKED = update(uploads).where(_this).values(asked=bindparam("questions"))
 SET_REMEMBERED = update(uploads).where(_this).values(remember=null())
-SET_RUN = update(uploads).where(_this).values(run=bindparam("past"), changed_at=bindparam("now"))
 _is_open = or_(_t.state == "waiting", _t.state == "running")
 _has_open_task = exists(select(_t.number).where(_t.upload == _u.id, _is_open))
 REMOVE_UPLOAD = delete(uploads).where(_this, not_(_has_open_task))

@@ -72,7 +72,7 @@ class StoredUpload(msgspec.Struct, frozen=True):
     """Whether records are read before they are changed, beyond what the configuration says."""
     asked: OpenColumnsQuestions | None = None
     run: str | None = None
-    """Name of the last run that began from it."""
+    """Name of the last run that began, or was resumed, from it."""
 
 
 class TaskKind(StrEnum):
@@ -167,6 +167,7 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         """`folder`: `web` in the folder of results; it is made if need be. Raises ResultsError."""
         self.folder = folder
+        self._opened_at = _now()
         self._path = folder / _DATABASE
         self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
         with self._faults():
@@ -368,14 +369,12 @@ class Uploads:
         return sum(self._remove(record["id"], by) for record in old)
 
     def remove_leftovers(self) -> None:
-        """Remove folders of no upload: of one that was not whole when the process was killed, or was being removed.
-
-        Only while no one else uploads.
-        """
+        """Remove folders of no upload: of one that was not whole when a process was killed, or was being removed."""
         known = {upload.id for upload in self.uploads()}
         with self._faults():
             for entry in self.folder.iterdir():
-                if entry.is_dir() and not entry.is_symlink() and entry.name not in known:
+                is_ours = entry.is_dir() and not entry.is_symlink() and entry.name not in known
+                if is_ours and entry.stat().st_mtime < self._opened_at:  # an upload may be arriving by now
                     shutil.rmtree(entry, ignore_errors=True)
 
     # --- tasks ---
@@ -428,6 +427,10 @@ class Uploads:
         """Return the newest task that works, or has worked, on a run."""
         return next(iter(self._tasks(upload_statements.TASK_OF_RUN, past=run)), None)
 
+    def has_begun(self, run: str) -> bool:
+        """Whether a run began with an upload."""
+        return bool(self._read(upload_statements.UPLOADS_OF_RUN, past=run))
+
     # --- what the worker does with them ---
 
     def take_up_tasks(self) -> None:
@@ -442,14 +445,9 @@ class Uploads:
         """Let a task wait, again, for its turn or for who holds the lock."""
         self._write(upload_statements.DEFER_TASK, task=number, holder=waits_for)
 
-    def set_task_run(self, number: int, run: str) -> None:
-        """Keep on which run a task works, before anything of it is sent."""
-        with self._writing() as connection:
-            connection.execute(upload_statements.SET_TASK_RUN, {"task": number, "past": run})
-            upload = connection.execute(upload_statements.TASK, {"task": number}).fetchone()["upload"]
-            if upload is not None:
-                values = {"upload_id": upload, "past": run, "now": _now()}
-                connection.execute(upload_statements.SET_RUN, values)
+    def set_task_run(self, number: int, run: str | None) -> None:
+        """Keep on which run a task works, before anything of it is sent; None: nothing came of that run."""
+        self._write(upload_statements.SET_TASK_RUN, task=number, past=run)
 
     def end_task(self, number: int, fault: TaskFault | None = None) -> None:
         """Keep that a task has ended: it is done, or it has failed with a fault."""

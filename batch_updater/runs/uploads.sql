@@ -57,7 +57,6 @@ CREATE TABLE uploads (
 	remember TEXT,
 	compare INTEGER DEFAULT '0' NOT NULL,
 	asked TEXT,
-	run TEXT,
 	PRIMARY KEY (id)
 );
 CREATE INDEX tasks_of_upload ON tasks (upload);
@@ -72,22 +71,34 @@ CREATE INDEX uploads_that_repair ON uploads (repairs);
 INSERT INTO uploads (id, name, file, "by", at, changed_at, source_path, repairs, undoes, answers, compare) VALUES (:id, :name, :file, :by, :at, :at, :source_path, :repairs, :undoes, :answers, 0);
 
 -- UPLOAD
-SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, uploads.run
+SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, (SELECT tasks.run
+FROM tasks
+WHERE tasks.upload = uploads.id AND tasks.run IS NOT NULL ORDER BY tasks.number DESC
+ LIMIT 1 OFFSET 0) AS run
 FROM uploads
 WHERE uploads.id = :upload_id;
 
 -- UPLOADS
-SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, uploads.run
+SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, (SELECT tasks.run
+FROM tasks
+WHERE tasks.upload = uploads.id AND tasks.run IS NOT NULL ORDER BY tasks.number DESC
+ LIMIT 1 OFFSET 0) AS run
 FROM uploads ORDER BY uploads.at DESC, uploads.id;
 
 -- UPLOADS_REPAIRING
-SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, uploads.run
+SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, (SELECT tasks.run
+FROM tasks
+WHERE tasks.upload = uploads.id AND tasks.run IS NOT NULL ORDER BY tasks.number DESC
+ LIMIT 1 OFFSET 0) AS run
 FROM uploads
 WHERE uploads.repairs = :past ORDER BY uploads.at DESC
  LIMIT 1 OFFSET 0;
 
 -- UPLOADS_UNDOING
-SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, uploads.run
+SELECT uploads.id, uploads.name, uploads.file, uploads."by", uploads.at, uploads.changed_at, uploads.source_path, uploads.repairs, uploads.undoes, uploads.answers, uploads.layout, uploads.remember, uploads.compare, uploads.asked, (SELECT tasks.run
+FROM tasks
+WHERE tasks.upload = uploads.id AND tasks.run IS NOT NULL ORDER BY tasks.number DESC
+ LIMIT 1 OFFSET 0) AS run
 FROM uploads
 WHERE uploads.undoes = :past ORDER BY uploads.at DESC
  LIMIT 1 OFFSET 0;
@@ -106,9 +117,6 @@ UPDATE uploads SET asked=:questions WHERE uploads.id = :upload_id;
 
 -- SET_REMEMBERED
 UPDATE uploads SET remember=NULL WHERE uploads.id = :upload_id;
-
--- SET_RUN
-UPDATE uploads SET changed_at=:now, run=:past WHERE uploads.id = :upload_id;
 
 -- REMOVE_UPLOAD
 DELETE FROM uploads WHERE uploads.id = :upload_id AND NOT (EXISTS (SELECT tasks.number
