@@ -19,7 +19,7 @@ from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.open_columns import opened as with_open_columns
 from batch_updater.endpoint.stored import digest_of
-from batch_updater.errors import Location, ResultsError, StoreError, UsageError
+from batch_updater.errors import Location, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
 from batch_updater.questions import NO_ANSWERS, Answers
@@ -28,7 +28,7 @@ from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.draft import DRAFT, Draft
-from batch_updater.runs.folder import Snapshot, Source
+from batch_updater.runs.folder import Snapshot, Source, folder_faults
 from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
 from batch_updater.runs.history import (
     DATABASE,
@@ -45,7 +45,7 @@ from batch_updater.runs.lock import locked
 from batch_updater.runs.names import remembered_names
 from batch_updater.runs.plan import Opened, Plan, open_source, require_comparable
 from batch_updater.runs.repeats import repeats_of
-from batch_updater.runs.store import DamagedStoreError, Store, faults_named
+from batch_updater.runs.store import DamagedStoreError, Store, converted, faults_named
 from batch_updater.version import __version__
 
 _FIELDS_NAMED = 5
@@ -272,6 +272,7 @@ def reopen_run(
                 f"The run {past.folder.name} is not resumed: it was undone since by {undo.folder.name}.",
                 remedy="Close it, or send its file again: that sends every row.",
             )
+        past.require_whole()
         facts = past.facts
         snapshot = Snapshot(
             past.folder / facts.input_file, facts.input, facts.stem, facts.identity.content, facts.input_path
@@ -365,19 +366,6 @@ def remove_unless_begun(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=not folder.exists())
 
 
-@contextmanager
-def folder_faults(folder: Path) -> Iterator[None]:
-    """Turn whatever fails in a folder of results into a ResultsError."""
-    remedy = "See that there is space and the right to write there, or name another folder under results.folder."
-    try:
-        yield
-    except StoreError as error:
-        raise ResultsError(str(error), remedy=remedy) from error
-    except OSError as error:
-        why = error.strerror or error
-        raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error
-
-
 def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
     """Return the folder of the run that the input, which is a workbook of `undo`, undoes, if it lies there.
 
@@ -400,7 +388,7 @@ def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
     """Copy the rows of a draft into the store of a new run, as they are at this moment."""
     with closing(Store.reading(draft.folder / DRAFT)) as rows:
         rows.connection.backup(store.connection)
-    return replace(plan, staged=draft.staged, store=store)
+    return replace(plan, staged=converted(store.fact("staged"), StagedInput, "its table run"), store=store)
 
 
 def _resumed_from_file(opened: Opened, past: PastRun) -> Plan:
@@ -456,7 +444,7 @@ def _judge_again(opened: Opened, path: Path) -> None:
         commit = store.last_commit()
         for statement in statements.in_order("PUT_ROWS_ASIDE"):
             store.connection.execute(statement)
-        staged = opened.stage(store, for_sending=True, commit=commit)
+        staged = opened.staging(store, for_sending=True, commit=commit).stage()
         if lost := store.numbers(statements.LOST_ROWS):
             raise DamagedStoreError(f"it holds row {lost[0]}, which the input does not have")
         store.set_facts({"rows": staged.rows})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,9 +196,34 @@ class Opened(msgspec.Struct, frozen=True):
         """Return the layout that files with the same headers have from now on."""
         return layout_of(name, self.table.columns, self.table.answers)
 
+    def staged(self, store: Store, *, for_sending: bool) -> Plan:
+        """Judge every row, in one transaction, and let go of the file. Raises InputError.
+
+        `for_sending`: whether requests are made.
+        """
+        with faults_named(store.path or Path(tempfile.gettempdir())), store.transaction():
+            staged = self.staging(store, for_sending=for_sending).stage()
+        self.table.close()
+        return self.plan(staged, store)
+
+    def staging(
+        self,
+        store: Store,
+        *,
+        for_sending: bool,
+        commit: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Staging:
+        """Return what judges every row, within a transaction; `commit` is the last one of a run that is staged again.
+
+        `progress` gets the rows that are read so far.
+        """
+        builder = RequestBuilder(self.endpoint) if for_sending else None
+        return Staging(self.table, store, builder, commit, self.names.allowed, progress)
+
     @property
     def identity(self) -> Identity:
-        """What makes a run of it the same as another."""
+        """What makes the run that begins from it the same as another; no edits are part of it."""
         columns, settings = self.table.columns, self.config.input
         reading = settings.model_dump(
             mode="json", include={"encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
@@ -221,37 +247,27 @@ class Opened(msgspec.Struct, frozen=True):
             visible_only=self.table.visible_only,
         )
 
-    def staged(self, store: Store, *, for_sending: bool) -> Plan:
-        """Judge every row, in one transaction, and let go of the file. Raises InputError.
-
-        `for_sending`: whether requests are made.
-        """
-        with faults_named(store.path or Path(tempfile.gettempdir())), store.transaction():
-            staged = self.stage(store, for_sending=for_sending)
-        self.table.close()
-        return self.plan(staged, store)
-
-    def stage(self, store: Store, *, for_sending: bool, commit: int | None = None) -> StagedInput:
-        """Judge every row within a transaction; `commit` is the last one of a run that is staged again."""
-        builder = RequestBuilder(self.endpoint) if for_sending else None
-        return Staging(self.table, store, builder, commit, self.names.allowed).stage()
-
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
         return Plan(self.config, self.endpoint, self.snapshot, staged, store, self.table.answers, self.names)
 
 
 def open_source(source: Source, config: Config, folder: Path, answers: Answers, layout: str | None) -> Opened:
-    """Copy the input into the folder and read its header row.
+    """Copy the input into the folder and read its header row. Raises ConfigError, EndpointError and InputError."""
+    return open_snapshot(lambda: snapshots.take(source, folder), config, answers, layout)
 
-    Raises ConfigError, EndpointError and InputError.
+
+def open_snapshot(take: Callable[[], Snapshot], config: Config, answers: Answers, layout: str | None) -> Opened:
+    """Read the header row of a copy, which is taken if the configuration fits the endpoint.
+
+    Raises ConfigError, EndpointError, InputError, and what `take` raises.
     """
     endpoint = endpoint_for(config.api, config.input.constants)
     require_fitting(config.api.base_url, endpoint)
     if config.sending.compare:
         require_comparable(endpoint)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
-    snapshot = snapshots.take(source, folder)
+    snapshot = take()
     table = open_table(
         snapshot.path,
         endpoint,

@@ -8,12 +8,10 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 
 import msgspec
-from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
@@ -47,7 +45,6 @@ from batch_updater.runs.uploads import (
     Task,
     TaskFault,
     TaskKind,
-    TaskState,
     Uploads,
 )
 
@@ -155,9 +152,7 @@ class _Work:
         return _live(self._rate, self._done, self._total, dict(self._outcomes), self._message)
 
 
-def _live(
-    rate: _Rate, done: int, total: int | None, outcomes: dict[OutcomeKind, int], message: str = ""
-) -> LiveCounts:
+def _live(rate: _Rate, done: int, total: int | None, outcomes: dict[OutcomeKind, int], message: str = "") -> LiveCounts:
     per_s = rate.per_s(time.monotonic(), done)
     left_s = max(total - done, 0) / per_s if total is not None and per_s else None
     return LiveCounts(done, total, {kind: n for kind, n in outcomes.items() if n}, per_s, left_s, message)
@@ -182,7 +177,8 @@ class _OtherRun:
             if not isinstance(past, PastRun) or not past.is_going_on:
                 self.counts = None
             else:
-                outcomes = {kind: n for kind, n in past.counts.items() if kind is not OutcomeKind.NOT_SENT}
+                outcomes = dict(past.counts)
+                del outcomes[OutcomeKind.NOT_SENT]
                 done = sum(outcomes.values())
                 self._rate.add(now, done)
                 self.counts = _live(self._rate, done, past.rows, outcomes)
@@ -196,31 +192,27 @@ class _OpenDrafts:
         self._config = config
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Draft, float]] = {}
-        self._retired: list[tuple[Draft, float]] = []
-        """Those in whose place others have come: a request may still be reading them."""
 
     def get(self, upload: StoredUpload) -> Draft | None:
-        """Return the draft of an upload; None if it has none. Raises ResultsError."""
+        """Return the draft of an upload; None if it has none. Raises what `Draft.open` raises."""
         with self._lock:
             draft = self._open[upload.id][0] if upload.id in self._open else None
             if draft is None:
-                try:
-                    draft = Draft.open(upload.folder, self._config)
-                except DamagedStoreError as error:
-                    raise ResultsError(
-                        f"What was read of {upload.name} is damaged: {error}.", remedy="Upload the file once more."
-                    ) from error
+                draft = Draft.open(upload.folder, self._config)
             if draft is not None:
                 self._open[upload.id] = draft, time.monotonic()
             return draft
 
-    def retire(self, upload_id: str, draft: Draft | None = None) -> None:
-        """Put a draft in place of that of an upload; None: the next one to ask opens it."""
+    def close_one(self, upload_id: str) -> None:
+        """Close the draft of an upload, in whose place another one comes."""
         with self._lock:
             if upload_id in self._open:
-                self._retired.append((self._open.pop(upload_id)[0], time.monotonic()))
-            if draft is not None:
-                self._open[upload_id] = draft, time.monotonic()
+                self._open.pop(upload_id)[0].close()
+
+    def keep(self, upload_id: str, draft: Draft) -> None:
+        """Take the draft of an upload that was checked just now."""
+        with self._lock:
+            self._open[upload_id] = draft, time.monotonic()
 
     def close_idle(self) -> None:
         """Close drafts that no one has asked for in a while."""
@@ -228,17 +220,13 @@ class _OpenDrafts:
         with self._lock:
             for upload_id in [one for one, (_, used_at) in self._open.items() if used_at < before]:
                 self._open.pop(upload_id)[0].close()
-            for draft, _ in [one for one in self._retired if one[1] < before]:
-                draft.close()
-            self._retired = [one for one in self._retired if one[1] >= before]
 
     def close(self) -> None:
         """Close all of them."""
         with self._lock:
-            for draft, _ in (*self._open.values(), *self._retired):
+            for draft, _ in self._open.values():
                 draft.close()
             self._open.clear()
-            self._retired.clear()
 
 
 class Worker:
@@ -282,7 +270,8 @@ class Worker:
     def draft(self, upload_id: str) -> Draft | None:
         """Return the draft of an upload, which stays open for a while; None if it is not checked.
 
-        None, too, while it is being checked: what is edited then would be lost. Raises ResultsError.
+        None, too, while it is being checked: what is edited then would be lost. Raises ResultsError, and what
+        `Draft.open` raises.
         """
         upload = self._uploads.upload(upload_id)
         if upload is None or self._working_on(upload_id, (TaskKind.CHECK,)):
@@ -396,7 +385,7 @@ class Worker:
             waits = ""
         except LockedError as error:
             waits = self._redacted(str(error), error.place.file)
-        except (BatchUpdaterError, StoreError) as error:
+        except (BatchUpdaterError, StoreError, DamagedStoreError) as error:
             fault = self._fault(error, work)
         except Exception:  # noqa: BLE001  (one task must not keep the others back)
             self._log(traceback.format_exc())
@@ -442,7 +431,7 @@ class Worker:
             self._require_going_on(work)
             work.read(rows)
 
-        self._drafts.retire(upload.id)
+        self._drafts.close_one(upload.id)
         try:
             draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
         except OpenQuestionsError as error:
@@ -450,7 +439,7 @@ class Worker:
             self._uploads.set_asked(upload.id, asked)
             return
         self._uploads.set_asked(upload.id, None)
-        self._drafts.retire(upload.id, draft)
+        self._drafts.keep(upload.id, draft)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
             self._remember(upload, draft, upload.remember, work.task.by)
 
@@ -527,9 +516,7 @@ class Worker:
         has_begun = self._uploads.has_begun(past.folder.name)
         if why := why_not_resume(past, self._uploads, self._config, task.by):
             raise UsageError(why)
-        with reopen_run(
-            past, self._config, self._environment, override_guards=has_begun, sent_by=task.by
-        ) as open_run:
+        with reopen_run(past, self._config, self._environment, override_guards=has_begun, sent_by=task.by) as open_run:
             return self._execute(work, open_run)
 
     def _execute(self, work: _Work, open_run: OpenRun) -> TaskFault | None:
@@ -566,8 +553,11 @@ class Worker:
 
     # --- what goes wrong ---
 
-    def _fault(self, error: BatchUpdaterError | StoreError, work: _Work) -> TaskFault:
+    def _fault(self, error: BatchUpdaterError | StoreError | DamagedStoreError, work: _Work) -> TaskFault:
         """Return a fault as it is kept: without secrets, and without the paths of the server."""
+        if isinstance(error, DamagedStoreError):
+            text = f"What was read of the file cannot be relied on: {error}."
+            return TaskFault(self._redacted(text), "Upload the file once more.")
         if isinstance(error, StoreError):
             return TaskFault(self._redacted(str(error)), error.remedy)
         remedy = error.remedy
@@ -575,10 +565,10 @@ class Worker:
             remedy = "Read records first; then it can be approved, or correct the file."
         elif isinstance(error, OpenQuestionsError):
             remedy = "Answer on the page of the file."
-        own = self._uploads.folder / work.task.upload if work.task.upload else None
+        own = str(self._uploads.folder / work.task.upload) if work.task.upload else None
         return TaskFault(
-            self._redacted(error.message, own and str(own)),
-            self._redacted(remedy, own and str(own)),
+            self._redacted(error.message, own),
+            self._redacted(remedy, own),
             error.place.sheet,
             error.place.cell,
         )
