@@ -20,8 +20,7 @@ import msgspec
 from batch_updater.errors import Location, ResultsError, UsageError
 from batch_updater.files.reading import open_regular
 from batch_updater.files.writing import private_folder, sync_folder
-from batch_updater.questions import NO_ANSWERS, Answers, Question
-from batch_updater.records import SampledColumn
+from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 from batch_updater.runs import upload_statements
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
 
