@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -140,8 +140,8 @@ class Event(NamedTuple):
     at: datetime
     by: str
     what: str
-    """`uploaded`, `answered`, `edited`, `undid an edit`, `approved`, `sent`, `stopped`, `resumed`, `closed`,
-    `undid`, `removed`, `renamed a layout`, `deleted a layout` ..."""
+    """`uploaded`, `began to repair`, `answered`, `edited`, `undid an edit`, `approved`, `sent`, `stopped`, `resumed`,
+    `closed`, `undid`, `removed`, `renamed a layout`, `deleted a layout` ..."""
     upload: str | None
     run: str | None
     text: str
@@ -175,7 +175,10 @@ class Uploads:
             self._reader = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        # Never opened once it is there: closing any descriptor of a file gives up the locks that SQLite holds on it in
+        # this process (How To Corrupt An SQLite Database File, 2.2).
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with ExitStack() as on_error:
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             on_error.callback(connection.close)
@@ -270,7 +273,8 @@ class Uploads:
                     "repairs": repairs, "undoes": undoes, "answers": _json(NO_ANSWERS),
                 },
             )  # fmt: skip
-            _note(connection, by, "uploaded", upload=upload_id, run=repairs or undoes, text=name)
+            what = "undid" if undoes else "began to repair" if repairs else "uploaded"
+            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=name)
             _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
         return self._upload(found)
