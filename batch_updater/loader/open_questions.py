@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -325,46 +325,46 @@ def settled_questions(answers: Answers, clear_marker: str) -> Iterator[Question]
     the configured one.
     """
 
-    def settled(kind: QuestionKind, text: str, choices: Mapping[str, Answers]) -> Question:
-        return Question(kind, text, "", tuple(itertools.starmap(Choice, choices.items())))
+    def settled(kind: QuestionKind, text: str, choices: Iterable[tuple[str, Answers]]) -> Question:
+        return Question(kind, text, "", tuple(itertools.starmap(Choice, choices)))
 
     for header in answers.date_order:
         orders: dict[str, Order] = {words: order.value for order, words in _DATES.items()}
         orders["dates that can be read either way are problems"] = "none"
         yield settled(
             QuestionKind.DATE_ORDER, f"How are the dates of {shown(header, quoted=True)} written?",
-            {words: Answers(date_order={header: order}) for words, order in orders.items()},
+            ((words, Answers(date_order={header: order})) for words, order in orders.items()),
         )  # fmt: skip
     for header, year in answers.two_digit_years.items():
-        hundreds = {first: words for first, words in _HUNDREDS.items() if first != year}
-        hundreds[year] = _HUNDREDS.get(year, f"{year} to {year + 99}")
+        hundreds = {year: f"{year} to {year + 99}"} | _HUNDREDS
         yield settled(
             QuestionKind.CENTURY, f"Which century are the years of {shown(header, quoted=True)} in?",
-            {words: Answers(two_digit_years={header: first}) for first, words in hundreds.items()},
+            ((words, Answers(two_digit_years={header: first})) for first, words in hundreds.items()),
         )  # fmt: skip
     for header in answers.decimal:
         marks: dict[str, Mark] = {words: mark for mark, words in _MARK_NAMES.items()}
         marks["numbers that can be read either way are problems"] = "none"
         yield settled(
             QuestionKind.DECIMAL, f"What is the decimal mark of {shown(header, quoted=True)}?",
-            {words: Answers(decimal={header: mark}) for words, mark in marks.items()},
+            ((words, Answers(decimal={header: mark})) for words, mark in marks.items()),
         )  # fmt: skip
     for header, text in answers.clear_marker.items():
+        texts = dict.fromkeys((text, clear_marker))
         yield settled(
             QuestionKind.CLEAR_MARKER, f"What empties the field in {shown(header, quoted=True)}?",
-            {f"{shown(one)} does": Answers(clear_marker={header: one}) for one in (text, clear_marker)},
+            ((f"{shown(one)} does", Answers(clear_marker={header: one})) for one in texts),
         )  # fmt: skip
     if answers.hidden_rows:
         no, yes = "no: they are left out", "yes: they are sent like the others"
         yield settled(
             QuestionKind.HIDDEN_ROWS, "Send the rows too that the sheet does not show?",
-            {no: Answers(hidden_rows="leave out"), yes: Answers(hidden_rows="send")},
+            ((no, Answers(hidden_rows="leave out")), (yes, Answers(hidden_rows="send"))),
         )  # fmt: skip
     if answers.rows_below:
         yes, no = "yes: they are no part of the data", "no: they count as rows with a problem"
         yield settled(
             QuestionKind.ROWS_BELOW, "Leave the totals and remarks below the table out?",
-            {yes: Answers(rows_below="leave out"), no: Answers(rows_below="judge")},
+            ((yes, Answers(rows_below="leave out")), (no, Answers(rows_below="judge"))),
         )  # fmt: skip
 
 

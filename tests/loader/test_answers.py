@@ -18,7 +18,7 @@ from batch_updater.config.loading import config_from
 from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.header_words import squeezed
 from batch_updater.loader.open_questions import settled_questions
-from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, Answers, OpenQuestionsError, typed
+from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, OpenQuestionsError, typed
 from batch_updater.runs.layouts import read_layouts, write_layout
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.rows import PLANNED
@@ -268,7 +268,7 @@ def questions_about(path: Path, **answers: Any) -> OpenQuestionsError:
 
 def test_questions_about_columns_come_with_all_columns(tmp_path: Path) -> None:
     """A form needs each column with its letters, its first three filled cells and the field that alone is likely."""
-    rows = [["Id", "Type", "Stagename*", "Notes"], [5, "Pre", "Won", None], [6, "Pre", None, "a"]]
+    rows: list[list[object]] = [["Id", "Type", "Stagename*", "Notes"], [5, "Pre", "Won", None], [6, "Pre", None, "a"]]
     rows += [[7, "Post", "Lost", None], [8, "Post", "Won", "b"]]
     found = questions_about(write(tmp_path / "c.csv", rows)).columns
     assert [(one.header, one.letters, one.field) for one in found] == [
@@ -299,7 +299,7 @@ def test_a_fitting_file_tells_three_values_of_each_column(tmp_path: Path) -> Non
 
 def test_sheets_and_header_rows_are_offered_with_their_first_rows(tmp_path: Path) -> None:
     """What a sheet or a row holds is what a person decides by."""
-    sheets = {
+    sheets: dict[str, Sequence[Sequence[object]]] = {
         "May": [["Id", "Type", "StageName"], [5, "Pre", "Won"]],
         "June": [["Id", "Type", "StageName"], [6, "Pre"]],
     }
@@ -312,7 +312,9 @@ def test_sheets_and_header_rows_are_offered_with_their_first_rows(tmp_path: Path
 
 @given(answers=ANY)
 def test_every_answer_about_cells_and_rows_can_be_given_otherwise(answers: Answers) -> None:
-    """What was answered is one choice of its question, and each question has another one."""
+    """What was answered about a column or all rows is one choice of its question."""
+    for name in OF_COLUMNS:
+        answers = answers.without(name, [ALL_COLUMNS])
     asked = list(settled_questions(answers, "#CLEAR"))
     said = NO_ANSWERS
     for question in asked:
