@@ -268,7 +268,7 @@ def questions_about(path: Path, **answers: Any) -> OpenQuestionsError:
 
 def test_questions_about_columns_come_with_all_columns(tmp_path: Path) -> None:
     """A form needs each column with its letters, its first three filled cells and the field that alone is likely."""
-    rows = [["Id", "Type", "Stagename*", "Notes"], [5, "Pre", "Won", None], [6, "Pre", None, "a"]]
+    rows: list[list[object]] = [["Id", "Type", "Stagename*", "Notes"], [5, "Pre", "Won", None], [6, "Pre", None, "a"]]
     rows += [[7, "Post", "Lost", None], [8, "Post", "Won", "b"]]
     found = questions_about(write(tmp_path / "c.csv", rows)).columns
     assert [(one.header, one.letters, one.field) for one in found] == [
@@ -299,7 +299,7 @@ def test_a_fitting_file_tells_three_values_of_each_column(tmp_path: Path) -> Non
 
 def test_sheets_and_header_rows_are_offered_with_their_first_rows(tmp_path: Path) -> None:
     """What a sheet or a row holds is what a person decides by."""
-    sheets = {
+    sheets: dict[str, Sequence[Sequence[object]]] = {
         "May": [["Id", "Type", "StageName"], [5, "Pre", "Won"]],
         "June": [["Id", "Type", "StageName"], [6, "Pre"]],
     }
