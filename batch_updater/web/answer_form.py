@@ -104,8 +104,10 @@ class AnswerForm:
     @property
     def errors(self) -> tuple[tuple[str, str], ...]:
         """What is wrong with what was typed: name of the field in the form, and a sentence."""
-        asked = [(one.key, one.error) for one in (*self.questions, *self.settled) if one.error]
-        asked += [(one.key, one.error) for one in self.columns if one.error]
+        asked = [(one.key, f"{one.question.text} {one.error}") for one in (*self.questions, *self.settled) if one.error]
+        asked += [
+            (one.key, f"{one.column.letters}, {one.column.header}: {one.error}") for one in self.columns if one.error
+        ]
         place = [("header_row", self.header_row_error)] if self.header_row_error else []
         outdated = "The file was read in another way since: look at its columns once more."
         return (*asked, *place, *([("columns", outdated)] if self.is_outdated else []))
@@ -242,7 +244,7 @@ class AnswerForm:
                 key=f"c.{at}",
                 column=column,
                 chosen=value,
-                is_proposed=column.header in asked and bool(value),
+                is_proposed=self._typed is None and column.header in asked and bool(value),
                 why=tuple(
                     text
                     for question in questions

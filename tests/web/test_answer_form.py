@@ -80,11 +80,10 @@ def test_a_field_has_one_column_and_every_column_an_answer(tmp_path: Path) -> No
     """What is wrong is told at the column."""
     path = write(tmp_path / "a.csv", [["Id", "Type", "StageName", "Notes"], [5, "Pre", "Won", "x"]])
     form = sent(read_with(path), c3="=StageName")
-    assert form.errors == tuple(
-        (key, "StageName is chosen for C and D: a field has one column.") for key in ("c.2", "c.3")
-    )
+    what = "StageName is chosen for C and D: a field has one column."
+    assert form.errors == (("c.2", f"C, StageName: {what}"), ("c.3", f"D, Notes: {what}"))
     for value in ("", "=NoField", "StageName"):
-        assert sent(read_with(path), c3=value).errors == (("c.3", "Choose a field, or not sent."),)
+        assert sent(read_with(path), c3=value).errors == (("c.3", "D, Notes: Choose a field, or not sent."),)
 
 
 def test_a_question_without_a_likely_answer_has_to_be_answered(tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_a_question_without_a_likely_answer_has_to_be_answered(tmp_path: Path) -
     form = sent(file)
     (asked,) = form.questions
     assert (asked.chosen, asked.is_required, form.columns) == ("", True, ())
-    assert form.errors == ((asked.key, "Choose an answer."),)
+    assert form.errors == ((asked.key, "Which sheet is to be read? Choose an answer."),)
     assert sent(file, **{asked.key: "9"}).errors == form.errors
     answered = sent(file, **{asked.key: "1"})
     assert not answered.errors
