@@ -114,6 +114,17 @@ def outcome_message(outcome: Outcome, columns: Columns) -> str:
     return " ".join([*(line if line.endswith((".", "!", "?")) else f"{line}." for line in others), last])
 
 
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: `0.4 s`, `1 min 34 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
 def format_day(day: date) -> str:
     """Return `28 November`, with the year if it is not this one."""
     year = "" if day.year == datetime.now(UTC).astimezone().year else f" {day.year}"

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Annotated
@@ -20,6 +20,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
+from batch_updater.messages import counted, format_time
 from batch_updater.records import (
     Invocation,
     Origin,
@@ -50,6 +51,8 @@ _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
 _MOST_ROWS = 2**31
 """More than any file has."""
+_OLD = timedelta(days=1)
+"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
 _RELATED = 5
@@ -542,6 +545,26 @@ class Earlier(msgspec.Struct, frozen=True):
     """A sentence about an unfinished run that is not resumed."""
     related: tuple[PastRun, ...] = ()
     """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the resumed run began more than a day ago, or in the future, as by a wrong clock."""
+        return self.resumed is not None and abs(datetime.now(UTC) - self.resumed.started_at) > _OLD
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What past runs mean for the new one, in words."""
+        said = []
+        if past := self.resumed:
+            done = f"{past.confirmed:,} of {counted(past.rows, 'row')} are done"
+            said.append(f"Resuming the run of {format_time(past.started_at)}: {done}.")
+            if self.is_old:
+                said.append("It started more than a day ago: changes made since could be overwritten.")
+        if past := self.finished:
+            closed = ", then closed" if past.facts.closed_at else ""
+            done = f"{past.summary[OutcomeKind.UPDATED]:,} of {counted(past.rows, 'row')} updated{closed}"
+            said.append(f"This was applied before ({format_time(past.started_at)}): {done}.")
+        return (*said, self.note) if self.note else tuple(said)
 
 
 def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
