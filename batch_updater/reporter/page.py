@@ -20,7 +20,7 @@ from batch_updater.records import Columns, OutcomeKind, ReportRow
 from batch_updater.reporter.cell_values import readable, shown
 from batch_updater.reporter.style import COLOURS
 from batch_updater.reporter.summary import NEEDS_PERSON
-from batch_updater.reporter.summary_view import SummaryView
+from batch_updater.reporter.summary_view import SummaryView, bar_parts
 from batch_updater.text.printable import printable_lines
 
 PAGE = "report.html"
@@ -32,8 +32,6 @@ _TEXT_CHARACTERS = 800
 _VALUE_CHARACTERS = 120
 _LONGEST_NOTE = 30
 """Characters of the note that a text is shortened."""
-_NARROWEST_SHARE = 0.008
-"""How much of the bar even one row of a million gets, so that it can be seen."""
 
 
 class _NamedCell(NamedTuple):
@@ -127,21 +125,11 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
         workbook=workbook,
         # Relative, so that it works wherever the folder is moved.
         link=f"./{quote(os.fsencode(workbook.name))}" if workbook and is_beside else None,
-        bar=list(_bar(view)),
+        bar=bar_parts({count.kind: count.rows for count in view.counts}),
         style=Markup(style),  # noqa: S704  (our own template)
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _bar(view: SummaryView) -> Iterator[tuple[OutcomeKind, float, float]]:
-    """Yield outcome, left edge and width of each part of a bar that is 1,000 wide."""
-    shares = [max(count.rows / view.rows, _NARROWEST_SHARE) for count in view.counts]
-    left = 0.0
-    for count, share in zip(view.counts, shares, strict=True):
-        width = 1_000 * share / sum(shares)
-        yield count.kind, left, width
-        left += width
 
 
 def _shortened(text: str, at_most: int = _TEXT_CHARACTERS) -> str:

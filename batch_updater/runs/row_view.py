@@ -133,8 +133,8 @@ def _attempts(row: ExplainedRow) -> Iterator[ShownAttempt]:
         waited = f"after a wait of {_duration(one.wait_s)}" if one.wait_s else ""
         took = f"took {_duration(one.seconds)}" if one.seconds is not None else ""
         yield ShownAttempt(
-            resumed, one.number, one.method or "", one.sent_at, tuple(filter(None, (waited, came, took))), one.message,
-            bounded(one.answer) or "",
+            resumed, one.number, one.method or "", one.sent_at, tuple(filter(None, (waited, came, took))),
+            one.message or "", bounded(one.answer) or "",
         )  # fmt: skip
 
 
