@@ -29,7 +29,7 @@ class SentField(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """`SalesRevenue in 2 rows, cleared in 1 of them`."""
+        """`Close date in 2 rows, cleared in 1 of them`."""
         of_them = f", cleared in {self.cleared:,} of them" if self.cleared else ""
         return f"{self.called} in {counted(self.rows, 'row')}{of_them}"
 

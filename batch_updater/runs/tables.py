@@ -125,7 +125,7 @@ _is_confirmed = _is(_r.outcome, *_CONFIRMED)
 
 CREATE = (text(f"PRAGMA user_version = {FORMAT}"), *map(CreateTable, _metadata.sorted_tables))
 SET_FACT = insert(facts).prefix_with("OR REPLACE")
-FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged")
+FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged", facts.c.name != "report")
 FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 
 # --- staging ---------------------------------------------------------------------------------------------------------
