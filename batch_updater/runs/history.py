@@ -33,7 +33,7 @@ from batch_updater.records import (
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
-from batch_updater.runs.lock import held_since, origin_of
+from batch_updater.runs.lock import holder_of, origin_of
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
     DamagedStoreError,
@@ -282,9 +282,9 @@ class PastRun(msgspec.Struct, frozen=True):
         """Whether a process is working on it at this moment, as far as this machine can tell."""
         if self.ended_at:
             return False
-        since = held_since(self.folder.parent, self.identity.base_url or "")
+        holder = holder_of(self.folder.parent, self.identity.base_url or "")
         # The lock may be held by another run, begun after this one was cut off.
-        return since is not None and since <= self.parts[-1].started_at
+        return holder is not None and holder.since <= self.parts[-1].started_at
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -532,6 +532,15 @@ def find_run(parent: Path, run: str) -> PastRun:
     is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
     what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {parent}."
     raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
+
+
+def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
+    """Return the run whose folder has that name and nothing else; None if there is none.
+
+    No path gets at anything that is not a folder of results, whoever made it up.
+    """
+    is_name = PurePath(name).name == name and not name.startswith(".") and not {"\\", "\0"} & {*name}
+    return read_run(parent / name) if is_name else None
 
 
 class Earlier(msgspec.Struct, frozen=True):
