@@ -22,7 +22,6 @@ from batch_updater.cli.text_output import (
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
-from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.interrupts import Interrupted
 from batch_updater.text.printable import print_line, printable
 
@@ -129,15 +128,10 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fi
 
 def ask_to_close(run: PastRun) -> bool:
     """Ask whether a run is closed for good."""
-    unknown, done = run.counts[OutcomeKind.UNCONFIRMED], f"{run.confirmed:,} of {counted(run.rows, 'row')} are done"
-    open_rows = sum(run.counts[kind] for kind in RUN_AGAIN)
-    what = f"{counted(open_rows, 'open row')} would count as not sent" if open_rows else "Its workbook is not written"
-    lines = [
-        f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.",
-        f"{what}, and running the same file again would send every row.",
-    ]
-    if unknown:
-        lines.append(f"{counted(unknown, 'open row')} may have been applied. Only resuming the run can tell.")
+    from batch_updater.runs.close import closing_in_words
+
+    done = f"{run.confirmed:,} of {counted(run.rows, 'row')} are done"
+    lines = (f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.", *closing_in_words(run))
     write_lines((Line(text, 0) for text in lines), sys.stderr)
     return ask(f"Close the run {run.folder.name}? [y/N]") in {"y", "yes"}
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
 import msgspec
 
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.messages import counted, duration
-from batch_updater.records import Cause, Columns
+from batch_updater.records import Cause, Columns, OutcomeKind, StagedInput
 from batch_updater.runs.explain import ShownRequest
-from batch_updater.runs.history import Earlier, PastRun
+from batch_updater.runs.history import DATABASE, DamagedRun, Earlier, PastRun
 from batch_updater.runs.plan import Plan
+from batch_updater.runs.store import DamagedStoreError, opened_store
 
 _FIELDS_NAMED = 5
 
@@ -162,20 +164,34 @@ def _undo(plan: Plan, resumed: PastRun | None) -> str:
         return f"not possible: the description {plan.endpoint.name} names no way to read a record"
     if not plan.reads_first:
         return "not possible; with --compare every record is read first"
-    exceptions = "".join(
-        f"; {' and '.join(names[:_FIELDS_NAMED])}{' and more' if len(names) > _FIELDS_NAMED else ''} {when}"
-        for when, names in _not_always_undone(plan)
-        if names
-    )
+    exceptions = _undo_exceptions(plan.endpoint, plan.staged)
     if resumed and resumed.confirmed and not resumed.facts.reads_first:
         return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{exceptions}"
     return f"possible: every record is read before its update{exceptions}"
 
 
-def _not_always_undone(plan: Plan) -> Iterator[tuple[str, list[str]]]:
-    """Yield when fields that are sent can be undone, and the names of these fields."""
-    sent = [field for field in plan.endpoint.body_fields if plan.staged.sent.get(field.name)]
-    reported = plan.endpoint.reported_fields
-    yield "only where names are known for the ids", [one.name for one in sent if one.reported_id_as]
-    yield "only where the columns hold all of the list", [one.name for one in sent if one.list_reported_as]
-    yield "not, since records do not report it", [one.name for one in sent if one not in reported]
+def undo_in_words(past: PastRun) -> str:
+    """Return whether a past run can be undone; '' if it cannot. Raises InputError if its database is damaged."""
+    is_read = past.facts.reads_first and past.endpoint.read is not None
+    if not is_read or not past.counts[OutcomeKind.UPDATED] + past.counts[OutcomeKind.DIFFERS]:
+        return ""
+    try:
+        with opened_store(past.folder / DATABASE) as store:
+            exceptions = _undo_exceptions(past.endpoint, past.staged(store))
+    except DamagedStoreError as error:
+        raise DamagedRun.of(past.folder, error).error from error
+    return f"Possible: every record was read before its update{exceptions}."
+
+
+def _undo_exceptions(endpoint: Endpoint, staged: StagedInput) -> str:
+    sent = [field for field in endpoint.body_fields if staged.sent.get(field.name)]
+    reported = endpoint.reported_fields
+    return "".join(
+        f"; {' and '.join(names[:_FIELDS_NAMED])}{' and more' if len(names) > _FIELDS_NAMED else ''} {when}"
+        for when, names in (
+            ("only where names are known for the ids", [one.name for one in sent if one.reported_id_as]),
+            ("only where the columns hold all of the list", [one.name for one in sent if one.list_reported_as]),
+            ("not, since records do not report it", [one.name for one in sent if one not in reported]),
+        )
+        if names
+    )
