@@ -13,9 +13,8 @@ from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.messages import counted, duration
 from batch_updater.records import Cause, Columns, OutcomeKind, StagedInput
 from batch_updater.runs.explain import ShownRequest
-from batch_updater.runs.history import DATABASE, DamagedRun, Earlier, PastRun
+from batch_updater.runs.history import Earlier, PastRun
 from batch_updater.runs.plan import Plan
-from batch_updater.runs.store import DamagedStoreError, opened_store
 
 _FIELDS_NAMED = 5
 
@@ -175,11 +174,8 @@ def undo_in_words(past: PastRun) -> str:
     is_read = past.facts.reads_first and past.endpoint.read is not None
     if not is_read or not past.counts[OutcomeKind.UPDATED] + past.counts[OutcomeKind.DIFFERS]:
         return ""
-    try:
-        with opened_store(past.folder / DATABASE) as store:
-            exceptions = _undo_exceptions(past.endpoint, past.staged(store))
-    except DamagedStoreError as error:
-        raise DamagedRun.of(past.folder, error).error from error
+    with past.store(looks_at_all=False) as store:
+        exceptions = _undo_exceptions(past.endpoint, past.staged(store))
     return f"Possible: every record was read before its update{exceptions}."
 
 

@@ -19,11 +19,11 @@ from batch_updater.reporter.summary_view import SummaryView, Timeline, summary_v
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
 from batch_updater.runs.family import family_of, origin_of
-from batch_updater.runs.history import DATABASE, DamagedRun, PastRun
+from batch_updater.runs.history import PastRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import check_row_count, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run import page_written, workbook_name
-from batch_updater.runs.store import REPORT, DamagedStoreError, Store, opened_store
+from batch_updater.runs.store import REPORT, Store
 
 _ROWS_TALLIED = 20_000
 """So many rows tell their causes within a second or so."""
@@ -68,14 +68,11 @@ def view_of(past: PastRun) -> SummaryView:
     its database is damaged.
     """
     endpoint = past.endpoint
-    try:
-        with opened_store(past.folder / DATABASE) as store:
-            staged = past.staged(store)
-            stored = None if past.is_cut_off else _stored_view(store)
-            causes = stored.causes if stored else _causes(past, store, staged)
-            facts = _facts_of(past, store, staged)
-    except DamagedStoreError as error:
-        raise DamagedRun.of(past.folder, error).error from error
+    with past.store(looks_at_all=False) as store:
+        staged = past.staged(store)
+        stored = None if past.is_cut_off else _stored_view(store)
+        causes = stored.causes if stored else _causes(past, store, staged)
+        facts = _facts_of(past, store, staged)
     timeline = Timeline(past.started_at) if past.parts[-1].results else None  # of a workbook that was written
     view = summary_view(facts, endpoint, staged.columns, replace(past.summary, causes=causes), timeline)
     if stored is None:
