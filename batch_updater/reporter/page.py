@@ -21,25 +21,13 @@ from batch_updater.reporter.cell_values import shown
 from batch_updater.reporter.markup import TEMPLATES, as_value, bar_parts, in_body, plain, shortened
 from batch_updater.reporter.style import COLOURS
 from batch_updater.reporter.summary import NEEDS_PERSON
-<<<<<<< HEAD
-from batch_updater.reporter.summary_view import SummaryView, bar_parts
-from batch_updater.text.printable import printable_lines
-=======
 from batch_updater.reporter.summary_view import SummaryView
->>>>>>> d799d645d6857e356841800c526f0f6f8b41f311
 
 PAGE = "report.html"
 """The page's name in a run's folder."""
 _ROWS_SHOWN = 1_000
 _CELLS_SHOWN = 8
 """Of one row."""
-<<<<<<< HEAD
-_TEXT_CHARACTERS = 800
-_VALUE_CHARACTERS = 120
-_LONGEST_NOTE = 30
-"""Characters of the note that a text is shortened."""
-=======
->>>>>>> d799d645d6857e356841800c526f0f6f8b41f311
 
 
 class _NamedCell(NamedTuple):
@@ -114,6 +102,7 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
 
     environment = environment_of(TEMPLATES, in_body)
     environment.filters |= {"plain": plain, "value": as_value}
+    environment.globals["bar_parts"] = bar_parts
     style = environment.get_template("report.css.j2").render(colours=COLOURS)
     is_beside = workbook is not None and workbook.parent == path.parent
     text = environment.get_template("report.html.j2").render(
@@ -123,21 +112,7 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
         workbook=workbook,
         # Relative, so that it works wherever the folder is moved.
         link=f"./{quote(os.fsencode(workbook.name))}" if workbook and is_beside else None,
-<<<<<<< HEAD
-        bar=bar_parts({count.kind: count.rows for count in view.counts}),
-=======
-        bar=list(bar_parts({count.kind: count.rows for count in view.counts})),
->>>>>>> d799d645d6857e356841800c526f0f6f8b41f311
         style=Markup(style),  # noqa: S704  (our own template)
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-<<<<<<< HEAD
-
-
-def _shortened(text: str, at_most: int = _TEXT_CHARACTERS) -> str:
-    if len(text) <= at_most + _LONGEST_NOTE:  # so that a shortened text is not shortened again
-        return text
-    return f"{text[:at_most]} … ({len(text):,} characters)"
-=======
->>>>>>> d799d645d6857e356841800c526f0f6f8b41f311

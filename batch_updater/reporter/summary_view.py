@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import accumulate
 from pathlib import PurePath
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -36,9 +35,6 @@ _MEANINGS = {
     OutcomeKind.UNCONFIRMED: "may have been applied, but nothing confirmed it: run again",
     OutcomeKind.NOT_SENT: "the run ended before its turn, or it waits for another row",
 }
-_BAR_WIDTH = 1_000
-_NARROWEST_SHARE = 0.008
-"""How much of the bar even one row of a million gets, so that it can be seen."""
 _WRONG_IN_CHECK = "a cell is wrong: correct it in the file that was checked"
 
 
@@ -87,26 +83,10 @@ class SummaryView(msgspec.Struct, frozen=True):
     facts: tuple[tuple[str, str], ...]
     """Name and value, the notes included."""
 
-
-class BarPart(NamedTuple):
-    """One part of the bar of outcomes, which is 1,000 wide."""
-
-    kind: OutcomeKind
-    left: float
-    width: float
-
-
-def bar_parts(counts: Mapping[OutcomeKind, int], total: int | None = None) -> tuple[BarPart, ...]:
-    """Return the parts of a bar, in the order of the counts; the rest up to `total` rows stays empty."""
-    rows = sum(counts.values())
-    shares = {kind: max(count / max(total or 0, rows), _NARROWEST_SHARE) for kind, count in counts.items() if count}
-    whole = max(sum(shares.values()), 1.0 if rows < (total or 0) else 0.0)
-    parts, left = [], 0.0
-    for kind, share in shares.items():
-        width = _BAR_WIDTH * share / whole
-        parts.append(BarPart(kind, left, width))
-        left += width
-    return tuple(parts)
+    @property
+    def outcomes(self) -> dict[OutcomeKind, int]:
+        """Outcome -> rows, for those that some row has."""
+        return {count.kind: count.rows for count in self.counts}
 
 
 class Timeline:

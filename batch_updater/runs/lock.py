@@ -108,13 +108,8 @@ def _held(path: Path, owner: _Owner) -> Iterator[None]:
         raise _no_lock(path, error) from error
     try:
         # Of a name that is no text the others are told as much as is.
-<<<<<<< HEAD
-        named = file.encode(errors="backslashreplace").decode()
-        signature = msgspec.json.encode(Holder(os.getpid(), named, datetime.now(UTC)))
-=======
         named = owner.name.encode(errors="backslashreplace").decode()
-        signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
->>>>>>> d799d645d6857e356841800c526f0f6f8b41f311
+        signature = msgspec.json.encode(Holder(os.getpid(), named, datetime.now(UTC)))
         try:
             write_whole(holder, lambda draft: draft.write_bytes(signature))
         except OSError as error:

@@ -15,7 +15,7 @@ from batch_updater.errors import UsageError
 from batch_updater.messages import counted, duration
 from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
-from batch_updater.reporter.summary_view import OutcomeCount, SummaryView, bar_parts
+from batch_updater.reporter.summary_view import SummaryView
 from batch_updater.runs.close import close_run, closing_in_words, run_to_close
 from batch_updater.runs.family import relatives_of
 from batch_updater.runs.history import DamagedRun, Earlier, PastRun, run_named
@@ -112,13 +112,7 @@ async def show_run(request: web.Request) -> web.Response:
 
 def live_values(live: LiveCounts) -> dict[str, Any]:
     """Return what the template of live counts needs."""
-    counts = [OutcomeCount(kind, rows, "") for kind, rows in live.outcomes.items() if rows]
-    return {
-        "live": live,
-        "counts": counts,
-        "bar": bar_parts(live.outcomes, live.total),
-        "left": "" if live.left_s is None else duration(live.left_s),
-    }
+    return {"live": live, "left": "" if live.left_s is None else duration(live.left_s)}
 
 
 def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
@@ -143,7 +137,6 @@ def _values_of_ended(context: PageContext, past: PastRun, user: str) -> dict[str
         "past": past,
         "own": address(name),
         "view": view,
-        "bar": bar_parts(past.counts),
         "view_facts": replace(view, facts=tuple(fact for fact in view.facts if fact[0] not in _FACTS_LEFT_OUT)),
         "next_sentences": tuple(_next_sentences(past, view)),
         "open_rows": past.summary.total(RUN_AGAIN),
@@ -208,7 +201,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
                     break
                 fragment = context.page(request, "live.html.j2", **live_values(live)).text or ""
                 if fragment != said:
-                    await response.write(_event("live", fragment))
+                    await response.write(_event("message", fragment))
                     said, silent_s = fragment, 0.0
                 elif silent_s >= _HEARTBEAT_S:
                     await response.write(b": going on\n\n")
