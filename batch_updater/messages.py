@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from batch_updater.records import Columns, MappedColumn, Outcome, Problem, ReportRow
+from batch_updater.records import Columns, MappedColumn, Outcome, OutcomeKind, Problem, ReportRow
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
@@ -123,6 +123,11 @@ def duration(seconds: float) -> str:
         return f"{rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
+    """Return `1,200 updated, 3 failed`; '' if there are none."""
+    return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts.get(kind))
 
 
 def format_day(day: date) -> str:
