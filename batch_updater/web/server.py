@@ -213,7 +213,8 @@ def serve(
 ) -> ExitCode:
     """Serve the page until a signal ends it: the first one cleanly, a second one at once.
 
-    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration. Raises UsageError, LockedError, ResultsError, StoreError.
+    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration. Raises
+    UsageError, LockedError, ResultsError, StoreError.
     """
     with ExitStack() as stack:
         listening = Listening(config.web)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -89,7 +90,7 @@ async def _page(
 def _values(context: PageContext) -> dict[str, object]:
     config = context.config
     return {
-        "settings": settings_of(config),
+        "sections": groupby(settings_of(config), lambda setting: setting.name.partition(".")[0]),
         "guards": [(f"guards.{name}", limit) for name, limit in config.guards],
         "layouts": read_layouts(config.layouts_folder),
         "names": all_names(config.results.folder),
