@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from batch_updater.runs.explain import explained_rows
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.row_view import RowView, row_view
 from batch_updater.web.context import context_of
-from batch_updater.web.run_page import run_of
+from batch_updater.web.run_page import looked_up, run_of
 
 
 async def show_row(request: web.Request) -> web.Response:
     """Show cells, request, every attempt, the outcome, and later rounds of a row."""
     past = await run_of(request)
-    row = await asyncio.to_thread(_row_of, past, int(request.match_info["number"]))
+    number = int(request.match_info["number"])
+    row = await looked_up(past, lambda: _row_of(past, number))
     return context_of(request).page(request, "row.html.j2", past=past, row=row)
 
 

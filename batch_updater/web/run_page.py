@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
 from msgspec.structs import replace
 
-from batch_updater.errors import UsageError
+from batch_updater.errors import InputError, UsageError
 from batch_updater.messages import counted, duration
 from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
@@ -29,6 +29,7 @@ from batch_updater.web.context import PageContext, context_of, form_of, upload_o
 if TYPE_CHECKING:
     from batch_updater.web.worker import LiveCounts
 
+_T = TypeVar("_T")
 STOPPED = "stopped"
 """What the log of events says of someone who stopped a run."""
 _EVENT_EVERY_S = 0.5
@@ -90,13 +91,26 @@ def address(run: str) -> str:
 
 
 async def run_of(request: web.Request) -> PastRun:
-    """Return the run that the address names. Raises HTTPNotFound, and InputError if its database is damaged."""
-    found = await asyncio.to_thread(run_named, context_of(request).config.results.folder, request.match_info["name"])
+    """Return the run that the address names. Raises HTTPNotFound, and UsageError if its database is damaged."""
+    name = request.match_info["name"]
+    found = await asyncio.to_thread(run_named, context_of(request).config.results.folder, name)
     if isinstance(found, DamagedRun):
-        raise found.error
+        why = "may not be read by this server" if found.is_withheld else "is damaged"
+        raise UsageError(
+            f"The database of the run {name} {why}.", remedy="The workbooks in its folder are all there is."
+        )
     if found is None:
         raise web.HTTPNotFound
     return found
+
+
+async def looked_up(past: PastRun, look: Callable[[], _T]) -> _T:
+    """Return what a thread reads of a run. Raises UsageError if its database is damaged: no answer names a path."""
+    try:
+        return await asyncio.to_thread(look)
+    except InputError as error:
+        why = f"The database of the run {past.folder.name} is damaged."
+        raise UsageError(why, remedy="The workbooks in its folder are all there is.") from error
 
 
 async def show_run(request: web.Request) -> web.Response:
@@ -106,7 +120,8 @@ async def show_run(request: web.Request) -> web.Response:
     if live is not None:
         values = await asyncio.to_thread(_values_of_going, context, past)
         return context.page(request, "going.html.j2", **live_values(live), **values)
-    values = await asyncio.to_thread(_values_of_ended, context, past, user_of(request))
+    user = user_of(request)
+    values = await looked_up(past, lambda: _values_of_ended(context, past, user))
     return context.page(request, "run.html.j2", **values)
 
 
@@ -267,7 +282,7 @@ async def close(request: web.Request) -> web.Response:
         context.uploads.note(user, "closed", run=past.folder.name)
 
     _require_sender(context, user)
-    await asyncio.to_thread(closed)
+    await looked_up(past, closed)
     raise web.HTTPSeeOther(address(past.folder.name))
 
 
@@ -275,7 +290,7 @@ async def write_report(request: web.Request) -> web.Response:
     """Write the workbook of a run again."""
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
-    await asyncio.to_thread(report, past, None)
+    await looked_up(past, lambda: report(past, None))
     await asyncio.to_thread(context.uploads.note, user, "wrote the workbook again", run=past.folder.name)
     raise web.HTTPSeeOther(f"{address(past.folder.name)}#files")
 
