@@ -17,6 +17,7 @@ from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.summary_view import SummaryView
 from batch_updater.runs.close import close_run, closing_in_words, run_to_close
+from batch_updater.runs.explain import explained_rows
 from batch_updater.runs.family import relatives_of
 from batch_updater.runs.history import DamagedRun, Earlier, PastRun, run_named
 from batch_updater.runs.lock import holder_of
@@ -24,7 +25,7 @@ from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
 from batch_updater.runs.uploads import SendingOptions, Task, TaskKind, TaskState
-from batch_updater.web.context import PageContext, context_of, form_of, upload_of, user_of
+from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 
 if TYPE_CHECKING:
     from batch_updater.web.worker import LiveCounts
@@ -36,6 +37,7 @@ _EVENT_EVERY_S = 0.5
 _HEARTBEAT_S = 15.0
 """A proxy closes a connection on which nothing comes for a minute or so."""
 _MOST_STREAMS = 100
+_DIGITS_OF_A_NUMBER = 9
 _FACTS_LEFT_OUT = frozenset({"File", "Run folder"})
 """They are paths of the server."""
 
@@ -70,13 +72,20 @@ async def show_wait(request: web.Request) -> web.Response:
     tasks = await asyncio.to_thread(context.uploads.tasks, upload.id)
     task = next((one for one in tasks if one.kind is TaskKind.SEND), None)
     if task is None:
-        raise web.HTTPSeeOther(f"/files/{upload.id}/preview")
+        return _way_to(request, f"/files/{upload.id}/preview")
     if task.run:
         begun = await asyncio.to_thread(run_named, context.config.results.folder, task.run)
         if begun is not None:
-            raise web.HTTPSeeOther(address(task.run))
+            return _way_to(request, address(task.run))
     ahead = await asyncio.to_thread(_ahead_of, context, task)
     return context.page(request, "wait.html.j2", upload=upload, task=task, ahead=ahead)
+
+
+def _way_to(request: web.Request, path: str) -> web.Response:
+    """Return the way to another page, from a page or from the part of one that htmx asks for."""
+    if is_fragment(request):
+        return web.Response(headers={"HX-Redirect": path})
+    return context_of(request).redirect(request, path)
 
 
 def _ahead_of(context: PageContext, task: Task) -> int:
@@ -122,7 +131,7 @@ async def show_run(request: web.Request) -> web.Response:
         return context.page(request, "going.html.j2", **live_values(live), **values)
     user = user_of(request)
     values = await looked_up(past, lambda: _values_of_ended(context, past, user))
-    return context.page(request, "run.html.j2", **values)
+    return context.page(request, "run.html.j2", row_fault=None, typed="", **values)
 
 
 def live_values(live: LiveCounts) -> dict[str, Any]:
@@ -317,10 +326,22 @@ def disposition(name: str) -> str:
 
 async def find_row(request: web.Request) -> web.Response:
     """Go to the page of the row whose number was typed."""
-    past, typed = await run_of(request), request.query.get("number", "").replace(",", "").strip()
-    if not typed.isdecimal():
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    typed = request.query.get("number", "").strip()
+    try:
+        number = _number_of(typed)
+        await looked_up(past, lambda: next(explained_rows(past, number)))
+    except UsageError as error:
+        values = await looked_up(past, lambda: _values_of_ended(context, past, user))
+        return context.page(request, "run.html.j2", status=404, row_fault=error, typed=typed, **values)
+    return context.redirect(request, f"{address(past.folder.name)}/rows/{number}")
+
+
+def _number_of(typed: str) -> int:
+    digits = typed.replace(",", "")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS_OF_A_NUMBER):
         raise UsageError(f"{typed!r} is no number of a row.", remedy="Type the number that Excel shows beside the row.")
-    raise web.HTTPSeeOther(f"{address(past.folder.name)}/rows/{int(typed)}")
+    return int(digits)
 
 
 routes = (
