@@ -390,7 +390,7 @@ def _open(workbook: Path, options: argparse.Namespace, *, is_next: bool) -> None
     from batch_updater.cli import viewer
 
     asks = is_next and _on_terminal() and not options.json and not getattr(options, "yes", False) and viewer.can_open()
-    if (options.open or (asks and preview.ask_to_open(workbook))) and (why_not := viewer.open_workbook(workbook)):
+    if (options.open or (asks and preview.ask_to_open(workbook))) and (why_not := viewer.open_file(workbook)):
         _say(f"Note: {why_not}", sys.stderr)
 
 
@@ -614,6 +614,47 @@ def _sandbox(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _serve(options: argparse.Namespace) -> int:
+    with quick_imports():
+        from batch_updater.web import server
+
+    config = _config(options)
+    given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
+    config = config.model_copy(update={"web": config.web.model_copy(update=given)})
+
+    def started(link: str) -> None:
+        if options.json:
+            json_output.write_object({"schema": 1, "command": "serve", "url": link}, sys.stdout)
+        else:
+            print_line(link, sys.stdout)
+            sys.stdout.flush()
+        if options.open:
+            _open_page(link, config)
+
+    redact = options.environment.redaction.text
+    with (
+        server.logged(lambda line: print_line(line, sys.stderr), redact, every_request=options.verbose),
+        Interrupts() as interrupts,
+    ):
+        return server.serve(config, options.environment, interrupts, started)
+
+
+def _open_page(link: str, config: Config) -> None:
+    """Open a link with a key in the browser, by way of a private file: all users can see the words of a command."""
+    from batch_updater.cli import viewer
+    from batch_updater.files.writing import write_whole
+
+    path = config.results.folder / "web" / "open.html"
+    page = f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={link}"><title>batch-updater</title>\n'
+    try:
+        write_whole(path, lambda draft: draft.write_text(page, encoding="ascii"))
+        why_not = viewer.open_file(path)
+    except OSError as error:
+        why_not = f"The page could not be opened: {error.strerror or error}."
+    if why_not:
+        _say(f"Note: {why_not} Open the link yourself.", sys.stderr)
+
+
 def _completion(options: argparse.Namespace) -> int:
     from batch_updater.cli.completion import shell_code
 
@@ -716,6 +757,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "doctor": _doctor,
     "init": _init,
     "nightly": _nightly,
+    "serve": _serve,
     "undo": _undo,
     "completion": _completion,
 }
