@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from typing import NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from aiohttp import web
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, UsageError
 from batch_updater.loader.refusal import cell_text
-from batch_updater.messages import counted
 from batch_updater.questions import Answers
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import Summary
-from batch_updater.reporter.summary_view import bar_parts
 from batch_updater.runs.check import check
 from batch_updater.runs.draft import Draft, MadeEdit
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
@@ -91,7 +89,7 @@ def _whole_page(
     draft: Draft,
     shown_rows: GridFilter,
     changed: RowForm | None = None,
-    said: str = "",
+    result: str = "",
 ) -> web.Response:
     """Return the page. `changed`: a row that could not be kept as it was typed, and comes back so."""
     summary = draft.summary()
@@ -109,7 +107,7 @@ def _whole_page(
         upload=upload,
         files=_path(upload),
         grid=grid,
-        said=said or _said(request, draft),
+        result=result,
         notes=notes,
         questions=draft.questions,
         has_edits=bool(draft.edits(most=1)),
@@ -123,19 +121,10 @@ def summary_values(summary: Summary) -> dict[str, object]:
         "verdict": summary.verdict,
         "rows": summary.rows,
         "counts": {kind: count for kind, count in summary.counts.items() if count},
-        "bar": bar_parts(summary.counts),
         "causes": summary.causes[:_CAUSES_LISTED],
         "more_causes": max(len(summary.causes) - _CAUSES_LISTED, 0),
         "good": summary[OutcomeKind.PLANNED],
     }
-
-
-def _said(request: web.Request, draft: Draft) -> str:
-    """Return what was done before this page was asked for, where no script could say it."""
-    count, number = request.query.get("changed", ""), request.query.get("done", "")
-    said = f"{counted(int(count), 'cell')} changed. " if count.isdecimal() and len(count) < 10 else ""
-    row = draft.row(int(number)) if number.isdecimal() and len(number) < 10 else None
-    return said + (RowForms(draft, ()).of(row).state if row else "")
 
 
 def _edits_page(request: web.Request, context: PageContext, upload: StoredUpload, draft: Draft) -> web.Response:
@@ -210,14 +199,13 @@ def _saved(
     if not is_fragment(request):
         if change.left:
             changed = RowForms(draft, draft.summary().causes).of(row, is_whole=shown_rows.row is not None, change=change)
-            return _whole_page(request, context, upload, draft, shown_rows, changed, change.sentences)
-        done = {"done": number} | ({"changed": change.count} if change.is_of_many else {})
-        address = f"{page}{shown_rows.query}"
-        raise web.HTTPSeeOther(f"{address}{'&' if '?' in address else '?'}{urlencode(done)}#row-{number}")
+            return _whole_page(request, context, upload, draft, shown_rows, changed, change.result)
+        said = f"{' '.join(change.said)} {RowForms(draft, ()).of(row).state}".strip()
+        return context.redirect(request, f"{page}{shown_rows.query}#row-{number}", said)
     summary = draft.summary()
     forms = RowForms(draft, summary.causes)
     changed = forms.of(row, is_whole=shown_rows.row is not None, change=change)
-    values = summary_values(summary) | {"said": f"{change.sentences} {changed.state}".strip(), "upload": upload}
+    values = summary_values(summary) | {"result": f"{change.result} {changed.state}".strip(), "upload": upload}
     values |= {"files": _path(upload), "is_on_run": page != f"{_path(upload)}/check"}
     if change.is_of_many:
         grid = grid_of(draft, summary.causes, shown_rows, page=page, files=_path(upload))
@@ -264,7 +252,7 @@ async def remove(request: web.Request) -> web.Response:
         await asyncio.to_thread(context.uploads.remove, upload.id, user_of(request))
     except UsageError as error:
         raise web.HTTPConflict(text=f"{error.message} {error.remedy}".strip()) from error
-    raise web.HTTPSeeOther("/")
+    return context.redirect(request, "/", f"{upload.name} was removed.")
 
 
 async def download(request: web.Request) -> web.StreamResponse:

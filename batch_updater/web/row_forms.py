@@ -246,6 +246,11 @@ class RowChange:
         is_left = set(self.form.typed) if self.fault else set(self.conflicts)
         return {position: text for position, text in self.form.typed.items() if position in is_left}
 
+    @property
+    def result(self) -> str:
+        """What was done, and what could not be done, in sentences."""
+        return " ".join(filter(None, [*self.said, *self.conflicts.values(), self.fault]))
+
     def save(self) -> None:
         """Keep it. A cell that another person has changed since the page was made keeps what they typed."""
         try:
