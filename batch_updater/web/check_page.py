@@ -1,9 +1,9 @@
-"""`/files/ID/check`: how far a check is, then its verdict, and the grid in which the rows that need someone are corrected."""
+"""`/files/ID/check`: how far a check is, then its verdict and causes, and the grid in which rows are corrected."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import quote
 
 from aiohttp import web
@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from batch_updater.errors import BatchUpdaterError, UsageError
 from batch_updater.loader.refusal import cell_text
 from batch_updater.questions import Answers
-from batch_updater.records import OutcomeKind
-from batch_updater.reporter.summary import Summary
+from batch_updater.records import Cause, OutcomeKind
+from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.runs.check import check
 from batch_updater.runs.draft import Draft, MadeEdit
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
@@ -25,6 +25,34 @@ _EDITS_OF_A_PAGE = 100
 _OPEN = frozenset({TaskState.WAITING, TaskState.RUNNING})
 _EDITED = "edited"
 """What the body of a page is told, as an event of htmx, after each change of the draft."""
+
+
+class CheckFigures(NamedTuple):
+    """What changes on the page with every edit."""
+
+    verdict: str
+    counts: dict[OutcomeKind, int]
+    """Outcomes that some row has."""
+    good: int
+    """Rows that would be sent."""
+    bad: int
+    """Rows that need someone."""
+    causes: tuple[Cause, ...]
+    """The most common first."""
+    more_causes: int
+    """How many more there are."""
+
+    @classmethod
+    def of(cls, summary: Summary) -> Self:
+        """Return them for the rows as they are now."""
+        return cls(
+            summary.verdict,
+            {kind: count for kind, count in summary.counts.items() if count},
+            summary[OutcomeKind.PLANNED],
+            summary.total(NEEDS_PERSON),
+            summary.causes[:_CAUSES_LISTED],
+            max(len(summary.causes) - _CAUSES_LISTED, 0),
+        )
 
 
 class _ListedEdit(NamedTuple):
@@ -111,20 +139,8 @@ def _whole_page(
         notes=notes,
         questions=draft.questions,
         has_edits=bool(draft.edits(most=1)),
-        **summary_values(summary),
+        figures=CheckFigures.of(summary),
     )
-
-
-def summary_values(summary: Summary) -> dict[str, object]:
-    """Return what the parts of the page need that change with each edit."""
-    return {
-        "verdict": summary.verdict,
-        "rows": summary.rows,
-        "counts": {kind: count for kind, count in summary.counts.items() if count},
-        "causes": summary.causes[:_CAUSES_LISTED],
-        "more_causes": max(len(summary.causes) - _CAUSES_LISTED, 0),
-        "good": summary[OutcomeKind.PLANNED],
-    }
 
 
 def _edits_page(request: web.Request, context: PageContext, upload: StoredUpload, draft: Draft) -> web.Response:
@@ -145,7 +161,9 @@ async def _open_draft(context: PageContext, upload: StoredUpload) -> Draft:
     for task in await asyncio.to_thread(context.uploads.tasks, upload.id):
         if task.state in _OPEN and task.kind is not TaskKind.COMPARE:
             doing = "checked" if task.kind is TaskKind.CHECK else "sent"
-            raise web.HTTPConflict(text=f"{upload.name} is being {doing}. Its cells can be changed when that has ended.")
+            raise web.HTTPConflict(
+                text=f"{upload.name} is being {doing}. Its cells can be changed when that has ended."
+            )
     draft = await asyncio.to_thread(context.worker.draft, upload.id)
     if draft is None:
         raise web.HTTPSeeOther(f"{_path(upload)}/check")
@@ -192,29 +210,39 @@ def _saved(
 ) -> web.Response:
     """Return the row as it is now with the counts, or the page that shows it."""
     shown_rows, page = GridFilter.of(request.query), _page_of(request, upload)
-    number = change.row.number
+    number = int(request.match_info["row"])
     row = draft.row(number)
     if row is None:
         raise web.HTTPNotFound
     if not is_fragment(request):
         if change.left:
-            changed = RowForms(draft, draft.summary().causes).of(row, is_whole=shown_rows.row is not None, change=change)
+            changed = RowForms(draft, draft.summary().causes).of(
+                row, is_whole=shown_rows.row is not None, change=change
+            )
             return _whole_page(request, context, upload, draft, shown_rows, changed, change.result)
         said = f"{' '.join(change.said)} {RowForms(draft, ()).of(row).state}".strip()
         return context.redirect(request, f"{page}{shown_rows.query}#row-{number}", said)
     summary = draft.summary()
     forms = RowForms(draft, summary.causes)
     changed = forms.of(row, is_whole=shown_rows.row is not None, change=change)
-    values = summary_values(summary) | {"result": f"{change.result} {changed.state}".strip(), "upload": upload}
-    values |= {"files": _path(upload), "is_on_run": page != f"{_path(upload)}/check"}
-    if change.is_of_many:
+    many = change.is_of_many
+    if many:
         grid = grid_of(draft, summary.causes, shown_rows, page=page, files=_path(upload))
-        response = context.page(request, "grid_changed.html.j2", grid=grid, **values)
-        response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML"})
     else:
         grid = Grid(page, _path(upload), (), 0, None, shown_rows)
-        others = [forms.of(other) for other in change.others]
-        response = context.page(request, "row_changed.html.j2", grid=grid, row=changed, others=others, **values)
+    response = context.page(
+        request,
+        "grid_changed.html.j2" if many else "row_changed.html.j2",
+        grid=grid,
+        row=changed,
+        others=() if many else [forms.of(other) for other in change.others],
+        files=_path(upload),
+        is_on_run=page.startswith("/runs/"),
+        result=f"{change.result} {changed.state}".strip(),
+        figures=CheckFigures.of(summary),
+    )
+    if many:  # other rows of the page may have changed, too
+        response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML"})
     response.headers["HX-Trigger"] = _EDITED
     return response
 

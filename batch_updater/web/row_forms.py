@@ -134,13 +134,24 @@ class Grid(msgspec.Struct, frozen=True):
     filter: GridFilter
 
     @property
-    def query(self) -> str:
-        """What the addresses of forms end with, so that what comes back is shown on the same page."""
-        return self.filter.query
+    def first_page(self) -> str:
+        """Address of the first rows."""
+        return f"{self.page}{replace(self.filter, after=-1).query}"
+
+    @property
+    def is_one_row(self) -> bool:
+        """Whether a person asked for one row."""
+        return bool(self.filter.asked_row)
 
     def row_action(self, number: int) -> str:
         """Return where the form of a row goes."""
-        return f"{self.files}/rows/{number}{self.query}"
+        query = self.filter.query
+        return f"{self.files}/rows/{number}{query}{self.on.replace('&', '&' if query else '?')}"
+
+    @property
+    def on(self) -> str:
+        """What addresses of the upload end with where a run's page shows the grid."""
+        return "&on=run" if self.page.startswith("/runs/") else ""
 
 
 def grid_of(draft: Draft, causes: Sequence[Cause], shown_rows: GridFilter, *, page: str, files: str) -> Grid:
@@ -259,7 +270,9 @@ class RowChange:
                 self.others = [row for row in self._draft.edit(edits, self._by) if row.number != self._row.number]
                 for edit in edits:
                     old = cell_text(self._row.cells[edit.position])
-                    self.events.append(("edited", f"{self._place(edit.position)}: {_quoted(old)} → {_quoted(edit.text)}"))
+                    self.events.append(
+                        ("edited", f"{self._place(edit.position)}: {_quoted(old)} → {_quoted(edit.text)}")
+                    )
             if self.form.undo is not None:
                 self._undo(self.form.undo)
             if self.form.accept and self._row.is_refused:
@@ -413,9 +426,7 @@ class RowForms:
         cell = self._columns.cell(row.number, self._field_at.get(position))
         return cell or f"{self._columns.letters(position)}{row.number}"
 
-    def _cell(
-        self, row: DraftRow, position: int, problems: tuple[Problem, ...], change: RowChange | None
-    ) -> CellForm:
+    def _cell(self, row: DraftRow, position: int, problems: tuple[Problem, ...], change: RowChange | None) -> CellForm:
         text = form_text(cell_text(row.cells[position]))
         near = change.form.near.get(position, text) if change else text
         as_first_shown = replace(row, cells=(*row.cells[:position], near, *row.cells[position + 1 :]))
