@@ -531,6 +531,24 @@ class AllowedList(msgspec.Struct, frozen=True):
     """The day of that answer, of a list that earlier runs learned."""
 
 
+class MadeEdit(msgspec.Struct, frozen=True):
+    """A cell that a person has changed on the page, as it is kept."""
+
+    number: int
+    """From 1, over all edits of the upload."""
+    row: int
+    position: int
+    """Of the column, in `Columns.headers`."""
+    old: Cell
+    """The cell before this edit."""
+    new: str
+    """What was typed; '' empties the cell."""
+    by: str
+    at: datetime
+    """UTC."""
+    is_undone: bool = False
+
+
 class ReportRow(msgspec.Struct, frozen=True):
     """A row and its outcome: what the reporter receives, in file order."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -31,6 +31,13 @@ _ORDERS = frozenset({AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY})
 _CENTURIES = frozenset({AMBIGUOUS_CENTURY, AMBIGUOUS_ORDER_AND_CENTURY})
 _MARKS = frozenset({OTHER_MARK, AMBIGUOUS_NUMBER})
 _ASKED = _ORDERS | _CENTURIES | _MARKS | {NEAR_CLEAR_MARKER}
+_ASKED_BY = {
+    QuestionKind.DATE_ORDER: (_ORDERS, "date_order"),
+    QuestionKind.CENTURY: (_CENTURIES, "two_digit_years"),
+    QuestionKind.DECIMAL: (_MARKS, "decimal"),
+    QuestionKind.CLEAR_MARKER: (frozenset({NEAR_CLEAR_MARKER}), "clear_marker"),
+}
+"""Kind of question -> codes of the problems that raise it, and the answer to it."""
 _FEWEST_NEAR_MISSES = 2
 """Fewer cells are a slip of the hand."""
 _ROWS_NAMED = 3
@@ -242,6 +249,24 @@ class ColumnQuestions:
                 Choice("no: those cells are problems", Answers(clear_marker={header: marker})),
             ),
         )
+
+
+def is_open(question: Question, columns: Columns, answers: Answers, has_rows: Callable[[Problem], bool]) -> bool:
+    """Whether a question about the cells of a column still has cells; any other question is open.
+
+    `has_rows` tells whether any row has a problem of that field and code.
+    """
+    kind = question.kind
+    codes, name = _ASKED_BY.get(kind, (frozenset[str](), ""))
+    headers = {header for choice in question.choices for header in getattr(choice.answers, name, ())}
+    if not headers or headers & getattr(answers, name).keys():
+        return True  # it is about what was answered, and contradicted by the file
+    field_at = {columns.names[at]: field for field, at in columns.of_field.items()}
+    return any(
+        has_rows(Problem(0, field_at[header], code, "", "", ""))
+        for header in headers & field_at.keys()
+        for code in codes
+    )
 
 
 def readings(problem: Problem, header: str) -> tuple[Choice, ...]:

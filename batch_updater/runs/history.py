@@ -82,6 +82,8 @@ class Identity(msgspec.Struct, frozen=True):
     """Name of the endpoint, which stays where its description is corrected."""
     visible_only: bool = False
     """Whether rows that the sheet does not show are left out."""
+    edits: str = ""
+    """SHA-256 of the cells that people have changed on the page, and of the rows that are withheld; '' if neither."""
 
 
 _PARTS_OF_IDENTITY = {
@@ -94,6 +96,7 @@ _PARTS_OF_IDENTITY = {
     "base_url": "the address of the API",
     "duplicates": "what is done with rows of the same record (input.duplicates)",
     "visible_only": "whether hidden rows are left out (--visible-only)",
+    "edits": "the edits made on the page",
 }
 _PARTS_OF_API = ("base_url",)
 

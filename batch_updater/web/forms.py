@@ -30,7 +30,6 @@ _SLOWEST_BYTES_PER_S = 10_000
 _PIECE_BYTES = 262_144
 _LONGEST_NAME = 150
 _LONGEST_EXTENSION = 8
-_FILE = "file"
 _ROWS = "rows"
 _PASTED = "pasted rows"
 
@@ -112,16 +111,17 @@ async def receive_file(
     async def take(part: BodyPartReader, read: Callable[[], Awaitable[bytes]]) -> None:
         nonlocal is_checked
         if part.name == token_field:
-            require_token(await _text(read, _MOST_BYTES))
+            require_token(await _text(read))
             is_checked = True
             return
         if not is_checked:
             require_token("")
         name = safe_name(part.filename) if part.filename else _PASTED if part.name == _ROWS else ""
-        if not name or received:
-            while await read():
-                pass
+        if not name:
+            await _text(read)
             return
+        if received:
+            raise web.HTTPBadRequest(text="One spreadsheet at a time, please.")
         extension = _extension(name) if part.filename else "tsv"
         path = folder / (f"input.{extension}" if extension else "input")
         if await _write(path, read, most_bytes):
@@ -175,19 +175,17 @@ def _sync(file: BinaryIO) -> None:
 
 
 async def _collect(part: BodyPartReader, read: Callable[[], Awaitable[bytes]], fields: dict[str, str]) -> None:
+    text = await _text(read)
     if part.name is not None and part.filename is None:
-        fields[part.name] = await _text(read, _MOST_BYTES)
-    else:
-        while await read():
-            pass
+        fields[part.name] = text
 
 
-async def _text(read: Callable[[], Awaitable[bytes]], most_bytes: int) -> str:
+async def _text(read: Callable[[], Awaitable[bytes]]) -> str:
     body = bytearray()
     while piece := await read():
         body += piece
-        if len(body) > most_bytes:
-            raise _too_large(most_bytes)
+        if len(body) > _MOST_BYTES:
+            raise _too_large(_MOST_BYTES)
     try:
         return body.decode()
     except UnicodeDecodeError as error:

@@ -146,8 +146,7 @@ class Gate:
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request that may be made. Raises HTTPForbidden, HTTPUnauthorized, HTTPTooManyRequests."""
         named = self._user_of_proxy(request) if self._key is None else None
-        origin = self._own_origin(request)
-        _require_own_origin(request, origin)
+        _require_own_origin(request, self._own_origins(request))
         if request.path.startswith(STATIC):
             return await handler(request)
         if self._key and request.method == hdrs.METH_GET and KEY in request.query:
@@ -217,10 +216,9 @@ class Gate:
         return name
 
     def _is_https(self, request: web.Request) -> bool:
-        forwarded = request.headers.get("X-Forwarded-Proto", "") if self._key is None else ""
-        return forwarded.split(",")[0].strip().lower() == "https"
+        return self._key is None and _first(request, "X-Forwarded-Proto").lower() == "https"
 
-    def _own_origin(self, request: web.Request) -> str:
+    def _own_origins(self, request: web.Request) -> tuple[str, ...]:
         """Return scheme, name and port that the browser knows. Raises HTTPForbidden for a name that is not ours.
 
         Another site could make its own name lead to this machine (DNS rebinding), but not its name one of ours. A
@@ -228,8 +226,9 @@ class Gate:
         """
         host = request.headers.get("Host", "")
         if self._key is None:
-            forwarded = request.headers.get("X-Forwarded-Host", "").split(",")[0].strip() or host
-            return f"{'https' if self._is_https(request) else 'http'}://{forwarded.lower()}"
+            name = _first(request, "X-Forwarded-Host") or host
+            scheme = _first(request, "X-Forwarded-Proto").lower()
+            return tuple(f"{one}://{name.lower()}" for one in ([scheme] if scheme else ["https", "http"]))
         try:
             parts = urlsplit(f"//{host}")
             is_own = parts.hostname in self._names and (parts.port or 80) == self._port and "@" not in host
@@ -237,7 +236,7 @@ class Gate:
             is_own = False
         if not is_own:
             raise web.HTTPForbidden(text="This server does not answer to that name.")
-        return f"http://{host.lower()}"
+        return (f"http://{host.lower()}",)
 
     # --- messages for the next page ---
 
@@ -262,7 +261,12 @@ class Gate:
         response.del_cookie(self._cookie_of_message, path="/")
 
 
-def _require_own_origin(request: web.Request, own: str) -> None:
+def _first(request: web.Request, header: str) -> str:
+    """Return the first of the values in a header, that of the outermost proxy; '' without it."""
+    return request.headers.get(header, "").split(",")[0].strip()
+
+
+def _require_own_origin(request: web.Request, own: tuple[str, ...]) -> None:
     """Raise HTTPForbidden for what another site's page makes a browser send; a link to a page may be followed.
 
     A form of a page with `no-referrer` has the origin `null`; then the browser itself has to say that it is our own
@@ -277,7 +281,7 @@ def _require_own_origin(request: web.Request, own: str) -> None:
     if origin == "null":
         is_own = site == "same-origin"
     elif origin is not None:
-        is_own = origin.lower() == own
+        is_own = origin.lower() in own
     else:
         is_own = True
     if site not in {None, "same-origin", "none"} and not is_link:
