@@ -26,25 +26,21 @@ class ValueProblem(Exception):  # noqa: N818  (a verdict about a cell, caught fo
         return cls(code, f"{shown(cell, quoted=True)} {what}.", remedy)
 
 
-def cell_text(cell: object) -> str:
-    """Return the whole text that a cell shows; '' for a blank one."""
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, (CellError, FormattedNumber)):
-        return cell.text
-    if isinstance(cell, Decimal):
-        return format(cell, "f")
-    return str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
-
-
 def shown(cell: object, *, quoted: bool = False) -> str:
     """Return what a cell shows, at most 60 characters of it, in one line and with invisible characters made visible.
 
     `quoted` puts text, and only text, in quotation marks.
     """
-    text = cell_text(cell)
+    if cell is None:
+        text = ""
+    elif isinstance(cell, bool):
+        text = "TRUE" if cell else "FALSE"
+    elif isinstance(cell, (CellError, FormattedNumber)):
+        text = cell.text
+    elif isinstance(cell, Decimal):
+        text = format(cell, "f")
+    else:
+        text = str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
     visible = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text[:_SHOWN_CHARACTERS]

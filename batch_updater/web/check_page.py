@@ -10,12 +10,11 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, UsageError
-from batch_updater.loader.refusal import cell_text
 from batch_updater.questions import Answers
-from batch_updater.records import Cause, OutcomeKind
+from batch_updater.records import Cause, MadeEdit, OutcomeKind
 from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.runs.check import check
-from batch_updater.runs.draft import Draft, MadeEdit
+from batch_updater.runs.draft import Draft, text_of_cell
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of
@@ -123,8 +122,7 @@ def _whole_page(
     summary = draft.summary()
     grid = grid_of(draft, summary.causes, shown_rows, page=_page_of(request, upload), files=_path(upload))
     if changed is not None:
-        rows = [changed if row.number == changed.number else row for row in grid.rows]
-        grid = replace(grid, rows=tuple(rows if changed in rows else [changed, *rows]))
+        grid = grid.with_row(changed)
     plan = draft.plan()
     # Questions have a page; what notes say of them is for the command line.
     notes = replace(plan, staged=replace(plan.staged, questions=())).notes
@@ -148,7 +146,7 @@ def _edits_page(request: web.Request, context: PageContext, upload: StoredUpload
     edits = draft.edits(after=int(after) if after.isdecimal() and len(after) < 10 else 0, most=_EDITS_OF_A_PAGE + 1)
     field_at = {position: name for name, position in draft.columns.of_field.items()}
     listed = [
-        _ListedEdit(edit, draft.columns.short_place(edit.row, field_at[edit.position]), cell_text(edit.old))
+        _ListedEdit(edit, draft.columns.short_place(edit.row, field_at[edit.position]), text_of_cell(edit.old))
         for edit in edits[:_EDITS_OF_A_PAGE]
         if edit.position in field_at
     ]
@@ -225,23 +223,21 @@ def _saved(
     summary = draft.summary()
     forms = RowForms(draft, summary.causes)
     changed = forms.of(row, is_whole=shown_rows.row is not None, change=change)
-    many = change.is_of_many
-    if many:
-        grid = grid_of(draft, summary.causes, shown_rows, page=page, files=_path(upload))
+    if change.is_of_many:
+        grid = grid_of(draft, summary.causes, shown_rows, page=page, files=_path(upload)).with_row(changed)
     else:
         grid = Grid(page, _path(upload), (), 0, None, shown_rows)
     response = context.page(
         request,
-        "grid_changed.html.j2" if many else "row_changed.html.j2",
+        "grid_changed.html.j2" if change.is_of_many else "row_changed.html.j2",
         grid=grid,
         row=changed,
-        others=() if many else [forms.of(other) for other in change.others],
         files=_path(upload),
         is_on_run=page.startswith("/runs/"),
-        result=f"{change.result} {changed.state}".strip(),
+        result=" ".join(filter(None, [change.result, changed.state if changed.is_kept else ""])),
         figures=CheckFigures.of(summary),
     )
-    if many:  # other rows of the page may have changed, too
+    if change.is_of_many:
         response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML"})
     response.headers["HX-Trigger"] = _EDITED
     return response

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from batch_updater.errors import UsageError
 from batch_updater.loader.open_questions import readings
-from batch_updater.loader.refusal import cell_text, shown
+from batch_updater.loader.refusal import shown
 from batch_updater.messages import counted
 from batch_updater.questions import OF_COLUMNS, Answers, Choice
-from batch_updater.records import Cause, Problem
-from batch_updater.runs.draft import CellEdit, Draft, DraftRow, Group, MadeEdit
+from batch_updater.records import Cause, MadeEdit, OutcomeKind, Problem
+from batch_updater.runs.draft import WAITS, CellEdit, Draft, DraftRow, Group, text_of_cell
 
 ROWS_OF_A_PAGE = 50
 _CHOICES_LISTED = 100
@@ -118,6 +118,11 @@ class RowForm(msgspec.Struct, frozen=True):
         problems = [problem for cell in self.cells for problem in cell.problems] or list(self.problems)
         return f"Row {self.number} is not good yet: {problems[0].in_full}" if problems else ""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether everything that was typed into it is kept."""
+        return not self.fault and not any(cell.conflict for cell in self.cells)
+
 
 class Grid(msgspec.Struct, frozen=True):
     """Some rows of an upload, and where their forms go."""
@@ -142,6 +147,11 @@ class Grid(msgspec.Struct, frozen=True):
     def is_one_row(self) -> bool:
         """Whether a person asked for one row."""
         return bool(self.filter.asked_row)
+
+    def with_row(self, row: RowForm) -> Grid:
+        """Return the grid with a row as it is now, in its place, whether or not it still needs someone."""
+        rows = sorted([*(one for one in self.rows if one.number != row.number), row], key=lambda one: one.number)
+        return replace(self, rows=tuple(rows))
 
     def row_action(self, number: int) -> str:
         """Return where the form of a row goes."""
@@ -238,8 +248,6 @@ class RowChange:
         """Position -> what another person has made of the cell since the page was made."""
         self.groups: dict[int, Group] = {}
         """Position of a cell that was changed -> the cells that were like it."""
-        self.others: list[DraftRow] = []
-        """Rows of the same record, which were judged again."""
         self.said: list[str] = []
         """What was done, in sentences."""
         self.events: list[tuple[str, str]] = []
@@ -249,7 +257,7 @@ class RowChange:
         self.answers: Answers | None = None
         """How a column is to be read from now on."""
         self.is_of_many = False
-        """Whether cells of other rows were changed, too."""
+        """Whether other rows have changed, too: cells of theirs, or what is wrong with them."""
 
     @property
     def left(self) -> dict[int, str]:
@@ -264,12 +272,13 @@ class RowChange:
 
     def save(self) -> None:
         """Keep it. A cell that another person has changed since the page was made keeps what they typed."""
+        listed = self._listed()
         try:
             edits = self._edits()
             if edits:
-                self.others = [row for row in self._draft.edit(edits, self._by) if row.number != self._row.number]
+                self._draft.edit(edits, self._by)
                 for edit in edits:
-                    old = cell_text(self._row.cells[edit.position])
+                    old = text_of_cell(self._row.cells[edit.position])
                     self.events.append(
                         ("edited", f"{self._place(edit.position)}: {_quoted(old)} → {_quoted(edit.text)}")
                     )
@@ -285,13 +294,21 @@ class RowChange:
                 self._read(self.form.read)
         except UsageError as error:
             self.fault = f"{error.message} {error.remedy}".strip()
+        now = self._draft.row(self._row.number) or self._row
+        is_alone = self._listed() - listed == bool(now.problems) - bool(self._row.problems)
+        self.is_of_many = self.is_of_many or not is_alone
+
+    def _listed(self) -> int:
+        """Return how many rows need someone."""
+        summary = self._draft.summary()
+        return summary[OutcomeKind.INVALID] + summary[OutcomeKind.NOT_SENT]
 
     def _edits(self) -> list[CellEdit]:
         edits = []
         for position, text in self.form.typed.items():
             if position not in self._field_at:
                 continue
-            now = form_text(cell_text(self._row.cells[position]))
+            now = form_text(text_of_cell(self._row.cells[position]))
             seen = self.form.seen.get(position, now)
             if text not in {seen, now}:
                 if group := self._group(position):
@@ -319,7 +336,7 @@ class RowChange:
             self.fault = "That edit is undone already, or the cell was changed again."
             return
         self._draft.undo_edit(number, self._by)
-        place, old = self._place(edit.position), _quoted(cell_text(edit.old))
+        place, old = self._place(edit.position), _quoted(text_of_cell(edit.old))
         self.events.append(("undid an edit", f"{place}: {_quoted(edit.new)} → {old}"))
         self.said.append(f"{place} is {old} again.")
 
@@ -396,7 +413,7 @@ class RowForms:
             else:
                 of_cells.setdefault(position, []).append(problem)
         positions = {*of_cells, *row.edits, *(change.conflicts if change else ())}
-        if row.problems and not of_cells:
+        if not of_cells and any(problem.code != WAITS for problem in of_row):
             positions |= set(self._field_at)
         others = None
         if is_whole:
@@ -417,7 +434,7 @@ class RowForms:
         )
 
     def _text(self, row: DraftRow, position: int) -> NamedText:
-        return NamedText(self._header(position), self._address(row, position), cell_text(row.cells[position]))
+        return NamedText(self._header(position), self._address(row, position), text_of_cell(row.cells[position]))
 
     def _header(self, position: int) -> str:
         return " ".join(self._columns.headers[position].split()) or f"column {self._columns.letters(position)}"
@@ -427,7 +444,7 @@ class RowForms:
         return cell or f"{self._columns.letters(position)}{row.number}"
 
     def _cell(self, row: DraftRow, position: int, problems: tuple[Problem, ...], change: RowChange | None) -> CellForm:
-        text = form_text(cell_text(row.cells[position]))
+        text = form_text(text_of_cell(row.cells[position]))
         near = change.form.near.get(position, text) if change else text
         as_first_shown = replace(row, cells=(*row.cells[:position], near, *row.cells[position + 1 :]))
         edit, ways = row.edits.get(position), self._readings(problems, position)
@@ -444,7 +461,7 @@ class RowForms:
             choices=self._draft.choices(as_first_shown, self._field_at[position])[:_CHOICES_LISTED],
             near=near,
             edit=edit,
-            old=cell_text(edit.old) if edit else "",
+            old=text_of_cell(edit.old) if edit else "",
             group=group,
             readings=ways,
             alike=self._rows_of_cause.get(problems[0].cause(self._columns), 1) if ways else 0,
