@@ -564,6 +564,7 @@ def _init(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from batch_updater.cli import demo
+    from batch_updater.files.samples import SAMPLE, sample
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run
 
@@ -571,7 +572,7 @@ def _demo(options: argparse.Namespace) -> int:
         demo.sandbox() as url,
         demo.configuration(url) as config,
         _logging(options),
-        open_run.open_run(demo.sample(demo.SAMPLE), config, options.environment, restart=True) as opened,
+        open_run.open_run(sample(SAMPLE), config, options.environment, restart=True) as opened,
     ):
         if not options.json:
             write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)

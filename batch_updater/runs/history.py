@@ -453,10 +453,11 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
     Raises ResultsError if that folder cannot be read.
     """
-    return _runs_of(_folders(parent))
+    return _runs_of(run_folders(parent))
 
 
-def _folders(parent: Path) -> list[Path]:
+def run_folders(parent: Path) -> list[Path]:
+    """Return the folders in a folder of results, the newest runs first. Raises ResultsError."""
     try:
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -619,7 +620,7 @@ def related_by_name(
     the folder of results cannot be read.
     """
     try:
-        folders = _folders(parent)
+        folders = run_folders(parent)
     except ResultsError:
         return ()
     likely = set(folders[:_RELATED])

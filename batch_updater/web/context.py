@@ -19,6 +19,7 @@ from batch_updater.config.schema import Config
 from batch_updater.messages import counted, format_date_time
 from batch_updater.reporter.markup import TEMPLATES, as_value, bar_parts, in_body, plain
 from batch_updater.reporter.style import COLOURS
+from batch_updater.runs.run_list import RunList
 from batch_updater.runs.uploads import StoredUpload, Uploads
 from batch_updater.text.templates import environment_of
 from batch_updater.version import __version__
@@ -72,6 +73,7 @@ class PageContext:
         self.uploads = uploads
         self.worker = worker
         self.gate = gate
+        self.run_list = RunList(config.results.folder)
         self.receiving = 0
         """How many uploads are arriving."""
         here = Path(__file__).parent

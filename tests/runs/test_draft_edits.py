@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_updater.runs.draft import CellEdit, Draft
+from batch_updater.runs.draft import CellEdit, Draft, DraftRow
 from tests.runs.drafted import HEADERS, configuration, content, drafted, uploaded
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_edits_come_to_what_a_file_with_these_texts_comes_to(
         for _ in range(data.draw(st.integers(1, 5))):
             at, position = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, len(HEADERS) - 1))
             text = data.draw(PLAIN[position])
-            if draft.row(at + 3) is not None and any(typed[at][:position] + [text] + typed[at][position + 1 :]):
+            if draft.row(at + 3) is not None and any([*typed[at][:position], text, *typed[at][position + 1 :]]):
                 draft.edit([CellEdit(at + 3, position, text)], "ann")
                 typed[at][position] = text
         plain = drafted(uploaded(folder / "other", [["9", "Pre", "a", "1", ""], *typed]), config)
@@ -103,5 +103,5 @@ def test_edits_come_to_what_a_file_with_these_texts_comes_to(
         assert [row.number for row in draft_rows(mine)] == [row.number for row in draft_rows(theirs)]
 
 
-def draft_rows(found: dict[str, object]) -> Sequence[object]:
-    return found["grid"].rows  # type: ignore[attr-defined,no-any-return]
+def draft_rows(found: dict[str, Any]) -> Sequence[DraftRow]:
+    return found["grid"].rows  # type: ignore[no-any-return]
