@@ -17,7 +17,7 @@ from batch_updater.runs.check import check
 from batch_updater.runs.draft import Draft, text_of_cell
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
-from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of
+from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of, number_in
 
 _CAUSES_LISTED = 15
 _EDITS_OF_A_PAGE = 100
@@ -62,6 +62,14 @@ class _ListedEdit(NamedTuple):
 
 def _path(upload: StoredUpload) -> str:
     return f"/files/{upload.id}"
+
+
+def _number_in(request: web.Request, name: str) -> int:
+    """Return a number of the address. Raises HTTPNotFound for one that no row or edit can have."""
+    number = number_in(request.match_info[name])
+    if number is None:
+        raise web.HTTPNotFound
+    return number
 
 
 def _page_of(request: web.Request, upload: StoredUpload) -> str:
@@ -142,8 +150,7 @@ def _whole_page(
 
 
 def _edits_page(request: web.Request, context: PageContext, upload: StoredUpload, draft: Draft) -> web.Response:
-    after = request.query.get("after", "0")
-    edits = draft.edits(after=int(after) if after.isdecimal() and len(after) < 10 else 0, most=_EDITS_OF_A_PAGE + 1)
+    edits = draft.edits(after=number_in(request.query.get("after", "")) or 0, most=_EDITS_OF_A_PAGE + 1)
     field_at = {position: name for name, position in draft.columns.of_field.items()}
     listed = [
         _ListedEdit(edit, draft.columns.short_place(edit.row, field_at[edit.position]), text_of_cell(edit.old))
@@ -172,7 +179,7 @@ async def save_row(request: web.Request) -> web.Response:
     """Keep what was done to a row: edits, an undo, the same value for all cells alike, an answer about a column."""
     context, upload, form = context_of(request), await upload_of(request), await form_of(request)
     draft = await _open_draft(context, upload)
-    row = await asyncio.to_thread(draft.row, int(request.match_info["row"]))
+    row = await asyncio.to_thread(draft.row, _number_in(request, "row"))
     if row is None:
         raise web.HTTPNotFound
     change = RowChange(draft, row, RowInput.of(form), user_of(request))
@@ -208,7 +215,7 @@ def _saved(
 ) -> web.Response:
     """Return the row as it is now with the counts, or the page that shows it."""
     shown_rows, page = GridFilter.of(request.query), _page_of(request, upload)
-    number = int(request.match_info["row"])
+    number = _number_in(request, "row")
     row = draft.row(number)
     if row is None:
         raise web.HTTPNotFound
@@ -248,7 +255,7 @@ async def undo(request: web.Request) -> web.Response:
     context, upload = context_of(request), await upload_of(request)
     await form_of(request)
     draft = await _open_draft(context, upload)
-    number = int(request.match_info["edit"])
+    number = _number_in(request, "number")
     try:
         row = await asyncio.to_thread(draft.undo_edit, number, user_of(request))
     except UsageError:  # another person was faster: the list shows it
@@ -301,7 +308,7 @@ routes = (
     web.get("/files/{id}/check", show),
     web.post("/files/{id}/check", check_again),
     web.get("/files/{id}/check.xlsx", download),
-    web.post(r"/files/{id}/rows/{row:\d{1,9}}", save_row),
-    web.post(r"/files/{id}/edits/{edit:\d{1,9}}/undo", undo),
+    web.post(r"/files/{id}/rows/{row:\d+}", save_row),
+    web.post(r"/files/{id}/edits/{number:\d+}/undo", undo),
     web.post("/files/{id}/remove", remove),
 )

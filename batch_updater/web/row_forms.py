@@ -24,7 +24,7 @@ ROWS_OF_A_PAGE = 50
 _CHOICES_LISTED = 100
 """Values that a select has: a longer list is slower to read than the value is to type."""
 _LARGEST_NUMBER = 2**31
-"""No row has a higher one."""
+"""No row, column or edit has a higher one."""
 
 
 class GridFilter(msgspec.Struct, frozen=True):
@@ -42,8 +42,8 @@ class GridFilter(msgspec.Struct, frozen=True):
     def of(cls, query: Mapping[str, str]) -> Self:
         """Return what the query of an address says; numbers that are none count as absent."""
         asked = query.get("row", "").strip()
-        after = _number(query.get("after", ""))
-        return cls(query.get("cause") or None, -1 if after is None else after, _number(asked), asked)
+        after = number_in(query.get("after", ""))
+        return cls(query.get("cause") or None, -1 if after is None else after, number_in(asked), asked)
 
     @property
     def query(self) -> str:
@@ -53,7 +53,8 @@ class GridFilter(msgspec.Struct, frozen=True):
         return f"?{urlencode(stated)}" if stated else ""
 
 
-def _number(text: str) -> int | None:
+def number_in(text: str) -> int | None:
+    """Return the number of a row, column or edit that a text is; None if it is none."""
     digits = text.strip().replace(",", "")
     return int(digits) if digits.isdecimal() and len(digits) < 12 and int(digits) < _LARGEST_NUMBER else None
 
@@ -203,25 +204,25 @@ class RowInput(msgspec.Struct, frozen=True):
         """Return what a form says; fields that are none of ours are ignored."""
 
         def by_position(name: str) -> dict[int, str]:
-            found = ((_number(key.removeprefix(name)), text) for key, text in form.items() if key.startswith(name))
+            found = ((number_in(key.removeprefix(name)), text) for key, text in form.items() if key.startswith(name))
             return {position: form_text(text) for position, text in found if position is not None}
 
         alike = {}
         for position, text in by_position("alike-").items():
             count, code, value = (*text.split(":", 2), "", "")[:3]
-            alike[position] = (_number(count) or 0, code, value)
+            alike[position] = (number_in(count) or 0, code, value)
         # What is typed beside a list wins over what is chosen in it.
         others = {position: text for position, text in by_position("other-").items() if text}
-        read = _number(form.get("read", ""))
+        read = number_in(form.get("read", ""))
         return cls(
             typed=by_position("cell-") | others,
             seen=by_position("seen-"),
             near=by_position("near-"),
             alike=alike,
-            apply=_number(form.get("apply", "")),
+            apply=number_in(form.get("apply", "")),
             read=read,
-            reading=_number(form.get(f"reading-{read}", "")) or 0,
-            undo=_number(form.get("undo", "")),
+            reading=number_in(form.get(f"reading-{read}", "")) or 0,
+            undo=number_in(form.get("undo", "")),
             accept="accept" in form,
         )
 
