@@ -275,17 +275,6 @@ async def check_again(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(f"{_path(upload)}/check")
 
 
-async def remove(request: web.Request) -> web.Response:
-    """Remove an upload with everything that was typed."""
-    context, upload = context_of(request), await upload_of(request)
-    await form_of(request)
-    try:
-        await asyncio.to_thread(context.uploads.remove, upload.id, user_of(request))
-    except UsageError as error:
-        raise web.HTTPConflict(text=f"{error.message} {error.remedy}".strip()) from error
-    return context.redirect(request, "/", f"{upload.name} was removed.")
-
-
 async def download(request: web.Request) -> web.StreamResponse:
     """Write the workbook of the check as the rows are now, and give it."""
     context, upload = context_of(request), await upload_of(request)
@@ -310,5 +299,4 @@ routes = (
     web.get("/files/{id}/check.xlsx", download),
     web.post(r"/files/{id}/rows/{row:\d+}", save_row),
     web.post(r"/files/{id}/edits/{number:\d+}/undo", undo),
-    web.post("/files/{id}/remove", remove),
 )

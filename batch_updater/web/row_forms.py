@@ -287,7 +287,7 @@ class RowChange:
                 self._undo(self.form.undo)
             if self.form.accept and self._row.is_refused:
                 self._draft.accept_row(self._row.number, self._by)
-                self.events.append(("accepted", f"{self._columns.row(self._row.number)} is sent as it is"))
+                self.events.append(("accepted a row", f"{self._columns.row(self._row.number)} is sent as it is"))
                 self.said.append("The row will be sent as it is.")
             if self.form.apply is not None and self.form.apply not in self.conflicts:
                 self._apply(self.form.apply, is_changed=self.form.apply in {edit.position for edit in edits})
