@@ -64,11 +64,11 @@ pictures: $(READY) debian-packages
 # What the tests marked `debian` need. Installed where we may, that is, as root on Debian; named where we may not.
 debian-packages:
 	@if command -v soffice >/dev/null && command -v pdftoppm >/dev/null && command -v gcc >/dev/null \
-		&& command -v systemd-analyze >/dev/null && command -v chromium >/dev/null && command -v zsh >/dev/null; then :; \
+		&& command -v systemd-analyze >/dev/null && command -v chromium >/dev/null && command -v zsh >/dev/null && command -v nginx >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh >/dev/null; \
-	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh"; exit 1; fi
+			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx >/dev/null; \
+	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx"; exit 1; fi
 
 # One stamp for the whole environment: it is made again when a lock file or the project's own metadata change.
 $(READY): requirements.lock requirements-dev.lock pyproject.toml

@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from batch_updater.questions import Question
+from batch_updater.questions import Question, SampledColumn
 
 
 class CellError(msgspec.Struct, frozen=True):
@@ -189,18 +189,6 @@ class MappedColumn(NamedTuple):
         return self.field or NOT_SENT
 
 
-class SampledColumn(msgspec.Struct, frozen=True):
-    """One line of the mapping table of the page."""
-
-    header: str
-    """As answers call the column."""
-    letters: str
-    field: str | None
-    """The field that it is, or that is proposed; None: not sent, or not known yet."""
-    first_values: tuple[str, ...]
-    """What its first three filled cells show."""
-
-
 class Origin(msgspec.Struct, frozen=True):
     """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
 
@@ -235,6 +223,8 @@ class Columns(msgspec.Struct, frozen=True):
     """The row of the sheet in which the headers are."""
     first_values: tuple[str, ...] = ()
     """What the first filled cell of each column shows, as far as the columns have headers."""
+    next_values: tuple[tuple[str, ...], ...] = ()
+    """What the second and third filled cell of each of them show."""
     notes: tuple[str, ...] = ()
     """What a person should know about the headers."""
     origin: Origin | None = None
@@ -253,6 +243,20 @@ class Columns(msgspec.Struct, frozen=True):
         return tuple(
             MappedColumn(header, first_value, field_at.get(position))
             for position, (header, first_value) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
+            if header.strip()
+        )
+
+    @property
+    def sampled(self) -> tuple[SampledColumn, ...]:
+        """The mapping table with three values of each column."""
+        field_at = {position: name for name, position in self.of_field.items()}
+        return tuple(
+            SampledColumn(
+                header, self.letters(position), field_at.get(position), (*filter(None, (first_value,)), *next_values)
+            )
+            for position, (header, first_value, next_values) in enumerate(
+                zip_longest(self.names, self.first_values, self.next_values, fillvalue="")
+            )
             if header.strip()
         )
 
@@ -529,6 +533,24 @@ class AllowedList(msgspec.Struct, frozen=True):
     values: tuple[AllowedValue, ...]
     seen: date | None = None
     """The day of that answer, of a list that earlier runs learned."""
+
+
+class MadeEdit(msgspec.Struct, frozen=True):
+    """A cell that a person has changed on the page, as it is kept."""
+
+    number: int
+    """From 1, over all edits of the upload."""
+    row: int
+    position: int
+    """Of the column, in `Columns.headers`."""
+    old: Cell
+    """The cell before this edit."""
+    new: str
+    """What was typed; '' empties the cell."""
+    by: str
+    at: datetime
+    """UTC."""
+    is_undone: bool = False
 
 
 class ReportRow(msgspec.Struct, frozen=True):

@@ -13,7 +13,6 @@ from batch_updater.cli.text_output import (
     Line,
     body_texts,
     causes_shown,
-    duration,
     mapping_texts,
     parts_of,
     shown_path,
@@ -21,7 +20,7 @@ from batch_updater.cli.text_output import (
     write_lines,
 )
 from batch_updater.errors import UsageError
-from batch_updater.messages import counted, format_time
+from batch_updater.messages import counted, duration, format_time
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.interrupts import Interrupted

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batch_updater.cli.text_output import Line, body_texts, duration, padded, shown_path
-from batch_updater.messages import what_is_wrong, what_to_do
+from batch_updater.cli.text_output import Line, body_texts, padded, shown_path
+from batch_updater.messages import duration, what_is_wrong, what_to_do
 from batch_updater.records import NOT_SENT, CellError, FormattedNumber, OutcomeKind
 from batch_updater.reporter.cell_values import shown
 from batch_updater.runs.statements import ENDED_IN_FLIGHT

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -24,13 +25,20 @@ from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_f
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import NEAR_CLEAR_MARKER
 from batch_updater.messages import counted
-from batch_updater.questions import Answers, Choice, Mark, Question, QuestionKind
+from batch_updater.questions import Answers, Choice, Mark, Order, Question, QuestionKind
 from batch_updater.records import Columns, HiddenRows, Problem
 
 _ORDERS = frozenset({AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY})
 _CENTURIES = frozenset({AMBIGUOUS_CENTURY, AMBIGUOUS_ORDER_AND_CENTURY})
 _MARKS = frozenset({OTHER_MARK, AMBIGUOUS_NUMBER})
 _ASKED = _ORDERS | _CENTURIES | _MARKS | {NEAR_CLEAR_MARKER}
+_ASKED_BY = {
+    QuestionKind.DATE_ORDER: (_ORDERS, "date_order"),
+    QuestionKind.CENTURY: (_CENTURIES, "two_digit_years"),
+    QuestionKind.DECIMAL: (_MARKS, "decimal"),
+    QuestionKind.CLEAR_MARKER: (frozenset({NEAR_CLEAR_MARKER}), "clear_marker"),
+}
+"""Kind of question -> codes of the problems that raise it, and the answer to it."""
 _FEWEST_NEAR_MISSES = 2
 """Fewer cells are a slip of the hand."""
 _ROWS_NAMED = 3
@@ -254,6 +262,24 @@ class ColumnQuestions:
         )
 
 
+def is_open(question: Question, columns: Columns, answers: Answers, has_rows: Callable[[Problem], bool]) -> bool:
+    """Whether a question about the cells of a column still has cells; any other question is open.
+
+    `has_rows` tells whether any row has a problem of that field and code.
+    """
+    kind = question.kind
+    codes, name = _ASKED_BY.get(kind, (frozenset[str](), ""))
+    headers = {header for choice in question.choices for header in getattr(choice.answers, name, ())}
+    if not headers or headers & getattr(answers, name).keys():
+        return True  # it is about what was answered, and contradicted by the file
+    field_at = {columns.names[at]: field for field, at in columns.of_field.items()}
+    return any(
+        has_rows(Problem(0, field_at[header], code, "", "", ""))
+        for header in headers & field_at.keys()
+        for code in codes
+    )
+
+
 def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:
     """Return the question whether rows that the sheet does not show are sent."""
     is_one = hidden.count == 1
@@ -290,6 +316,56 @@ def rows_below_question(rows: Mapping[int, str]) -> Question:
         ),
         is_conclusive=True,
     )  # fmt: skip
+
+
+def settled_questions(answers: Answers, clear_marker: str) -> Iterator[Question]:
+    """Yield the questions about cells and rows that some answers have settled, for a person to answer otherwise.
+
+    One choice of each is the answer. They have no evidence: it is told where the question is open. `clear_marker` is
+    the configured one.
+    """
+
+    def settled(kind: QuestionKind, text: str, choices: Iterable[tuple[str, Answers]]) -> Question:
+        return Question(kind, text, "", tuple(itertools.starmap(Choice, choices)))
+
+    for header in answers.date_order:
+        orders: dict[str, Order] = {words: order.value for order, words in _DATES.items()}
+        orders["dates that can be read either way are problems"] = "none"
+        yield settled(
+            QuestionKind.DATE_ORDER, f"How are the dates of {shown(header, quoted=True)} written?",
+            ((words, Answers(date_order={header: order})) for words, order in orders.items()),
+        )  # fmt: skip
+    for header, year in answers.two_digit_years.items():
+        hundreds = {year: f"{year} to {year + 99}"} | _HUNDREDS
+        yield settled(
+            QuestionKind.CENTURY, f"Which century are the years of {shown(header, quoted=True)} in?",
+            ((words, Answers(two_digit_years={header: first})) for first, words in hundreds.items()),
+        )  # fmt: skip
+    for header in answers.decimal:
+        marks: dict[str, Mark] = {words: mark for mark, words in _MARK_NAMES.items()}
+        marks["numbers that can be read either way are problems"] = "none"
+        yield settled(
+            QuestionKind.DECIMAL, f"What is the decimal mark of {shown(header, quoted=True)}?",
+            ((words, Answers(decimal={header: mark})) for words, mark in marks.items()),
+        )  # fmt: skip
+    for header, text in answers.clear_marker.items():
+        texts = dict.fromkeys((text, clear_marker))
+        yield settled(
+            QuestionKind.CLEAR_MARKER, f"What empties the field in {shown(header, quoted=True)}?",
+            ((f"{shown(one)} does", Answers(clear_marker={header: one})) for one in texts),
+        )  # fmt: skip
+    if answers.hidden_rows:
+        no, yes = "no: they are left out", "yes: they are sent like the others"
+        yield settled(
+            QuestionKind.HIDDEN_ROWS, "Send the rows too that the sheet does not show?",
+            ((no, Answers(hidden_rows="leave out")), (yes, Answers(hidden_rows="send"))),
+        )  # fmt: skip
+    if answers.rows_below:
+        yes, no = "yes: they are no part of the data", "no: they count as rows with a problem"
+        yield settled(
+            QuestionKind.ROWS_BELOW, "Leave the totals and remarks below the table out?",
+            ((yes, Answers(rows_below="leave out")), (no, Answers(rows_below="judge"))),
+        )  # fmt: skip
 
 
 def _example(text: str, order: DateOrder) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
@@ -19,7 +19,7 @@ from batch_updater.loader.findings import RAGGED, CellNote, Findings
 from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped, without_group_mark
 from batch_updater.loader.plain_columns import plain_reader
-from batch_updater.loader.refusal import shown
+from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.requirements import RowNeeds
 from batch_updater.questions import Answers
 from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Problem, Value
@@ -27,6 +27,8 @@ from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Prob
 _MISSING_CELL: Final = "no cell"
 _BATCH: Final = 200
 """Rows that are judged at once."""
+_TYPED: Final = "On this page a number with three digits behind its one mark has two readings"
+"""Why the decimal mark of the file does not settle a number that a person has typed."""
 _SURPLUS_CELL: Final = "surplus: "
 """What the cells of a row of the wrong length hold: a results workbook has room for every cell and would hide it.
 
@@ -74,6 +76,20 @@ class InputRules(msgspec.Struct, frozen=True):
     """Those about single columns, and about rows; the others are in the settings."""
 
 
+class SavedParser(msgspec.Struct, frozen=True):
+    """What makes a parser judge rows as another one did once the whole file was known; the endpoint is kept apart."""
+
+    columns: Columns
+    """As the header row says them, without further columns that rows have."""
+    settings: InputSettings
+    answers: Answers
+    width: Width
+    marked: bool
+    is_verbatim: bool
+    has_remarks: bool
+    findings: Findings
+
+
 class RowParser:
     """Turns rows of cells into values and problems, for one endpoint and one header row."""
 
@@ -90,6 +106,7 @@ class RowParser:
         """`is_verbatim`: the texts of the cells are records' own, so that none of them is improbable."""
         settings, constants, answers = rules.settings, rules.constants, rules.answers
         self.answers = answers
+        self._columns = columns
         self.width = width
         self._constants = constants
         self._marked = marked
@@ -136,13 +153,24 @@ class RowParser:
         self.has_remarks = True
         """Whether rows may be remarks by where they are; not so where other rows have been taken from between them."""
         self._below_from: int | None = None
+        self._last_mapped = max(columns.of_field.values())
+        self._amount_fields = [field for _, field in self._fields if field.name in self.number_columns]
         self.settle(Findings())
+
+    @property
+    def saved(self) -> SavedParser:
+        """What a parser is made of that judges rows as this one does now."""
+        return SavedParser(
+            self._columns, self._settings, self.answers, self.width, self._marked, self._is_verbatim,
+            self.has_remarks, self._findings,
+        )  # fmt: skip
 
     def _of_kinds(self, *kinds: Kind) -> dict[str, int]:
         return {field.name: position for position, field in self._fields if field.kind in kinds}
 
     def settle(self, findings: Findings) -> None:
         """From now on read the cells as the whole file shows them to be meant."""
+        self._findings = findings
         self._readers = tuple(self._reader(field, position, findings) for position, field in self._fields)
         self._below_from = findings.below_from
 
@@ -191,6 +219,33 @@ class RowParser:
         """Return what a row that is not blank says; `cells` are the input's own."""
         (parsed,) = self.parse_all([(number, cells)])
         return parsed
+
+    def parse_edited(self, number: int, cells: Sequence[Cell], positions: Collection[int]) -> ParsedRow:
+        """Return what a row says in which a person has typed the cells at some positions.
+
+        What the file shows about its cells does not vouch for these: a number among them that may be a thousand is a
+        problem unless the decimal mark of its column was answered. A row with too few cells is one with enough of them
+        once a person has typed up to its last column that is sent.
+        """
+        if self.width.stated is not None and max(positions) >= self._last_mapped and len(cells) < self.width.headers:
+            cells = (*cells, *[None] * (self.width.headers - len(cells)))
+        row = self.parse(number, cells)
+        if any(problem.field is None for problem in row.problems):
+            return row
+        faulty = {problem.field for problem in row.problems}
+        problems = []
+        for field in self._amount_fields:
+            at = self.number_columns[field.name]
+            if at in positions and field.name not in faulty and isinstance(text := cells[at], str):
+                mark = self.decimal_mark
+                try:
+                    refuse_grouped(text, mark, mark, _TYPED, is_whole=field.kind is Kind.INTEGER)
+                except ValueProblem as fault:
+                    problems.append(Problem(number, field.name, fault.code, shown(text), fault.reason, fault.remedy))
+        if not problems:
+            return row
+        left = {name: value for name, value in row.values.items() if name not in {one.field for one in problems}}
+        return replace(row, values=left, problems=(*row.problems, *problems))
 
     def parse_all(self, rows: Iterable[tuple[int, Sequence[Cell]]]) -> Iterator[ParsedRow]:
         """Yield what each row says, as `parse` does of one; a batch of them takes a fraction of the time."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +26,8 @@ _FRACTION = re.compile(r"-?[0-9]+[.,][0-9]*[1-9][0-9]*|[0-9]+(?:\.[0-9]+){2,}")
 _FOUR_DIGITS = re.compile(r"[^0-9.,]*[1-9][0-9]{3,}[^0-9.,]*")
 _THOUSAND = 1000
 _CENT = Decimal("0.01")
+DatesOfOrders: TypeAlias = Mapping[DateOrder, tuple[int, str, int]]
+"""Order -> row and text of the first date that can be read in that order only, and how many there are."""
 _SEMICOLONS = "The columns are separated by semicolons, as programs do that write a decimal comma"
 
 
@@ -155,7 +157,6 @@ class FileEvidence:
     """Takes every parsed row once: notes, and what only the whole file shows about its cells, in bounded memory."""
 
     def __init__(self, parser: RowParser) -> None:
-        self._row = parser.row_in_words
         self._date_columns = parser.date_columns.items()
         self._decimal_mark = parser.decimal_mark
         self._number_columns = list(parser.number_columns.values())
@@ -228,10 +229,6 @@ class FileEvidence:
             positions = range(min(len(row.cells), self._headers))
             doubts.unsure_totals.update(position for position, _ in amounts(row.cells, positions))
 
-    def has_dates_of_one_order(self) -> bool:
-        """Whether a text date can be read in one order only, which may help with others that can be read in two."""
-        return bool(self._date_orders)
-
     def orders_of(self, field: str, *, is_year_last: bool = False) -> dict[DateOrder, tuple[int, str, int]]:
         """Return the orders in which alone dates can be read -> row and text of the first one, and how many there are.
 
@@ -240,20 +237,30 @@ class FileEvidence:
         certain = self._date_orders.get(field, {})
         return {**self._orders_of_year_last.get(field, {}), **certain} if certain or is_year_last else {}
 
-    def with_date_orders(self, problem: Problem) -> Problem:
-        """Return the problem of an ambiguous date with what other rows of its column show; it never decides."""
-        found = self.orders_of(problem.field or "")
-        if problem.code != AMBIGUOUS_DATE or not found:
-            return problem
-        order, (row, text, _) = next(iter(found.items()))
-        remedy = (
-            f"This column has {text} in {self._row(row)}: if all dates are written so, add --date-order "
-            f"{order.value} (or set input.date_order); else type it like 2025-12-31."
-        )
-        if len(found) > 1:
-            seen = " and ".join(f"{self._row(row)} has {text}" for row, text, _ in found.values())
-            remedy = f"Type it like 2025-12-31: the column mixes both orders, {seen}."
-        return replace(problem, remedy=remedy)
+    def date_orders(self) -> dict[str, DatesOfOrders]:
+        """Return what the dates of each field show, as `with_date_orders` takes it."""
+        return {field: found for field in self._date_orders if (found := self.orders_of(field))}
+
+
+def with_date_orders(
+    problem: Problem, orders: Mapping[str, DatesOfOrders], row_in_words: Callable[[int], str]
+) -> Problem:
+    """Return the problem of an ambiguous date with what other rows of its column show; it never decides.
+
+    `orders`: field -> the orders in which alone some of its dates can be read.
+    """
+    found = orders.get(problem.field or "")
+    if problem.code != AMBIGUOUS_DATE or not found:
+        return problem
+    order, (row, text, _) = next(iter(found.items()))
+    remedy = (
+        f"This column has {text} in {row_in_words(row)}: if all dates are written so, add --date-order "
+        f"{order.value} (or set input.date_order); else type it like 2025-12-31."
+    )
+    if len(found) > 1:
+        seen = " and ".join(f"{row_in_words(row)} has {text}" for row, text, _ in found.values())
+        remedy = f"Type it like 2025-12-31: the column mixes both orders, {seen}."
+    return replace(problem, remedy=remedy)
 
 
 def amounts(cells: Sequence[Cell], positions: Iterable[int]) -> Iterator[tuple[int, Decimal]]:

@@ -38,7 +38,7 @@ from batch_updater.loader.own_sheets import (
     require_expected,
 )
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
+from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, SavedParser, Width
 from batch_updater.loader.survey import Doubts, FileEvidence, SurveyedRow, survey
 from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, AnswersError, Question
 from batch_updater.records import (
@@ -143,6 +143,17 @@ def open_table(
         table.has_other_header_row = head.header.number != head.rows[0].number
         on_error.pop_all()
     return table
+
+
+def restored_parser(saved: SavedParser, endpoint: Endpoint) -> RowParser:
+    """Return a parser that judges rows as the one did of which that was saved."""
+    rules = InputRules(saved.settings, _constants(endpoint, saved.settings), saved.answers)
+    parser = RowParser(
+        endpoint, saved.columns, rules, saved.width, marked=saved.marked, is_verbatim=saved.is_verbatim
+    )  # fmt: skip
+    parser.has_remarks = saved.has_remarks
+    parser.settle(saved.findings)
+    return parser
 
 
 def _answered(settings: InputSettings, answers: Answers) -> InputSettings:

@@ -10,9 +10,9 @@ from batch_updater.errors import UsageError
 from batch_updater.messages import format_date_time
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import RUN_AGAIN
+from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.history import DATABASE, PastRun, find_run
 from batch_updater.runs.lock import locked
-from batch_updater.runs.open_run import folder_faults
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.store import Part
 from batch_updater.runs.writer import RunWriter

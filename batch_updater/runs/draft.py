@@ -1,25 +1,88 @@
-"""A spreadsheet that is checked on the page: its rows staged on disk, edited by people, and ready to become a run."""
+"""A spreadsheet that is checked on the page: its rows staged on disk, edited by people, and ready to become a run.
+
+The draft of an upload is a database as a run has one, with what is needed to judge its rows again without the file. It
+is made under another name, and is there whole or not at all. An edit is one transaction, on disk before it is answered.
+
+What the whole file shows about its cells (which decimal mark a column has, where the table ends, which order its dates
+have) is what the file holds, whatever is edited: an edit never makes another cell sendable that the file leaves open,
+nor the other way round. What is typed is judged as a text cell of a CSV file is, and more strictly where only the file
+could vouch for it: see `RowParser.parse_edited`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import msgspec
+from filelock import FileLock
+from msgspec.structs import replace
 
-from batch_updater.config.schema import Config
-from batch_updater.endpoint.description import Endpoint
+from batch_updater.config.schema import Config, InputSettings
+from batch_updater.endpoint.adjusted import endpoint_for
+from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.endpoint.description import Endpoint, Field, Kind
+from batch_updater.endpoint.stored import decode_endpoint, encode_endpoint
+from batch_updater.errors import ResultsError, UsageError
+from batch_updater.files.writing import sync_folder
+from batch_updater.loader.findings import RAGGED
+from batch_updater.loader.open_questions import is_open
+from batch_updater.loader.refusal import digits_of
+from batch_updater.loader.row_parser import SavedParser
+from batch_updater.loader.survey import DatesOfOrders
+from batch_updater.loader.table import restored_parser
 from batch_updater.questions import Answers, Question
-from batch_updater.records import Cell, Columns, Problem, StagedInput
+from batch_updater.records import Cell, Columns, Job, MadeEdit, Outcome, OutcomeKind, Problem, StagedInput
+from batch_updater.reporter.cell_values import shown as shown_cell
 from batch_updater.reporter.summary import Summary
-from batch_updater.reporter.summary_view import SummaryView
-from batch_updater.runs.history import Identity
-from batch_updater.runs.plan import Plan
-from batch_updater.runs.store import Store
+from batch_updater.reporter.summary_view import SummaryView, summary_view
+from batch_updater.runs import edits as kept
+from batch_updater.runs import statements
+from batch_updater.runs.encoding import decode_cells, encode_problems
+from batch_updater.runs.folder import Snapshot, folder_faults, sha256_of
+from batch_updater.runs.grid import ALL, EDITED, RowLists, key_of_cause, key_of_group
+from batch_updater.runs.guards import exceeded
+from batch_updater.runs.history import DATABASE, Identity
+from batch_updater.runs.judged_rows import DraftedRow, JudgedRows, drafted_row
+from batch_updater.runs.names import NAMES, RememberedNames, remembered_names
+from batch_updater.runs.plan import Plan, open_snapshot
+from batch_updater.runs.rows import unsent
+from batch_updater.runs.store import (
+    BEFORE_ALL_ROWS,
+    DamagedStoreError,
+    OtherFormatError,
+    Store,
+    companions,
+    converted,
+    draft_of,
+    faults_named,
+    opened_store,
+)
+from batch_updater.text.characters import suggestion
+from batch_updater.version import __version__
 
 DRAFT = "draft.sqlite"
+_READY = "draft.sqlite-ready"
+"""A draft that is complete and not in its place yet."""
+_LOCK = ".draft-lock"
+_FACTS, _DIGEST = "facts", "digest"
+_TABLE = "its table draft"
+_REFUSED = "refused"
+"""Code of the problem of a row that the API refused without naming a cell."""
+_REFUSED_KINDS = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
+_LONGEST_TEXT = 1_000_000
+"""Characters of a cell that is typed: no one types more."""
+_BATCH = 1_000
+_NEAREST = 10
+"""Valid values that are ranked by how near they are."""
 
 
 class CellEdit(NamedTuple):
@@ -31,22 +94,6 @@ class CellEdit(NamedTuple):
     """Of the column, in `Columns.headers`."""
     text: str
     """'' empties the cell."""
-
-
-class MadeEdit(msgspec.Struct, frozen=True):
-    """An edit as it is kept."""
-
-    number: int
-    """From 1, over all edits of the upload."""
-    row: int
-    position: int
-    old: Cell
-    """The cell before this edit."""
-    new: str
-    by: str
-    at: datetime
-    """UTC."""
-    is_undone: bool = False
 
 
 class DraftRow(msgspec.Struct, frozen=True):
@@ -84,99 +131,375 @@ class Group(msgspec.Struct, frozen=True):
     rows: int
 
 
-class Draft:
-    """The staged rows of one upload. Every method may be called from any thread."""
+class _DraftFacts(msgspec.Struct, frozen=True):
+    """What a draft holds beside its rows."""
 
-    folder: Path
-    config: Config
-    endpoint: Endpoint
-    columns: Columns
-    store: Store
+    program: str
+    """Version of the program that staged it."""
+    base_url: str | None
+    description: str
+    """SHA-256 of the endpoint that the configuration calls, without the columns of its open parts."""
+    input: InputSettings
+    """How files are read by the configuration."""
+    endpoint: str
+    """As `encode_endpoint` gives it, with a field for each column of an open part."""
+    file: str
+    """Name of the upload in its folder."""
+    name: str
+    stem: str
+    sha256: str
+    source_path: str | None
     identity: Identity
-    """What makes the run that begins from it the same as another; its edits are part of it."""
+    parser: SavedParser
+    date_orders: Mapping[str, DatesOfOrders]
+    questions: tuple[Question, ...]
+    """Of the file, whatever is edited."""
+    in_order: bool
+    staged_at: datetime
+
+
+class Draft:
+    """The staged rows of one upload. Every method may be called from any thread.
+
+    Each raises DamagedStoreError if the database cannot be relied on, and one that writes StoreError if it cannot be
+    written, or UsageError if the upload has been checked again meanwhile.
+    """
+
+    def __init__(self, folder: Path, config: Config, store: Store, facts: _DraftFacts) -> None:
+        self.folder = folder
+        self.config = config
+        self.store = store
+        self.endpoint: Endpoint = decode_endpoint(facts.endpoint)
+        self._facts = facts
+        self._lock = threading.RLock()
+        self._file = _file_identity(folder / DRAFT)
+        self._staged = converted(store.fact("staged"), StagedInput, "its table run")
+        self.columns: Columns = self._staged.columns
+        self._parser = restored_parser(facts.parser, self.endpoint)
+        self._rows = JudgedRows(
+            store, self.endpoint, self.columns, self._parser, facts.date_orders,
+            in_order=facts.in_order, keeps_blank=facts.parser.width.stated is not None,
+        )  # fmt: skip
+        self._names: tuple[float, RememberedNames] | None = None
+        """When `names.json` was last changed, and what it holds."""
+        self._cached_summary: Summary | None = None
+        self._cached_identity: Identity | None = None
 
     @classmethod
     def open(cls, folder: Path, config: Config) -> Self | None:
         """Open the draft in an upload's folder; None if there is none, or one that another configuration has staged.
 
-        Raises DamagedStoreError.
+        Raises DamagedStoreError, and EndpointError and ConfigError if the configuration names no usable description.
         """
-        raise NotImplementedError
+        path = folder / DRAFT
+        _put_in_place(folder)
+        if not path.exists():
+            return None
+        with _opened_draft(path) as store:
+            facts = _facts_in(store) if store else None
+        if facts is None or not _is_of(facts, config):
+            return None
+        with faults_named(path, "read"):
+            return cls(folder, config, Store.writing(path), facts)
 
     def close(self) -> None:
         """Let go of the database."""
-        raise NotImplementedError
+        with self._lock:
+            self.store.close()
 
     @property
     def staged(self) -> StagedInput:
         """What is known of the input, with the figures as the edits have made them."""
-        raise NotImplementedError
+        with self._lock:
+            return replace(self._staged, questions=self.questions)
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """What the cells and rows of the whole file leave open."""
-        raise NotImplementedError
+        """What the cells and rows of the whole file leave open, as far as no edit has settled it."""
+        with self._lock:
+            causes, columns = {cause.text for cause in self._staged.causes}, self.columns
+            return tuple(
+                question
+                for question in self._facts.questions
+                if is_open(question, columns, self.answers, lambda problem: problem.cause(columns) in causes)
+            )
 
     @property
     def answers(self) -> Answers:
         """The answers with which the rows were staged."""
-        raise NotImplementedError
+        return self._facts.parser.answers
+
+    @property
+    def identity(self) -> Identity:
+        """What makes the run that begins from it the same as another; its edits are part of it."""
+        with self._lock:
+            if self._cached_identity is None:
+                self._cached_identity = replace(self._facts.identity, edits=kept.digest_of_edits(self.store))
+            return self._cached_identity
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The uploaded file."""
+        facts = self._facts
+        return Snapshot(self.folder / facts.file, facts.name, facts.stem, facts.sha256, facts.source_path)
 
     def plan(self) -> Plan:
         """Return the plan of the rows as they are now; its store is that of the draft."""
-        raise NotImplementedError
+        return Plan(
+            self.config, self.endpoint, self.snapshot, self.staged, self.store, self.answers, self._known_names()
+        )
+
+    def _known_names(self) -> RememberedNames:
+        """Return the names that the API is known to have by now."""
+        folder = self.config.results.folder
+        changed_at = 0.0
+        with suppress(OSError):
+            changed_at = (folder / NAMES).stat().st_mtime
+        with self._lock:
+            if self._names is None or self._names[0] != changed_at:
+                names = remembered_names(folder, self.endpoint.name, self.config.api.base_url)
+                self._names = changed_at, names
+            return self._names[1]
 
     def summary(self) -> Summary:
         """Return counts, ranked causes and verdict of the rows as they are now; cheap at any number of rows."""
-        raise NotImplementedError
+        with self._lock:
+            if self._cached_summary is None:
+                staged = self._staged
+                counts = dict.fromkeys(OutcomeKind, 0) | {
+                    OutcomeKind.PLANNED: staged.good, OutcomeKind.NOT_SENT: staged.waiting,
+                    OutcomeKind.INVALID: staged.invalid,
+                }  # fmt: skip
+                self._cached_summary = Summary(staged.rows, counts, self._rows.lists.causes(), of_check=True)
+            return self._cached_summary
 
     def view(self) -> SummaryView:
         """Return what reports say of it: verdict, counts, causes, mapping, facts and notes."""
-        raise NotImplementedError
+        with self._lock:
+            plan = self.plan()
+            facts = plan.facts("check", self._facts.staged_at, self.store)
+            over = tuple(exceeded(self.config.guards, plan.staged, self.store))
+            notes = (*plan.notes, *(guard.note for guard in over))
+            facts = replace(facts, finished_at=self._facts.staged_at, notes=notes, is_over_guard=bool(over))
+            return summary_view(facts, self.endpoint, self.columns, self.summary())
 
-    def grid(self, *, cause: str | None = None, edited: bool = False, after: int = -1, most: int = 50) -> GridPage:
+    def grid(
+        self, *, cause: str | None = None, edited: bool = False, after: int = BEFORE_ALL_ROWS, most: int = 50
+    ) -> GridPage:
         """Return the rows that need someone, those of one cause, or those that were edited; paged by SQL."""
-        raise NotImplementedError
+        key = EDITED if edited else ALL if cause is None else key_of_cause(cause)
+        with self._lock:
+            lists = self._rows.lists
+            numbers = lists.rows(key, after, most + 1)
+            rows = tuple(row for number in numbers[:most] if (row := self.row(number)) is not None)
+            return GridPage(rows, numbers[most - 1] if len(numbers) > most else None, lists.length(key))
 
     def row(self, number: int) -> DraftRow | None:
         """Return a row, whether or not it needs someone; None if there is none of that number."""
-        raise NotImplementedError
+        with self._lock:
+            found = drafted_row(self.store, number)
+            if found is None:
+                return None
+            edits = {edit.position: edit for edit in kept.edits_of_row(self.store, number)}
+            cells = decode_cells(found.cells)
+            cells += [None] * (len(self.columns.headers) - len(cells))
+            return DraftRow(
+                number, tuple(cells), self._shown_problems(found), edits,
+                is_refused=not edits and self._is_refused(number),
+            )  # fmt: skip
+
+    def _shown_problems(self, row: DraftedRow) -> tuple[Problem, ...]:
+        if row.waits_for is None:
+            return row.problems
+        remedy = f"Repair row {row.waits_for}."
+        return (Problem(row.number, None, "waits", "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
+
+    def _is_refused(self, number: int) -> bool:
+        """Whether the API refused a row in the run that is repaired, and no one has said that it is sent as it is."""
+        refusal = self.store.execute(statements.REFUSAL, of_row=number).fetchone()
+        return refusal is not None and refusal[1] is None
 
     def choices(self, row: DraftRow, field: str) -> tuple[str, ...]:
         """Return the values that are known to be valid in a cell, the nearest to what it holds first; () if unknown."""
-        raise NotImplementedError
+        described = self.endpoint.by_name.get(field)
+        if described is None or field not in self.columns.of_field:
+            return ()
+        valid = self._valid_values(described, row)
+        typed = text_of_cell(row.cells[self.columns.of_field[field]]).strip()
+        if not valid or not typed:
+            return valid
+        near = list[str]()
+        left = list(valid)
+        while left and len(near) < _NEAREST and (name := suggestion(typed, left).name) is not None:
+            near.append(name)
+            left.remove(name)
+        return (*near, *left)
+
+    def _valid_values(self, field: Field, row: DraftRow) -> tuple[str, ...]:
+        if field.kind in {Kind.LIST, Kind.JSON}:  # its cells hold several
+            return ()
+        if field.enum:
+            return tuple(text for value in field.enum if (text := str(value)))
+        if field.kind is Kind.BOOLEAN:
+            return ("TRUE", "FALSE")
+        names = AllowedValues.of(self.endpoint, self._known_names().allowed)
+        with self._lock:
+            values = self._parser.parse(row.number, row.cells).values
+        key = names.key_of(field, Job(row.number, "", values))
+        found = next((one for one in names.lists if (one.field, one.depends_on) == key), None)
+        return tuple(value.name for value in found.values) if found else ()
 
     def group(self, problem: Problem) -> Group | None:
         """Return all cells with the same problem and value; None if the problem is about no cell, or about one only."""
-        raise NotImplementedError
+        key = key_of_group(problem, self.columns)
+        if key is None or problem.field is None:
+            return None
+        with self._lock:
+            rows = self._rows.lists.length_of_group(key)
+        position = self.columns.of_field[problem.field]
+        return Group(problem.field, position, problem.code, problem.value, rows) if rows > 1 else None
 
     def edit(self, edits: Sequence[CellEdit], by: str) -> tuple[DraftRow, ...]:
         """Change cells, judge their rows and those of the same targets, and keep who changed what: in one transaction.
 
-        Returns the rows as they are now. The person's file is not touched. Raises UsageError for a row or column that
-        there is not.
+        Returns the rows as they are now. The person's file is not touched. A text that the cell shows already changes
+        nothing. Raises UsageError for a row or column that there is not.
         """
-        raise NotImplementedError
+        with self._changing():
+            self._edit(edits, by)
+            return tuple(row for number in {edit.row: None for edit in edits} if (row := self.row(number)) is not None)
+
+    def _edit(self, edits: Sequence[CellEdit], by: str) -> int:
+        """Do what `edit` does within a transaction; return how many cells were changed."""
+        at, originals, count = datetime.now(UTC), dict[int, list[Cell]](), 0
+        for number, of_row in groupby(sorted(edits, key=lambda edit: edit.row), key=lambda edit: edit.row):
+            found = drafted_row(self.store, number)
+            if found is None:
+                raise UsageError(f"There is no row {number:,}.", remedy="Load the page again.")
+            cells = decode_cells(found.cells)
+            original = kept.original_cells(self.store, number, cells)
+            made = []
+            for edit in of_row:
+                self._require_editable(edit)
+                is_beyond = edit.position >= len(cells)
+                old = None if is_beyond else cells[edit.position]
+                is_missing = is_beyond and any(problem.code == RAGGED for problem in found.problems)
+                if text_of_cell(old) != edit.text or is_missing:
+                    made.append((number, edit.position, len(original), old, edit.text))
+                    cells = kept.overlaid(cells, {edit.position: edit.text})
+            if made:
+                kept.add_edits(self.store, made, by, at)
+                originals[number] = original
+                count += len(made)
+        self._judge(originals)
+        return count
+
+    def _require_editable(self, edit: CellEdit) -> None:
+        if not 0 <= edit.position < len(self.columns.headers):
+            raise UsageError(f"There is no column {edit.position}.", remedy="Load the page again.")
+        if len(edit.text) > _LONGEST_TEXT:
+            raise UsageError(f"A cell holds at most {_LONGEST_TEXT:,} characters.", remedy="Type a shorter text.")
+
+    def _judge(self, originals: Mapping[int, Sequence[Cell]]) -> None:
+        """Judge rows whose edits have changed, and write the figures."""
+        for number in originals:
+            was, is_now = (
+                self.store.execute(statements.IS_LISTED, of_key=EDITED, of_row=number).fetchone()[0],
+                bool(kept.edits_of_row(self.store, number)),
+            )
+            old, new = ({EDITED: None} if one else {} for one in (was, is_now))
+            self._rows.lists.move(number, old, new)
+        self._staged = self._rows.judge(self._staged, originals)
+        self._cached_summary = self._cached_identity = None
+        self.store.set_facts({"staged": msgspec.to_builtins(self.staged)})
+        self.store.execute(statements.DROP_DRAFT_FACT, name=_DIGEST)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Write everything that follows in one transaction, or nothing of it."""
+        path = self.folder / DRAFT
+        with self._lock:
+            if _file_identity(path) != self._file:
+                raise UsageError("The file has been checked again meanwhile.", remedy="Load the page again.")
+            before = self._staged
+            try:
+                with faults_named(path), self.store.transaction():
+                    yield
+            except BaseException:
+                self._staged, self._cached_summary, self._cached_identity = before, None, None
+                raise
 
     def edit_group(self, group: Group, text: str, by: str) -> int:
-        """Type the same into every cell of a group. Returns how many cells were changed."""
-        raise NotImplementedError
+        """Type the same into every cell of a group, in one transaction. Returns how many cells were changed."""
+        problem = Problem(0, group.field, group.code, group.value, "", "")
+        key = key_of_group(problem, self.columns)
+        if key is None or self.columns.of_field.get(group.field) != group.position:
+            raise UsageError("There is no such group of cells.", remedy="Load the page again.")
+        count, after = 0, BEFORE_ALL_ROWS
+        with self._changing():
+            while numbers := self._rows.lists.rows(key, after, _BATCH):
+                count += self._edit([CellEdit(number, group.position, text) for number in numbers], by)
+                after = numbers[-1]
+        return count
 
     def undo_edit(self, number: int, by: str) -> DraftRow:
         """Put back what a cell held before an edit and all later edits of it. Raises UsageError if there is no such."""
-        raise NotImplementedError
+        with self._changing():
+            edit = kept.edit_of_number(self.store, number)
+            if edit is None or edit.is_undone:
+                raise UsageError(f"There is no edit {number:,} that could be undone.", remedy="Load the page again.")
+            originals = self._rows.originals([edit.row])
+            self.store.execute(
+                statements.UNDO_EDITS, of_row=edit.row, at_position=edit.position, first=number, who=by,
+                when=datetime.now(UTC).timestamp(),
+            )  # fmt: skip
+            self._judge(originals)
+            return self._row_of(edit.row)
 
     def accept_row(self, number: int, by: str) -> DraftRow:
-        """Let a row that the API refused be sent again as it is."""
-        raise NotImplementedError
+        """Let a row that the API refused be sent again as it is. Raises UsageError if it is none."""
+        with self._changing():
+            if not self._is_refused(number):
+                raise UsageError(f"Row {number:,} was not refused.", remedy="Load the page again.")
+            originals = self._rows.originals([number])
+            self.store.execute(statements.ACCEPT, of_row=number, who=by, when=datetime.now(UTC).timestamp())
+            self._judge(originals)
+            return self._row_of(number)
+
+    def _row_of(self, number: int) -> DraftRow:
+        row = self.row(number)
+        if row is None:
+            raise DamagedStoreError(f"its row {number} is gone")
+        return row
 
     def edits(self, *, after: int = 0, most: int = 100) -> tuple[MadeEdit, ...]:
         """Return edits by number, the undone ones included."""
-        raise NotImplementedError
+        with self._lock:
+            return kept.edits_after(self.store, after, most)
 
     def digest(self) -> str:
         """Return SHA-256 (hex) over all requests that would be sent, in order: what an approval is for."""
-        raise NotImplementedError
+        with self._lock:
+            found = self.store.execute(statements.DRAFT_FACT, name=_DIGEST).fetchone()
+            if found is not None:
+                return str(found[0])
+            facts = self._facts
+            digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
+            for record in self.store.execute(statements.REQUESTS_IN_ORDER):
+                digest.update(msgspec.json.encode(record))
+            with faults_named(self.folder / DRAFT):
+                self.store.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest.hexdigest())
+            return digest.hexdigest()
+
+
+def text_of_cell(cell: Cell) -> str:
+    """Return what a cell shows: a person who types just that has changed nothing."""
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, (int, Decimal)):
+        return digits_of(cell)
+    text = shown_cell(cell)
+    return text.removesuffix(" 00:00:00") if isinstance(cell, datetime) else text
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -202,5 +525,150 @@ def stage_draft(
     Edits of an earlier draft are made again where their cells still are. `progress` gets the rows that are read so
     far, and may raise to end it. Raises OpenQuestionsError (where the headers are and what they mean), InputError,
     ConfigError, EndpointError, ResultsError. The draft is there whole or not at all, whenever the process is killed.
+    Earlier drafts of the upload are to be closed first.
     """
-    raise NotImplementedError
+    folder = upload.path.parent
+    path = folder / DRAFT
+    _put_in_place(folder)
+
+    def snapshot() -> Snapshot:
+        return Snapshot(upload.path, upload.name, upload.stem, sha256_of(upload.path), upload.source_path)
+
+    with ExitStack() as stack:
+        opened = open_snapshot(snapshot, config, answers, layout)
+        stack.callback(opened.table.close)
+        with folder_faults(folder):
+            for left in (draft_of(path), *companions(draft_of(path))):
+                left.unlink(missing_ok=True)
+            store = stack.enter_context(Store.draft(path))
+            with faults_named(path), store.transaction():
+                staged_at = datetime.now(UTC)
+                for statement in statements.in_order("CREATE_DRAFT"):
+                    store.execute(statement)
+                _take_over_edits(path, opened.table.sheet, opened.table.columns, store)
+                _keep_refusals(upload, store)
+                staging = opened.staging(store, for_sending=True, progress=progress)
+                staged = staging.stage()
+                for statement in statements.in_order("INDEX_DRAFT"):
+                    store.execute(statement)
+                RowLists(store, staged.columns).fill(row for row, _ in kept.edited_rows(store))
+                facts = _DraftFacts(
+                    __version__,
+                    config.api.base_url,
+                    _digest_of(config),
+                    config.input,
+                    encode_endpoint(opened.endpoint),
+                    upload.path.name,
+                    opened.snapshot.name,
+                    opened.snapshot.stem,
+                    opened.snapshot.sha256,
+                    opened.snapshot.source_path,
+                    opened.identity,
+                    opened.table.parser.saved,
+                    staging.date_orders,
+                    staged.questions,
+                    opened.table.in_order,
+                    staged_at,
+                )
+                _set_fact(store, facts)
+            store.close()
+            _sync(draft_of(path))
+            draft_of(path).rename(folder / _READY)
+            sync_folder(folder)
+            _put_in_place(folder)
+    draft = Draft.open(folder, config)
+    if draft is None:
+        raise ResultsError(f"The draft {path} is gone.", remedy="Check the file again.")
+    return draft
+
+
+def _put_in_place(folder: Path) -> None:
+    """Put a draft that is complete into the place of an earlier one, which may have been begun by a killed process."""
+    ready, path = folder / _READY, folder / DRAFT
+    if not ready.exists():
+        return
+    with folder_faults(folder), FileLock(folder / _LOCK, mode=0o600):
+        if ready.exists():
+            for file in companions(path):  # of the earlier one, whose edits the new one has
+                file.unlink(missing_ok=True)
+            ready.replace(path)
+            sync_folder(folder)
+
+
+def _take_over_edits(path: Path, sheet: str | None, columns: Columns, store: Store) -> None:
+    """Write the edits and refusals of an earlier draft, unless the rows are of another sheet."""
+    with _opened_draft(path) as earlier:
+        if earlier is None:
+            return
+        staged = converted(earlier.fact("staged"), StagedInput, "its table run")
+        if staged.sheet == sheet and staged.columns.first_column == columns.first_column:
+            kept.copy_edits(earlier.connection, store)
+
+
+def _keep_refusals(upload: Upload, store: Store) -> None:
+    """Write which rows the API refused in the run that is repaired, unless an earlier draft says so already."""
+    if upload.repairs is None or store.execute(statements.ALL_REFUSALS).fetchone() is not None:
+        return
+    with opened_store(upload.repairs / DATABASE) as past:
+        store.executemany(
+            statements.ADD_REFUSAL,
+            (
+                {"row": row.number, "problems": encode_problems(_why_refused(row.outcome)), "accepted_by": None,
+                 "accepted_at": None}
+                for row in past.rows(unsent(None), statements.ROWS_TO_FIX)
+                if row.outcome.kind in _REFUSED_KINDS
+            ),
+        )  # fmt: skip
+
+
+def _why_refused(outcome: Outcome) -> tuple[Problem, ...]:
+    return outcome.problems or (Problem(outcome.row, None, _REFUSED, "", outcome.message, outcome.advice),)
+
+
+def _set_fact(store: Store, facts: _DraftFacts) -> None:
+    told = msgspec.json.encode(facts, enc_hook=lambda section: section.model_dump(mode="json")).decode()
+    store.execute(statements.SET_DRAFT_FACT, name=_FACTS, value=told)
+
+
+def _facts_in(store: Store) -> _DraftFacts | None:
+    """Return what a draft holds beside its rows; None of one that another version of the program has staged."""
+    if store.fact("staged_by") != __version__:
+        return None
+    (text,) = store.execute(statements.DRAFT_FACT, name=_FACTS).fetchone() or (None,)
+    try:
+        return msgspec.json.decode(
+            text or b"", type=_DraftFacts, dec_hook=lambda section, value: section.model_validate(value)
+        )
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
+
+
+@contextmanager
+def _opened_draft(path: Path) -> Iterator[Store | None]:
+    """Give the draft at a path for reading; None if there is none, or one of another format."""
+    with ExitStack() as stack:
+        store = None
+        with suppress(FileNotFoundError, OtherFormatError):
+            store = stack.enter_context(opened_store(path))
+        yield store
+
+
+def _digest_of(config: Config) -> str:
+    endpoint = endpoint_for(config.api, config.input.constants)
+    return hashlib.sha256(encode_endpoint(endpoint).encode()).hexdigest()
+
+
+def _is_of(facts: _DraftFacts, config: Config) -> bool:
+    """Whether this configuration would stage the same."""
+    is_same = facts.base_url == config.api.base_url and facts.input == config.input
+    return is_same and facts.description == _digest_of(config)
+
+
+def _file_identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())

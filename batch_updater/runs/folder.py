@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 import msgspec
 
-from batch_updater.errors import InputError, Location, ResultsError
+from batch_updater.errors import InputError, Location, ResultsError, StoreError
 from batch_updater.files.reading import PrivateFile, UnfitFileError, open_regular
 from batch_updater.text.spelling import nearest
 
@@ -255,3 +255,16 @@ def claim_folder(parent: Path, started_at: datetime, stem: str) -> Path:
             taken += 1
         else:
             return folder
+
+
+@contextmanager
+def folder_faults(folder: Path) -> Iterator[None]:
+    """Turn whatever fails in a folder of results into a ResultsError."""
+    remedy = "See that there is space and the right to write there, or name another folder under results.folder."
+    try:
+        yield
+    except StoreError as error:
+        raise ResultsError(str(error), remedy=remedy) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error

@@ -82,6 +82,8 @@ class Identity(msgspec.Struct, frozen=True):
     """Name of the endpoint, which stays where its description is corrected."""
     visible_only: bool = False
     """Whether rows that the sheet does not show are left out."""
+    edits: str = ""
+    """SHA-256 of the cells that people have changed on the page, and of the rows that are withheld; '' if neither."""
 
 
 _PARTS_OF_IDENTITY = {
@@ -94,6 +96,7 @@ _PARTS_OF_IDENTITY = {
     "base_url": "the address of the API",
     "duplicates": "what is done with rows of the same record (input.duplicates)",
     "visible_only": "whether hidden rows are left out (--visible-only)",
+    "edits": "the edits made on the page",
 }
 _PARTS_OF_API = ("base_url",)
 
@@ -450,10 +453,11 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
     Raises ResultsError if that folder cannot be read.
     """
-    return _runs_of(_folders(parent))
+    return _runs_of(run_folders(parent))
 
 
-def _folders(parent: Path) -> list[Path]:
+def run_folders(parent: Path) -> list[Path]:
+    """Return the folders in a folder of results, the newest runs first. Raises ResultsError."""
     try:
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -616,7 +620,7 @@ def related_by_name(
     the folder of results cannot be read.
     """
     try:
-        folders = _folders(parent)
+        folders = run_folders(parent)
     except ResultsError:
         return ()
     likely = set(folders[:_RELATED])

@@ -44,13 +44,25 @@ def origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
+class _Owner(msgspec.Struct, frozen=True):
+    """How others are told who holds a lock."""
+
+    name: str
+    """What it works on, or where it is reached."""
+    kind: str
+    """`run`, `unattended job` or `server`."""
+    where: str
+    works: str = "has been working on"
+    remedy: str = "Wait until it has ended, then run again."
+
+
 def locked(folder: Path, base_url: str, file: str) -> AbstractContextManager[None]:
     """Hold the lock for an API's origin in a folder of results; `file` is what the others are told.
 
     Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
     """
     origin = origin_of(base_url)
-    return _held(_path(folder, origin), file, "run", f"to {origin} with results in {folder}")
+    return _held(_path(folder, origin), _Owner(file, "run", f"to {origin} with results in {folder}"))
 
 
 def locked_inbox(inbox: Path) -> AbstractContextManager[None]:
@@ -58,32 +70,42 @@ def locked_inbox(inbox: Path) -> AbstractContextManager[None]:
 
     Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
     """
-    return _held(inbox / ".batch-updater-lock", str(inbox), "unattended job", f"for {inbox}")
+    return _held(inbox / ".batch-updater-lock", _Owner(str(inbox), "unattended job", f"for {inbox}"))
+
+
+def locked_pages(folder: Path, address: str) -> AbstractContextManager[None]:
+    """Hold the lock of the server for a folder of results; `address` is what the others are told.
+
+    Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
+    """
+    remedy = "Use that one, or stop it first."
+    owner = _Owner(address, "server", f"for {folder}", "has been serving", remedy)
+    return _held(folder / "web" / ".lock", owner)
 
 
 @contextmanager
-def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
-    """Hold the lock at a path; `what` and `where` are for the message that another process gets."""
+def _held(path: Path, owner: _Owner) -> Iterator[None]:
+    """Hold the lock at a path; another process is told of its owner."""
     holder = path.with_suffix(".json")
     lock = FileLock(path, timeout=_TRIED_FOR_S, mode=0o600)
     try:
         lock.acquire()
     except Timeout as error:
-        remedy, signed = "Wait until it has ended, then run again.", _who_holds(holder)
+        signed = _who_holds(holder)
         if signed is None:
-            why = f"Another {what} is going on {where}; it has not said which."
-            raise LockedError(why, remedy=remedy) from error
+            why = f"Another {owner.kind} is going on {owner.where}; it has not said which."
+            raise LockedError(why, remedy=owner.remedy) from error
         raise LockedError(
-            f"Another {what} is going on: process {signed.process} has been working on {signed.file} since "
+            f"Another {owner.kind} is going on: process {signed.process} {owner.works} {signed.file} since "
             f"{format_time(signed.since)}.",
-            remedy=remedy,
+            remedy=owner.remedy,
             place=Location(file=signed.file),
         ) from error
     except (OSError, NotImplementedError) as error:
         raise _no_lock(path, error) from error
     try:
         # Of a name that is no text the others are told as much as is.
-        named = file.encode(errors="backslashreplace").decode()
+        named = owner.name.encode(errors="backslashreplace").decode()
         signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
         try:
             write_whole(holder, lambda draft: draft.write_bytes(signature))

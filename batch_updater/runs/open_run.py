@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -15,8 +14,7 @@ from msgspec.structs import replace
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.endpoint.stored import encode_endpoint
-from batch_updater.errors import Location, ResultsError, StoreError, UsageError
+from batch_updater.errors import Location, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
 from batch_updater.questions import NO_ANSWERS, Answers
@@ -24,9 +22,9 @@ from batch_updater.records import OutcomeKind
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
-from batch_updater.runs.folder import Source
+from batch_updater.runs.folder import Source, folder_faults
 from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
-from batch_updater.runs.history import DATABASE, Candidate, Earlier, Identity, PastRun, earlier_run, find_run, read_run
+from batch_updater.runs.history import DATABASE, Candidate, Earlier, PastRun, earlier_run, find_run, read_run
 from batch_updater.runs.lock import locked
 from batch_updater.runs.plan import Opened, Plan, open_source
 from batch_updater.runs.repeats import repeats_of
@@ -173,7 +171,7 @@ def open_run(
                 fetched[key] = fetch_secret(reference, environment, key)
                 return fetched[key].reveal()
 
-            candidate = Candidate(_identity(opened), Caller(config.api, reveal))
+            candidate = Candidate(opened.identity, Caller(config.api, reveal))
             undoes = _undone_run(opened, candidate)
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
@@ -204,44 +202,6 @@ def open_run(
 def _remove_unless_begun(folder: Path) -> None:
     if not (folder / DATABASE).exists():
         shutil.rmtree(folder, ignore_errors=not folder.exists())
-
-
-@contextmanager
-def folder_faults(folder: Path) -> Iterator[None]:
-    """Turn whatever fails in a folder of results into a ResultsError."""
-    remedy = "See that there is space and the right to write there, or name another folder under results.folder."
-    try:
-        yield
-    except StoreError as error:
-        raise ResultsError(str(error), remedy=remedy) from error
-    except OSError as error:
-        why = error.strerror or error
-        raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error
-
-
-def _identity(opened: Opened) -> Identity:
-    columns, settings = opened.table.columns, opened.config.input
-    reading = settings.model_dump(
-        mode="json", include={"encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
-    )
-    # Left out where they are not set, as of runs before there were these keys.
-    reading |= settings.model_dump(mode="json", include={"list_separator", "time_zone"}, exclude_defaults=True)
-    reading["header_row"] = columns.header_row if opened.table.has_other_header_row else None
-    return Identity(
-        content=opened.snapshot.sha256,
-        sheet=opened.table.sheet,
-        mapping={name: f"{columns.letters(at)}: {columns.headers[at]}" for name, at in columns.of_field.items()},
-        constants=dict(settings.constants),
-        reading={
-            **{name: None if value is None else str(value) for name, value in reading.items()},
-            **opened.table.answers.settings,
-        },
-        description=hashlib.sha256(encode_endpoint(opened.endpoint).encode()).hexdigest(),
-        base_url=opened.config.api.base_url,
-        duplicates=settings.duplicates,
-        endpoint=opened.endpoint.name,
-        visible_only=opened.table.visible_only,
-    )
 
 
 def _undone_run(opened: Opened, candidate: Candidate) -> str | None:
@@ -292,7 +252,7 @@ def _judge_again(opened: Opened, path: Path) -> None:
         commit = store.last_commit()
         for statement in statements.in_order("PUT_ROWS_ASIDE"):
             store.connection.execute(statement)
-        staged = opened.stage(store, for_sending=True, commit=commit)
+        staged = opened.staging(store, for_sending=True, commit=commit).stage()
         if lost := store.numbers(statements.LOST_ROWS):
             raise DamagedStoreError(f"it holds row {lost[0]}, which the input does not have")
         store.set_facts({"rows": staged.rows})

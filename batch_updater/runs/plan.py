@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.endpoint.security import unlike_described
+from batch_updater.endpoint.stored import encode_endpoint
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.layouts import Layout, layout_of
@@ -29,7 +32,7 @@ from batch_updater.runs import statements
 from batch_updater.runs.family import origin_of
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
-from batch_updater.runs.history import DATABASE, related_by_name
+from batch_updater.runs.history import DATABASE, Identity, related_by_name
 from batch_updater.runs.layouts import read_layouts
 from batch_updater.runs.names import RememberedNames, remembered_names
 from batch_updater.runs.repeats import Repeats, repeats_of
@@ -192,14 +195,50 @@ class Opened(msgspec.Struct, frozen=True):
         `for_sending`: whether requests are made.
         """
         with faults_named(store.path or Path(tempfile.gettempdir())), store.transaction():
-            staged = self.stage(store, for_sending=for_sending)
+            staged = self.staging(store, for_sending=for_sending).stage()
         self.table.close()
         return self.plan(staged, store)
 
-    def stage(self, store: Store, *, for_sending: bool, commit: int | None = None) -> StagedInput:
-        """Judge every row within a transaction; `commit` is the last one of a run that is staged again."""
+    def staging(
+        self,
+        store: Store,
+        *,
+        for_sending: bool,
+        commit: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Staging:
+        """Return what judges every row, within a transaction; `commit` is the last one of a run that is staged again.
+
+        `progress` gets the rows that are read so far.
+        """
         builder = RequestBuilder(self.endpoint) if for_sending else None
-        return Staging(self.table, store, builder, commit, self.names.allowed).stage()
+        return Staging(self.table, store, builder, commit, self.names.allowed, progress)
+
+    @property
+    def identity(self) -> Identity:
+        """What makes the run that begins from it the same as another; no edits are part of it."""
+        columns, settings = self.table.columns, self.config.input
+        reading = settings.model_dump(
+            mode="json", include={"encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
+        )
+        # Left out where they are not set, as of runs before there were these keys.
+        reading |= settings.model_dump(mode="json", include={"list_separator", "time_zone"}, exclude_defaults=True)
+        reading["header_row"] = columns.header_row if self.table.has_other_header_row else None
+        return Identity(
+            content=self.snapshot.sha256,
+            sheet=self.table.sheet,
+            mapping={name: f"{columns.letters(at)}: {columns.headers[at]}" for name, at in columns.of_field.items()},
+            constants=dict(settings.constants),
+            reading={
+                **{name: None if value is None else str(value) for name, value in reading.items()},
+                **self.table.answers.settings,
+            },
+            description=hashlib.sha256(encode_endpoint(self.endpoint).encode()).hexdigest(),
+            base_url=self.config.api.base_url,
+            duplicates=settings.duplicates,
+            endpoint=self.endpoint.name,
+            visible_only=self.table.visible_only,
+        )
 
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
@@ -207,9 +246,14 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def open_source(source: Source, config: Config, folder: Path, answers: Answers, layout: str | None) -> Opened:
-    """Copy the input into the folder and read its header row.
+    """Copy the input into the folder and read its header row. Raises ConfigError, EndpointError and InputError."""
+    return open_snapshot(lambda: snapshots.take(source, folder), config, answers, layout)
 
-    Raises ConfigError, EndpointError and InputError.
+
+def open_snapshot(take: Callable[[], Snapshot], config: Config, answers: Answers, layout: str | None) -> Opened:
+    """Read the header row of a copy, which is taken if the configuration fits the endpoint.
+
+    Raises ConfigError, EndpointError, InputError, and what `take` raises.
     """
     endpoint = endpoint_for(config.api, config.input.constants)
     require_fitting(config.api.base_url, endpoint)
@@ -219,7 +263,7 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
             remedy="Leave out --compare and sending.compare, or set api.read to the operation that returns a record.",
         )
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
-    snapshot = snapshots.take(source, folder)
+    snapshot = take()
     table = open_table(
         snapshot.path,
         endpoint,

@@ -23,10 +23,11 @@ from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
 from batch_updater.runs.family import family_of
+from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.history import DATABASE, Facts, read_run, resumption_note
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.names import remember_names
-from batch_updater.runs.open_run import OpenRun, folder_faults
+from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs

@@ -1,7 +1,7 @@
 -- Written by `make sql` from tables.py.
 
 -- CREATE
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 CREATE TABLE attempts (
 	"row" INTEGER NOT NULL,
 	part INTEGER NOT NULL,
@@ -16,6 +16,19 @@ CREATE TABLE attempts (
 	message TEXT,
 	answer TEXT,
 	PRIMARY KEY ("row", part, number)
+);
+CREATE TABLE edits (
+	number INTEGER NOT NULL,
+	"row" INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	width INTEGER NOT NULL,
+	old TEXT NOT NULL,
+	new TEXT NOT NULL,
+	author TEXT NOT NULL,
+	at FLOAT NOT NULL,
+	undone_by TEXT,
+	undone_at FLOAT,
+	PRIMARY KEY (number)
 );
 CREATE TABLE expected (
 	target TEXT,
@@ -46,6 +59,13 @@ CREATE TABLE parts (
 	results TEXT,
 	counts TEXT,
 	PRIMARY KEY (number)
+);
+CREATE TABLE refusals (
+	"row" INTEGER NOT NULL,
+	problems TEXT NOT NULL,
+	accepted_by TEXT,
+	accepted_at FLOAT,
+	PRIMARY KEY ("row")
 );
 CREATE TABLE rows (
 	number INTEGER NOT NULL,
@@ -93,6 +113,189 @@ WHERE run.name != 'staged';
 SELECT run.value
 FROM run
 WHERE run.name = :name;
+
+-- CREATE_DRAFT
+CREATE TABLE draft (
+	name TEXT NOT NULL,
+	value TEXT NOT NULL,
+	PRIMARY KEY (name)
+);
+CREATE TABLE grid (
+	"key" INTEGER NOT NULL,
+	"row" INTEGER NOT NULL,
+	PRIMARY KEY ("key", "row")
+)
+ WITHOUT ROWID;
+CREATE TABLE lists (
+	"key" INTEGER NOT NULL,
+	cause TEXT,
+	rows INTEGER NOT NULL,
+	PRIMARY KEY ("key")
+);
+
+-- INDEX_DRAFT
+CREATE INDEX rows_by_target ON rows (target);
+CREATE INDEX edits_by_cell ON edits ("row", position);
+
+-- DROP_DRAFT
+DROP INDEX rows_by_target;
+DROP INDEX edits_by_cell;
+DROP TABLE draft;
+DROP TABLE grid;
+DROP TABLE lists;
+
+-- SET_DRAFT_FACT
+INSERT OR REPLACE INTO draft (name, value) VALUES (:name, :value);
+
+-- DROP_DRAFT_FACT
+DELETE FROM draft WHERE draft.name = :name;
+
+-- DRAFT_FACT
+SELECT draft.value
+FROM draft
+WHERE draft.name = :name;
+
+-- ADD_EDIT
+INSERT INTO edits ("row", position, width, old, new, author, at) VALUES (:row, :position, :width, :old, :new, :author, :at);
+
+-- COPY_EDIT
+INSERT INTO edits (number, "row", position, width, old, new, author, at, undone_by, undone_at) VALUES (:number, :row, :position, :width, :old, :new, :author, :at, :undone_by, :undone_at);
+
+-- ALL_EDITS
+SELECT edits.number, edits."row", edits.position, edits.width, edits.old, edits.new, edits.author, edits.at, edits.undone_by, edits.undone_at
+FROM edits ORDER BY edits.number;
+
+-- EDITS
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+FROM edits
+WHERE edits.number > :after ORDER BY edits.number
+ LIMIT :most OFFSET 0;
+
+-- KEPT_EDITS
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+FROM edits
+WHERE edits.undone_at IS NULL ORDER BY edits.number;
+
+-- KEPT_EDITS_BY_ROW
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+FROM edits
+WHERE edits.undone_at IS NULL ORDER BY edits."row", edits.number;
+
+-- EDITS_OF_ROW
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+FROM edits
+WHERE edits."row" = :of_row AND edits.undone_at IS NULL ORDER BY edits.number;
+
+-- EDIT
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+FROM edits
+WHERE edits.number = :number;
+
+-- UNDO_EDITS
+UPDATE edits SET undone_by=:who, undone_at=:when WHERE edits."row" = :of_row AND edits.position = :at_position AND edits.number >= :first AND edits.undone_at IS NULL;
+
+-- DROP_LOST_EDITS
+UPDATE edits SET undone_by='', undone_at=:when WHERE edits.undone_at IS NULL AND (edits."row" NOT IN (SELECT rows.number
+FROM rows));
+
+-- IS_EDITED
+SELECT EXISTS (SELECT edits.number
+FROM edits
+WHERE edits."row" = :of_row AND edits.undone_at IS NULL) AS anon_1;
+
+-- ADD_REFUSAL
+INSERT OR REPLACE INTO refusals ("row", problems, accepted_by, accepted_at) VALUES (:row, :problems, :accepted_by, :accepted_at);
+
+-- ALL_REFUSALS
+SELECT refusals."row", refusals.problems, refusals.accepted_by, refusals.accepted_at
+FROM refusals ORDER BY refusals."row";
+
+-- REFUSAL
+SELECT refusals.problems, refusals.accepted_at
+FROM refusals
+WHERE refusals."row" = :of_row;
+
+-- ACCEPT
+UPDATE refusals SET accepted_by=:who, accepted_at=:when WHERE refusals."row" = :of_row;
+
+-- WITHHELD
+SELECT refusals."row", refusals.problems
+FROM refusals
+WHERE refusals.accepted_at IS NULL AND (refusals."row" NOT IN (SELECT edits."row"
+FROM edits
+WHERE edits.undone_at IS NULL)) ORDER BY refusals."row";
+
+-- ADD_TO_GRID
+INSERT OR REPLACE INTO grid ("key", "row") VALUES (:key, :row);
+
+-- REMOVE_FROM_GRID
+DELETE FROM grid WHERE grid."key" = :of_key AND grid."row" = :of_row;
+
+-- CREATE_UNSORTED
+CREATE TEMP TABLE unsorted (key INTEGER, row INTEGER);
+
+-- ADD_UNSORTED
+INSERT INTO unsorted VALUES (:key, :row);
+
+-- SORT_GRID
+INSERT INTO grid SELECT key, row FROM unsorted ORDER BY key, row;
+
+-- DROP_UNSORTED
+DROP TABLE unsorted;
+
+-- COUNT_LIST
+INSERT INTO lists (key, cause, rows) VALUES (:key, :cause, :rows) ON CONFLICT (key) DO UPDATE SET rows = rows + excluded.rows;
+
+-- DROP_EMPTY_LISTS
+DELETE FROM lists WHERE lists.rows = 0;
+
+-- LISTS
+SELECT lists."key", lists.cause, lists.rows
+FROM lists;
+
+-- LIST_LENGTH
+SELECT lists.rows
+FROM lists
+WHERE lists."key" = :of_key;
+
+-- GRID_ROWS
+SELECT grid."row"
+FROM grid
+WHERE grid."key" = :of_key AND grid."row" > :after ORDER BY grid."row"
+ LIMIT :most OFFSET 0;
+
+-- IS_LISTED
+SELECT EXISTS (SELECT grid."row"
+FROM grid
+WHERE grid."key" = :of_key AND grid."row" = :of_row) AS anon_1;
+
+-- GRID_COUNT
+SELECT count(*) AS count_1
+FROM grid
+WHERE grid."key" = :of_key;
+
+-- DRAFT_ROW
+SELECT rows.number, rows.state, rows.waits_for, rows.place, rows.is_repeated, rows.target, rows.cells, rows.fields, rows.problems
+FROM rows
+WHERE rows.number = :of_row;
+
+-- NEEDING_SOMEONE
+SELECT rows.number, rows.state, rows.problems
+FROM rows
+WHERE rows.state = 'invalid' OR rows.waits_for IS NOT NULL ORDER BY rows.number;
+
+-- OF_TARGET
+SELECT rows.number, rows.state, rows.waits_for, rows.place, rows.is_repeated, rows.target, rows.cells, rows.fields, rows.problems
+FROM rows
+WHERE rows.target = :of_target ORDER BY coalesce(rows.place, rows.number), rows.number;
+
+-- UPDATE_DRAFT_ROW
+UPDATE rows SET state=:new_state, waits_for=:new_waits_for, is_repeated=:new_is_repeated, target=:new_target, cells=:new_cells, fields=:new_fields, path=:new_path, "query"=:new_query, body=:new_body, problems=:new_problems WHERE rows.number = :of_row;
+
+-- REQUESTS_IN_ORDER
+SELECT rows.number, rows.path, rows."query", rows.body
+FROM rows
+WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY coalesce(rows.place, rows.number), rows.number;
 
 -- STAGE
 INSERT INTO rows (number, commit_number, state, target, cells, fields, path, "query", body, problems) VALUES (:number, :commit_number, :state, :target, :cells, :fields, :path, :query, :body, :problems);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice, repeat
 from typing import NamedTuple
 
@@ -14,13 +14,14 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.loader.dates import AMBIGUOUS_DATE
 from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.row_parser import ParsedRow
-from batch_updater.loader.survey import FileEvidence
+from batch_updater.loader.survey import DatesOfOrders, FileEvidence, with_date_orders
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
 from batch_updater.questions import Question
-from batch_updater.records import AllowedList, Job, Problem, StagedInput, Value
+from batch_updater.records import AllowedList, Cell, Job, Problem, StagedInput, Value
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
+from batch_updater.runs.edits import drop_lost_edits, edited_rows, overlaid, withheld_rows
 from batch_updater.runs.encoding import (
     decode_cells,
     decode_problems,
@@ -47,6 +48,12 @@ class _StoredRow(NamedTuple):
     values: Mapping[str, Value]
     problems: str | None
     """As they are stored."""
+    cells: list[Cell]
+
+
+def _as_list(numbers: Iterable[int]) -> str:
+    """Return row numbers as `statements.LISTED` takes them."""
+    return msgspec.json.encode([*numbers]).decode()
 
 
 class Staging:
@@ -59,11 +66,12 @@ class Staging:
         builder: RequestBuilder | None,
         commit: int | None = None,
         names: Sequence[AllowedList] = (),
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         """`builder` makes the requests of good rows; None where none will be sent.
 
         `commit` is the last one of a run that is staged again, whose earlier rows are set aside; None for a new one.
-        `names` are those that the API is known to have.
+        `names` are those that the API is known to have; `progress` gets the rows that are read so far, and may raise.
         """
         self._table = table
         self._targets = Targets(table.endpoint)
@@ -77,16 +85,23 @@ class Staging:
         self._keeps_blank = table.width.stated is not None
         """Whether the length of a row matters."""
         self._names = NameCount(table.endpoint, names)
+        self._progress = progress
+        self.date_orders: Mapping[str, DatesOfOrders] = {}
+        """What the dates of the file show about the order of day and month; after `stage`."""
         self._sent: Counter[str] = Counter()
         """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
         self._emptied: Counter[str] = Counter({field.name: 0 for field in table.endpoint.fields if field.may_be_empty})
         """Field of a list or JSON -> how many good rows send it empty."""
 
     def stage(self) -> StagedInput:
-        """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
+        """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable.
+
+        The edits that the store holds are made again. What the whole file shows about its cells is what the file holds:
+        the edits are no evidence.
+        """
         table, store = self._table, self._store
         evidence = FileEvidence(table.parser)
-        self._insert(table.rows(), evidence, statements.STAGE)
+        self._insert(table.rows(), evidence, statements.STAGE, self._progress)
         findings = table.findings(evidence.doubts, self._stored())
         if findings:
             # Only the whole file shows how its cells are meant: every row is judged by that, from the table.
@@ -99,16 +114,19 @@ class Staging:
         if left_out := table.left_out(evidence):
             table.rows_left_out = tuple(left_out)
             store.executemany(statements.LEAVE_OUT, [{"row": number} for number in table.rows_left_out])
+        self._make_edits()
         if numbers := table.row_numbers:
             places = [{"row": number, "place": place} for number, place in numbers.places.items()]
             store.executemany(statements.PLACE, places)
             self._mark_misnumbered(numbers.faults)
+        self._withhold()
         self._mark_repeated()
         if self._is_again:
             for statement in statements.in_order("TAKE_OVER"):
                 store.execute(statement)
-        if evidence.has_dates_of_one_order():
-            self._explain_dates(evidence)
+        self.date_orders = evidence.date_orders()
+        if self.date_orders:
+            self._explain_dates()
         store.executemany(
             statements.EXPECT,
             (
@@ -123,16 +141,53 @@ class Staging:
         store.set_facts({"staged": msgspec.to_builtins(staged), "staged_by": __version__})
         return staged
 
-    def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: str) -> None:
-        """Write rows as they come, a few hundred at once, column by column. Runs for every row: kept lean."""
-        left = iter(rows)
+    def _insert(
+        self,
+        rows: Iterable[ParsedRow],
+        evidence: FileEvidence,
+        statement: str,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write rows as they come, a few hundred at once, and tell how many they are so far."""
+        left, count = iter(rows), 0
         while batch := list(islice(left, _BATCH)):
             evidence.add(batch)
-            good, invalid = [row for row in batch if not row.problems], [row for row in batch if row.problems]
-            for columns in (self._good(good), self._invalid(invalid)):
-                # Columns that hold nothing are left out: the module sqlite3 takes longer for a None than for a text.
-                text = statements.with_columns(statement, columns)
-                self._store.connection.executemany(text, zip(*columns.values(), strict=False))
+            self._write_rows(batch, statement)
+            count += len(batch)
+            if progress is not None:
+                progress(count)
+
+    def _write_rows(self, rows: Sequence[ParsedRow], statement: str) -> None:
+        """Write a batch of rows, column by column. Runs for every row: kept lean."""
+        good, invalid = [row for row in rows if not row.problems], [row for row in rows if row.problems]
+        for columns in (self._good(good), self._invalid(invalid)):
+            # Columns that hold nothing are left out: the module sqlite3 takes longer for a None than for a text.
+            text = statements.with_columns(statement, columns)
+            self._store.connection.executemany(text, zip(*columns.values(), strict=False))
+
+    def _make_edits(self) -> None:
+        """Put what people have typed into the rows that there are, and judge them again."""
+        drop_lost_edits(self._store)
+        edited = edited_rows(self._store)
+        while batch := dict(islice(edited, _BATCH)):
+            rows = []
+            for row in self._stored_rows(statements.LISTED, numbers=_as_list(batch)):
+                texts = batch[row.number]
+                if row.state == "ready":
+                    self._uncount(row.values)
+                rows.append(self._table.parser.parse_edited(row.number, overlaid(row.cells, texts), texts))
+            self._write_rows(rows, statements.STAGE_AGAIN)
+
+    def _withhold(self) -> None:
+        """Make rows invalid that the API has refused and that no one has changed or accepted since."""
+        withheld = withheld_rows(self._store)
+        while batch := dict(islice(withheld, _BATCH)):
+            changes: list[dict[str, object]] = []
+            for row in self._stored_rows(statements.LISTED, numbers=_as_list(batch)):
+                if row.state == "ready":
+                    self._uncount(row.values)
+                    changes.append({"row": row.number, "found": batch[row.number]})
+            self._store.executemany(statements.MAKE_INVALID, changes)
 
     def _good(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
         """Return the columns of rows without problems."""
@@ -206,7 +261,7 @@ class Staging:
             first_rows = list(islice(group, OTHER_ROWS + 1))
             numbers = [row.number for row in first_rows]
             blocked_by: int | None = None
-            for number, state, _, values, problems in (*first_rows, *group):
+            for number, state, _, values, problems, _ in (*first_rows, *group):
                 changes[statements.MARK_REPEATED].append({"row": number})
                 if not self._in_order:
                     others = [other for other in numbers if other != number][:OTHER_ROWS]
@@ -226,9 +281,7 @@ class Staging:
     def _mark_misnumbered(self, faults: Mapping[int, Problem]) -> None:
         """Make rows invalid whose number is that of another one."""
         invalid = []
-        for number, state, _, values, problems in self._stored_rows(
-            statements.LISTED, numbers=msgspec.json.encode([*faults]).decode()
-        ):
+        for number, state, _, values, problems, _ in self._stored_rows(statements.LISTED, numbers=_as_list(faults)):
             found = (*decode_problems(problems), faults[number])
             invalid.append({"row": number, "found": encode_problems(found)})
             if state == "ready":
@@ -239,19 +292,21 @@ class Staging:
         records = self._store.execute(statement, **given)
         while batch := records.fetchmany(_BATCH):
             cells = [ParsedCells(number, decode_cells(stored), is_ragged=False) for number, _, _, stored, _ in batch]
-            for (number, state, target, _, problems), parsed in zip(batch, self._table.parse_all(cells), strict=True):
-                yield _StoredRow(number, state, target, parsed.values, problems)
+            parsed = self._table.parse_all(cells)
+            for (number, state, target, _, problems), one, row in zip(batch, cells, parsed, strict=True):
+                yield _StoredRow(number, state, target, row.values, problems, one.cells)
 
     def _write(self, changes: Mapping[str, list[dict[str, object]]]) -> None:
         for statement, records in changes.items():
             self._store.executemany(statement, records)
             records.clear()
 
-    def _explain_dates(self, evidence: FileEvidence) -> None:
+    def _explain_dates(self) -> None:
         """Tell people of an ambiguous date what other rows of its column show."""
-        pattern = f'%"{AMBIGUOUS_DATE}"%'
+        pattern, in_words = f'%"{AMBIGUOUS_DATE}"%', self._table.parser.row_in_words
         for number, problems in self._store.execute(statements.AMBIGUOUS, pattern=pattern).fetchall():
-            found = encode_problems([evidence.with_date_orders(problem) for problem in decode_problems(problems)])
+            told = [with_date_orders(problem, self.date_orders, in_words) for problem in decode_problems(problems)]
+            found = encode_problems(told)
             self._store.executemany(statements.SET_PROBLEMS, [{"row": number, "found": found}])
 
     def _summed_up(self, evidence: FileEvidence, questions: tuple[Question, ...]) -> StagedInput:

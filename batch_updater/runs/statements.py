@@ -11,10 +11,14 @@ from pathlib import Path
 
 from batch_updater.records import OutcomeKind
 
-FORMAT = 5
+FORMAT = 6
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
 """Columns of a row as it is staged; those that hold nothing may be left out."""
+EDITED_ROWS = (
+    "state", "waits_for", "is_repeated", "target", "cells", "fields", "path", "query", "body", "problems",
+)  # fmt: skip
+"""Columns of a row that an edit of it, or of another row of its target, may change."""
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
 ENDED_IN_FLIGHT = "ended while in flight"
 """The cause of such a row, and what is known of the last attempt at it."""

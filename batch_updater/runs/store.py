@@ -64,6 +64,10 @@ class DamagedStoreError(Exception):
     """A database cannot be relied on: it does not tell which rows are done."""
 
 
+class OtherFormatError(DamagedStoreError):
+    """A database is of another version of the program."""
+
+
 class WithheldStoreError(DamagedStoreError):
     """A database cannot be read where it lies, because the disk is full or read-only; it may be whole."""
 
@@ -789,7 +793,7 @@ def opened_store(path: Path) -> Iterator[Store]:
         with closing(_opened_for_reading(path)) as connection:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found != statements.FORMAT:
-                raise DamagedStoreError(
+                raise OtherFormatError(
                     f"it is of the format {found}, and this program writes and reads {statements.FORMAT}"
                 )
             yield Store(connection, path, counted)

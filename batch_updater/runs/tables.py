@@ -13,6 +13,7 @@ from typing import Any, cast
 from sqlalchemy import (
     Column,
     Float,
+    Index,
     Integer,
     MetaData,
     Table,
@@ -33,13 +34,14 @@ from sqlalchemy import (
     update,
 )  # fmt: skip
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
 from batch_updater.runs.statements import (
     CONFIRMED,
+    EDITED_ROWS,
     ENDED_IN_FLIGHT,
     FORMAT,
     IN_FLIGHT_AT_THE_END,
@@ -109,6 +111,42 @@ expected = Table(
     Column("before", Text), Column("left", Text),
 )  # fmt: skip
 
+edits = Table(
+    "edits", _metadata,  # cells that people have changed on the page
+    Column("number", Integer, primary_key=True),  # from 1, by time
+    Column("row", Integer, nullable=False),
+    Column("position", Integer, nullable=False),  # of the column, from 0
+    Column("width", Integer, nullable=False),  # how many cells the row has in the file
+    Column("old", Text, nullable=False),  # the cell before; see encoding.py
+    Column("new", Text, nullable=False),
+    Column("author", Text, nullable=False), Column("at", Float, nullable=False),
+    Column("undone_by", Text), Column("undone_at", Float),  # NULL: it is not undone
+)  # fmt: skip
+refusals = Table(
+    "refusals", _metadata,  # rows that the API refused in the run that is repaired
+    Column("row", Integer, primary_key=True),
+    Column("problems", Text, nullable=False),
+    Column("accepted_by", Text), Column("accepted_at", Float),  # who said that it is sent as it is
+)  # fmt: skip
+_of_drafts = MetaData()
+draft = Table(
+    "draft", _of_drafts,  # what is needed to judge its rows again without the file
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+)  # fmt: skip
+grid = Table(
+    "grid", _of_drafts,  # which rows are in which list of rows that need someone; see grid.py
+    Column("key", Integer, primary_key=True),
+    Column("row", Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+lists = Table(
+    "lists", _of_drafts,  # how many rows are in a list
+    Column("key", Integer, primary_key=True),
+    Column("cause", Text),  # that all of its rows have; NULL: it is no list of a cause
+    Column("rows", Integer, nullable=False),
+)  # fmt: skip
+
 _r = rows.c
 _last_part = select(func.max(parts.c.number)).scalar_subquery()
 
@@ -127,6 +165,105 @@ CREATE = (text(f"PRAGMA user_version = {FORMAT}"), *map(CreateTable, _metadata.s
 SET_FACT = insert(facts).prefix_with("OR REPLACE")
 FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged")
 FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
+
+# --- drafts ----------------------------------------------------------------------------------------------------------
+
+CREATE_DRAFT = tuple(map(CreateTable, _of_drafts.sorted_tables))
+INDEX_DRAFT = tuple(
+    map(CreateIndex, (Index("rows_by_target", rows.c.target), Index("edits_by_cell", edits.c.row, edits.c.position)))
+)
+"""Made once the rows are there, which is faster."""
+DROP_DRAFT = (
+    *(text(f"DROP INDEX {name}") for name in ("rows_by_target", "edits_by_cell")),
+    *(text(f"DROP TABLE {table.name}") for table in _of_drafts.sorted_tables),
+)
+"""A run needs none of it."""
+SET_DRAFT_FACT = insert(draft).prefix_with("OR REPLACE")
+DROP_DRAFT_FACT = delete(draft).where(draft.c.name == bindparam("name"))
+DRAFT_FACT = select(draft.c.value).where(draft.c.name == bindparam("name"))
+_e = edits.c
+_is_kept = _e.undone_at.is_(None)
+_whole_edit = select(_e.number, _e.row, _e.position, _e.old, _e.new, _e.author, _e.at, _e.undone_at, _e.width)
+ADD_EDIT = insert(edits).values(
+    {name: bindparam(name) for name in ("row", "position", "width", "old", "new", "author", "at")}
+)
+COPY_EDIT = insert(edits)
+ALL_EDITS = select(*_e).order_by(_e.number)
+EDITS = _whole_edit.where(_e.number > bindparam("after")).order_by(_e.number).limit(bindparam("most"))
+KEPT_EDITS = _whole_edit.where(_is_kept).order_by(_e.number)
+KEPT_EDITS_BY_ROW = _whole_edit.where(_is_kept).order_by(_e.row, _e.number)
+EDITS_OF_ROW = _whole_edit.where(_e.row == bindparam("of_row"), _is_kept).order_by(_e.number)
+EDIT = _whole_edit.where(_e.number == bindparam("number"))
+UNDO_EDITS = (
+    update(edits)
+    .where(
+        _e.row == bindparam("of_row"),
+        _e.position == bindparam("at_position"),
+        _e.number >= bindparam("first"),
+        _is_kept,
+    )
+    .values(undone_by=bindparam("who"), undone_at=bindparam("when"))
+)
+DROP_LOST_EDITS = (
+    update(edits).where(_is_kept, _e.row.not_in(select(_r.number)))
+    .values(undone_by="", undone_at=bindparam("when"))
+)  # fmt: skip
+"""Edits of rows that are not read any more."""
+IS_EDITED = select(exists(select(_e.number).where(_e.row == bindparam("of_row"), _is_kept)))
+_f = refusals.c
+ADD_REFUSAL = insert(refusals).prefix_with("OR REPLACE")
+ALL_REFUSALS = select(*_f).order_by(_f.row)
+REFUSAL = select(_f.problems, _f.accepted_at).where(_f.row == bindparam("of_row"))
+ACCEPT = (
+    update(refusals).where(_f.row == bindparam("of_row"))
+    .values(accepted_by=bindparam("who"), accepted_at=bindparam("when"))
+)  # fmt: skip
+WITHHELD = (
+    select(_f.row, _f.problems)
+    .where(_f.accepted_at.is_(None), _f.row.not_in(select(_e.row).where(_is_kept)))
+    .order_by(_f.row)
+)  # fmt: skip
+"""Rows that were refused and neither changed nor accepted since."""
+_g, _l = grid.c, lists.c
+ADD_TO_GRID = insert(grid).prefix_with("OR REPLACE")
+REMOVE_FROM_GRID = delete(grid).where(_g.key == bindparam("of_key"), _g.row == bindparam("of_row"))
+CREATE_UNSORTED = text("CREATE TEMP TABLE unsorted (key INTEGER, row INTEGER)")
+ADD_UNSORTED = text("INSERT INTO unsorted VALUES (:key, :row)")
+SORT_GRID = text("INSERT INTO grid SELECT key, row FROM unsorted ORDER BY key, row")
+DROP_UNSORTED = text("DROP TABLE unsorted")
+COUNT_LIST = text(
+    "INSERT INTO lists (key, cause, rows) VALUES (:key, :cause, :rows) "
+    "ON CONFLICT (key) DO UPDATE SET rows = rows + excluded.rows"
+)
+DROP_EMPTY_LISTS = delete(lists).where(_l.rows == 0)
+LISTS = select(_l.key, _l.cause, _l.rows)
+LIST_LENGTH = select(_l.rows).where(_l.key == bindparam("of_key"))
+GRID_ROWS = (
+    select(_g.row).where(_g.key == bindparam("of_key"), _g.row > bindparam("after"))
+    .order_by(_g.row).limit(bindparam("most"))
+)  # fmt: skip
+IS_LISTED = select(exists(select(_g.row).where(_g.key == bindparam("of_key"), _g.row == bindparam("of_row"))))
+GRID_COUNT = select(func.count()).select_from(grid).where(_g.key == bindparam("of_key"))
+_drafted = select(
+    _r.number, _r.state, _r.waits_for, _r.place, _r.is_repeated, _r.target, _r.cells, _r.fields, _r.problems
+)
+DRAFT_ROW = _drafted.where(_r.number == bindparam("of_row"))
+NEEDING_SOMEONE = (
+    select(_r.number, _r.state, _r.problems)
+    .where(or_(_r.state == "invalid", _r.waits_for.is_not(None))).order_by(_r.number)
+)  # fmt: skip
+OF_TARGET = (
+    _drafted.where(_r.target == bindparam("of_target")).order_by(func.coalesce(_r.place, _r.number), _r.number)
+)  # fmt: skip
+UPDATE_DRAFT_ROW = (
+    update(rows).where(_r.number == bindparam("of_row")).values(
+        {name: bindparam(f"new_{name}") for name in EDITED_ROWS}
+    )
+)  # fmt: skip
+REQUESTS_IN_ORDER = (
+    select(_r.number, _r.path, _r.query, _r.body).where(_is_good)
+    .order_by(func.coalesce(_r.place, _r.number), _r.number)
+)  # fmt: skip
 
 # --- staging ---------------------------------------------------------------------------------------------------------
 
@@ -462,11 +599,11 @@ LOST_ROWS = (
 
 _other_run = Table("rows", MetaData(schema="earlier"), *(Column(column.name, column.type) for column in rows.columns))
 """The rows of another run, whose database is attached as `earlier`."""
-_e = _other_run.c
-_is_applied = _is(_e.outcome, "updated", "unchanged")
-_same_request = and_(_r.path == _e.path, _r.query == _e.query, _r.body == _e.body)
+_o = _other_run.c
+_is_applied = _is(_o.outcome, "updated", "unchanged")
+_same_request = and_(_r.path == _o.path, _r.query == _o.query, _r.body == _o.body)
 _first_applied = (
-    select(_e.number, _e.path, _e.query, _e.body).where(_is_applied).order_by(_e.number).limit(bindparam("most"))
+    select(_o.number, _o.path, _o.query, _o.body).where(_is_applied).order_by(_o.number).limit(bindparam("most"))
 ).subquery()
 _first_rows = (
     select(_r.path, _r.query, _r.body).where(_is_good)

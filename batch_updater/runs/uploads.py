@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from batch_updater.questions import NO_ANSWERS, Answers, Question
-from batch_updater.records import SampledColumn
+from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 
 
 class OpenColumnsQuestions(msgspec.Struct, frozen=True):

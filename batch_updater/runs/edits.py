@@ -1,0 +1,157 @@
+"""The edits that people have made to the cells of an upload, as the database of a draft or a run holds them."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from batch_updater.records import Cell, MadeEdit
+from batch_updater.runs import statements
+from batch_updater.runs.encoding import UndecodableError, decode_cells, encode_cells
+from batch_updater.runs.store import DamagedStoreError, Store, converted
+
+_TABLE = "its table edits"
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Time = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]
+
+
+class _EditRecord(NamedTuple):
+    number: _Count
+    row: _Count
+    position: Annotated[int, msgspec.Meta(ge=0, le=2**20)]
+    old: str
+    new: str
+    author: str
+    at: _Time
+    undone_at: _Time | None
+    width: _Count
+
+
+def _made(record: object) -> tuple[MadeEdit, int]:
+    """Return an edit, and how many cells its row has in the file. Raises DamagedStoreError."""
+    one = converted(record, _EditRecord, _TABLE)
+    try:
+        (old,) = decode_cells(one.old) or (None,)
+    except (UndecodableError, ValueError) as error:
+        raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
+    at = datetime.fromtimestamp(one.at, UTC)
+    made = MadeEdit(one.number, one.row, one.position, old, one.new, one.author, at, one.undone_at is not None)
+    return made, one.width
+
+
+def _each(records: Iterable[object]) -> Iterator[MadeEdit]:
+    return (_made(record)[0] for record in records)
+
+
+def kept_edits(store: Store) -> Iterator[MadeEdit]:
+    """Yield the edits that are not undone, by number. Raises DamagedStoreError."""
+    return _each(store.execute(statements.KEPT_EDITS))
+
+
+def kept_edits_by_row(store: Store) -> Iterator[tuple[int, list[MadeEdit]]]:
+    """Yield the rows with edits that are not undone, in their order, each with them. Raises DamagedStoreError."""
+    edits = _each(store.execute(statements.KEPT_EDITS_BY_ROW))
+    return ((row, list(of_row)) for row, of_row in groupby(edits, key=lambda edit: edit.row))
+
+
+def edits_after(store: Store, after: int, most: int) -> tuple[MadeEdit, ...]:
+    """Return some edits by number, the undone ones included. Raises DamagedStoreError."""
+    return tuple(_each(store.execute(statements.EDITS, after=after, most=most)))
+
+
+def edits_of_row(store: Store, row: int) -> tuple[MadeEdit, ...]:
+    """Return the edits of a row that are not undone, by number. Raises DamagedStoreError."""
+    return tuple(_each(store.execute(statements.EDITS_OF_ROW, of_row=row)))
+
+
+def edit_of_number(store: Store, number: int) -> MadeEdit | None:
+    """Return an edit; None if there is none of that number. Raises DamagedStoreError."""
+    found = store.execute(statements.EDIT, number=number).fetchone()
+    return None if found is None else _made(found)[0]
+
+
+def texts_of(edits: Iterable[MadeEdit]) -> dict[int, str]:
+    """Return what some edits of one row, by number, come to: position -> text."""
+    return {edit.position: edit.new for edit in edits}
+
+
+def edited_rows(store: Store) -> Iterator[tuple[int, dict[int, str]]]:
+    """Yield the rows with edits that are not undone, each with what they come to: position -> text."""
+    return ((row, texts_of(edits)) for row, edits in kept_edits_by_row(store))
+
+
+def overlaid(cells: Sequence[Cell], texts: Mapping[int, str]) -> list[Cell]:
+    """Return the cells of a row in which something was typed; it then reaches to the last of these at least."""
+    made = [*cells, *[None] * (max(texts, default=-1) + 1 - len(cells))]
+    for position, text in texts.items():
+        made[position] = text or None
+    return made
+
+
+def original_cells(store: Store, row: int, cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells of a row as the file has them, from those with its edits."""
+    made = list(cells)
+    edits = [_made(record) for record in store.execute(statements.EDITS_OF_ROW, of_row=row)]
+    for edit, _ in reversed(edits):
+        if edit.position < len(made):
+            made[edit.position] = edit.old
+    return made[: edits[0][1]] if edits else made
+
+
+def width_of_row(store: Store, row: int, cells: Sequence[Cell]) -> int:
+    """Return how many cells a row has in the file, given those with its edits."""
+    found = store.execute(statements.EDITS_OF_ROW, of_row=row).fetchone()
+    return len(cells) if found is None else _made(found)[1]
+
+
+def add_edits(store: Store, edits: Iterable[tuple[int, int, int, Cell, str]], by: str, at: datetime) -> None:
+    """Write edits: row, position, how many cells the row has in the file, the cell before, and the text."""
+    store.executemany(
+        statements.ADD_EDIT,
+        (
+            {"row": row, "position": position, "width": width, "old": encode_cells([[old]], keeps_blank=True)[0],
+             "new": new, "author": by, "at": at.timestamp()}
+            for row, position, width, old, new in edits
+        ),
+    )  # fmt: skip
+
+
+def drop_lost_edits(store: Store) -> None:
+    """Count edits as undone whose rows are not read any more, as rows that are left out now."""
+    store.execute(statements.DROP_LOST_EDITS, when=datetime.now(UTC).timestamp())
+
+
+def withheld_rows(store: Store) -> Iterator[tuple[int, str]]:
+    """Yield the rows that were refused and neither changed nor accepted since, with their problems as stored."""
+    return iter(store.execute(statements.WITHHELD).fetchall())
+
+
+def copy_edits(source: sqlite3.Connection, target: Store) -> None:
+    """Write the edits and refusals of another database into an empty one."""
+    for read, write in (
+        (statements.ALL_EDITS, statements.COPY_EDIT), (statements.ALL_REFUSALS, statements.ADD_REFUSAL),
+    ):  # fmt: skip
+        cursor = source.execute(read)
+        names = [column[0] for column in cursor.description]
+        target.executemany(write, (dict(zip(names, record, strict=True)) for record in cursor))
+
+
+def digest_of_edits(store: Store) -> str:
+    """Return SHA-256 (hex) of what the edits come to, and of the rows that are withheld; '' if there are neither.
+
+    It is the same whoever made them, and in whatever order.
+    """
+    digest, is_empty = hashlib.sha256(), True
+    for row, texts in edited_rows(store):
+        digest.update(msgspec.json.encode((row, sorted(texts.items()))))
+        is_empty = False
+    for row, _ in withheld_rows(store):
+        digest.update(msgspec.json.encode(row))
+        is_empty = False
+    return "" if is_empty else digest.hexdigest()
