@@ -53,10 +53,12 @@ samples: $(READY)
 	$(BIN)/python samples/make_pipeline.py samples
 	$(BIN)/python samples/make_results.py
 
-# The statements of a run's database as SQLite takes them; after each change of runs/tables.py.
+# The statements as SQLite takes them; after each change of runs/tables.py or runs/upload_tables.py.
 sql: $(READY)
 	$(BIN)/python -m batch_updater.runs.tables > batch_updater/runs/sqlite.sql.new
 	mv batch_updater/runs/sqlite.sql.new batch_updater/runs/sqlite.sql
+	$(BIN)/python -m batch_updater.runs.upload_tables > batch_updater/runs/uploads.sql.new
+	mv batch_updater/runs/uploads.sql.new batch_updater/runs/uploads.sql
 
 pictures: $(READY) debian-packages
 	$(BIN)/python docs/make_pictures.py
@@ -64,11 +66,11 @@ pictures: $(READY) debian-packages
 # What the tests marked `debian` need. Installed where we may, that is, as root on Debian; named where we may not.
 debian-packages:
 	@if command -v soffice >/dev/null && command -v pdftoppm >/dev/null && command -v gcc >/dev/null \
-		&& command -v systemd-analyze >/dev/null && command -v chromium >/dev/null && command -v zsh >/dev/null; then :; \
+		&& command -v systemd-analyze >/dev/null && command -v chromium >/dev/null && command -v zsh >/dev/null && command -v nginx >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh >/dev/null; \
-	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh"; exit 1; fi
+			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx >/dev/null; \
+	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx"; exit 1; fi
 
 # One stamp for the whole environment: it is made again when a lock file or the project's own metadata change.
 $(READY): requirements.lock requirements-dev.lock pyproject.toml

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from batch_updater.records import Columns, MappedColumn, Outcome, Problem, ReportRow
+from batch_updater.records import Columns, MappedColumn, Outcome, OutcomeKind, Problem, ReportRow
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
@@ -112,6 +112,22 @@ def outcome_message(outcome: Outcome, columns: Columns) -> str:
     *others, last = f"{what_is_wrong(outcome, columns)}\n{what_to_do(outcome, columns)}".strip().split("\n")
     # What an API says often ends without a full stop.
     return " ".join([*(line if line.endswith((".", "!", "?")) else f"{line}." for line in others), last])
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: `0.4 s`, `1 min 34 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
+    """Return `1,200 updated, 3 failed`; '' if there are none."""
+    return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts.get(kind))
 
 
 def format_day(day: date) -> str:

@@ -198,6 +198,8 @@ class Choice(Struct, frozen=True):
     answers: Answers
     then: tuple[Question, ...] = ()
     """What has to be asked next."""
+    first_rows: tuple[tuple[str, ...], ...] = ()
+    """What the first cells of the first rows show, of a choice that is about where the headers are."""
 
 
 class Question(Struct, frozen=True):
@@ -226,6 +228,16 @@ class Question(Struct, frozen=True):
         columns = list(self.listed.values())
         more = f" and {len(columns) - _COLUMNS_LISTED:,} more" if len(columns) > _COLUMNS_LISTED else ""
         return f"{self.evidence} {', '.join(columns[:_COLUMNS_LISTED])}{more}." if columns else self.evidence
+
+    @property
+    def proposal(self) -> Choice | None:
+        """The choice that a form may make beforehand, for a person to see and to change; None if none is likelier.
+
+        It is the only one that is worth listing, or the one field that a column may be if it is sent.
+        """
+        listed = self.choices[: self.likely]
+        is_one_field = self.kind is QuestionKind.COLUMN and self.likely == 2
+        return listed[0] if listed and (self.is_conclusive or is_one_field or len(listed) == 1) else None
 
     def left_by(self, answers: Answers) -> Question | None:
         """Return the question without the choices, and columns, that other answers rule out; None if they settle it.
@@ -283,8 +295,23 @@ class AnswersError(InputError):
         return InputError(f"{named} {self.why}", remedy=self.remedy_lines, place=self.place)
 
 
+class SampledColumn(Struct, frozen=True):
+    """One line of the mapping table of the page."""
+
+    header: str
+    """As answers call the column."""
+    letters: str
+    field: str | None
+    """The field that it is, or that is proposed; None: not sent, or not known yet."""
+    first_values: tuple[str, ...]
+    """What its first three filled cells show."""
+
+
 class OpenQuestionsError(InputError):
-    """A file about which there are open questions; `questions` can be asked, the message is for where they cannot."""
+    """A file about which there are open questions; `questions` can be asked, the message is for where they cannot.
+
+    `columns` are those of the header row, where that is known.
+    """
 
     def __init__(
         self,
@@ -293,9 +320,11 @@ class OpenQuestionsError(InputError):
         *,
         remedy: str | Sequence[str] = "",
         place: Location | None = None,
+        columns: tuple[SampledColumn, ...] = (),
     ) -> None:
         super().__init__(message, remedy=remedy, place=place)
         self.questions = questions
+        self.columns = columns
 
     def by_keyword(self) -> OpenQuestionsError:
         """Return the same error for programs, with the keywords of the library in place of options."""
@@ -304,4 +333,4 @@ class OpenQuestionsError(InputError):
         for question in self.questions:
             likely = question.choices[: question.likely]
             remedy += [f"    {choice.answers.keywords}   {choice.text}" for choice in likely]
-        return OpenQuestionsError(self.lines, self.questions, remedy=remedy, place=self.place)
+        return OpenQuestionsError(self.lines, self.questions, remedy=remedy, place=self.place, columns=self.columns)

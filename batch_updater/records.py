@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from batch_updater.questions import Question
+from batch_updater.questions import Question, SampledColumn
 
 
 class CellError(msgspec.Struct, frozen=True):
@@ -189,18 +189,6 @@ class MappedColumn(NamedTuple):
         return self.field or NOT_SENT
 
 
-class SampledColumn(msgspec.Struct, frozen=True):
-    """One line of the mapping table of the page."""
-
-    header: str
-    """As answers call the column."""
-    letters: str
-    field: str | None
-    """The field that it is, or that is proposed; None: not sent, or not known yet."""
-    first_values: tuple[str, ...]
-    """What its first three filled cells show."""
-
-
 class Origin(msgspec.Struct, frozen=True):
     """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
 
@@ -233,8 +221,8 @@ class Columns(msgspec.Struct, frozen=True):
     """Headers of the columns that are carried into the results but not sent."""
     header_row: int = 1
     """The row of the sheet in which the headers are."""
-    first_values: tuple[str, ...] = ()
-    """What the first filled cell of each column shows, as far as the columns have headers."""
+    first_values: tuple[tuple[str, ...], ...] = ()
+    """What the first three filled cells of each column show, as far as the columns have headers."""
     notes: tuple[str, ...] = ()
     """What a person should know about the headers."""
     origin: Origin | None = None
@@ -249,10 +237,17 @@ class Columns(msgspec.Struct, frozen=True):
     @property
     def mapping(self) -> tuple[MappedColumn, ...]:
         """The mapping table: every column with a header, in the order of the file."""
+        return tuple(
+            MappedColumn(column.header, "".join(column.first_values[:1]), column.field) for column in self.sampled
+        )
+
+    @property
+    def sampled(self) -> tuple[SampledColumn, ...]:
+        """The mapping table with three values of each column."""
         field_at = {position: name for name, position in self.of_field.items()}
         return tuple(
-            MappedColumn(header, first_value, field_at.get(position))
-            for position, (header, first_value) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
+            SampledColumn(header, self.letters(position), field_at.get(position), tuple(values))
+            for position, (header, values) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
             if header.strip()
         )
 

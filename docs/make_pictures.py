@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 import openpyxl
 from playwright.sync_api import sync_playwright
 
-from batch_updater.cli import demo
 from batch_updater.cli.colour import Style
+from batch_updater.files.samples import sample
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main() -> None:
     """Make every picture but the benchmark's."""
     with tempfile.TemporaryDirectory() as name, Sandbox(SandboxSettings(latency_ms=20)) as sandbox:
         folder = Path(name)
-        shutil.copy(demo.sample("mistakes.xlsx"), folder / "changes.xlsx")
+        shutil.copy(sample("mistakes.xlsx"), folder / "changes.xlsx")
         configure(folder, sandbox.url, rate=10)
         shown = run_on_a_terminal(["run", "changes.xlsx"], folder, ("1", "1", "-", "y"))
         draw("terminal", shown, folder, sandbox.url)
@@ -72,7 +72,7 @@ def of_a_file_that_does_not_fit() -> None:
         folder = Path(name)
         configure(folder, sandbox.url, rate=50)
         for file in ("pipeline-q1.xlsx", "pipeline-q2.xlsx"):
-            shutil.copy(demo.sample(file), folder)
+            shutil.copy(sample(file), folder)
         answers = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "5", "1", "2", "", "", "", "y")
         shown = run_on_a_terminal(["run", "pipeline-q1.xlsx"], folder, answers)
         questions, preview = re.split(r"\n(?=(?:\x1b\[1m)?File )", shown, maxsplit=1)

@@ -13,7 +13,7 @@ SCHEMA = Path(__file__).parent.parent / "docs" / "reference" / "json.schema.json
 OF_COMMAND = {
     "run": "result", "check": "result", "nightly": "night", "runs": "runs", "undo": "undo", "template": "template",
     "init": "init", "doctor": "doctor", "report": "explained_row", "columns": "columns",
-    "completion": "completion", "endpoints": "endpoints",
+    "completion": "completion", "endpoints": "endpoints", "serve": "serve",
 }  # fmt: skip
 
 

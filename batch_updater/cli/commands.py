@@ -390,7 +390,7 @@ def _open(workbook: Path, options: argparse.Namespace, *, is_next: bool) -> None
     from batch_updater.cli import viewer
 
     asks = is_next and _on_terminal() and not options.json and not getattr(options, "yes", False) and viewer.can_open()
-    if (options.open or (asks and preview.ask_to_open(workbook))) and (why_not := viewer.open_workbook(workbook)):
+    if (options.open or (asks and preview.ask_to_open(workbook))) and (why_not := viewer.open_file(workbook)):
         _say(f"Note: {why_not}", sys.stderr)
 
 
@@ -564,6 +564,7 @@ def _init(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from batch_updater.cli import demo
+    from batch_updater.files.samples import SAMPLE, sample
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run
 
@@ -571,7 +572,7 @@ def _demo(options: argparse.Namespace) -> int:
         demo.sandbox() as url,
         demo.configuration(url) as config,
         _logging(options),
-        open_run.open_run(demo.sample(demo.SAMPLE), config, options.environment, restart=True) as opened,
+        open_run.open_run(sample(SAMPLE), config, options.environment, restart=True) as opened,
     ):
         if not options.json:
             write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
@@ -612,6 +613,47 @@ def _sandbox(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         pass  # a second signal: what is in flight is not waited for
     return ExitCode.OK
+
+
+def _serve(options: argparse.Namespace) -> int:
+    with quick_imports():
+        from batch_updater.web import server
+
+    config = _config(options)
+    given = {name: getattr(options, name) for name in ("host", "port") if getattr(options, name) is not None}
+    config = config.model_copy(update={"web": config.web.model_copy(update=given)})
+
+    def started(link: str) -> None:
+        if options.json:
+            json_output.write_object({"schema": 1, "command": "serve", "url": link}, sys.stdout)
+        else:
+            print_line(link, sys.stdout)
+            sys.stdout.flush()
+        if options.open:
+            _open_page(link, config)
+
+    redact = options.environment.redaction.text
+    with (
+        server.logged(lambda line: print_line(line, sys.stderr), redact, every_request=options.verbose),
+        Interrupts() as interrupts,
+    ):
+        return server.serve(config, options.environment, interrupts, started, _config_path(options))
+
+
+def _open_page(link: str, config: Config) -> None:
+    """Open a link with a key in the browser, by way of a private file: all users can see the words of a command."""
+    from batch_updater.cli import viewer
+    from batch_updater.files.writing import write_whole
+
+    path = config.results.folder / "web" / "open.html"
+    page = f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={link}"><title>batch-updater</title>\n'
+    try:
+        write_whole(path, lambda draft: draft.write_text(page, encoding="ascii"))
+        why_not = viewer.open_file(path)
+    except OSError as error:
+        why_not = f"The page could not be opened: {error.strerror or error}."
+    if why_not:
+        _say(f"Note: {why_not} Open the link yourself.", sys.stderr)
 
 
 def _completion(options: argparse.Namespace) -> int:
@@ -716,6 +758,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "doctor": _doctor,
     "init": _init,
     "nightly": _nightly,
+    "serve": _serve,
     "undo": _undo,
     "completion": _completion,
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import contextmanager
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.config.loading import config_from
@@ -18,14 +16,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config.schema import Config
 
-SAMPLE = "opportunities.xlsx"
 _TOKEN = "sandbox-token"  # noqa: S105  (the sandbox's documented one)
-
-
-def sample(name: str) -> Path:
-    """Return the path of a sample: inside the installed package, or beside it in a checkout."""
-    packaged = Path(str(files("batch_updater"))) / "samples" / name
-    return packaged if packaged.exists() else Path(__file__).parents[2] / "samples" / name
 
 
 @contextmanager

@@ -108,6 +108,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a whole number up to 65535, 0 for any that is free")
+    return int(text)
+
+
 def _constant(text: str) -> tuple[str, str]:
     field, equals, value = text.partition("=")
     if not equals or not field:
@@ -261,6 +267,14 @@ _INIT = (
     _option("--notify", metavar="REF", help="address that the nightly job notifies, kept like --token"),
     _option("--yes", action="store_true", help="ask nothing; what is not given has its default"),
 )
+_WEB_HOST = "the address to serve on (default: web.host, this machine alone); another one needs web.auth: proxy"
+_WEB_PORT = "the port (default: web.port, 8484); if it is taken, the next that is free"
+_SERVE = (
+    _CONFIG,
+    _option("--host", metavar="HOST", help=_WEB_HOST),
+    _option("--port", metavar="PORT", type=_port, help=_WEB_PORT),
+    _option("--open", action="store_true", help="open the page in the browser"),
+)
 _SHELL = "the shell that you type commands in"
 _DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
@@ -337,6 +351,11 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         (_CONFIG,),
         "the unattended job: run every file of the inbox, archive it, notify people",
         "nightly --config /etc/batch-updater/config.yaml",
+    ),
+    "serve": (
+        _SERVE,
+        "the whole job in a browser: serve the page for it",
+        "serve --open",
     ),
     "undo": (
         (*_OF_PAST_RUN, _option("--results", type=Path, metavar="FILE", help=_UNDO)),

@@ -7,8 +7,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Never, TextIO
 
-from batch_updater.cli.text_output import duration, outcome_counts, wrapped
-from batch_updater.messages import counted
+from batch_updater.cli.text_output import wrapped
+from batch_updater.messages import counted, duration, outcome_counts
 from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:

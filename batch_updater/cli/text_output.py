@@ -7,13 +7,20 @@ import re
 import shutil
 import textwrap
 import unicodedata
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.cli.colour import Style, takes_colour
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM
 from batch_updater.config.environment import ways_to_set
-from batch_updater.messages import counted, format_date_time, format_time, mapping_shown, removal_note
+from batch_updater.messages import (
+    counted,
+    duration,
+    format_date_time,
+    format_time,
+    mapping_shown,
+    outcome_counts,
+    removal_note,
+)
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON
 from batch_updater.text.printable import command_line, printable
@@ -133,22 +140,6 @@ def to_type(command: Iterable[str]) -> str:
 
 def _terminal_width() -> int:
     return max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people say it: `0.4 s`, `1 min 34 s`, `2 h 5 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
-    """Return `1,200 updated, 3 failed`; '' if there are none."""
-    return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
 def result_lines(result: RunResult, step: NextStep, *, row_by_row: bool = False) -> Iterator[Line]:
@@ -418,17 +409,9 @@ def finding_lines(finding: Finding) -> Iterator[Line]:
 
 def diagnosis_lines(findings: Sequence[Finding]) -> Iterator[Line]:
     """Yield how the doctor's checks ended, in one line."""
-    counts = Counter(finding.status.value for finding in findings)
-    untried = [finding.check for finding in findings if finding.status.value == "skipped"]
-    if counts["wrong"]:
-        verdict = "correct what is wrong, then check again."
-    elif untried:
-        look = " Look at the warnings." if counts["warning"] else ""
-        verdict = f"nothing is wrong so far; {', '.join(untried)}: not tried.{look}"
-    else:
-        verdict = "the set-up works; look at the warnings." if counts["warning"] else "everything is ready."
-    by_status = [f"{counts[status]} {status}" for status in ("ok", "warning", "wrong", "skipped") if counts[status]]
-    yield from (Line(), Line(f"{', '.join(by_status)}: {verdict}", 0))
+    from batch_updater.doctor.finding import diagnosis
+
+    yield from (Line(), Line(diagnosis(findings), 0))
 
 
 def undo_lines(undo: Undo, config: Path | None) -> Iterator[Line]:

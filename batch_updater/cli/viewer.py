@@ -1,4 +1,4 @@
-"""The program that shows a workbook: that of the desktop, as where the file is double-clicked."""
+"""The program that shows a workbook or a page: that of the desktop, as where the file is double-clicked."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _FAILS_WITHIN_S = 5.0
 
 
 def can_open() -> bool:
-    """Return whether there is a desktop on which a workbook could be shown."""
+    """Return whether there is a desktop on which a file could be shown."""
     if sys.platform in {"win32", "darwin"}:
         return True
     return bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()) and shutil.which("xdg-open") is not None
 
 
-def open_workbook(path: Path) -> str | None:
-    """Open a workbook in the program for it, and return at once. Returns why it could not be opened, as a sentence."""
+def open_file(path: Path) -> str | None:
+    """Open a file of ours in the program for it, and return at once. Returns why it could not be, as a sentence."""
     if not can_open():
         return f"{path.name} could not be opened: there is no desktop, or no xdg-open."
     try:
         if sys.platform == "win32":
-            os.startfile(path)  # noqa: S606  (a workbook that this program has written)
+            os.startfile(path)  # noqa: S606  (a file that this program has written)
             return None
         starter = "open" if sys.platform == "darwin" else "xdg-open"
         process = subprocess.Popen(  # noqa: S603

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -487,6 +488,38 @@ class NightlySettings(ConfigSection):
     health_check: HeaderValue | None = None
 
 
+def _trusted(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"must hold IP addresses or networks, such as 10.0.0.7 or 10.1.0.0/16; {text!r} is neither"
+        ) from None
+    return text
+
+
+def _web_header(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
+        raise ValueError(f"must be the name of a header, such as X-Forwarded-User; {name!r} is none")
+    return name
+
+
+class WebSettings(ConfigSection):
+    """The web page."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 8484
+    """0: any that is free."""
+    auth: Literal["token", "proxy"] = "token"
+    """token: whoever has the key of the printed link; proxy: whom a reverse proxy names in `user_header`."""
+    user_header: Annotated[str, AfterValidator(_web_header)] = "X-Forwarded-User"
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_trusted)], ...] = ("127.0.0.1",)
+    may_send: tuple[str, ...] = ("*",)
+    """Names, or `*` for everyone."""
+    may_approve: tuple[str, ...] = ()
+    max_upload_mb: Annotated[Whole, Field(ge=1)] = 100
+
+
 class Config(ConfigSection):
     """The whole configuration. Paths are absolute."""
 
@@ -496,6 +529,7 @@ class Config(ConfigSection):
     guards: GuardSettings = Field(default_factory=GuardSettings)
     results: ResultsSettings = Field(default_factory=lambda: ResultsSettings(folder=Path("runs")))
     nightly: NightlySettings = Field(default_factory=NightlySettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     def model_post_init(self, context: Any, /) -> None:

@@ -18,7 +18,15 @@ from batch_updater.loader.open_headers import near_described_field, possible_col
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.requirements import always_needed
-from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
+from batch_updater.questions import (
+    NO_ANSWERS,
+    Answers,
+    Choice,
+    OpenQuestionsError,
+    Question,
+    QuestionKind,
+    SampledColumn,
+)
 from batch_updater.records import Cell, Columns, column_letters, distinct_headers
 from batch_updater.text.spelling import nearest
 
@@ -96,6 +104,11 @@ class HeaderRow(msgspec.Struct, frozen=True, dict=True):
         """Whether it rather is a record than headers: a cell is a date or a number."""
         cells = [ColumnValues((text,)) for at, text in enumerate(self.texts) if self.is_theirs(at)]
         return any(cell.are_dates or cell.are_numbers for cell in cells)
+
+    def first_values(self, position: int) -> tuple[str, ...]:
+        """Return what the first three cells of a column that are not blank show."""
+        cells = (shown(cells[position]) for cells in self.below if position < len(cells))
+        return tuple(islice(filter(str.strip, cells), _VALUES_SHOWN))
 
     @property
     def contents(self) -> str:
@@ -209,18 +222,14 @@ def fit_columns(
         only = [one.question.choices[0] for one in missing if one.question and len(one.question.choices) == 1]
         settled = told.added.union(*(choice.answers.columns for choice in only))
         left = ask.of_others([at for at in unknown if row.names[at] not in settled])
-        raise _error(row, faults, left, has_fields=bool(match.field_at))
+        raise _error(row, faults, left, match)
     return Columns(
         headers=row.texts,
         first_column=row.first_column,
         of_field={name: position for position, name in match.field_at.items()},
         not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in match.field_at),
         header_row=row.number,
-        # What the first cell of each column shows that is not blank.
-        first_values=tuple(
-            next(filter(str.strip, (shown(cells[at]) for cells in row.below if at < len(cells))), "")
-            for at in range(len(row.texts))
-        ),
+        first_values=tuple(map(row.first_values, range(len(row.texts)))),
         notes=tuple(islice(_notes(row, endpoint, constants, match), _NOTED)),
     )
 
@@ -446,8 +455,9 @@ def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], match
         yield f"{shown(row.texts[position], quoted=True)} ({row.address(position)}) is not sent{why}"
 
 
-def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, *, has_fields: bool) -> InputError:
+def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, match: _Match) -> InputError:
     """Return what is wrong with the header row; `left` is asked as well where everything else can be asked."""
+    has_fields = bool(match.field_at)
     faults = all_faults[:_FAULTS_NAMED]
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
     sheet = f', sheet "{row.sheet}"' if row.sheet else ""
@@ -469,9 +479,26 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
         remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
     if len(questions) == len(all_faults):
         every_question = (*questions, left) if left else questions
-        return OpenQuestionsError(message, every_question, remedy=remedies, place=place)
+        columns = tuple(_sampled(row, match, questions))
+        return OpenQuestionsError(message, every_question, remedy=remedies, place=place, columns=columns)
     if not questions:
         remedies = [
             "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
         ]
     return InputError(message, remedy=remedies, place=place)
+
+
+def _sampled(row: HeaderRow, match: _Match, questions: Sequence[Question]) -> Iterator[SampledColumn]:
+    """Yield the columns that have a header, each with the field that it is, or that alone is likely."""
+    asked = {header for question in questions for choice in question.choices for header in choice.answers.columns}
+    likely: dict[str, str | None] = {}
+    for proposal in (question.proposal for question in questions):
+        for header, name in proposal.answers.columns.items() if proposal else ():
+            likely[header] = None if header in likely else name
+    fields = [*match.field_at.values(), *likely.values()]
+    for position, header in enumerate(row.names):
+        if row.is_theirs(position):
+            name = likely.get(header) if header in asked else match.field_at.get(position)
+            only = name if fields.count(name) == 1 else None  # of two columns for one field neither is likelier
+            letters = column_letters(row.first_column + position)
+            yield SampledColumn(header, letters, only, row.first_values(position))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -25,6 +26,8 @@ _UNKNOWN_LOOKED_AT = 60
 _ROWS_BELOW, _CELLS_BELOW = 300, 200_000
 """How many rows below the header row, or cells of them, are looked at for the values of columns."""
 _ROWS_OFFERED = 6
+_ROWS_SHOWN_BELOW, _CELLS_SHOWN = 2, 8
+"""Of each row that may be the header row, for a person to see what its columns hold."""
 _FIELDS_LISTED = 40
 """Of those of which a sheet needs one."""
 _FIELDS_OF_A_HEADER_ROW = 2
@@ -82,7 +85,12 @@ def _as_header(sheet: Sheet, row: SheetRow, rows: Sequence[SheetRow]) -> HeaderR
 
 
 def _row_choice(row: HeaderRow) -> Choice:
-    return Choice(f"row {row.number:,}: {row.contents}", Answers(header_row=row.number))
+    rows = (row.texts, *(map(shown, cells) for cells in row.below[:_ROWS_SHOWN_BELOW]))
+    return Choice(
+        f"row {row.number:,}: {row.contents}",
+        Answers(header_row=row.number),
+        first_rows=tuple(tuple(islice(cells, _CELLS_SHOWN)) for cells in rows),
+    )
 
 
 class HeaderFit(msgspec.Struct, frozen=True):

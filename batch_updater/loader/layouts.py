@@ -11,11 +11,11 @@ from msgspec import Struct, structs
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
-from batch_updater.loader.formats.choice import is_named
+from batch_updater.loader.formats.choice import is_named, which_sheet
 from batch_updater.loader.header_words import spelled_in, squeezed
 from batch_updater.loader.open_headers import fields_called
 from batch_updater.loader.refusal import shown
-from batch_updater.questions import OF_ONE_FILE, Answers, Choice, OpenQuestionsError, Question, QuestionKind
+from batch_updater.questions import OF_ONE_FILE, Answers, Choice, OpenQuestionsError
 from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at, distinct_headers
 from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
@@ -239,7 +239,7 @@ def _applied(matches: Sequence[_Match], source: Book, configured_sheet: str | No
             f"{', '.join(map(repr, sheets))}."
         )
         choices = tuple(Choice(f"the sheet {name!r}", Answers(sheet=name)) for name in sheets)
-        question = Question(QuestionKind.SHEET, "Which sheet is to be read?", sentence, choices)
+        question = which_sheet(source, sentence, choices)
         remedy = ("Say which one to read:", *(f"    {line}" for line in question.lines))
         raise OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(source.name))
     match = max((match for match in matches if match.head.sheet == sheet), key=lambda match: match.share)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_f
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import NEAR_CLEAR_MARKER
 from batch_updater.messages import counted
-from batch_updater.questions import Answers, Choice, Mark, Question, QuestionKind
+from batch_updater.questions import Answers, Choice, Mark, Order, Question, QuestionKind
 from batch_updater.records import Columns, HiddenRows, Problem
 
 _ORDERS = frozenset({AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY})
@@ -154,11 +155,7 @@ class ColumnQuestions:
     ) -> Iterator[Question]:
         if len(orders) > 1:
             return  # the column mixes both: no answer is right for all of it
-        examples = {order: _example(cells.text, order) for order in DateOrder}
-        choices = [
-            Choice(f"{_DATES[order]}{examples[order]}", Answers(date_order={header: order.value}))
-            for order in orders or DateOrder
-        ]
+        choices = _orders(header, cells.text, orders or DateOrder)
         text = f"How are the dates of {self._column(field, header)} written?"
         evidence = (
             f"{counted(cells.count, 'date')} can be read either way, such as {cells.text} in {self._row(cells.row)}."
@@ -226,25 +223,19 @@ class ColumnQuestions:
             f"Which century are the years of {self._column(field, header)} in?",
             f"{counted(cells.count, 'date')} {'has' if cells.count == 1 else 'have'} years of two digits, such as "
             f"{cells.text} in {self._row(cells.row)}.",
-            tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items()),
+            _centuries(header),
             is_about_one_cell=cells.count == 1,
         )
 
     def _decimal(self, field: Field, header: str, cells: _Cells, evidence: MarkEvidence | None) -> Iterator[Question]:
         if evidence and evidence.is_mixed:
             return
-        marks = sorted(_MARK_NAMES, key=lambda mark: _reads(cells.text, mark) is None)
-        choices = []
-        for mark in marks:
-            number = _reads(cells.text, mark)
-            reading = f"{cells.text} is {number:f}" if number is not None else f"{cells.text} stays a problem"
-            choices.append(Choice(f"{_MARK_NAMES[mark]}: {reading}", Answers(decimal={header: mark})))
         yield Question(
             QuestionKind.DECIMAL,
             f"What is the decimal mark of {self._column(field, header)}?",
             f"{counted(cells.count, 'number')} can be read either way, such as {cells.text} in {self._row(cells.row)}."
             + (f" {evidence.sentence}." if evidence else ""),
-            tuple(choices),
+            _marks(header, cells.text),
             is_about_one_cell=cells.count == 1,
         )
 
@@ -277,6 +268,37 @@ def is_open(question: Question, columns: Columns, answers: Answers, has_rows: Ca
         for header in headers & field_at.keys()
         for code in codes
     )
+
+
+def readings(problem: Problem, header: str) -> tuple[Choice, ...]:
+    """Return how the column of a cell can be read so that the cell is no problem any more; () if that is no question.
+
+    `header` is what answers call the column.
+    """
+    if problem.code in _ORDERS:
+        return tuple(_orders(header, problem.value, DateOrder))
+    if problem.code in _CENTURIES:
+        return _centuries(header)
+    return _marks(header, problem.value) if problem.code in _MARKS else ()
+
+
+def _orders(header: str, text: str, orders: Iterable[DateOrder]) -> list[Choice]:
+    return [
+        Choice(f"{_DATES[order]}{_example(text, order)}", Answers(date_order={header: order.value})) for order in orders
+    ]
+
+
+def _centuries(header: str) -> tuple[Choice, ...]:
+    return tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items())
+
+
+def _marks(header: str, text: str) -> tuple[Choice, ...]:
+    choices = []
+    for mark in sorted(_MARK_NAMES, key=lambda mark: _reads(text, mark) is None):
+        number = _reads(text, mark)
+        reading = f"{text} is {number:f}" if number is not None else f"{text} stays a problem"
+        choices.append(Choice(f"{_MARK_NAMES[mark]}: {reading}", Answers(decimal={header: mark})))
+    return tuple(choices)
 
 
 def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:
@@ -315,6 +337,56 @@ def rows_below_question(rows: Mapping[int, str]) -> Question:
         ),
         is_conclusive=True,
     )  # fmt: skip
+
+
+def settled_questions(answers: Answers, clear_marker: str) -> Iterator[Question]:
+    """Yield the questions about cells and rows that some answers have settled, for a person to answer otherwise.
+
+    One choice of each is the answer. They have no evidence: it is told where the question is open. `clear_marker` is
+    the configured one.
+    """
+
+    def settled(kind: QuestionKind, text: str, choices: Iterable[tuple[str, Answers]]) -> Question:
+        return Question(kind, text, "", tuple(itertools.starmap(Choice, choices)))
+
+    for header in answers.date_order:
+        orders: dict[str, Order] = {words: order.value for order, words in _DATES.items()}
+        orders["dates that can be read either way are problems"] = "none"
+        yield settled(
+            QuestionKind.DATE_ORDER, f"How are the dates of {shown(header, quoted=True)} written?",
+            ((words, Answers(date_order={header: order})) for words, order in orders.items()),
+        )  # fmt: skip
+    for header, year in answers.two_digit_years.items():
+        hundreds = {year: f"{year} to {year + 99}"} | _HUNDREDS
+        yield settled(
+            QuestionKind.CENTURY, f"Which century are the years of {shown(header, quoted=True)} in?",
+            ((words, Answers(two_digit_years={header: first})) for first, words in hundreds.items()),
+        )  # fmt: skip
+    for header in answers.decimal:
+        marks: dict[str, Mark] = {words: mark for mark, words in _MARK_NAMES.items()}
+        marks["numbers that can be read either way are problems"] = "none"
+        yield settled(
+            QuestionKind.DECIMAL, f"What is the decimal mark of {shown(header, quoted=True)}?",
+            ((words, Answers(decimal={header: mark})) for words, mark in marks.items()),
+        )  # fmt: skip
+    for header, text in answers.clear_marker.items():
+        texts = dict.fromkeys((text, clear_marker))
+        yield settled(
+            QuestionKind.CLEAR_MARKER, f"What empties the field in {shown(header, quoted=True)}?",
+            ((f"{shown(one)} does", Answers(clear_marker={header: one})) for one in texts),
+        )  # fmt: skip
+    if answers.hidden_rows:
+        no, yes = "no: they are left out", "yes: they are sent like the others"
+        yield settled(
+            QuestionKind.HIDDEN_ROWS, "Send the rows too that the sheet does not show?",
+            ((no, Answers(hidden_rows="leave out")), (yes, Answers(hidden_rows="send"))),
+        )  # fmt: skip
+    if answers.rows_below:
+        yes, no = "yes: they are no part of the data", "no: they count as rows with a problem"
+        yield settled(
+            QuestionKind.ROWS_BELOW, "Leave the totals and remarks below the table out?",
+            ((yes, Answers(rows_below="leave out")), (no, Answers(rows_below="judge"))),
+        )  # fmt: skip
 
 
 def _example(text: str, order: DateOrder) -> str:

@@ -17,23 +17,17 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.files.writing import write_whole
 from batch_updater.messages import what_to_do, wrong_in_rounds
 from batch_updater.records import Columns, OutcomeKind, ReportRow
-from batch_updater.reporter.cell_values import readable, shown
+from batch_updater.reporter.cell_values import shown
+from batch_updater.reporter.markup import TEMPLATES, as_value, bar_parts, in_body, plain, shortened
 from batch_updater.reporter.style import COLOURS
 from batch_updater.reporter.summary import NEEDS_PERSON
 from batch_updater.reporter.summary_view import SummaryView
-from batch_updater.text.printable import printable_lines
 
 PAGE = "report.html"
 """The page's name in a run's folder."""
 _ROWS_SHOWN = 1_000
 _CELLS_SHOWN = 8
 """Of one row."""
-_TEXT_CHARACTERS = 800
-_VALUE_CHARACTERS = 120
-_LONGEST_NOTE = 30
-"""Characters of the note that a text is shortened."""
-_NARROWEST_SHARE = 0.008
-"""How much of the bar even one row of a million gets, so that it can be seen."""
 
 
 class _NamedCell(NamedTuple):
@@ -77,10 +71,10 @@ class RowsForReview:
                         number=row.row.number,
                         kind=outcome.kind,
                         selecting=self._cells(row, self._selecting),
-                        wrong=_shortened(wrong_in_rounds(row, columns)),
+                        wrong=shortened(wrong_in_rounds(row, columns)),
                         faulty=self._cells(row, faulty[:_CELLS_SHOWN]),
                         more_faulty=max(len(faulty) - _CELLS_SHOWN, 0),
-                        todo=_shortened(what_to_do(outcome, columns)),
+                        todo=shortened(what_to_do(outcome, columns)),
                     )
                 )
             yield row
@@ -89,9 +83,9 @@ class RowsForReview:
         columns, number = self._columns, row.row.number
         return [
             _NamedCell(
-                _shortened(columns.headers[columns.of_field[field]], _VALUE_CHARACTERS),
+                as_value(columns.headers[columns.of_field[field]]),
                 columns.cell(number, field) or "",
-                _shortened(shown(row.row.cells[columns.of_field[field]]), _VALUE_CHARACTERS),
+                as_value(shown(row.row.cells[columns.of_field[field]])),
             )
             for field in fields
         ]
@@ -106,18 +100,9 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
 
     from batch_updater.text.templates import environment_of  # noqa: PLC0415  (as above)
 
-    def plain(text: str) -> Markup:
-        """Return a text without markup; except line breaks, its invisible characters are made visible."""
-        return Markup.escape(readable(printable_lines(_shortened(text))))
-
-    def in_body(value: object) -> object:
-        """Return what an expression of the template yields: no text changes the direction of the text around it."""
-        if not isinstance(value, str) or isinstance(value, Markup):
-            return value
-        return plain(value) if value.isascii() else Markup("<bdi>{}</bdi>").format(plain(value))
-
-    environment = environment_of(Path(__file__).with_name("templates"), in_body)
-    environment.filters |= {"plain": plain, "value": lambda text: _shortened(text, _VALUE_CHARACTERS)}
+    environment = environment_of(TEMPLATES, in_body)
+    environment.filters |= {"plain": plain, "value": as_value}
+    environment.globals["bar_parts"] = bar_parts
     style = environment.get_template("report.css.j2").render(colours=COLOURS)
     is_beside = workbook is not None and workbook.parent == path.parent
     text = environment.get_template("report.html.j2").render(
@@ -127,24 +112,7 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
         workbook=workbook,
         # Relative, so that it works wherever the folder is moved.
         link=f"./{quote(os.fsencode(workbook.name))}" if workbook and is_beside else None,
-        bar=list(_bar(view)),
         style=Markup(style),  # noqa: S704  (our own template)
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _bar(view: SummaryView) -> Iterator[tuple[OutcomeKind, float, float]]:
-    """Yield outcome, left edge and width of each part of a bar that is 1,000 wide."""
-    shares = [max(count.rows / view.rows, _NARROWEST_SHARE) for count in view.counts]
-    left = 0.0
-    for count, share in zip(view.counts, shares, strict=True):
-        width = 1_000 * share / sum(shares)
-        yield count.kind, left, width
-        left += width
-
-
-def _shortened(text: str, at_most: int = _TEXT_CHARACTERS) -> str:
-    if len(text) <= at_most + _LONGEST_NOTE:  # so that a shortened text is not shortened again
-        return text
-    return f"{text[:at_most]} … ({len(text):,} characters)"

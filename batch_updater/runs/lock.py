@@ -31,9 +31,12 @@ _OWNER_ASKED_FOR_S = 1.0
 _MOST_SIGNED_BYTES = 100_000
 
 
-class _Holder(msgspec.Struct, frozen=True):
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a lock."""
+
     process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     file: str
+    """What it works on."""
     since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -44,13 +47,25 @@ def origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
+class _Owner(msgspec.Struct, frozen=True):
+    """How others are told who holds a lock."""
+
+    name: str
+    """What it works on, or where it is reached."""
+    kind: str
+    """`run`, `unattended job` or `server`."""
+    where: str
+    works: str = "has been working on"
+    remedy: str = "Wait until it has ended, then run again."
+
+
 def locked(folder: Path, base_url: str, file: str) -> AbstractContextManager[None]:
     """Hold the lock for an API's origin in a folder of results; `file` is what the others are told.
 
     Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
     """
     origin = origin_of(base_url)
-    return _held(_path(folder, origin), file, "run", f"to {origin} with results in {folder}")
+    return _held(_path(folder, origin), _Owner(file, "run", f"to {origin} with results in {folder}"))
 
 
 def locked_inbox(inbox: Path) -> AbstractContextManager[None]:
@@ -58,33 +73,43 @@ def locked_inbox(inbox: Path) -> AbstractContextManager[None]:
 
     Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
     """
-    return _held(inbox / ".batch-updater-lock", str(inbox), "unattended job", f"for {inbox}")
+    return _held(inbox / ".batch-updater-lock", _Owner(str(inbox), "unattended job", f"for {inbox}"))
+
+
+def locked_pages(folder: Path, address: str) -> AbstractContextManager[None]:
+    """Hold the lock of the server for a folder of results; `address` is what the others are told.
+
+    Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
+    """
+    remedy = "Use that one, or stop it first."
+    owner = _Owner(address, "server", f"for {folder}", "has been serving", remedy)
+    return _held(folder / "web" / ".lock", owner)
 
 
 @contextmanager
-def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
-    """Hold the lock at a path; `what` and `where` are for the message that another process gets."""
+def _held(path: Path, owner: _Owner) -> Iterator[None]:
+    """Hold the lock at a path; another process is told of its owner."""
     holder = path.with_suffix(".json")
     lock = FileLock(path, timeout=_TRIED_FOR_S, mode=0o600)
     try:
         lock.acquire()
     except Timeout as error:
-        remedy, signed = "Wait until it has ended, then run again.", _who_holds(holder)
+        signed = _who_holds(holder)
         if signed is None:
-            why = f"Another {what} is going on {where}; it has not said which."
-            raise LockedError(why, remedy=remedy) from error
+            why = f"Another {owner.kind} is going on {owner.where}; it has not said which."
+            raise LockedError(why, remedy=owner.remedy) from error
         raise LockedError(
-            f"Another {what} is going on: process {signed.process} has been working on {signed.file} since "
+            f"Another {owner.kind} is going on: process {signed.process} {owner.works} {signed.file} since "
             f"{format_time(signed.since)}.",
-            remedy=remedy,
+            remedy=owner.remedy,
             place=Location(file=signed.file),
         ) from error
     except (OSError, NotImplementedError) as error:
         raise _no_lock(path, error) from error
     try:
         # Of a name that is no text the others are told as much as is.
-        named = file.encode(errors="backslashreplace").decode()
-        signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
+        named = owner.name.encode(errors="backslashreplace").decode()
+        signature = msgspec.json.encode(Holder(os.getpid(), named, datetime.now(UTC)))
         try:
             write_whole(holder, lambda draft: draft.write_bytes(signature))
         except OSError as error:
@@ -97,8 +122,8 @@ def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
         lock.release()
 
 
-def held_since(folder: Path, base_url: str) -> datetime | None:
-    """Return since when a process has held that lock (UTC); None if none does, or none says so."""
+def holder_of(folder: Path, base_url: str) -> Holder | None:
+    """Return who holds that lock; None if no process does, or none says so."""
     path = _path(folder, origin_of(base_url))
     if not path.exists():
         return None
@@ -106,8 +131,7 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
     try:
         lock.acquire()
     except Timeout:
-        holder = _who_holds(path.with_suffix(".json"))
-        return holder.since if holder else None
+        return _who_holds(path.with_suffix(".json"))
     except (OSError, NotImplementedError):
         return None  # another user's folder: what is going on there cannot be read
     lock.release()
@@ -137,7 +161,7 @@ def _no_lock(path: Path, error: Exception) -> ResultsError:
     )
 
 
-def _who_holds(path: Path) -> _Holder | None:
+def _who_holds(path: Path) -> Holder | None:
     """Return who holds the lock; None if it does not say so in time. The name of a dead process is an old one."""
     deadline = time.monotonic() + _OWNER_ASKED_FOR_S
     while time.monotonic() < deadline:
@@ -148,10 +172,10 @@ def _who_holds(path: Path) -> _Holder | None:
     return None
 
 
-def _signed(path: Path) -> _Holder | None:
+def _signed(path: Path) -> Holder | None:
     """Return what the file says; None if it is not written yet, or is none of ours."""
     try:
-        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=_Holder)
+        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=Holder)
     except (OSError, ValueError):
         return None
 

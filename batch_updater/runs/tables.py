@@ -6,9 +6,8 @@ than a small run to send its rows.
 
 from __future__ import annotations
 
-import re
 import sys
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -34,12 +33,10 @@ from sqlalchemy import (
     tuple_,
     update,
 )  # fmt: skip
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
+from batch_updater.runs.sql_file import as_sql_file
 from batch_updater.runs.statements import (
     CONFIRMED,
     EDITED_ROWS,
@@ -174,7 +171,7 @@ CREATE = (
     CreateIndex(Index("edits_by_row", edits.c.row, edits.c.number)),
 )  # fmt: skip
 SET_FACT = insert(facts).prefix_with("OR REPLACE")
-FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged")
+FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged", facts.c.name != "report")
 FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 
 # --- drafts ----------------------------------------------------------------------------------------------------------
@@ -630,27 +627,7 @@ APPLIED_EARLIER = select(func.count()).select_from(_other_run).where(_is_applied
 
 def as_sqlite() -> str:
     """Return every statement above under its name, as `statements` reads them."""
-    named = {
-        name: value if isinstance(value, tuple) else (value,) for name, value in globals().items() if name.isupper()
-    }
-    sections = [
-        f"-- {name}\n" + "".join(f"{_text_of(clause)};\n" for clause in clauses)
-        for name, clauses in named.items()
-        if isinstance(clauses[0], ClauseElement)
-    ]
-    return "-- Written by `make sql` from tables.py.\n\n" + "\n".join(sections)
-
-
-def _text_of(clause: ClauseElement) -> str:
-    """Return a statement whose parameters are named, and whose constants are in it."""
-    compiled = cast("SQLCompiler", clause.compile(dialect=sqlite.dialect(paramstyle="named")))
-    lines = "\n".join(line.rstrip() for line in compiled.string.strip().splitlines())
-    constants = {name: value for name, value in (compiled.params or {}).items() if value is not None}
-    return re.sub(r":(\w+)", lambda found: _literal(constants[found[1]]) if found[1] in constants else found[0], lines)
-
-
-def _literal(constant: object) -> str:
-    return str(constant) if isinstance(constant, (int, float)) else "'" + str(constant).replace("'", "''") + "'"
+    return as_sql_file(globals(), "tables.py")
 
 
 if __name__ == "__main__":

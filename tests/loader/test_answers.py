@@ -17,7 +17,8 @@ from batch_updater.cli.parser import parse
 from batch_updater.config.loading import config_from
 from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.header_words import squeezed
-from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, Answers, OpenQuestionsError, typed
+from batch_updater.loader.open_questions import settled_questions
+from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, OpenQuestionsError, typed
 from batch_updater.runs.layouts import read_layouts, write_layout
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.rows import PLANNED
@@ -257,3 +258,68 @@ def test_a_row_that_a_person_has_chosen_is_not_asked_about_again(tmp_path: Path)
     with pytest.raises(OpenQuestionsError) as raised:
         opened(path, answers=Answers(header_row=1))
     assert {question.kind for question in raised.value.questions} == {"column"}
+
+
+def questions_about(path: Path, **answers: Any) -> OpenQuestionsError:
+    with pytest.raises(OpenQuestionsError) as raised:
+        opened(path, answers=Answers(**answers))
+    return raised.value
+
+
+def test_questions_about_columns_come_with_all_columns(tmp_path: Path) -> None:
+    """A form needs each column with its letters, its first three filled cells and the field that alone is likely."""
+    rows: list[list[object]] = [["Id", "Type", "Stagename*", "Notes"], [5, "Pre", "Won", None], [6, "Pre", None, "a"]]
+    rows += [[7, "Post", "Lost", None], [8, "Post", "Won", "b"]]
+    found = questions_about(write(tmp_path / "c.csv", rows)).columns
+    assert [(one.header, one.letters, one.field) for one in found] == [
+        ("Id", "A", "OpportunityId"), ("Type", "B", "opportunityType"), ("Stagename*", "C", "StageName"),
+        ("Notes", "D", None),
+    ]  # fmt: skip
+    assert [one.first_values for one in found] == [
+        ("5", "6", "7"), ("Pre", "Pre", "Post"), ("Won", "Lost", "Won"), ("a", "b"),
+    ]  # fmt: skip
+
+
+def test_no_field_is_proposed_where_two_columns_or_two_fields_may_be_meant(tmp_path: Path) -> None:
+    """Which of two columns holds a field, and which of two fields a column is, is left to the person."""
+    doubled = questions_about(write(tmp_path / "a.csv", [["Id", "Type", "StageName", "Stage Name"], [5, "Pre", 1, 2]]))
+    assert [one.field for one in doubled.columns] == ["OpportunityId", "opportunityType", None, None]
+    either = questions_about(write(tmp_path / "b.csv", [["Type", "opportunity id", "StageName"], ["Pre", 5, "x"]]))
+    assert [one.field for one in either.columns] == ["opportunityType", None, "StageName"]
+
+
+def test_a_fitting_file_tells_three_values_of_each_column(tmp_path: Path) -> None:
+    """Where nothing is asked, a form shows the same of the columns as they are read."""
+    path = write(tmp_path / "c.csv", [["Id", "", "Type", "StageName"], [5, "x", "Pre", None], [6, "x", "Pre", "Won"]])
+    assert [(one.header, one.letters, one.field, one.first_values) for one in opened(path).columns.sampled] == [
+        ("Id", "A", "OpportunityId", ("5", "6")), ("Type", "C", "opportunityType", ("Pre", "Pre")),
+        ("StageName", "D", "StageName", ("Won",)),
+    ]  # fmt: skip
+
+
+def test_sheets_and_header_rows_are_offered_with_their_first_rows(tmp_path: Path) -> None:
+    """What a sheet or a row holds is what a person decides by."""
+    sheets: dict[str, Sequence[Sequence[object]]] = {
+        "May": [["Id", "Type", "StageName"], [5, "Pre", "Won"]],
+        "June": [["Id", "Type", "StageName"], [6, "Pre"]],
+    }
+    (question,) = questions_about(workbook(tmp_path / "c.xlsx", sheets)).questions
+    assert [choice.first_rows[1] for choice in question.choices] == [("5", "Pre", "Won"), ("6", "Pre")]
+    titled = write(tmp_path / "d.csv", [["Pipeline of May"], ["Id", "Type", "StageName"], [5, "Pre", "Won"]])
+    question, *_ = questions_about(titled).questions
+    assert question.choices[0].first_rows == (("Id", "Type", "StageName"), ("5", "Pre", "Won"))
+
+
+@given(answers=ANY)
+def test_every_answer_about_cells_and_rows_can_be_given_otherwise(answers: Answers) -> None:
+    """What was answered about a column or all rows is one choice of its question."""
+    for name in OF_COLUMNS:
+        answers = answers.without(name, [ALL_COLUMNS])
+    asked = list(settled_questions(answers, "#CLEAR"))
+    said = NO_ANSWERS
+    for question in asked:
+        standing = [choice for choice in question.choices if answers.with_more(choice.answers) == answers]
+        assert len(standing) == 1
+        said = said.with_more(standing[0].answers)
+    kept = structs.replace(answers, sheet=None, header_row=None, columns={})
+    assert said == kept

@@ -13,6 +13,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, SheetEntry, SheetProperties, SheetRow, is_blank_row
+from batch_updater.loader.refusal import shown
 from batch_updater.messages import counted
 from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
@@ -156,9 +157,21 @@ def _question(
     source: Book, text: str, choices: tuple[Choice, ...], remedy: str, sheet: str | None = None
 ) -> OpenQuestionsError:
     sentence = f"{source.name} has {text}"
-    question = Question(QuestionKind.SHEET, "Which sheet is to be read?", sentence, choices)
+    question = which_sheet(source, sentence, choices)
     remedies = (remedy, *(f"    {line}" for line in question.lines))
     return OpenQuestionsError(sentence, (question,), remedy=remedies, place=Location(file=source.name, sheet=sheet))
+
+
+def which_sheet(source: Book, evidence: str, choices: Sequence[Choice]) -> Question:
+    """Return the question which sheet is read, with the first rows of each that may be."""
+    names = [entry.name for entry in source.sheets]
+
+    def first_rows(sheet: str | None) -> tuple[tuple[str, ...], ...]:
+        filled = (row.cells for row in source.rows(names.index(sheet)) if not is_blank_row(row.cells))
+        return tuple(tuple(map(shown, cells[:_CELLS_SHOWN])) for cells in islice(filled, _ROWS_SHOWN))
+
+    shown_choices = (replace(choice, first_rows=first_rows(choice.answers.sheet)) for choice in choices)
+    return Question(QuestionKind.SHEET, "Which sheet is to be read?", evidence, tuple(shown_choices))
 
 
 def _error(source: Book, text: str, remedy: str, sheet: str | None = None) -> InputError:
@@ -269,6 +282,8 @@ def _options(sheet: str | None, header_row: int | None = None) -> str:
 
 
 _SHEETS_LISTED = 10
+_ROWS_SHOWN, _CELLS_SHOWN = 3, 8
+"""Of each sheet that may be meant."""
 _FIELDS_OF_A_GUESS = 2
 """Headers that name fewer fields, and do not fit, may be those of any table."""
 

@@ -1,0 +1,253 @@
+"""Bodies of requests: forms, and spreadsheets that are written to disk while they arrive. All are bounded.
+
+Sizes are held against the declared length first, then against what arrives. A body that stops arriving, or arrives too
+slowly, is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+import unicodedata
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
+
+_T = TypeVar("_T")
+_MOST_BYTES = 1_000_000
+"""Of a form without a spreadsheet."""
+_MOST_FIELDS = 5_000
+_STALLS_AFTER_S = 15.0
+_SLOWEST_BYTES_PER_S = 10_000
+_PIECE_BYTES = 262_144
+_LONGEST_NAME = 150
+_LONGEST_EXTENSION = 8
+_ROWS = "rows"
+PASTED = ("pasted rows", "input.tsv")
+"""What pasted rows are called, and the file that they become."""
+
+
+class ReceivedFile(msgspec.Struct, frozen=True):
+    """A spreadsheet that has arrived in a folder."""
+
+    name: str
+    """What people call it: text only."""
+    file: str
+    """Its name in the folder: `input.<ext>`."""
+
+
+class _Pace:
+    """How long a body may take: it must go on arriving, and not too slowly as a whole."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._bytes = 0
+
+    async def next(self, piece: Awaitable[_T]) -> _T:
+        """Wait for the next piece. Raises HTTPRequestTimeout."""
+        left_s = self._started + _STALLS_AFTER_S + self._bytes / _SLOWEST_BYTES_PER_S - time.monotonic()
+        try:
+            async with asyncio.timeout(min(_STALLS_AFTER_S, left_s)):
+                result = await piece
+        except TimeoutError as error:
+            text = "The connection is too slow, or was interrupted. Nothing was done."
+            refused = web.HTTPRequestTimeout(text=text)
+            refused.force_close()
+            raise refused from error
+        if isinstance(result, bytes):
+            self._bytes += len(result)
+        return result
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """Return the fields of a form; of several of a name the last.
+
+    Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPUnsupportedMediaType, HTTPBadRequest.
+    """
+    _require_length(request, _MOST_BYTES)
+    if request.content_type == "multipart/form-data":
+        fields: dict[str, str] = {}
+        await _read_parts(request, lambda part, read: _collect(part, read, fields), _MOST_BYTES)
+        return fields
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType(text="That is no form.")
+    body, pace = bytearray(), _Pace()
+    while piece := await pace.next(request.content.readany()):
+        body += piece
+        if len(body) > _MOST_BYTES:
+            raise _too_large(_MOST_BYTES)
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )  # fmt: skip
+    except ValueError as error:
+        raise web.HTTPBadRequest(text="The form cannot be read.") from error
+    return dict(pairs)
+
+
+async def receive_file(
+    request: web.Request, folder: Path, most_mb: int, require_token: Callable[[str], None], token_field: str
+) -> ReceivedFile:
+    """Write the file of a form, or its field `rows` with pasted rows, into a folder while it arrives.
+
+    The token comes first in the form: nothing is written before it was checked. What was written of a file that is
+    refused is removed. Raises as `read_form` does, HTTPBadRequest also if the form has neither, HTTPForbidden,
+    HTTPInsufficientStorage.
+    """
+    most_bytes = most_mb * 1_000_000
+    _require_length(request, most_bytes + _MOST_BYTES)
+    if request.content_type != "multipart/form-data":
+        raise web.HTTPUnsupportedMediaType(text="That is no form with a file.")
+    received: list[ReceivedFile] = []
+    is_checked = False
+
+    async def take(part: BodyPartReader, read: Callable[[], Awaitable[bytes]]) -> None:
+        nonlocal is_checked
+        if part.name == token_field:
+            require_token(await _text(read))
+            is_checked = True
+            return
+        if not is_checked:
+            require_token("")
+        name = safe_name(part.filename) if part.filename else PASTED[0] if part.name == _ROWS else ""
+        if not name:
+            await _text(read)
+            return
+        if received:
+            raise web.HTTPBadRequest(text="One spreadsheet at a time, please.")
+        extension = _extension(name) if part.filename else "tsv"
+        path = folder / (f"input.{extension}" if extension else "input")
+        if await _write(path, read, most_bytes):
+            received.append(ReceivedFile(name, path.name))
+
+    try:
+        await _read_parts(request, take, most_bytes + _MOST_BYTES)
+    except BaseException:
+        await to_thread(_remove_input, folder)
+        raise
+    if not is_checked:
+        require_token("")
+    if not received:
+        raise web.HTTPBadRequest(text="Choose a spreadsheet, or paste rows, first.")
+    return received[0]
+
+
+async def _write(path: Path, read: Callable[[], Awaitable[bytes]], most_bytes: int) -> bool:
+    """Write what is read, for its owner alone. Returns whether there is a file: not of nothing, nor of blank rows."""
+    is_blank, size = True, 0
+    try:
+        with await to_thread(_create, path) as file:
+            while piece := await read():
+                size += len(piece)
+                if size > most_bytes:
+                    raise _too_large(most_bytes)
+                is_blank = is_blank and not piece.strip()
+                await to_thread(file.write, piece)
+            await to_thread(_sync, file)
+    except OSError as error:
+        text = "The file cannot be kept: there is no room, or the server may not write. Tell whoever runs it."
+        raise web.HTTPInsufficientStorage(text=text) from error
+    if is_blank and (size == 0 or path.name == "input.tsv"):
+        await to_thread(path.unlink)
+        return False
+    return True
+
+
+def _remove_input(folder: Path) -> None:
+    for path in folder.glob("input*"):
+        path.unlink()
+
+
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "wb")
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+async def _collect(part: BodyPartReader, read: Callable[[], Awaitable[bytes]], fields: dict[str, str]) -> None:
+    text = await _text(read)
+    if part.name is not None and part.filename is None:
+        fields[part.name] = text
+
+
+async def _text(read: Callable[[], Awaitable[bytes]]) -> str:
+    body = bytearray()
+    while piece := await read():
+        body += piece
+        if len(body) > _MOST_BYTES:
+            raise _too_large(_MOST_BYTES)
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="The form cannot be read.") from error
+
+
+async def _read_parts(
+    request: web.Request,
+    take: Callable[[BodyPartReader, Callable[[], Awaitable[bytes]]], Awaitable[None]],
+    most_bytes: int,
+) -> None:
+    """Give every part of a multipart form to `take`, with what reads its next piece (b'' at the end)."""
+    pace, size, count = _Pace(), 0, 0
+    try:
+        parts = await request.multipart()
+        while (part := await pace.next(parts.next())) is not None:
+            count += 1
+            if not isinstance(part, BodyPartReader) or count > _MOST_FIELDS:
+                raise web.HTTPBadRequest(text="The form cannot be read.")
+            one = part
+
+            async def read() -> bytes:
+                nonlocal size
+                piece = await pace.next(one.read_chunk(_PIECE_BYTES))  # noqa: B023  (read before the next part)
+                size += len(piece)
+                if size > most_bytes:
+                    raise _too_large(most_bytes)
+                return piece
+
+            await take(part, read)
+    except (ValueError, AssertionError, HttpProcessingError, BadHttpMessage) as error:  # what aiohttp raises for it
+        raise web.HTTPBadRequest(text="The form cannot be read.") from error
+
+
+def _require_length(request: web.Request, most_bytes: int) -> None:
+    if request.content_length is not None and request.content_length > most_bytes:
+        raise _too_large(most_bytes)
+
+
+def _too_large(most_bytes: int) -> web.HTTPRequestEntityTooLarge:
+    megabytes = most_bytes // 1_000_000
+    text = f"That is too large: more than {megabytes} MB. Nothing was done."
+    return web.HTTPRequestEntityTooLarge(most_bytes, 0, text=text)
+
+
+def safe_name(name: str) -> str:
+    """Return a file's name as text: its last path segment in NFC, without control characters, not too long; or ''."""
+    # Browsers escape these three in a name, and nothing else (HTML, "multipart form data").
+    for escaped, character in (("%22", '"'), ("%0D", ""), ("%0A", "")):
+        name = name.replace(escaped, character)
+    name = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    name = "".join(one for one in name if unicodedata.category(one) not in {"Cc", "Cs", "Zl", "Zp"}).strip(" ")
+    if name in {".", ".."}:
+        return ""
+    if len(name) > _LONGEST_NAME:
+        extension = f".{_extension(name)}" if _extension(name) else ""
+        name = f"{name[: _LONGEST_NAME - len(extension) - 1]}…{extension}"
+    return name
+
+
+def _extension(name: str) -> str:
+    """Return the extension in lower case, if it is one of letters and digits; else ''."""
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    return extension if re.fullmatch(rf"[a-z0-9]{{1,{_LONGEST_EXTENSION}}}", extension) else ""

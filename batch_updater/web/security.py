@@ -1,0 +1,290 @@
+"""Who may make a request: the address it is for, where it comes from, who is signed in, and the token of a form.
+
+All requests pass the gate, unknown addresses and static files included. What it refuses is raised as an HTTP error,
+before anything of the body is read.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import secrets
+import time
+import unicodedata
+from asyncio import to_thread
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import quote, unquote, urlsplit
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from batch_updater.config.schema import WebSettings
+from batch_updater.runs.uploads import Uploads
+
+STATIC = "/static/"
+FIELD_OF_TOKEN = "token"  # noqa: S105  (a field's name)
+KEY = "key"
+"""The parameter of the printed link."""
+_SESSION_DAYS = 30
+_SAID_S = 60
+"""How long a message waits for the page that shows it."""
+_LONGEST_SAID = 500
+_WRONG_KEYS = 10
+_WRONG_KEYS_WITHIN_S = 60.0
+_LONGEST_NAME = 200
+_SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+_USER = web.RequestKey("user", str)
+_SESSION = web.RequestKey("session", str)
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Robots-Tag": "noindex",
+    "Server": "batch-updater",
+}
+
+
+def own_user() -> str:
+    """Return the name of whoever has started the program: the one person of `web.auth: token`."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return "unknown"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address that a server is to listen on is one that no other machine can reach."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def user_of(request: web.Request) -> str:
+    """Return who makes the request."""
+    return request[_USER]
+
+
+def known_user(request: web.Request) -> str | None:
+    """Return who makes the request; None if it was refused before that was known."""
+    return request.get(_USER)
+
+
+def form_token(request: web.Request) -> str:
+    """Return the token of the forms of this session; '' without a session. Another session has another one."""
+    session = request.get(_SESSION)
+    return _signature(session, "form") if session else ""
+
+
+def require_token(request: web.Request, token: str) -> None:
+    """Raise HTTPForbidden unless it is the token of this session."""
+    if not hmac.compare_digest(token.encode(), form_token(request).encode()) or not token:
+        raise web.HTTPForbidden(text="The form is of an earlier session. Nothing was done.")
+
+
+def _signature(session: str, purpose: str) -> str:
+    return hmac.new(session.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def _digest(session: str) -> str:
+    return hashlib.sha256(session.encode()).hexdigest()
+
+
+async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Set what every answer says to browsers. Answers that may be kept say so themselves, all others may not."""
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+class AccessKey:
+    """The key of the printed link, new at each start; nothing but the link has it."""
+
+    def __init__(self) -> None:
+        self.text = secrets.token_urlsafe(24)
+        self._wrong_at: deque[float] = deque(maxlen=_WRONG_KEYS)
+
+    def require(self, given: str) -> None:
+        """Raise HTTPForbidden for a wrong key, HTTPTooManyRequests for any key after too many of those."""
+        now = time.monotonic()
+        if len(self._wrong_at) == _WRONG_KEYS and (waits_s := self._wrong_at[0] + _WRONG_KEYS_WITHIN_S - now) > 0:
+            text = "Too many wrong keys. Try again in a minute."
+            raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(int(waits_s) + 1)})
+        if not hmac.compare_digest(given.encode(errors="replace"), self.text.encode()):
+            self._wrong_at.append(now)
+            raise web.HTTPForbidden(
+                text="The key is wrong. It is new each time the server starts: open the link that it has printed last."
+            )
+
+
+class Gate:
+    """Lets requests in. With a key, whoever has it is the one person; without, a proxy says who it is."""
+
+    def __init__(
+        self, settings: WebSettings, uploads: Uploads, address: tuple[str, int], key: AccessKey | None
+    ) -> None:
+        """`address`: host and port that are served. `key`: None with `web.auth: proxy`."""
+        host, self._port = address
+        self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower()})
+        self._header = settings.user_header
+        self._proxies = tuple(map(ip_network, settings.trusted_proxies))
+        self._uploads = uploads
+        self._key = key
+        self._cookie = f"batch-updater-{self._port}"
+        self._cookie_of_message = f"{self._cookie}-said"
+
+    @web.middleware
+    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request that may be made. Raises HTTPForbidden, HTTPUnauthorized, HTTPTooManyRequests."""
+        named = self._user_of_proxy(request) if self._key is None else None
+        _require_own_origin(request, self._own_origins(request))
+        if request.path.startswith(STATIC):
+            return await handler(request)
+        if self._key and request.method == hdrs.METH_GET and KEY in request.query:
+            return await self._sign_in(request, self._key)
+        session = request.cookies.get(self._cookie, "")
+        user = await to_thread(self._uploads.session_user, _digest(session), datetime.now(UTC)) if session else None
+        if named is None and user is None:
+            raise web.HTTPUnauthorized(text="Open the link that the server has printed when it was started.")
+        is_new = named is not None and user != named
+        if is_new:
+            session, user = await self._new_session(named or ""), named
+        request[_USER], request[_SESSION] = user or "", session
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            if is_new:
+                self._set_cookie(request, error, session)
+            raise
+        if is_new and not response.prepared:
+            self._set_cookie(request, response, session)
+        return response
+
+    async def _sign_in(self, request: web.Request, key: AccessKey) -> web.StreamResponse:
+        """Give the session of a right key to the browser, and leave the key out of its address."""
+        key.require(request.query[KEY])
+        path = str(request.rel_url.without_query_params(KEY))
+        if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+            # A browser that was led here by another site's page would follow a redirection without the new cookie.
+            response = web.Response(
+                text=f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={quote(path, safe="/?=&%")}">'
+                "<title>batch-updater</title>",
+                content_type="text/html",
+            )
+        else:
+            response = web.Response(status=303, headers={"Location": path})
+        self._set_cookie(request, response, await self._new_session(own_user()))
+        return response
+
+    async def _new_session(self, user: str) -> str:
+        session = secrets.token_urlsafe(32)
+        expires_at = datetime.now(UTC) + timedelta(days=_SESSION_DAYS)
+        await to_thread(self._uploads.add_session, _digest(session), user, expires_at)
+        return session
+
+    def _set_cookie(self, request: web.Request, response: web.StreamResponse, session: str) -> None:
+        response.set_cookie(
+            self._cookie, session, max_age=_SESSION_DAYS * 86_400, path="/",
+            httponly=True, samesite="Strict", secure=self._is_https(request),
+        )  # fmt: skip
+
+    # --- where a request comes from ---
+
+    def _user_of_proxy(self, request: web.Request) -> str:
+        """Return whom the proxy names. Raises HTTPForbidden for a peer that is no proxy of ours, or names no one."""
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        address = ip_address(peer[0].partition("%")[0]) if peer else None
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        if address is None or not any(address in network for network in self._proxies):
+            raise web.HTTPForbidden(text="This page is reached through its proxy alone.")
+        names = [name.strip() for name in request.headers.getall(self._header, ())]
+        if len(names) != 1 or not names[0] or len(names[0]) > _LONGEST_NAME:
+            raise web.HTTPForbidden(text="The proxy did not say who you are. Sign in there again.")
+        name = unicodedata.normalize("NFC", names[0])
+        if any(unicodedata.category(character)[0] == "C" for character in name):
+            raise web.HTTPForbidden(text="The name that the proxy gives is no name.")
+        return name
+
+    def _is_https(self, request: web.Request) -> bool:
+        return self._key is None and _first(request, "X-Forwarded-Proto").lower() == "https"
+
+    def _own_origins(self, request: web.Request) -> tuple[str, ...]:
+        """Return scheme, name and port that the browser knows. Raises HTTPForbidden for a name that is not ours.
+
+        Another site could make its own name lead to this machine (DNS rebinding), but not its name one of ours. A
+        proxy forwards the name that it is known by.
+        """
+        host = request.headers.get("Host", "")
+        if self._key is None:
+            name = _first(request, "X-Forwarded-Host") or host
+            scheme = _first(request, "X-Forwarded-Proto").lower()
+            return tuple(f"{one}://{name.lower()}" for one in ([scheme] if scheme else ["https", "http"]))
+        try:
+            parts = urlsplit(f"//{host}")
+            is_own = parts.hostname in self._names and (parts.port or 80) == self._port and "@" not in host
+        except ValueError:
+            is_own = False
+        if not is_own:
+            raise web.HTTPForbidden(text="This server does not answer to that name.")
+        return (f"http://{host.lower()}",)
+
+    # --- messages for the next page ---
+
+    def say(self, request: web.Request, response: web.StreamResponse, text: str) -> None:
+        """Let the next page that this browser opens show a sentence."""
+        text = text[:_LONGEST_SAID]
+        content = f"{_signature(request[_SESSION], f'said {text}')}.{quote(text)}"
+        response.set_cookie(
+            self._cookie_of_message, content, max_age=_SAID_S, path="/",
+            httponly=True, samesite="Strict", secure=self._is_https(request),
+        )  # fmt: skip
+
+    def said(self, request: web.Request) -> str:
+        """Return the sentence that this page is to show; '' if there is none."""
+        signature, _, text = request.cookies.get(self._cookie_of_message, "").partition(".")
+        text = unquote(text)
+        expected = _signature(request.get(_SESSION, ""), f"said {text}")
+        return text if text and hmac.compare_digest(signature.encode(), expected.encode()) else ""
+
+    def forget_said(self, response: web.StreamResponse) -> None:
+        """Let no further page show it."""
+        response.del_cookie(self._cookie_of_message, path="/")
+
+
+def _first(request: web.Request, header: str) -> str:
+    """Return the first of the values in a header, that of the outermost proxy; '' without it."""
+    return request.headers.get(header, "").split(",")[0].strip()
+
+
+def _require_own_origin(request: web.Request, own: tuple[str, ...]) -> None:
+    """Raise HTTPForbidden for what another site's page makes a browser send; a link to a page may be followed.
+
+    A form of a page with `no-referrer` has the origin `null`; then the browser itself has to say that it is our own
+    (Fetch, "serializing a request origin"; Fetch Metadata). A program that is no browser says nothing of it, and needs
+    the token of the form as everyone does.
+    """
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    is_safe = request.method in _SAFE_METHODS
+    is_link = is_safe and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if is_link and request.headers.get("Sec-Fetch-Dest", "document") != "document":
+        is_link = False  # a frame
+    if origin == "null":
+        is_own = site == "same-origin"
+    elif origin is not None:
+        is_own = origin.lower() in own
+    else:
+        is_own = True
+    if site not in {None, "same-origin", "none"} and not is_link:
+        is_own = False
+    if not is_own:
+        raise web.HTTPForbidden(text="The request comes from a page of another site. Nothing was done.")
