@@ -10,8 +10,7 @@ from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
-from batch_updater.records import OutcomeKind
-from batch_updater.records import SETTINGS_SHEET
+from batch_updater.records import SETTINGS_SHEET, OutcomeKind
 from batch_updater.runs.comparison import Comparison
 from batch_updater.runs.draft import CellEdit
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
