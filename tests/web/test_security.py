@@ -213,14 +213,13 @@ def test_who_may_approve_sees_the_files_of_all(route: Route, team: Site) -> None
 
 
 @each(ROUTES)
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "BREW"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
 def test_a_method_that_does_not_exist_is_refused(route: Route, method: str, site: Site) -> None:
     """405 with what there is, and nothing is done."""
     answer = site.browser.request(method, site.path(route), b"")
     expected = {one.method for one in ROUTES if one.pattern == route.pattern}
-    assert answer.status in ({405} if method != "BREW" else {400, 405})
-    if answer.status == 405:
-        assert expected <= set(answer.headers["Allow"].split(","))
+    assert answer.status == 405
+    assert expected <= set(answer.headers["Allow"].split(","))
 
 
 @each(ROUTES)
@@ -354,9 +353,9 @@ def test_a_message_for_the_next_page_cannot_be_forged(site: Site) -> None:
         ("=cmd|' /C calc'!A0.csv", "input.csv"),
         ("{{ 7 * 7 }}{% raw %}.csv", "input.csv"),
         (f"{'x' * 500}.csv", "input.csv"),
-        ("a.csv/..", "input"),
+        ("a.csv/..", None),
         ("q1.c sv", "input"),
-        (".htaccess", "input"),
+        (".htaccess", "input.htaccess"),
         ('a"b\r\nSet-Cookie: x=y.csv', "input.csv"),
         ("データ.csv", "input.csv"),
         ("..", None),
@@ -406,7 +405,8 @@ def test_an_upload_that_is_too_large_is_refused_while_it_arrives(tmp_path: Path)
 def test_four_files_may_arrive_at_once(page_server: PageServer) -> None:
     """A fifth is asked to come again; once one has ended there is room."""
     browser = page_server.signed_in()
-    kind, body = multipart([("token", None, browser.token().encode()), ("file", "a.csv", ROWS)])
+    many = ROWS + b"4,Pre,c\n" * 100_000
+    kind, body = multipart([("token", None, browser.token().encode()), ("file", "a.csv", many)])
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     head = f"POST /files HTTP/1.1\r\nHost: {browser.host}\r\nCookie: {cookie}\r\nContent-Type: {kind}\r\n"
     with ExitStack() as stack:
