@@ -149,7 +149,12 @@ def test_a_page_of_another_site_can_make_no_request(route: Route, headers: dict[
 @each(FORMS)
 def test_a_form_of_another_site_is_refused_even_as_a_navigation(route: Route, site: Site) -> None:
     """A link may be followed from elsewhere, a form may not be sent."""
-    headers = {"Origin": None, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    headers = {
+        "Origin": None,
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
     assert site.browser.request("POST", site.path(route), b"", headers).status == 403
 
 
@@ -548,7 +553,9 @@ def test_the_link_is_one_object_with_json(tmp_path: Path) -> None:
         assert process.stdout
         line = process.stdout.readline()
         process.terminate()
-    assert re.fullmatch(r'\{"schema": 1, "command": "serve", "url": "http://127\.0\.0\.1:\d+/\?key=[\w-]{32}"\}\n', line)
+    assert re.fullmatch(
+        r'\{"schema": 1, "command": "serve", "url": "http://127\.0\.0\.1:\d+/\?key=[\w-]{32}"\}\n', line
+    )
 
 
 def test_the_sample_is_there_for_the_page(site: Site) -> None:
