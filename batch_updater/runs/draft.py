@@ -73,6 +73,8 @@ _READY = "draft.sqlite-ready"
 _LOCK = ".draft-lock"
 _FACTS, _DIGEST = "facts", "digest"
 _TABLE = "its table draft"
+WAITS = "waits"
+"""Code of the problem of a row that waits for an earlier one of its target."""
 _REFUSED = "refused"
 """Code of the problem of a row that the API refused without naming a cell."""
 _REFUSED_KINDS = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
@@ -312,7 +314,7 @@ class Draft:
         if row.waits_for is None:
             return row.problems
         remedy = f"Repair row {row.waits_for}."
-        return (Problem(row.number, None, "waits", "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
+        return (Problem(row.number, None, WAITS, "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
 
     def _is_refused(self, number: int) -> bool:
         """Whether the API refused a row in the run that is repaired, and no one has said that it is sent as it is."""

@@ -108,7 +108,7 @@ INSERT OR REPLACE INTO run (name, value) VALUES (:name, :value);
 -- FACTS
 SELECT run.name, run.value
 FROM run
-WHERE run.name != 'staged';
+WHERE run.name != 'staged' AND run.name != 'report';
 
 -- FACT
 SELECT run.value

@@ -164,7 +164,7 @@ CREATE = (
     CreateIndex(Index("edits_by_row", edits.c.row, edits.c.number)),
 )  # fmt: skip
 SET_FACT = insert(facts).prefix_with("OR REPLACE")
-FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged")
+FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged", facts.c.name != "report")
 FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 
 # --- drafts ----------------------------------------------------------------------------------------------------------
