@@ -557,6 +557,8 @@ class ReportRow(msgspec.Struct, frozen=True):
     """Whether another row changes the same record; told only where there are changes."""
     first_wrong: str = ""
     """What was wrong with it in the first round, if it has come back."""
+    edits: tuple[MadeEdit, ...] = ()
+    """What people have changed in it on the page, by time."""
 
 
 class Setting(NamedTuple):

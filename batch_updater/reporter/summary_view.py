@@ -84,6 +84,11 @@ class SummaryView(msgspec.Struct, frozen=True):
     facts: tuple[tuple[str, str], ...]
     """Name and value, the notes included."""
 
+    @property
+    def outcomes(self) -> dict[OutcomeKind, int]:
+        """Outcome -> rows, for those that some row has."""
+        return {count.kind: count.rows for count in self.counts}
+
 
 class Timeline:
     """Counts the rows finished in each stretch of time."""

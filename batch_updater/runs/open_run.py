@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -47,10 +47,6 @@ from batch_updater.runs.plan import Opened, Plan, open_source, require_comparabl
 from batch_updater.runs.repeats import repeats_of
 from batch_updater.runs.store import DamagedStoreError, Store, converted, faults_named
 from batch_updater.version import __version__
-
-_FIELDS_NAMED = 5
-_OLD = timedelta(days=1)
-"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
 class OpenRun(msgspec.Struct, frozen=True):
@@ -94,29 +90,6 @@ class OpenRun(msgspec.Struct, frozen=True):
         """Good rows that are not done yet."""
         return self.sends(None)
 
-    @property
-    def undo(self) -> str:
-        """Whether the run can be undone, in words."""
-        plan, resumed = self.plan, self.earlier.resumed
-        if plan.endpoint.read is None:
-            return f"not possible: the description {plan.endpoint.name} names no way to read a record"
-        if not plan.reads_first:
-            return "not possible; with --compare every record is read first"
-        sent = [field for field in plan.endpoint.body_fields if plan.staged.sent.get(field.name)]
-        reported = plan.endpoint.reported_fields
-        exceptions = "".join(
-            f"; {' and '.join(names[:_FIELDS_NAMED])}{' and more' if len(names) > _FIELDS_NAMED else ''} {when}"
-            for when, names in (
-                ("only where names are known for the ids", [one.name for one in sent if one.reported_id_as]),
-                ("only where the columns hold all of the list", [one.name for one in sent if one.list_reported_as]),
-                ("not, since records do not report it", [one.name for one in sent if one not in reported]),
-            )
-            if names
-        )
-        if resumed and resumed.confirmed and not resumed.facts.reads_first:
-            return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{exceptions}"
-        return f"possible: every record is read before its update{exceptions}"
-
     def comparing(self) -> OpenRun:
         """Return the same run with each record read before its update."""
         return replace(self, plan=self.plan.comparing())
@@ -127,15 +100,9 @@ class OpenRun(msgspec.Struct, frozen=True):
             return self.plan.staged.good if limit is None else min(limit, self.plan.staged.good)
         return self.plan.store.to_send(limit)
 
-    @property
-    def is_old(self) -> bool:
-        """Whether it resumes a run that began more than a day ago, or in the future, as by a wrong clock."""
-        resumed = self.earlier.resumed
-        return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
-
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
-        if self.is_old and self.to_send and self.earlier.resumed:
+        if self.earlier.is_old and self.to_send and self.earlier.resumed:
             began = format_time(self.earlier.resumed.started_at)
             raise UsageError(
                 f"The run of {began} is unfinished, but more than a day old: resuming it could overwrite newer "

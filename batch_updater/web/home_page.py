@@ -215,7 +215,8 @@ async def _home(request: web.Request) -> web.Response:
     listed = await asyncio.to_thread(_listed, context, state, text, page)
     link = partial(_list_link, state, text)
     return context.page(
-        request, "home.html.j2", work=work, queue=queue, is_busy=is_busy, listed=listed, states=states, state=state, text=text,
+        request, "home.html.j2", work=work, queue=queue, is_busy=is_busy,
+        listed=listed, states=states, state=state, text=text,
         earlier=link(listed.page + 1) if listed.page < listed.pages else "",
         later=link(listed.page - 1) if listed.page > 1 else "",
         has_sample=context.config.api.endpoint == "nexus-opportunity",

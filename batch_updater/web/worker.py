@@ -521,7 +521,7 @@ class Worker:
 
     def _execute(self, work: _Work, open_run: OpenRun) -> TaskFault | None:
         task, plan, folder = work.task, open_run.plan, open_run.folder
-        if open_run.is_old and open_run.to_send and not task.options.resume_old:
+        if open_run.earlier.is_old and open_run.to_send and not task.options.resume_old:
             raise UsageError(
                 f"The run {folder.name} is unfinished, but more than a day old: resuming it could overwrite newer "
                 "changes.",

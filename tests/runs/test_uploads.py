@@ -74,7 +74,9 @@ def test_two_that_have_it_open_see_each_other_whatever_closes_first(tmp_path: Pa
     with closing(Uploads(tmp_path / "web")) as uploads:
         with closing(Uploads(tmp_path / "web")) as other:
             upload = added(other)
-        program = "import pathlib, sys; from batch_updater.runs.uploads import Uploads as U; U(pathlib.Path(sys.argv[1]))"
+        program = (
+            "import pathlib, sys\nfrom batch_updater.runs.uploads import Uploads\nUploads(pathlib.Path(sys.argv[1]))"
+        )
         subprocess.run([sys.executable, "-c", f"{program}.close()", str(tmp_path / "web")], check=True)
         with closing(Uploads(tmp_path / "web")) as other:
             other.note("ben", "edited", upload=upload.id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
-from batch_updater.config.loading import config_from
+from batch_updater.config.loading import load_config
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState, Uploads
 from batch_updater.web.worker import Worker
 from tests.end_to_end.program import TOKEN
@@ -24,12 +25,10 @@ SENDING = {"rate_per_s": 500, "concurrency": 10, "retry_budget": 5}
 
 
 def config_in(folder: Path, url: str, **sections: Mapping[str, object]) -> Config:
-    """Return a configuration with results in a folder."""
-    values = {
-        "api": {"base_url": url, "token": "env:NEXUS_TOKEN"}, "results": {"folder": str(folder / "runs")},
-        "sending": SENDING, **sections,
-    }  # fmt: skip
-    return config_from(values, {})
+    """Return the configuration of a file in a folder, with results and layouts beside it."""
+    values = {"api": {"base_url": url, "token": "env:NEXUS_TOKEN"}, "sending": SENDING, **sections}
+    (folder / "config.yaml").write_text(json.dumps(values), encoding="utf-8")
+    return load_config(folder / "config.yaml", {})
 
 
 def numbered_rows(count: int, *, wrong: Sequence[int] = ()) -> list[dict[str, object]]:

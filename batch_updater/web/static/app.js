@@ -100,25 +100,35 @@
 
   // --- what was pasted ---
 
+  // As `text/clipboard.py` reads it: only a cell with a line break is in quotes.
+  const pastedCell = /(?:"((?:[^"\n\t]|"")*\n(?:[^"\t]|"")*)"(?=[\t\n]|$)|([^\t\n]*))([\t\n]|$)/g;
+
   function preparePreview(area) {
     const place = document.querySelector(area.dataset.preview);
     area.addEventListener("input", () => {
-      const lines = area.value.split(/\r?\n/).filter((line) => line.trim());
-      if (!lines.length) return place.replaceChildren();
+      const text = area.value.slice(0, 100000).replace(/\n$/, "");
+      if (!text.trim()) return place.replaceChildren();
+      const rows = [[]];
+      for (const [, lines, plain, end] of text.matchAll(pastedCell)) {
+        rows.at(-1).push(lines === undefined ? plain : lines.replaceAll('""', '"'));
+        if (!end) break;
+        if (end === "\n") rows.push([]);
+      }
       const table = document.createElement("table");
-      lines.slice(0, 6).forEach((line, index) => {
+      rows.slice(0, 6).forEach((cells, index) => {
         const row = (index ? table.tBodies[0] ?? table.createTBody() : table.createTHead()).insertRow();
-        for (const text of line.split("\t").slice(0, 20)) {
-          const cell = document.createElement(index ? "td" : "th");
-          cell.textContent = text.slice(0, 120);
-          row.append(cell);
+        for (const cell of cells.slice(0, 20)) {
+          row.append(Object.assign(document.createElement(index ? "td" : "th"), { textContent: cell.slice(0, 120) }));
         }
       });
+      const more = area.value.length > text.length + 1 ? " and more" : "";
       const count = Object.assign(document.createElement("p"), {
         className: "quiet",
-        textContent: `${(lines.length - 1).toLocaleString()} rows below the header`,
+        textContent: `${(rows.length - 1).toLocaleString()}${more} below the headers`,
       });
       const scroll = Object.assign(document.createElement("div"), { className: "scroll", tabIndex: 0 });
+      scroll.setAttribute("role", "region");
+      scroll.setAttribute("aria-label", "Pasted rows");
       scroll.append(table);
       place.replaceChildren(scroll, count);
     });
