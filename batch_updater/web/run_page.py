@@ -127,10 +127,14 @@ async def show_run(request: web.Request) -> web.Response:
     context, past = context_of(request), await run_of(request)
     live = await asyncio.to_thread(context.worker.live_of_run, past.folder.name)
     if live is not None:
+        if is_fragment(request):  # what was waiting in the queue has begun
+            return _way_to(request, address(past.folder.name))
         values = await asyncio.to_thread(_values_of_going, context, past)
         return context.page(request, "going.html.j2", **live_values(live), **values)
     user = user_of(request)
     values = await looked_up(past, lambda: _values_of_ended(context, past, user))
+    if is_fragment(request) and values["task"] is None:  # what was waiting in the queue has ended
+        return _way_to(request, address(past.folder.name))
     return context.page(request, "run.html.j2", row_fault=None, typed="", **values)
 
 
