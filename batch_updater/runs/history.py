@@ -16,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from batch_updater.config.environment import RUN_BY, SENT_BY
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
@@ -258,6 +259,12 @@ class PastRun(msgspec.Struct, frozen=True):
         return sum(part.elapsed_s for part in self.parts)
 
     @property
+    def sent_by(self) -> str:
+        """Who sent it: a person of the page, else the user of the machine; '' if no one is named."""
+        named = {setting.name: setting.value for setting in self.facts.settings}
+        return named.get(SENT_BY, named.get(RUN_BY, ""))
+
+    @property
     def first_round(self) -> str:
         """Name of the folder of the run whose rows have come back in its input; its own where none have."""
         return (self.facts.origin.run if self.facts.origin else "") or self.folder.name
@@ -315,6 +322,14 @@ class PastRun(msgspec.Struct, frozen=True):
         if not is_plausible or not all(0 <= position < width for position in columns.of_field.values()):
             raise DamagedStoreError("its table run holds figures that no input has")
         return staged
+
+    def require_whole(self) -> None:
+        """Check every record of its database, as before it is resumed. Raises InputError."""
+        try:
+            with opened_store(self.folder / DATABASE) as store:
+                store.require_whole()
+        except DamagedStoreError as error:
+            raise self.damaged(error) from error
 
     def damaged(self, error: DamagedStoreError) -> InputError:
         """Return the error for a run that cannot be resumed."""
@@ -606,11 +621,7 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
                 break
             if undo:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was undone since.")
-            try:
-                with opened_store(past.folder / DATABASE) as store:
-                    store.require_whole()
-            except DamagedStoreError as error:
-                raise past.damaged(error) from error
+            past.require_whole()
             is_anything_undone = any(candidate.is_same_api(one) for one in undos)
             return Earlier(resumed=past, note=note or (_PERHAPS_UNDONE if is_anything_undone else None))
         if past.facts.is_undo and past.confirmed:

@@ -249,6 +249,9 @@ async def _serve(
         # What was begun can be resumed: a second signal need not wait for anything.
         interrupts.sending(loop, ended.set, lambda: os._exit(ExitCode.RUN_AGAIN))
         await to_thread(context.worker.start)
+        # The first look at hundreds of runs takes longer than a page may take.
+        first_look = asyncio.create_task(to_thread(context.run_list.entries))
+        first_look.add_done_callback(lambda look: look.cancelled() or look.exception())
         started(listening.link)
         await ended.wait()
     finally:
