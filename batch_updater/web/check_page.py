@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from batch_updater.errors import BatchUpdaterError, UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import Cause, MadeEdit, OutcomeKind
+from batch_updater.reporter.cell_values import text_of_cell
 from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.runs.check import check
-from batch_updater.runs.draft import Draft, text_of_cell
+from batch_updater.runs.draft import Draft
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of, number_in

@@ -18,7 +18,8 @@ from batch_updater.loader.refusal import shown
 from batch_updater.messages import counted
 from batch_updater.questions import OF_COLUMNS, Answers, Choice
 from batch_updater.records import Cause, MadeEdit, OutcomeKind, Problem
-from batch_updater.runs.draft import WAITS, CellEdit, Draft, DraftRow, Group, text_of_cell
+from batch_updater.reporter.cell_values import text_of_cell
+from batch_updater.runs.draft import WAITS, CellEdit, Draft, DraftRow, Group
 
 ROWS_OF_A_PAGE = 50
 _CHOICES_LISTED = 100
