@@ -168,7 +168,7 @@ def values_of_changes(change_summary: ChangeSummary) -> dict[str, str]:
     percent = percent_of(totals[-1]) if totals and totals[-1].change_percent.is_finite() else "0%"
     return {
         "changed": f"{up_to}{change_summary.records:,}",
-        "factor": f"{widest:,.6g}" if widest and widest.is_finite() else "to or over zero",
+        "factor": f"{float(widest):,.6g}" if widest and widest.is_finite() else "to or over zero",
         "total_change_percent": "from 0" if totals and not totals[-1].change_percent.is_finite() else percent,
     }
 
