@@ -53,10 +53,12 @@ samples: $(READY)
 	$(BIN)/python samples/make_pipeline.py samples
 	$(BIN)/python samples/make_results.py
 
-# The statements of a run's database as SQLite takes them; after each change of runs/tables.py.
+# The statements as SQLite takes them; after each change of runs/tables.py or runs/upload_tables.py.
 sql: $(READY)
 	$(BIN)/python -m batch_updater.runs.tables > batch_updater/runs/sqlite.sql.new
 	mv batch_updater/runs/sqlite.sql.new batch_updater/runs/sqlite.sql
+	$(BIN)/python -m batch_updater.runs.upload_tables > batch_updater/runs/uploads.sql.new
+	mv batch_updater/runs/uploads.sql.new batch_updater/runs/uploads.sql
 
 pictures: $(READY) debian-packages
 	$(BIN)/python docs/make_pictures.py

@@ -221,10 +221,8 @@ class Columns(msgspec.Struct, frozen=True):
     """Headers of the columns that are carried into the results but not sent."""
     header_row: int = 1
     """The row of the sheet in which the headers are."""
-    first_values: tuple[str, ...] = ()
-    """What the first filled cell of each column shows, as far as the columns have headers."""
-    next_values: tuple[tuple[str, ...], ...] = ()
-    """What the second and third filled cell of each of them show."""
+    first_values: tuple[tuple[str, ...], ...] = ()
+    """What the first three filled cells of each column show, as far as the columns have headers."""
     notes: tuple[str, ...] = ()
     """What a person should know about the headers."""
     origin: Origin | None = None
@@ -239,11 +237,8 @@ class Columns(msgspec.Struct, frozen=True):
     @property
     def mapping(self) -> tuple[MappedColumn, ...]:
         """The mapping table: every column with a header, in the order of the file."""
-        field_at = {position: name for name, position in self.of_field.items()}
         return tuple(
-            MappedColumn(header, first_value, field_at.get(position))
-            for position, (header, first_value) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
-            if header.strip()
+            MappedColumn(column.header, "".join(column.first_values[:1]), column.field) for column in self.sampled
         )
 
     @property
@@ -251,12 +246,8 @@ class Columns(msgspec.Struct, frozen=True):
         """The mapping table with three values of each column."""
         field_at = {position: name for name, position in self.of_field.items()}
         return tuple(
-            SampledColumn(
-                header, self.letters(position), field_at.get(position), (*filter(None, (first_value,)), *next_values)
-            )
-            for position, (header, first_value, next_values) in enumerate(
-                zip_longest(self.names, self.first_values, self.next_values, fillvalue="")
-            )
+            SampledColumn(header, self.letters(position), field_at.get(position), tuple(values))
+            for position, (header, values) in enumerate(zip_longest(self.names, self.first_values, fillvalue=""))
             if header.strip()
         )
 
@@ -566,6 +557,8 @@ class ReportRow(msgspec.Struct, frozen=True):
     """Whether another row changes the same record; told only where there are changes."""
     first_wrong: str = ""
     """What was wrong with it in the first round, if it has come back."""
+    edits: tuple[MadeEdit, ...] = ()
+    """What people have changed in it on the page, by time."""
 
 
 class Setting(NamedTuple):

@@ -637,7 +637,7 @@ def _serve(options: argparse.Namespace) -> int:
         server.logged(lambda line: print_line(line, sys.stderr), redact, every_request=options.verbose),
         Interrupts() as interrupts,
     ):
-        return server.serve(config, options.environment, interrupts, started)
+        return server.serve(config, options.environment, interrupts, started, _config_path(options))
 
 
 def _open_page(link: str, config: Config) -> None:

@@ -20,9 +20,8 @@ from batch_updater.cli.text_output import (
     write_lines,
 )
 from batch_updater.errors import UsageError
-from batch_updater.messages import counted, duration, format_time
+from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
-from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.interrupts import Interrupted
 from batch_updater.text.printable import print_line, printable
 
@@ -42,42 +41,28 @@ _LABEL_WIDTH = 10
 
 def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
-    from batch_updater.endpoint.request import RequestBuilder, shown_headers
+    from batch_updater.runs.preview import preview_of
 
-    plan, staged, base_url = open_run.plan, open_run.plan.staged, open_run.plan.config.api.base_url
-    sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
-    # Workbooks of ours are in the folders of their runs, in paths that no line has room for.
-    name = PurePath(plan.snapshot.name).name if plan.is_own_workbook else plan.snapshot.name
-    bad = staged.rows - staged.good
-    not_sent = " (not sent)" if bad else ""
-    fields = []
-    for field in plan.endpoint.body_fields:
-        if sent := staged.sent.get(field.name, 0):
-            cleared = staged.cleared.get(field.name, 0)
-            of_them = f", cleared in {cleared:,} of them" if cleared else ""
-            fields.append(f"{staged.columns.called(field.name)} in {counted(sent, 'row')}{of_them}")
+    is_read_twice = open_run.plan.reads_first and (asking or open_run.needs_changes)
+    shown = preview_of(open_run.plan, open_run.earlier, open_run.notes, count, is_read_twice=is_read_twice)
     texts: dict[str, Iterable[str]] = {
-        "File": [f"{name}{sheet}, headers in row {staged.columns.header_row:,}"],
-        "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),
-        "Rows": [f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems{not_sent}"],
-        "Problems": (line.text for line in causes_shown(staged.causes)),
-        "Fields": fields,
-        "Note": map(with_relative_paths, open_run.notes),
-        "To": [f"{base_url} ({plan.endpoint.name})"],
-        "Time": [_time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))],
-        "Undo": [open_run.undo],
+        "File": [shown.source],
+        "Columns": mapping_texts(shown.columns, _LABEL_WIDTH),
+        "Rows": [shown.row_counts],
+        "Problems": (line.text for line in causes_shown(shown.causes)),
+        "Fields": [field.sentence for field in shown.fields],
+        "Note": map(with_relative_paths, shown.notes),
+        "To": [shown.destination],
+        "Time": [shown.time],
+        "Undo": [shown.undo],
     }
-    job = None if open_run.earlier.resumed else plan.store.first_job()  # of a resumed run it may be done
-    if job:
-        request = RequestBuilder(plan.endpoint).build(job)
-        headers = shown_headers(plan.endpoint, request, "(one for each row)", is_read_first=plan.reads_first)
-        query, body = f"?{request.query}" if request.query else "", request.body.decode()
+    if request := shown.first:
+        query = f"?{request.query}" if request.query else ""
         texts["First"] = [
-            f"{request.method} {base_url}{request.path}{query}   ({staged.columns.row(job.row)})",
-            *(f"{name}: {value}" for name, value in headers.items()),
+            f"{request.method} {request.url}{query}   ({shown.first_row})",
+            *(f"{name}: {value}" for name, value in request.headers.items()),
+            *body_texts(_sample(request.body)),
         ]
-        shown = body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
-        texts["First"] = [*texts["First"], *body_texts(shown)]
     for label, lines in texts.items():
         for number, text in enumerate(lines):
             # A line goes on below its own beginning, a cause two blanks further: the next one begins there.
@@ -86,48 +71,20 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
             yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", indent, style, _LABEL_WIDTH)
 
 
-def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
-    rate = plan.config.sending.rate_per_s
-    if not plan.reads_first:
-        return f"about {duration(count / rate)} at {rate:g} requests a second"
-    reads = 2 * count if is_read_twice else count
-    shortest, longest = duration(reads / rate), duration((reads + count) / rate)
-    span = f"about {shortest}" if shortest == longest else f"{shortest} to {longest}"
-    twice = f" before anything is sent, {count:,} right before the updates" if is_read_twice else ""
-    at_most = f"and at most {counted(count, 'update')}{_share(plan, reads + count)}"
-    return f"{span} at {rate:g} requests a second: {counted(count, 'read')}{twice}, {at_most}"
-
-
-def _share(plan: Plan, requests: int) -> str:
-    """Return how much of the account's monthly quota so many requests are, if it has one."""
-    quota = plan.endpoint.quota_per_month
-    if not quota:
-        return ""
-    share = f"up to {requests / quota:.2%}" if requests * 10_000 >= quota else "under 0.01%"
-    return f", {share} of the account's requests for a month"
+def _sample(body: str) -> str:
+    return body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
 
 
 def reads_lines(plan: Plan) -> Iterator[Line]:
     """Yield what reading the record of every good row costs."""
-    count, rate = plan.staged.good, plan.config.sending.rate_per_s
-    time = f"about {duration(count / rate)} at {rate:g} requests a second"
-    yield Line(f"{counted(count, 'record')} {'is' if count == 1 else 'are'} read: {time}{_share(plan, count)}.", 0)
+    from batch_updater.runs.preview import cost_of_reading
+
+    yield Line(cost_of_reading(plan), 0)
 
 
 def earlier_lines(open_run: OpenRun) -> Iterator[Line]:
     """Yield what past runs of the same input mean for this one."""
-    earlier = open_run.earlier
-    if past := earlier.resumed:
-        done = f"{past.confirmed:,} of {counted(past.rows, 'row')} are done"
-        yield Line(f"Resuming the run of {format_time(past.started_at)}: {done}.", 0)
-        if open_run.is_old:
-            yield Line("It started more than a day ago: changes made since could be overwritten.")
-    if past := earlier.finished:
-        closed = ", then closed" if past.facts.closed_at else ""
-        done = f"{past.summary[OutcomeKind.UPDATED]:,} of {counted(past.rows, 'row')} updated{closed}"
-        yield Line(f"This was applied before ({format_time(past.started_at)}): {done}.", 0)
-    if earlier.note:
-        yield Line(earlier.note, 0)
+    return (Line(text, 0) for text in open_run.earlier.sentences)
 
 
 class Consent(Enum):
@@ -171,15 +128,10 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fi
 
 def ask_to_close(run: PastRun) -> bool:
     """Ask whether a run is closed for good."""
-    unknown, done = run.counts[OutcomeKind.UNCONFIRMED], f"{run.confirmed:,} of {counted(run.rows, 'row')} are done"
-    open_rows = sum(run.counts[kind] for kind in RUN_AGAIN)
-    what = f"{counted(open_rows, 'open row')} would count as not sent" if open_rows else "Its workbook is not written"
-    lines = [
-        f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.",
-        f"{what}, and running the same file again would send every row.",
-    ]
-    if unknown:
-        lines.append(f"{counted(unknown, 'open row')} may have been applied. Only resuming the run can tell.")
+    from batch_updater.runs.close import closing_in_words
+
+    done = f"{run.confirmed:,} of {counted(run.rows, 'row')} are done"
+    lines = (f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.", *closing_in_words(run))
     write_lines((Line(text, 0) for text in lines), sys.stderr)
     return ask(f"Close the run {run.folder.name}? [y/N]") in {"y", "yes"}
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import textwrap
 import unicodedata
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.cli.colour import Style, takes_colour
@@ -410,17 +409,9 @@ def finding_lines(finding: Finding) -> Iterator[Line]:
 
 def diagnosis_lines(findings: Sequence[Finding]) -> Iterator[Line]:
     """Yield how the doctor's checks ended, in one line."""
-    counts = Counter(finding.status.value for finding in findings)
-    untried = [finding.check for finding in findings if finding.status.value == "skipped"]
-    if counts["wrong"]:
-        verdict = "correct what is wrong, then check again."
-    elif untried:
-        look = " Look at the warnings." if counts["warning"] else ""
-        verdict = f"nothing is wrong so far; {', '.join(untried)}: not tried.{look}"
-    else:
-        verdict = "the set-up works; look at the warnings." if counts["warning"] else "everything is ready."
-    by_status = [f"{counts[status]} {status}" for status in ("ok", "warning", "wrong", "skipped") if counts[status]]
-    yield from (Line(), Line(f"{', '.join(by_status)}: {verdict}", 0))
+    from batch_updater.doctor.finding import diagnosis
+
+    yield from (Line(), Line(diagnosis(findings), 0))
 
 
 def undo_lines(undo: Undo, config: Path | None) -> Iterator[Line]:

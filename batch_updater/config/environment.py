@@ -12,6 +12,11 @@ from batch_updater.records import Setting
 from batch_updater.text.redaction import Redaction
 from batch_updater.version import __version__
 
+RUN_BY = "run by"
+"""The setting that says which user of the machine the process belongs to."""
+SENT_BY = "sent by"
+"""The setting that says which person has sent a run on the page."""
+
 
 class Environment(msgspec.Struct, frozen=True):
     """Environment variables, and the secrets fetched so far."""
@@ -33,7 +38,7 @@ def environment_settings() -> tuple[Setting, ...]:
         user = "unknown"
     return (
         Setting("batch-updater", __version__),
-        Setting("run by", user),
+        Setting(RUN_BY, user),
         Setting("on machine", machine_name()),
         Setting("Python", f"{platform.python_version()} on {platform.system()}"),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -80,3 +81,18 @@ def exit_code_of(findings: Iterable[Finding]) -> ExitCode:
     """Return 2 if anything is wrong; warnings allow sending."""
     is_wrong = any(finding.status is Status.WRONG for finding in findings)
     return ExitCode.NOTHING_SENT if is_wrong else ExitCode.OK
+
+
+def diagnosis(findings: Sequence[Finding]) -> str:
+    """Return how the checks ended, in a sentence."""
+    counts = Counter(finding.status for finding in findings)
+    untried = [finding.check for finding in findings if finding.status is Status.SKIPPED]
+    if counts[Status.WRONG]:
+        verdict = "correct what is wrong, then check again."
+    elif untried:
+        look = " Look at the warnings." if counts[Status.WARNING] else ""
+        verdict = f"nothing is wrong so far; {', '.join(untried)}: not tried.{look}"
+    else:
+        verdict = "the set-up works; look at the warnings." if counts[Status.WARNING] else "everything is ready."
+    by_status = [f"{counts[status]} {status.value}" for status in Status if counts[status]]
+    return f"{', '.join(by_status)}: {verdict}"

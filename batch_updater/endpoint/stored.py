@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -21,6 +22,11 @@ def encode_endpoint(endpoint: Endpoint) -> str:
     for field in _fields(told):
         field["enum"] = [{_TAGGED[type(one)]: str(one)} if type(one) in _TAGGED else one for one in field["enum"]]
     return msgspec.json.encode(told).decode()
+
+
+def digest_of(endpoint: Endpoint) -> str:
+    """Return SHA-256 (hex) of an endpoint as it is stored."""
+    return hashlib.sha256(encode_endpoint(endpoint).encode()).hexdigest()
 
 
 def decode_endpoint(text: str | bytes) -> Endpoint:

@@ -223,15 +223,13 @@ def fit_columns(
         settled = told.added.union(*(choice.answers.columns for choice in only))
         left = ask.of_others([at for at in unknown if row.names[at] not in settled])
         raise _error(row, faults, left, match)
-    first_values = [row.first_values(at) for at in range(len(row.texts))]
     return Columns(
         headers=row.texts,
         first_column=row.first_column,
         of_field={name: position for position, name in match.field_at.items()},
         not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in match.field_at),
         header_row=row.number,
-        first_values=tuple("".join(values[:1]) for values in first_values),
-        next_values=tuple(values[1:] for values in first_values),
+        first_values=tuple(map(row.first_values, range(len(row.texts)))),
         notes=tuple(islice(_notes(row, endpoint, constants, match), _NOTED)),
     )
 

@@ -155,11 +155,7 @@ class ColumnQuestions:
     ) -> Iterator[Question]:
         if len(orders) > 1:
             return  # the column mixes both: no answer is right for all of it
-        examples = {order: _example(cells.text, order) for order in DateOrder}
-        choices = [
-            Choice(f"{_DATES[order]}{examples[order]}", Answers(date_order={header: order.value}))
-            for order in orders or DateOrder
-        ]
+        choices = _orders(header, cells.text, orders or DateOrder)
         text = f"How are the dates of {self._column(field, header)} written?"
         evidence = (
             f"{counted(cells.count, 'date')} can be read either way, such as {cells.text} in {self._row(cells.row)}."
@@ -227,25 +223,19 @@ class ColumnQuestions:
             f"Which century are the years of {self._column(field, header)} in?",
             f"{counted(cells.count, 'date')} {'has' if cells.count == 1 else 'have'} years of two digits, such as "
             f"{cells.text} in {self._row(cells.row)}.",
-            tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items()),
+            _centuries(header),
             is_about_one_cell=cells.count == 1,
         )
 
     def _decimal(self, field: Field, header: str, cells: _Cells, evidence: MarkEvidence | None) -> Iterator[Question]:
         if evidence and evidence.is_mixed:
             return
-        marks = sorted(_MARK_NAMES, key=lambda mark: _reads(cells.text, mark) is None)
-        choices = []
-        for mark in marks:
-            number = _reads(cells.text, mark)
-            reading = f"{cells.text} is {number:f}" if number is not None else f"{cells.text} stays a problem"
-            choices.append(Choice(f"{_MARK_NAMES[mark]}: {reading}", Answers(decimal={header: mark})))
         yield Question(
             QuestionKind.DECIMAL,
             f"What is the decimal mark of {self._column(field, header)}?",
             f"{counted(cells.count, 'number')} can be read either way, such as {cells.text} in {self._row(cells.row)}."
             + (f" {evidence.sentence}." if evidence else ""),
-            tuple(choices),
+            _marks(header, cells.text),
             is_about_one_cell=cells.count == 1,
         )
 
@@ -278,6 +268,37 @@ def is_open(question: Question, columns: Columns, answers: Answers, has_rows: Ca
         for header in headers & field_at.keys()
         for code in codes
     )
+
+
+def readings(problem: Problem, header: str) -> tuple[Choice, ...]:
+    """Return how the column of a cell can be read so that the cell is no problem any more; () if that is no question.
+
+    `header` is what answers call the column.
+    """
+    if problem.code in _ORDERS:
+        return tuple(_orders(header, problem.value, DateOrder))
+    if problem.code in _CENTURIES:
+        return _centuries(header)
+    return _marks(header, problem.value) if problem.code in _MARKS else ()
+
+
+def _orders(header: str, text: str, orders: Iterable[DateOrder]) -> list[Choice]:
+    return [
+        Choice(f"{_DATES[order]}{_example(text, order)}", Answers(date_order={header: order.value})) for order in orders
+    ]
+
+
+def _centuries(header: str) -> tuple[Choice, ...]:
+    return tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items())
+
+
+def _marks(header: str, text: str) -> tuple[Choice, ...]:
+    choices = []
+    for mark in sorted(_MARK_NAMES, key=lambda mark: _reads(text, mark) is None):
+        number = _reads(text, mark)
+        reading = f"{text} is {number:f}" if number is not None else f"{text} stays a problem"
+        choices.append(Choice(f"{_MARK_NAMES[mark]}: {reading}", Answers(decimal={header: mark})))
+    return tuple(choices)
 
 
 def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:

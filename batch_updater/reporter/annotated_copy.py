@@ -38,7 +38,7 @@ from batch_updater.records import (
     ReportRow,
     annotation_at,
 )
-from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, readable
+from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, readable, text_of_cell
 from batch_updater.reporter.copy_losses import MACROS
 from batch_updater.reporter.style import COLOURS, FAULTY
 
@@ -201,7 +201,8 @@ class _Annotation:
         """Write a row's outcome and mark its faulty cells."""
         outcome, number = row.outcome, row.row.number
         self._styled(self._write(number, self._first, outcome.kind.value), outcome.kind)
-        texts = (what_is_wrong(outcome, self._columns), what_to_do(outcome, self._columns))
+        wrong = "\n".join(filter(None, (what_is_wrong(outcome, self._columns), self._edits_of(row))))
+        texts = (wrong, what_to_do(outcome, self._columns))
         for column, (text, width) in enumerate(zip(texts, _WIDTHS[1:], strict=True), self._first + 1):
             if text:
                 self._styled(self._write(number, column, text), "text")
@@ -215,6 +216,16 @@ class _Annotation:
                 cell = self._cell(number, self._columns.first_column + position + 1)
                 self._styled(cell, "faulty")
                 self._comment(cell, problem)
+
+    def _edits_of(self, row: ReportRow) -> str:
+        """Return what was sent of a row in place of the person's own cells, which stay; '' if nothing was."""
+        first = {edit.position: edit.old for edit in reversed(row.edits)}
+        last = {edit.position: edit.new for edit in row.edits}
+        cells = (
+            f"{self._columns.letters(at)}{row.row.number} to {new!r} from {text_of_cell(first[at])!r}"
+            for at, new in sorted(last.items())
+        )
+        return f"Changed on the page: {', '.join(cells)}." if row.edits else ""
 
     def _cell(self, row: int, column: int) -> Any:
         return self._sheet.cell(*self._merged.get((row, column), (row, column)))

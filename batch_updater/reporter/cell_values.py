@@ -92,3 +92,15 @@ def readable(text: str) -> str:
 def shown(cell: Cell) -> str:
     """Return about what a cell shows."""
     return "" if cell is None else cell.text if isinstance(cell, (CellError, FormattedNumber)) else str(cell)
+
+
+def text_of_cell(cell: Cell) -> str:
+    """Return what a cell shows, as a person would type it: typing just that changes nothing."""
+    match cell:
+        case bool():
+            return "TRUE" if cell else "FALSE"
+        case Decimal():
+            return format(cell, "f")
+        case datetime():
+            return str(cell).removesuffix(" 00:00:00")
+    return shown(cell)

@@ -166,24 +166,35 @@ class ChangeSummary(msgspec.Struct):
             else:
                 is_certain = True
                 self.cleared[name] += new is None or (name in self.containers and new in ([], {}))
-            is_number = name in self.numbers or (name in self.any_kind and _is_number(new))
-            before, after = (_number(now), _number(new)) if is_number else (None, None)
-            if before is not None and after is not None:
+            change = self.number_change(row, FieldChange(name, now, new))
+            if change is not None:
                 total = self.totals.setdefault(name, Total())
-                total.now, total.new = _EXACT.add(total.now, before), _EXACT.add(total.new, after)
-                size = _EXACT.abs(_EXACT.subtract(after, before))
-                change = NumberChange(size, row, name, before, after, is_emptied=new is None)
+                total.now, total.new = _EXACT.add(total.now, change.now), _EXACT.add(total.new, change.new)
                 _keep(self._largest.setdefault(name, []), change)
                 if (factor := change.factor) is not None:
                     _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
                     self._wide += change.is_wide
-            elif is_number and not isinstance(now, Unknown):
+            elif self._holds_number(name, new) and not isinstance(now, Unknown):
                 self.no_numbers[name] += 1
         if row:
             self.records += 1
             self.uncertain += not is_certain
             if len(self.first_rows) < _SHOWN:
                 self.first_rows.append(row)
+
+    def number_change(self, row: int, change: FieldChange) -> NumberChange | None:
+        """Return a change of a row as one of a number; None if it is of something else, or not known."""
+        name, now, new = change
+        if not self._holds_number(name, new):
+            return None
+        before, after = _number(now), _number(new)
+        if before is None or after is None:
+            return None
+        size = _EXACT.abs(_EXACT.subtract(after, before))
+        return NumberChange(size, row, name, before, after, is_emptied=new is None)
+
+    def _holds_number(self, name: str, new: object) -> bool:
+        return name in self.numbers or (name in self.any_kind and _is_number(new))
 
     def largest_changes(self, name: str | None = None) -> list[NumberChange]:
         """Return the largest changes of a number, of one field or of all, the largest first."""

@@ -49,9 +49,8 @@ class ChangesSheet:
     def _write_value(self, sheet: OutputSheet, column: int, value: object) -> None:
         number, style = self._next, self._book.style
         if isinstance(value, Unknown):
-            text = f"id {value.id}, whose name is not known" if value.id else "not reported by the API"
-            sheet.write_string(number, column, readable(text), style(font_color=QUIET, italic=True))
-        elif value is None or value in ("", []):
+            sheet.write_string(number, column, readable(not_known(value)), style(font_color=QUIET, italic=True))
+        elif is_empty(value):
             properties = {"bg_color": FAULTY} if column == len(_COLUMNS) - 1 else {}
             sheet.write_string(number, column, "(empty)", style(font_color=QUIET, **properties))
         else:
@@ -62,6 +61,16 @@ class ChangesSheet:
         """Set the filter, now that all rows are there."""
         if self._sheet is not None:
             self._sheet.autofilter(0, 0, self._next - 1, len(_COLUMNS) - 1)
+
+
+def not_known(value: Unknown) -> str:
+    """Return what people read in place of a value that the API does not tell."""
+    return f"id {value.id}, whose name is not known" if value.id else "not reported by the API"
+
+
+def is_empty(value: object) -> bool:
+    """Whether people read a value as empty."""
+    return value is None or value in ("", [])
 
 
 def cell_of(value: object) -> Cell:

@@ -57,12 +57,17 @@ def shortened(text: str, at_most: int = _TEXT_CHARACTERS) -> str:
     return f"{text[:at_most]} … ({len(text):,} characters)"
 
 
-def bar_parts(counts: Mapping[OutcomeKind, int]) -> Iterator[BarPart]:
-    """Yield the parts of the bar for the outcomes that some row has, in their order."""
+def bar_parts(counts: Mapping[OutcomeKind, int], total: int | None = None) -> Iterator[BarPart]:
+    """Yield the parts of the bar for the outcomes that some row has, in their order.
+
+    `total`: how many rows there are if not all have their outcome yet; what is left of the bar is theirs.
+    """
     rows = sum(counts.values())
-    shares = {kind: max(count / rows, _NARROWEST_SHARE) for kind, count in counts.items() if count}
+    whole = max(rows, total or 0)
+    shares = {kind: max(count / whole, _NARROWEST_SHARE) for kind, count in counts.items() if count}
+    all_shares = sum(shares.values())
+    scale = BAR_WIDTH / (max(all_shares, 1.0) if rows < whole else all_shares or 1.0)
     left = 0.0
     for kind, share in shares.items():
-        width = BAR_WIDTH * share / sum(shares.values())
-        yield BarPart(kind, left, width)
-        left += width
+        yield BarPart(kind, left, scale * share)
+        left += scale * share

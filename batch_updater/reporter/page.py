@@ -102,6 +102,7 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
 
     environment = environment_of(TEMPLATES, in_body)
     environment.filters |= {"plain": plain, "value": as_value}
+    environment.globals["bar_parts"] = bar_parts
     style = environment.get_template("report.css.j2").render(colours=COLOURS)
     is_beside = workbook is not None and workbook.parent == path.parent
     text = environment.get_template("report.html.j2").render(
@@ -111,7 +112,6 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
         workbook=workbook,
         # Relative, so that it works wherever the folder is moved.
         link=f"./{quote(os.fsencode(workbook.name))}" if workbook and is_beside else None,
-        bar=list(bar_parts({count.kind: count.rows for count in view.counts})),
         style=Markup(style),  # noqa: S704  (our own template)
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )

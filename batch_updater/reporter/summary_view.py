@@ -12,6 +12,7 @@ from pathlib import PurePath
 import msgspec
 from msgspec.structs import replace
 
+from batch_updater.config.environment import SENT_BY
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.messages import mapping_shown
 from batch_updater.records import Cause, Columns, MappedColumn, Outcome, OutcomeKind, RunFacts
@@ -82,6 +83,11 @@ class SummaryView(msgspec.Struct, frozen=True):
     """Seconds since the start, and rows finished by then; empty if no row was sent."""
     facts: tuple[tuple[str, str], ...]
     """Name and value, the notes included."""
+
+    @property
+    def outcomes(self) -> dict[OutcomeKind, int]:
+        """Outcome -> rows, for those that some row has."""
+        return {count.kind: count.rows for count in self.counts}
 
 
 class Timeline:
@@ -176,7 +182,7 @@ def _facts(facts: RunFacts, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     lasted_s = (facts.finished_at - facts.started_at).total_seconds()
     rate = f" ({facts.requests / lasted_s:,.1f} a second)" if facts.requests and lasted_s > 0 else ""
     requests = f"{facts.requests:,}{rate}, {facts.retries:,} of them retries"
-    name = PurePath(facts.input_path).name
+    name, settings = PurePath(facts.input_path).name, {setting.name: setting.value for setting in facts.settings}
     entries = (
         ("When", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {lasted_s:,.1f} s"),
         ("File", f"{name}, from the inbox {facts.inbox}" if facts.inbox else facts.input_path),
@@ -185,6 +191,7 @@ def _facts(facts: RunFacts, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
         ("API", f"{facts.base_url or 'none'}, {endpoint.method} {endpoint.path} ({facts.endpoint})"),
         ("Requests", requests if facts.requests or facts.command != "check" else "none"),
         ("Run folder", facts.run_folder or ""),
+        ("Sent by", settings.get(SENT_BY, "")),
         *(("Note", note) for note in facts.notes),
     )
     yield from ((name, value) for name, value in entries if value)

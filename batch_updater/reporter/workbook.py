@@ -25,6 +25,7 @@ from batch_updater.records import (
 from batch_updater.reporter.cell_values import readable
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import CHANGES, ChangesSheet
+from batch_updater.reporter.edits_sheet import EDITS, EditsSheet
 from batch_updater.reporter.list_sheets import write_allowed_values, write_expected
 from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputWorkbook, new_workbook
 from batch_updater.reporter.row_sheets import AllRowsSheet, ToFixSheet
@@ -67,6 +68,7 @@ class ResultsWorkbook:
         self._to_fix = ToFixSheet(book, columns, endpoint, rows_of_a_sheet)
         self._all_rows = None if is_check else AllRowsSheet(book, columns, rows_of_a_sheet)
         self._changes = ChangesSheet(book, columns, rows_of_a_sheet)
+        self._edits = EditsSheet(book, columns, rows_of_a_sheet)
         self._tally = Tally(columns, planned, of_check=is_check)
         self._timeline = Timeline(started_at)
         self._change_summary = ChangeSummary.of(endpoint, columns)
@@ -79,6 +81,8 @@ class ResultsWorkbook:
         if row.changes or outcome.kind is OutcomeKind.UNCHANGED:
             self._change_summary.add(row)
             self._changes.add(row)
+        if row.edits:
+            self._edits.add(row)
         if outcome.kind not in NEEDS_NOTHING:
             self._to_fix.add(row)
         if self._all_rows:
@@ -92,6 +96,7 @@ class ResultsWorkbook:
         if self._all_rows:
             self._all_rows.finish()
         self._changes.finish()
+        self._edits.finish()
         write_allowed_values(book, facts.allowed)
         if facts.expected is not None:
             write_expected(book, facts.expected.items())
@@ -105,7 +110,10 @@ class ResultsWorkbook:
             settings.write_string(number, 0, readable(setting.name), book.style())
             # The name of a folder may not be valid text.
             settings.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))
-        full = (TO_FIX, self._to_fix.left_out, "rows"), (CHANGES, self._changes.left_out, "changes")
+        full = (
+            (TO_FIX, self._to_fix.left_out, "rows"), (CHANGES, self._changes.left_out, "changes"),
+            (EDITS, self._edits.left_out, "edits"),
+        )  # fmt: skip
         notes = (
             f'The sheet "{name}" is full: {left_out:,} more {what} have no room.'
             for name, left_out, what in full

@@ -22,6 +22,7 @@ from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import Caller, new_salt
+from batch_updater.runs.edits import EditsOfRows
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import StopRequests
@@ -92,7 +93,10 @@ def _reported(
     `over`: guards that are exceeded; `compared`: the outcomes of a comparison, whose workbook may hold any row.
     """
     results, staged, written, fault = asked.results, plan.staged, None, None
-    rows, planned = (every_row, 0) if compared else (partial(every_row, statement=statements.ROWS_TO_FIX), staged.good)
+    # A comparison, and edits, have more to tell of any row.
+    is_about_all = compared is not None or not EditsOfRows(plan.store).is_empty
+    to_fix = partial(every_row, statement=statements.ROWS_TO_FIX)
+    rows, planned = (every_row, 0) if is_about_all else (to_fix, staged.good)
     annotated_copy = AnnotatedCopy.of(plan, may_lose=asked.may_lose) if results else AnnotatedCopy(plan.snapshot.path)
     notes = (*facts.notes, *(guard.note for guard in over), *filter(None, [annotated_copy.note]))
     facts = replace(facts, notes=notes, is_over_guard=bool(over), finished_at=datetime.now(UTC))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from batch_updater.errors import UsageError
-from batch_updater.messages import format_date_time
+from batch_updater.messages import counted, format_date_time
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.folder import folder_faults
@@ -16,6 +16,16 @@ from batch_updater.runs.lock import locked
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.store import Part
 from batch_updater.runs.writer import RunWriter
+
+
+def closing_in_words(past: PastRun) -> tuple[str, ...]:
+    """Return what closing an unfinished run means, in sentences."""
+    open_rows, unknown = past.summary.total(RUN_AGAIN), past.counts[OutcomeKind.UNCONFIRMED]
+    what = f"{counted(open_rows, 'open row')} would count as not sent" if open_rows else "Its workbook is not written"
+    said = (f"{what}, and running the same file again would send every row.",)
+    if not unknown:
+        return said
+    return (*said, f"{counted(unknown, 'open row')} may have been applied. Only resuming the run can tell.")
 
 
 @contextmanager

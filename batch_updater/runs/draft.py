@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -35,13 +34,12 @@ from batch_updater.errors import ResultsError, UsageError
 from batch_updater.files.writing import sync_folder
 from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.open_questions import is_open
-from batch_updater.loader.refusal import digits_of
 from batch_updater.loader.row_parser import SavedParser
 from batch_updater.loader.survey import DatesOfOrders
 from batch_updater.loader.table import restored_parser
 from batch_updater.questions import Answers, Question
 from batch_updater.records import Cell, Columns, Job, MadeEdit, Outcome, OutcomeKind, Problem, StagedInput
-from batch_updater.reporter.cell_values import shown as shown_cell
+from batch_updater.reporter.cell_values import text_of_cell
 from batch_updater.reporter.summary import Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.runs import edits as kept
@@ -75,6 +73,8 @@ _READY = "draft.sqlite-ready"
 _LOCK = ".draft-lock"
 _FACTS, _DIGEST = "facts", "digest"
 _TABLE = "its table draft"
+WAITS = "waits"
+"""Code of the problem of a row that waits for an earlier one of its target."""
 _REFUSED = "refused"
 """Code of the problem of a row that the API refused without naming a cell."""
 _REFUSED_KINDS = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
@@ -184,6 +184,8 @@ class Draft:
         """When `names.json` was last changed, and what it holds."""
         self._cached_summary: Summary | None = None
         self._cached_identity: Identity | None = None
+        self._group_lengths: dict[int, int] = {}
+        """Key of a group -> its rows; counted when it is asked for, until the next edit."""
 
     @classmethod
     def open(cls, folder: Path, config: Config) -> Self | None:
@@ -312,7 +314,7 @@ class Draft:
         if row.waits_for is None:
             return row.problems
         remedy = f"Repair row {row.waits_for}."
-        return (Problem(row.number, None, "waits", "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
+        return (Problem(row.number, None, WAITS, "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
 
     def _is_refused(self, number: int) -> bool:
         """Whether the API refused a row in the run that is repaired, and no one has said that it is sent as it is."""
@@ -355,7 +357,9 @@ class Draft:
         if key is None or problem.field is None:
             return None
         with self._lock:
-            rows = self._rows.lists.length_of_group(key)
+            if key not in self._group_lengths:
+                self._group_lengths[key] = self._rows.lists.length_of_group(key)
+            rows = self._group_lengths[key]
         position = self.columns.of_field[problem.field]
         return Group(problem.field, position, problem.code, problem.value, rows) if rows > 1 else None
 
@@ -411,6 +415,7 @@ class Draft:
             self._rows.lists.move(number, old, new)
         self._staged = self._rows.judge(self._staged, originals)
         self._cached_summary = self._cached_identity = None
+        self._group_lengths.clear()
         self.store.set_facts({"staged": msgspec.to_builtins(self.staged)})
         self.store.execute(statements.DROP_DRAFT_FACT, name=_DIGEST)
 
@@ -492,16 +497,6 @@ class Draft:
             return digest.hexdigest()
 
 
-def text_of_cell(cell: Cell) -> str:
-    """Return what a cell shows: a person who types just that has changed nothing."""
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, (int, Decimal)):
-        return digits_of(cell)
-    text = shown_cell(cell)
-    return text.removesuffix(" 00:00:00") if isinstance(cell, datetime) else text
-
-
 class Upload(msgspec.Struct, frozen=True):
     """Where an upload comes from, as far as staging needs it."""
 
@@ -549,8 +544,7 @@ def stage_draft(
                 _keep_refusals(upload, store)
                 staging = opened.staging(store, for_sending=True, progress=progress)
                 staged = staging.stage()
-                for statement in statements.in_order("INDEX_DRAFT"):
-                    store.execute(statement)
+                store.execute(statements.INDEX_DRAFT)
                 RowLists(store, staged.columns).fill(row for row, _ in kept.edited_rows(store))
                 facts = _DraftFacts(
                     __version__,

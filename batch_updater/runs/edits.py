@@ -14,9 +14,11 @@ import msgspec
 from batch_updater.records import Cell, MadeEdit
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import UndecodableError, decode_cells, encode_cells
-from batch_updater.runs.store import DamagedStoreError, Store, converted
+from batch_updater.runs.store import BEFORE_ALL_ROWS, DamagedStoreError, Store, converted
 
 _TABLE = "its table edits"
+_BATCH = 500
+_NO_EDITS: tuple[int, tuple[MadeEdit, ...]] = (BEFORE_ALL_ROWS, ())
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Time = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]
 
@@ -49,15 +51,41 @@ def _each(records: Iterable[object]) -> Iterator[MadeEdit]:
     return (_made(record)[0] for record in records)
 
 
-def kept_edits(store: Store) -> Iterator[MadeEdit]:
-    """Yield the edits that are not undone, by number. Raises DamagedStoreError."""
-    return _each(store.execute(statements.KEPT_EDITS))
+def kept_edits_by_row(store: Store) -> Iterator[tuple[int, tuple[MadeEdit, ...]]]:
+    """Yield the rows with edits that are not undone, in their order, each with them. Raises DamagedStoreError.
+
+    Some hundreds are read at once: the write-ahead log of a run grows for as long as someone reads.
+    """
+    return ((row, tuple(of_row)) for row, of_row in groupby(_by_row(store), key=lambda edit: edit.row))
 
 
-def kept_edits_by_row(store: Store) -> Iterator[tuple[int, list[MadeEdit]]]:
-    """Yield the rows with edits that are not undone, in their order, each with them. Raises DamagedStoreError."""
-    edits = _each(store.execute(statements.KEPT_EDITS_BY_ROW))
-    return ((row, list(of_row)) for row, of_row in groupby(edits, key=lambda edit: edit.row))
+def _by_row(store: Store) -> Iterator[MadeEdit]:
+    row, number = BEFORE_ALL_ROWS, 0
+    while records := store.execute(
+        statements.KEPT_EDITS_BY_ROW, after_row=row, after_number=number, most=_BATCH
+    ).fetchall():
+        for edit in _each(records):
+            yield edit
+            row, number = edit.row, edit.number
+
+
+class EditsOfRows:
+    """Gives the edits of rows that are asked for by ascending numbers."""
+
+    def __init__(self, store: Store) -> None:
+        self._left = kept_edits_by_row(store)
+        self._row, self._edits = next(self._left, _NO_EDITS)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none any more."""
+        return not self._edits
+
+    def of(self, number: int) -> tuple[MadeEdit, ...]:
+        """Return the edits of a row that are not undone, by time."""
+        while self._row < number and self._edits:
+            self._row, self._edits = next(self._left, _NO_EDITS)
+        return self._edits if self._row == number else ()
 
 
 def edits_after(store: Store, after: int, most: int) -> tuple[MadeEdit, ...]:
@@ -102,12 +130,6 @@ def original_cells(store: Store, row: int, cells: Sequence[Cell]) -> list[Cell]:
         if edit.position < len(made):
             made[edit.position] = edit.old
     return made[: edits[0][1]] if edits else made
-
-
-def width_of_row(store: Store, row: int, cells: Sequence[Cell]) -> int:
-    """Return how many cells a row has in the file, given those with its edits."""
-    found = store.execute(statements.EDITS_OF_ROW, of_row=row).fetchone()
-    return len(cells) if found is None else _made(found)[1]
 
 
 def add_edits(store: Store, edits: Iterable[tuple[int, int, int, Cell, str]], by: str, at: datetime) -> None:

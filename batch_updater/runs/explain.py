@@ -45,6 +45,11 @@ class ShownRequest(NamedTuple):
     is_json: bool
     """Whether the body is JSON, and no form."""
 
+    @property
+    def shown_body(self) -> str:
+        """The body with a line for each member; numbers keep their digits."""
+        return msgspec.json.format(self.body, indent=2) if self.is_json and self.body else self.body
+
 
 class ExplainedRow(msgspec.Struct, frozen=True):
     """Everything that is known of a row."""
@@ -76,7 +81,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
     """
     endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
     builder, is_json = RequestBuilder(endpoint), not endpoint.body_format.is_form
-    with past.store() as store:
+    with past.store(looks_at_all=number is None) as store:
         staged = past.staged(store)
         starts = [part.started_at for part in store.parts()]
         for stored in store.rows(unsent(past.stop), after=BEFORE_ALL_ROWS if number is None else number - 1):

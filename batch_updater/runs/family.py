@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +20,7 @@ from batch_updater.messages import counted, what_is_wrong
 from batch_updater.records import Columns, Origin, Outcome, OutcomeKind
 from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON
 from batch_updater.runs import statements
-from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, past_runs, read_run
+from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, past_runs, read_run, with_undos
 from batch_updater.runs.store import DamagedStoreError, Store, converted, opened_store
 
 _UNSENT = Outcome(0, OutcomeKind.NOT_SENT)
@@ -93,6 +94,22 @@ def families(runs: Iterable[PastRun | DamagedRun]) -> Mapping[Path, Family]:
             last[run.first_round] = run
     found = ((run.folder, _tallied(readable, run)) for run in last.values())
     return {folder: family for folder, family in found if family}
+
+
+class Relatives(NamedTuple):
+    """The runs that a run has to do with."""
+
+    rounds: tuple[PastRun, ...]
+    """Those of its file by time, itself included."""
+    undone_by: PastRun | None
+    """The newest that has undone some of it; None if none has, as far as that is known."""
+
+
+def relatives_of(run: PastRun) -> Relatives:
+    """Return the runs that a run has to do with."""
+    every = [(one, by) for one, by in with_undos(past_runs(run.folder.parent)) if isinstance(one, PastRun)]
+    rounds = sorted((one for one, _ in every if one.first_round == run.first_round), key=lambda one: one.started_at)
+    return Relatives(tuple(rounds), next((by for one, by in every if one.folder == run.folder), None))
 
 
 def rounds_with(run: PastRun, number: int) -> Iterator[tuple[PastRun, OutcomeKind]]:

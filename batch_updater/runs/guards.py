@@ -123,6 +123,53 @@ def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) 
         )
 
 
+class JudgedGuard(msgspec.Struct, frozen=True):
+    """A guard that is set, and how a file stands to it."""
+
+    key: str
+    """Its key in the configuration: `guards.rows`."""
+    limit: str
+    """What is allowed: `500`, `10%`."""
+    value: str
+    """What the file has; '' as long as that is not known, as before the records are read."""
+    over: str
+    """Why it is exceeded, in sentences; '' if it is not."""
+
+
+def judged_guards(
+    settings: GuardSettings, staged: StagedInput, store: Store, change_summary: ChangeSummary | None
+) -> Iterator[JudgedGuard]:
+    """Yield every guard that is set; `change_summary` is None as long as not all records were read."""
+    over: dict[str, list[str]] = {}
+    by_changes = exceeded_by_changes(settings, change_summary) if change_summary else ()
+    for guard in (*exceeded(settings, staged, store), *by_changes):
+        over.setdefault(guard.key, []).append(guard.sentence)
+    values = {
+        "rows": f"{staged.rows:,}",
+        "invalid_percent": f"{staged.invalid * 100 / max(staged.rows, 1):.3g}%",
+        "cleared": f"{sum(staged.cleared.values()):,}",
+        **(_values_of(change_summary) if change_summary else {}),
+    }
+    for name, limit in settings:
+        if limit is not None:
+            key, sign = f"guards.{name}", "%" if name.endswith("_percent") else ""
+            shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+            yield JudgedGuard(key, f"{shown}{sign}", values.get(name, ""), " ".join(over.get(key, ())))
+
+
+def _values_of(change_summary: ChangeSummary) -> dict[str, str]:
+    up_to = "up to " if change_summary.uncertain else ""
+    changes = change_summary.widest_changes(Decimal(1))
+    widest = changes[0].factor if changes else Decimal(1)
+    totals = sorted(change_summary.totals.values(), key=lambda total: total.change_percent)
+    percent = percent_of(totals[-1]) if totals and totals[-1].change_percent.is_finite() else "0%"
+    return {
+        "changed": f"{up_to}{change_summary.records:,}",
+        "factor": f"{widest:,.6g}" if widest and widest.is_finite() else "to or over zero",
+        "total_change_percent": "from 0" if totals and not totals[-1].change_percent.is_finite() else percent,
+    }
+
+
 def _rows(numbers: Sequence[int]) -> str:
     """Return `row 4` or `rows 4, 7`; '' for none."""
     listed = ", ".join(f"{number:,}" for number in numbers)

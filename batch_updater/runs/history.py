@@ -9,17 +9,19 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Annotated
 
 import msgspec
 
+from batch_updater.config.environment import RUN_BY, SENT_BY
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
+from batch_updater.messages import counted, format_time
 from batch_updater.records import (
     Invocation,
     Origin,
@@ -32,7 +34,7 @@ from batch_updater.records import (
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
-from batch_updater.runs.lock import held_since, origin_of
+from batch_updater.runs.lock import holder_of, origin_of
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
     DamagedStoreError,
@@ -50,6 +52,8 @@ _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
 _MOST_ROWS = 2**31
 """More than any file has."""
+_OLD = timedelta(days=1)
+"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
 _RELATED = 5
@@ -255,6 +259,12 @@ class PastRun(msgspec.Struct, frozen=True):
         return sum(part.elapsed_s for part in self.parts)
 
     @property
+    def sent_by(self) -> str:
+        """Who sent it: a person of the page, else the user of the machine; '' if no one is named."""
+        named = {setting.name: setting.value for setting in self.facts.settings}
+        return named.get(SENT_BY, named.get(RUN_BY, ""))
+
+    @property
     def first_round(self) -> str:
         """Name of the folder of the run whose rows have come back in its input; its own where none have."""
         return (self.facts.origin.run if self.facts.origin else "") or self.folder.name
@@ -282,16 +292,20 @@ class PastRun(msgspec.Struct, frozen=True):
         """Whether a process is working on it at this moment, as far as this machine can tell."""
         if self.ended_at:
             return False
-        since = held_since(self.folder.parent, self.identity.base_url or "")
+        holder = holder_of(self.folder.parent, self.identity.base_url or "")
         # The lock may be held by another run, begun after this one was cut off.
-        return since is not None and since <= self.parts[-1].started_at
+        return holder is not None and holder.since <= self.parts[-1].started_at
 
     @contextmanager
-    def store(self) -> Iterator[Store]:
-        """Open its database for reading, after every record of it was checked. Raises InputError if one is damaged."""
+    def store(self, *, looks_at_all: bool = True) -> Iterator[Store]:
+        """Open its database for reading. Raises InputError if a record that is read is damaged.
+
+        `looks_at_all`: every record is checked beforehand, which takes some 10 us a row.
+        """
         try:
             with opened_store(self.folder / DATABASE) as store:
-                store.require_whole()
+                if looks_at_all:
+                    store.require_whole()
                 yield store
         except DamagedStoreError as error:
             raise DamagedRun.of(self.folder, error).error from error
@@ -308,6 +322,14 @@ class PastRun(msgspec.Struct, frozen=True):
         if not is_plausible or not all(0 <= position < width for position in columns.of_field.values()):
             raise DamagedStoreError("its table run holds figures that no input has")
         return staged
+
+    def require_whole(self) -> None:
+        """Check every record of its database, as before it is resumed. Raises InputError."""
+        try:
+            with opened_store(self.folder / DATABASE) as store:
+                store.require_whole()
+        except DamagedStoreError as error:
+            raise self.damaged(error) from error
 
     def damaged(self, error: DamagedStoreError) -> InputError:
         """Return the error for a run that cannot be resumed."""
@@ -535,6 +557,15 @@ def find_run(parent: Path, run: str) -> PastRun:
     raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
 
 
+def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
+    """Return the run whose folder has that name and nothing else; None if there is none.
+
+    No path gets at anything that is not a folder of results, whoever made it up.
+    """
+    is_name = PurePath(name).name == name and not name.startswith(".") and not {"\\", "\0"} & {*name}
+    return read_run(parent / name) if is_name else None
+
+
 class Earlier(msgspec.Struct, frozen=True):
     """What past runs mean for one that is about to start."""
 
@@ -546,6 +577,26 @@ class Earlier(msgspec.Struct, frozen=True):
     """A sentence about an unfinished run that is not resumed."""
     related: tuple[PastRun, ...] = ()
     """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the resumed run began more than a day ago, or in the future, as by a wrong clock."""
+        return self.resumed is not None and abs(datetime.now(UTC) - self.resumed.started_at) > _OLD
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What past runs mean for the new one, in words."""
+        said = []
+        if past := self.resumed:
+            done = f"{past.confirmed:,} of {counted(past.rows, 'row')} are done"
+            said.append(f"Resuming the run of {format_time(past.started_at)}: {done}.")
+            if self.is_old:
+                said.append("It started more than a day ago: changes made since could be overwritten.")
+        if past := self.finished:
+            closed = ", then closed" if past.facts.closed_at else ""
+            done = f"{past.summary[OutcomeKind.UPDATED]:,} of {counted(past.rows, 'row')} updated{closed}"
+            said.append(f"This was applied before ({format_time(past.started_at)}): {done}.")
+        return (*said, self.note) if self.note else tuple(said)
 
 
 def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
@@ -570,11 +621,7 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
                 break
             if undo:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was undone since.")
-            try:
-                with opened_store(past.folder / DATABASE) as store:
-                    store.require_whole()
-            except DamagedStoreError as error:
-                raise past.damaged(error) from error
+            past.require_whole()
             is_anything_undone = any(candidate.is_same_api(one) for one in undos)
             return Earlier(resumed=past, note=note or (_PERHAPS_UNDONE if is_anything_undone else None))
         if past.facts.is_undo and past.confirmed:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
-from batch_updater.errors import ResultsError
+from batch_updater.errors import ResultsError, UsageError
 from batch_updater.files.writing import write_whole
 from batch_updater.loader.header_words import squeezed
 from batch_updater.loader.layouts import DamagedLayout, Layout, LayoutChoice
@@ -199,3 +200,45 @@ def write_layout(folder: Path, layout: Layout) -> Path:
             f"The layout {path} cannot be written: {error.strerror}.", remedy="See that you may write there."
         ) from error
     return path
+
+
+def rename_layout(folder: Path, name: str, new_name: str) -> str:
+    """Give a layout another name, which it returns. Raises UsageError if there is none, or another of the new name."""
+    path = _file_of(folder, name)
+    try:
+        bare = require_name(new_name)
+    except ValueError as error:
+        raise UsageError(f"{new_name!r} is no name of a layout.", remedy=f"{error}.".capitalize()) from error
+    target = layout_file(folder, bare)
+    with _changing(path, "renamed"):
+        # Where case does not matter, a name in another case is that of the same file.
+        if target.exists() and not target.samefile(path):
+            raise UsageError(f"There is a layout {bare!r} already.", remedy="Choose another name, or delete that one.")
+        path.rename(target)
+    return bare
+
+
+def delete_layout(folder: Path, name: str) -> None:
+    """Delete a layout: files with its headers are asked about again. Raises UsageError if there is none."""
+    path = _file_of(folder, name)
+    with _changing(path, "deleted"):
+        path.unlink()
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    """Return the file of a layout that there is, whatever is asked for."""
+    choice = read_layouts(folder)
+    files = {one.name: Path(one.file) for one in choice.layouts} | {one.name: Path(one.file) for one in choice.damaged}
+    if name not in files:
+        raise UsageError(f"There is no layout {name!r}.", remedy="It may have been renamed or deleted meanwhile.")
+    return files[name]
+
+
+@contextmanager
+def _changing(path: Path, refused: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"The layout {path.name} cannot be {refused}: {error.strerror}.", remedy="See that you may write there."
+        ) from error

@@ -31,9 +31,12 @@ _OWNER_ASKED_FOR_S = 1.0
 _MOST_SIGNED_BYTES = 100_000
 
 
-class _Holder(msgspec.Struct, frozen=True):
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a lock."""
+
     process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     file: str
+    """What it works on."""
     since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -106,7 +109,7 @@ def _held(path: Path, owner: _Owner) -> Iterator[None]:
     try:
         # Of a name that is no text the others are told as much as is.
         named = owner.name.encode(errors="backslashreplace").decode()
-        signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
+        signature = msgspec.json.encode(Holder(os.getpid(), named, datetime.now(UTC)))
         try:
             write_whole(holder, lambda draft: draft.write_bytes(signature))
         except OSError as error:
@@ -119,8 +122,8 @@ def _held(path: Path, owner: _Owner) -> Iterator[None]:
         lock.release()
 
 
-def held_since(folder: Path, base_url: str) -> datetime | None:
-    """Return since when a process has held that lock (UTC); None if none does, or none says so."""
+def holder_of(folder: Path, base_url: str) -> Holder | None:
+    """Return who holds that lock; None if no process does, or none says so."""
     path = _path(folder, origin_of(base_url))
     if not path.exists():
         return None
@@ -128,8 +131,7 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
     try:
         lock.acquire()
     except Timeout:
-        holder = _who_holds(path.with_suffix(".json"))
-        return holder.since if holder else None
+        return _who_holds(path.with_suffix(".json"))
     except (OSError, NotImplementedError):
         return None  # another user's folder: what is going on there cannot be read
     lock.release()
@@ -159,7 +161,7 @@ def _no_lock(path: Path, error: Exception) -> ResultsError:
     )
 
 
-def _who_holds(path: Path) -> _Holder | None:
+def _who_holds(path: Path) -> Holder | None:
     """Return who holds the lock; None if it does not say so in time. The name of a dead process is an old one."""
     deadline = time.monotonic() + _OWNER_ASKED_FOR_S
     while time.monotonic() < deadline:
@@ -170,10 +172,10 @@ def _who_holds(path: Path) -> _Holder | None:
     return None
 
 
-def _signed(path: Path) -> _Holder | None:
+def _signed(path: Path) -> Holder | None:
     """Return what the file says; None if it is not written yet, or is none of ours."""
     try:
-        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=_Holder)
+        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=Holder)
     except (OSError, ValueError):
         return None
 

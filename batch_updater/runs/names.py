@@ -41,7 +41,7 @@ _VALUES_NAMED = 5
 _LOG = logging.getLogger(__name__)
 
 
-class _NamesOfField(msgspec.Struct, frozen=True):
+class NamesOfField(msgspec.Struct, frozen=True):
     """One list of the file: the names that are valid in a field of an API."""
 
     api: str
@@ -68,14 +68,14 @@ class _NamesOfField(msgspec.Struct, frozen=True):
 
 
 class _Content(msgspec.Struct, frozen=True):
-    lists: tuple[_NamesOfField, ...] = ()
+    lists: tuple[NamesOfField, ...] = ()
     schema: int = 1
 
 
 class RememberedNames(msgspec.Struct, frozen=True):
     """The names that one endpoint of one API is known to have."""
 
-    lists: tuple[_NamesOfField, ...] = ()
+    lists: tuple[NamesOfField, ...] = ()
     fault: str = ""
     """Why the file could not be read, in a sentence; '' if it could, or if there is none."""
 
@@ -103,6 +103,12 @@ def remembered_names(folder: Path, endpoint: str, base_url: str | None) -> Remem
     )
 
 
+def all_names(folder: Path) -> RememberedNames:
+    """Return the names of every endpoint, from the file in a folder of results."""
+    content, fault = _read(folder / NAMES)
+    return RememberedNames(content.lists, fault)
+
+
 def names_for_undo(past: PastRun, api: ApiSettings, environment: Environment) -> tuple[AllowedList, ...]:
     """Return the names with which a run's ids can be told now, if the configuration is still that of its caller."""
     identity = past.facts.identity
@@ -127,7 +133,7 @@ def remember_names(
         return
     today, path = datetime.now(UTC).astimezone().date(), folder / NAMES
     new = [
-        _NamesOfField(base_url, endpoint, one.field, dict(one.depends_on), today, one.values, caller) for one in lists
+        NamesOfField(base_url, endpoint, one.field, dict(one.depends_on), today, one.values, caller) for one in lists
     ]
     try:
         private_folder(folder)

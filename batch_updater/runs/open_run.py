@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,26 +15,38 @@ from msgspec.structs import replace
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
+from batch_updater.endpoint.adjusted import endpoint_for
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.open_columns import opened as with_open_columns
+from batch_updater.endpoint.stored import digest_of
 from batch_updater.errors import Location, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
 from batch_updater.questions import NO_ANSWERS, Answers
-from batch_updater.records import OutcomeKind
+from batch_updater.records import OutcomeKind, StagedInput
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
-from batch_updater.runs.folder import Source, folder_faults
+from batch_updater.runs.draft import DRAFT, Draft
+from batch_updater.runs.folder import Snapshot, Source, folder_faults
 from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
-from batch_updater.runs.history import DATABASE, Candidate, Earlier, PastRun, earlier_run, find_run, read_run
+from batch_updater.runs.history import (
+    DATABASE,
+    Candidate,
+    Earlier,
+    Identity,
+    PastRun,
+    earlier_run,
+    find_run,
+    read_run,
+    undone_by,
+)
 from batch_updater.runs.lock import locked
-from batch_updater.runs.plan import Opened, Plan, open_source
+from batch_updater.runs.names import remembered_names
+from batch_updater.runs.plan import Opened, Plan, open_source, require_comparable
 from batch_updater.runs.repeats import repeats_of
-from batch_updater.runs.store import DamagedStoreError, Store, faults_named
+from batch_updater.runs.store import DamagedStoreError, Store, converted, faults_named
 from batch_updater.version import __version__
-
-_FIELDS_NAMED = 5
-_OLD = timedelta(days=1)
-"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
 class OpenRun(msgspec.Struct, frozen=True):
@@ -77,34 +90,9 @@ class OpenRun(msgspec.Struct, frozen=True):
         """Good rows that are not done yet."""
         return self.sends(None)
 
-    @property
-    def undo(self) -> str:
-        """Whether the run can be undone, in words."""
-        plan, resumed = self.plan, self.earlier.resumed
-        if plan.endpoint.read is None:
-            return f"not possible: the description {plan.endpoint.name} names no way to read a record"
-        if not plan.reads_first:
-            return "not possible; with --compare every record is read first"
-        sent = [field for field in plan.endpoint.body_fields if plan.staged.sent.get(field.name)]
-        reported = plan.endpoint.reported_fields
-        exceptions = "".join(
-            f"; {' and '.join(names[:_FIELDS_NAMED])}{' and more' if len(names) > _FIELDS_NAMED else ''} {when}"
-            for when, names in (
-                ("only where names are known for the ids", [one.name for one in sent if one.reported_id_as]),
-                ("only where the columns hold all of the list", [one.name for one in sent if one.list_reported_as]),
-                ("not, since records do not report it", [one.name for one in sent if one not in reported]),
-            )
-            if names
-        )
-        if resumed and resumed.confirmed and not resumed.facts.reads_first:
-            return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{exceptions}"
-        return f"possible: every record is read before its update{exceptions}"
-
     def comparing(self) -> OpenRun:
         """Return the same run with each record read before its update."""
-        config = self.plan.config
-        sending = config.sending.model_copy(update={"compare": True})
-        return replace(self, plan=replace(self.plan, config=config.model_copy(update={"sending": sending})))
+        return replace(self, plan=self.plan.comparing())
 
     def sends(self, limit: int | None) -> int:
         """Return how many of the first `limit` good rows will be sent, at most."""
@@ -112,21 +100,30 @@ class OpenRun(msgspec.Struct, frozen=True):
             return self.plan.staged.good if limit is None else min(limit, self.plan.staged.good)
         return self.plan.store.to_send(limit)
 
-    @property
-    def is_old(self) -> bool:
-        """Whether it resumes a run that began more than a day ago, or in the future, as by a wrong clock."""
-        resumed = self.earlier.resumed
-        return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
-
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
-        if self.is_old and self.to_send and self.earlier.resumed:
+        if self.earlier.is_old and self.to_send and self.earlier.resumed:
             began = format_time(self.earlier.resumed.started_at)
             raise UsageError(
                 f"The run of {began} is unfinished, but more than a day old: resuming it could overwrite newer "
                 "changes.",
                 remedy="To resume it, add --yes; to send every row again, add --restart.",
             )
+
+
+class _RunInput(msgspec.Struct, frozen=True):
+    """What a run begins with: a file that is about to be read, or rows that are staged already."""
+
+    snapshot: Snapshot
+    """Its copy in the folder of the run, if it is a new one."""
+    identity: Identity
+    is_undo: bool
+    stage: Callable[[Store], Plan]
+    """Puts the rows into the store of a new run. Raises InputError."""
+    resume: Callable[[PastRun], Plan]
+    """Returns the plan of an earlier run with these rows, whose store is open. Raises InputError, StoreError."""
+    close: Callable[[], object]
+    """Lets go of the file."""
 
 
 @contextmanager
@@ -148,99 +145,261 @@ def open_run(
     rows of a new run leave something open that an answer would settle, and what `prepare` raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
+    with _locked_results(config, snapshots.name_of(source)), ExitStack() as stack:
+        folder = _new_folder(parent, stem, stack)
+        opened = open_source(source, config, folder, answers, layout)
+        if opened.snapshot.stem != stem:  # only inside a results workbook is what its first file was called
+            opened.table.close()
+            shutil.rmtree(folder)
+            folder = _new_folder(parent, opened.snapshot.stem, stack)
+            opened = open_source(source, config, folder, answers, layout)
+        stack.callback(opened.table.close)
+        run_input = _RunInput(
+            opened.snapshot,
+            opened.identity,
+            opened.table.expected is not None,
+            partial(opened.staged, for_sending=True),
+            partial(_resumed_from_file, opened),
+            opened.table.close,
+        )
+        yield _opened_run(run_input, folder, config, environment, stack, restart, override_guards)
+
+
+@contextmanager
+def open_draft(
+    draft: Draft,
+    environment: Environment,
+    *,
+    restart: bool = False,
+    override_guards: bool = False,
+    compare: bool = False,
+    sent_by: str = "",
+) -> Iterator[OpenRun]:
+    """Do the same for rows that are staged and may have been edited: they are sent as they are in the draft now.
+
+    The run gets a copy of them and of the uploaded file. `compare`: records are read before they are changed, whatever
+    the configuration says; `sent_by` is who sends it. Raises what `open_run` raises.
+    """
+    plan = replace(draft.plan(), sent_by=sent_by)
+    if compare:
+        require_comparable(plan.endpoint)
+        plan = plan.comparing()
+    original, config = plan.snapshot, plan.config
+    with _locked_results(config, original.name), ExitStack() as stack:
+        folder = _new_folder(config.results.folder, original.stem, stack)
+        plan = replace(plan, snapshot=replace(original, path=folder / original.path.name))
+        with folder_faults(folder):
+            snapshots.restore_copy(original, plan.snapshot.path)
+        run_input = _RunInput(
+            plan.snapshot,
+            draft.identity,
+            plan.staged.is_undo,
+            partial(_copied_plan, plan, draft),
+            partial(_resumed_as_staged, plan, original),
+            lambda: None,
+        )
+        yield _opened_run(run_input, folder, config, environment, stack, restart, override_guards)
+
+
+@contextmanager
+def reopen_run(
+    past: PastRun, config: Config, environment: Environment, *, override_guards: bool = False, sent_by: str = ""
+) -> Iterator[OpenRun]:
+    """Hold the lock, and give an unfinished run once more, from its own folder: its rows go on as they were staged.
+
+    What the run was told about its input stays so; the API and the account must be those of its beginning. Raises
+    UsageError if they are not, or if the run is finished, was closed or was undone, and what `open_run` raises.
+    """
+    config = config.model_copy(update={"input": past.facts.reading})
+    if past.facts.reads_first:
+        config = config.model_copy(update={"sending": config.sending.model_copy(update={"compare": True})})
+    with _locked_results(config, past.facts.input), ExitStack() as stack:
+        past = find_run(past.folder.parent, past.folder.name)  # it may have ended meanwhile
+        if not past.is_unfinished:
+            raise UsageError(f"The run {past.folder.name} is finished, or was closed: there is nothing to resume.")
+        # The columns of open parts are among its fields, and come last, as in the file.
+        endpoint = with_open_columns(
+            endpoint_for(config.api, config.input.constants), [field.name for field in past.endpoint.fields]
+        )
+        identity = replace(
+            past.identity,
+            description=digest_of(endpoint),
+            base_url=config.api.base_url,
+            endpoint=endpoint.name,
+        )
+        candidate, fetched = _candidate(identity, config, environment)
+        if changed := candidate.changed_since(past):
+            raise UsageError(
+                f"The run {past.folder.name} cannot be resumed, because this has changed since: {changed}.",
+                remedy="Resume it with the configuration with which it was begun, or close it: its workbook then holds "
+                "the rows that are left.",
+            )
+        if undo := undone_by(past.folder.parent, past):
+            raise UsageError(
+                f"The run {past.folder.name} is not resumed: it was undone since by {undo.folder.name}.",
+                remedy="Close it, or send its file again: that sends every row.",
+            )
+        past.require_whole()
+        facts = past.facts
+        snapshot = Snapshot(
+            past.folder / facts.input_file, facts.input, facts.stem, facts.identity.content, facts.input_path
+        )
+        names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
+        answers = Answers.from_settings({setting.name: setting.value for setting in facts.settings})
+        with folder_faults(past.folder):
+            store = stack.enter_context(_reopened_store(past, endpoint))
+        plan = Plan(config, endpoint, snapshot, _staged(past, store), store, answers, names, sent_by=sent_by)
+        _require_sendable(plan, override_guards=override_guards)
+        yield OpenRun(plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override_guards)
+
+
+@contextmanager
+def _locked_results(config: Config, file: str) -> Iterator[None]:
+    """Hold the lock for the API in the folder of results, which is made if need be."""
+    parent = config.results.folder
     with folder_faults(parent):
         private_folder(parent)
-    with locked(parent, config.api.base_url or "", snapshots.name_of(source)):
-        with folder_faults(parent):
-            folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
-        with ExitStack() as stack:
-            stack.callback(_remove_unless_begun, folder)
-            opened = open_source(source, config, folder, answers, layout)
-            if opened.snapshot.stem != stem:  # only inside a results workbook is what its first file was called
-                opened.table.close()
-                shutil.rmtree(folder)
-                stem = opened.snapshot.stem
-                with folder_faults(parent):
-                    folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
-                stack.callback(_remove_unless_begun, folder)
-                opened = open_source(source, config, folder, answers, layout)
-            stack.callback(opened.table.close)
-            fetched: dict[str, Secret] = {}
-
-            def reveal(reference: SecretReference, key: str) -> str:
-                fetched[key] = fetch_secret(reference, environment, key)
-                return fetched[key].reveal()
-
-            candidate = Candidate(opened.identity, Caller(config.api, reveal))
-            undoes = _undone_run(opened, candidate)
-            earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
-            if earlier.resumed:
-                with folder_faults(parent):
-                    plan = _resumed_plan(opened, earlier.resumed)
-                stack.callback(plan.store.close)
-                opened.table.close()  # Windows removes no folder with a file that is open
-                shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
-                folder = earlier.resumed.folder
-            else:
-                with folder_faults(parent):
-                    store = stack.enter_context(Store.draft(folder / DATABASE))
-                    plan = opened.staged(store, for_sending=True)
-                    store.learn(plan.names.told_to(candidate.caller))
-                if any(not question.is_about_one_cell for question in plan.staged.questions):
-                    raise plan.open_questions
-            plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
-            if not override_guards:
-                place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
-                require_none(exceeded(config.guards, plan.staged, plan.store), place)
-            if plan.staged.good:
-                from batch_updater.sender.proxies import require_usable_proxies
-
-                require_usable_proxies(config.api)
-            yield OpenRun(plan, folder, candidate, earlier, fetched, undoes, override_guards)
+    with locked(parent, config.api.base_url or "", file):
+        yield
 
 
-def _remove_unless_begun(folder: Path) -> None:
+def _new_folder(parent: Path, stem: str, stack: ExitStack) -> Path:
+    """Return a new folder, which goes with the stack if no run comes of it."""
+    with folder_faults(parent):
+        folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
+    stack.callback(remove_unless_begun, folder)
+    return folder
+
+
+def _opened_run(
+    run_input: _RunInput,
+    folder: Path,
+    config: Config,
+    environment: Environment,
+    stack: ExitStack,
+    restart: bool,
+    override_guards: bool,
+) -> OpenRun:
+    """Return the run of an input in a new folder, or in that of the run that it resumes; the lock is held."""
+    snapshot = run_input.snapshot
+    candidate, fetched = _candidate(run_input.identity, config, environment)
+    undoes = _undone_run(snapshot, candidate) if run_input.is_undo else None
+    earlier = earlier_run(config.results.folder, candidate, snapshot.source_path, snapshot.stem, restart=restart)
+    if earlier.resumed:
+        with folder_faults(config.results.folder):
+            plan = run_input.resume(earlier.resumed)
+        stack.callback(plan.store.close)
+        run_input.close()  # Windows removes no folder with a file that is open
+        shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
+        folder = earlier.resumed.folder
+    else:
+        with folder_faults(config.results.folder):
+            store = stack.enter_context(Store.draft(folder / DATABASE))
+            plan = run_input.stage(store)
+            store.learn(plan.names.told_to(candidate.caller))
+        if any(not question.is_about_one_cell for question in plan.staged.questions):
+            raise plan.open_questions
+    plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
+    _require_sendable(plan, override_guards=override_guards)
+    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override_guards)
+
+
+def _candidate(identity: Identity, config: Config, environment: Environment) -> tuple[Candidate, dict[str, Secret]]:
+    """Return the run that is about to begin, and the secrets that were needed to tell whose it is."""
+    fetched: dict[str, Secret] = {}
+
+    def reveal(reference: SecretReference, key: str) -> str:
+        fetched[key] = fetch_secret(reference, environment, key)
+        return fetched[key].reveal()
+
+    return Candidate(identity, Caller(config.api, reveal)), fetched
+
+
+def _require_sendable(plan: Plan, *, override_guards: bool) -> None:
+    """Raise GuardError if a guard is exceeded that is not overridden, ConfigError if a proxy cannot be used."""
+    config = plan.config
+    if not override_guards:
+        place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
+        require_none(exceeded(config.guards, plan.staged, plan.store), place)
+    if plan.staged.good:
+        from batch_updater.sender.proxies import require_usable_proxies
+
+        require_usable_proxies(config.api)
+
+
+def remove_unless_begun(folder: Path) -> None:
+    """Remove the folder of a run of which nothing came: without a database nothing of it was sent."""
     if not (folder / DATABASE).exists():
         shutil.rmtree(folder, ignore_errors=not folder.exists())
 
 
-def _undone_run(opened: Opened, candidate: Candidate) -> str | None:
-    """Return the folder of the run that the input undoes, if it lies there.
+def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
+    """Return the folder of the run that the input, which is a workbook of `undo`, undoes, if it lies there.
 
     Raises UsageError if that would be at another API, or for another tenant, than the run was made.
     """
-    path = opened.snapshot.source_path
-    past = read_run(Path(path).parent) if path is not None and opened.table.expected is not None else None
+    path = snapshot.source_path
+    past = read_run(Path(path).parent) if path is not None else None
     if not isinstance(past, PastRun):
         return None
     if not candidate.is_same_api(past):
         changed = candidate.api_changed_since(past)
         raise UsageError(
-            f"{opened.snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
+            f"{snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
             remedy="Undo it with the configuration with which it was sent.",
         )
     return str(past.folder)
 
 
-def _resumed_plan(opened: Opened, past: PastRun) -> Plan:
-    """Return the plan of a run that is resumed, whose store is open for reading. Raises InputError, StoreError.
+def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
+    """Copy the rows of a draft into the store of a new run, as they are at this moment."""
+    with closing(Store.reading(draft.folder / DRAFT)) as rows:
+        rows.connection.backup(store.connection)
+    return replace(plan, staged=converted(store.fact("staged"), StagedInput, "its table run"), store=store)
 
-    `opened` is the same input, of which nothing is read unless another version of the program staged the run.
+
+def _resumed_from_file(opened: Opened, past: PastRun) -> Plan:
+    """Return the plan of a run that is resumed with the same input.
+
+    Nothing of the input is read unless another version of the program staged the run.
     """
     copy, path = past.folder / past.facts.input_file, past.folder / DATABASE
     snapshots.restore_copy(opened.snapshot, copy)
     opened = replace(opened, snapshot=replace(opened.snapshot, path=copy))
-    try:
-        if past.facts.staged_by != __version__:
+    if past.facts.staged_by != __version__:
+        try:
             _judge_again(opened, path)
             past = find_run(past.folder.parent, past.folder.name)
-    except DamagedStoreError as error:
-        raise past.damaged(error) from error
-    with faults_named(path, "read"):
-        store = Store.reading(path)
+        except DamagedStoreError as error:
+            raise past.damaged(error) from error
+    store = _reopened_store(past, opened.endpoint)
+    return opened.plan(_staged(past, store), store)
+
+
+def _resumed_as_staged(plan: Plan, original: Snapshot, past: PastRun) -> Plan:
+    """Return the plan of a run that is resumed with the rows that it has, which are those of a draft."""
+    copy = past.folder / past.facts.input_file
+    snapshots.restore_copy(original, copy)
+    store = _reopened_store(past, plan.endpoint)
+    return replace(plan, snapshot=replace(original, path=copy), staged=_staged(past, store), store=store)
+
+
+def _reopened_store(past: PastRun, endpoint: Endpoint) -> Store:
+    """Open the database of a run that is resumed, and check its requests. Raises InputError, StoreError."""
+    with faults_named(past.folder / DATABASE, "read"):
+        store = Store.reading(past.folder / DATABASE)
     try:
-        store.require_requests(opened.endpoint)
-        return opened.plan(past.staged(store), store)
+        store.require_requests(endpoint)
+    except DamagedStoreError as error:
+        store.close()
+        raise past.damaged(error) from error
+    return store
+
+
+def _staged(past: PastRun, store: Store) -> StagedInput:
+    """Return what is known of the input of a run that is resumed; without that its store is closed."""
+    try:
+        return past.staged(store)
     except DamagedStoreError as error:
         store.close()
         raise past.damaged(error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import tempfile
 from collections.abc import Callable
@@ -13,14 +12,14 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from batch_updater.config.environment import environment_settings
+from batch_updater.config.environment import SENT_BY, environment_settings
 from batch_updater.config.schema import Config, settings_of
 from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.endpoint.security import unlike_described
-from batch_updater.endpoint.stored import encode_endpoint
+from batch_updater.endpoint.stored import digest_of
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.layouts import Layout, layout_of
@@ -62,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Those that the API is known to have."""
     repeats: Repeats | None = None
     """What of it earlier runs have applied although their input was another."""
+    sent_by: str = ""
+    """Who sends it on the page; '': the user of this process."""
 
     @property
     def reads_first(self) -> bool:
@@ -73,7 +74,13 @@ class Plan(msgspec.Struct, frozen=True):
         """The configuration without secrets, what was decided besides, who runs it, on which machine."""
         decided = (Setting("--visible-only", "hidden rows are left out"),) if self.staged.visible_only else ()
         answered = itertools.starmap(Setting, self.answers.settings.items())
-        return (*settings_of(self.config), *decided, *answered, *environment_settings())
+        person = (Setting(SENT_BY, self.sent_by),) if self.sent_by else ()
+        return (*settings_of(self.config), *decided, *answered, *person, *environment_settings())
+
+    def comparing(self) -> Plan:
+        """Return the same with each record read before its update."""
+        sending = self.config.sending.model_copy(update={"compare": True})
+        return replace(self, config=self.config.model_copy(update={"sending": sending}))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -233,7 +240,7 @@ class Opened(msgspec.Struct, frozen=True):
                 **{name: None if value is None else str(value) for name, value in reading.items()},
                 **self.table.answers.settings,
             },
-            description=hashlib.sha256(encode_endpoint(self.endpoint).encode()).hexdigest(),
+            description=digest_of(self.endpoint),
             base_url=self.config.api.base_url,
             duplicates=settings.duplicates,
             endpoint=self.endpoint.name,
@@ -257,11 +264,8 @@ def open_snapshot(take: Callable[[], Snapshot], config: Config, answers: Answers
     """
     endpoint = endpoint_for(config.api, config.input.constants)
     require_fitting(config.api.base_url, endpoint)
-    if config.sending.compare and endpoint.read is None:
-        raise ConfigError(
-            f"Comparing needs a way to read a record, and the description {endpoint.name} names none .",
-            remedy="Leave out --compare and sending.compare, or set api.read to the operation that returns a record.",
-        )
+    if config.sending.compare:
+        require_comparable(endpoint)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     snapshot = take()
     table = open_table(
@@ -315,6 +319,15 @@ def prepare(
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     finally:
         opened.table.close()
+
+
+def require_comparable(endpoint: Endpoint) -> None:
+    """Raise ConfigError unless the endpoint describes how a record is read, which comparing needs."""
+    if endpoint.read is None:
+        raise ConfigError(
+            f"Comparing needs a way to read a record, and the description {endpoint.name} names none.",
+            remedy="Leave out --compare and sending.compare, or set api.read to the operation that returns a record.",
+        )
 
 
 def require_read(endpoint: Endpoint) -> None:

@@ -34,6 +34,7 @@ from batch_updater.records import Outcome, RunFacts, StagedInput
 from batch_updater.reporter.output_workbook import new_workbook
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.workbook import ResultsWorkbook, WrittenWorkbook
+from batch_updater.runs.edits import EditsOfRows
 from batch_updater.runs.family import first_round
 from batch_updater.runs.rows import with_changes
 from batch_updater.runs.store import BEFORE_ALL_ROWS, StoredRow, opened_store
@@ -230,7 +231,7 @@ def _follow(folder: Path, has_ended: threading.Event) -> Report:
         new_workbook(draft) as book,
     ):
         results = ResultsWorkbook(book, staged.columns, endpoint, task.started_at)
-        names, has_changes = store.names(), False
+        names, has_changes, edits = store.names(), False, EditsOfRows(store)
 
         after, since_waited, wait_s = BEFORE_ALL_ROWS, 0, _LOOKED_EVERY_S
 
@@ -238,7 +239,7 @@ def _follow(folder: Path, has_ended: threading.Event) -> Report:
             """Write rows; returns how many they are."""
             nonlocal after, has_changes
             count = 0
-            for row in for_review.noting(with_changes(rows, staged, endpoint, names, first_wrong)):
+            for row in for_review.noting(with_changes(rows, staged, endpoint, names, first_wrong, edits.of)):
                 count += 1
                 results.add(row)
                 has_changes = has_changes or bool(row.changes)

@@ -14,6 +14,7 @@ from batch_updater.loader.row_parser import carried_cells
 from batch_updater.records import (
     AllowedList,
     Columns,
+    MadeEdit,
     Outcome,
     OutcomeKind,
     ReportRow,
@@ -24,6 +25,7 @@ from batch_updater.records import (
 )
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
 from batch_updater.runs import statements
+from batch_updater.runs.edits import EditsOfRows
 from batch_updater.runs.family import first_round
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import Store, StoredRow, opened_store
@@ -49,7 +51,8 @@ def report_rows(
 ) -> Iterator[ReportRow]:
     """Yield rows with their outcomes, in file order; with `statements.ROWS_TO_FIX` those that are not done alone."""
     with first_round(store.path, staged.columns.origin) as first_wrong:
-        yield from with_changes(store.rows(without_turn, statement), staged, endpoint, store.names(), first_wrong)
+        rows, made = store.rows(without_turn, statement), EditsOfRows(store)
+        yield from with_changes(rows, staged, endpoint, store.names(), first_wrong, made.of)
 
 
 def with_changes(
@@ -58,24 +61,26 @@ def with_changes(
     endpoint: Endpoint,
     names: tuple[AllowedList, ...],
     first_wrong: Callable[[int], str],
+    edits_of: Callable[[int], tuple[MadeEdit, ...]],
 ) -> Iterator[ReportRow]:
     """Yield rows as reports take them.
 
     `names` are those that are known for the ids in records; `first_wrong` tells of a row that is not done what was
-    wrong with it in the first round.
+    wrong with it in the first round, and `edits_of` what people have changed in it.
     """
     changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, names))
     for stored in rows:
         outcome, row = stored.outcome, input_row(stored, staged)
         before = outcome.kept.before if outcome.kept else None
         wrong = "" if outcome.kind in NEEDS_NOTHING else first_wrong(row.number)
+        edits = edits_of(row.number)
         # Of a row that was refused or not done the record has not changed, whatever was read of it.
         if before is None or outcome.kind not in _CHANGING:
-            yield ReportRow(row, outcome, first_wrong=wrong)
+            yield ReportRow(row, outcome, first_wrong=wrong, edits=edits)
         else:
             otherwise = [problem.field for problem in outcome.problems]
             changed = changes(stored.job, before, otherwise)
-            yield ReportRow(row, outcome, stored.target, changed, stored.is_repeated, wrong)
+            yield ReportRow(row, outcome, stored.target, changed, stored.is_repeated, wrong, edits)
 
 
 def input_row(stored: StoredRow, staged: StagedInput) -> Row:

@@ -228,6 +228,7 @@ class ActiveRun:
             fault = _NOT_WAITED_FOR
         summary = written.summary if written else tallied(writer.store.rows(without_turn), staged.columns)
         check_row_count(staged, summary)
+        view = None
         if fault != _NOT_WAITED_FOR:
             view = written.view if written else summary_view(facts, plan.endpoint, staged.columns, summary)
             fault = page_written(view, for_review, written.path if written else None, self._folder, fault)
@@ -251,7 +252,7 @@ class ActiveRun:
         )
         if not (sent and sent.aborted):
             finished = self._annotated_copy.added_to(finished, self._folder, plan.snapshot.stem)
-        return _ended(writer, finished, self._started_at)
+        return _ended(writer, finished, self._started_at, view)
 
     def _made(self, sent: SendResult | None) -> list[RunResult | SendResult]:
         """Return what made requests in this part of the run: readings of all records beforehand, and the sending."""
@@ -301,7 +302,7 @@ def workbook_name(stem: str, at: datetime) -> str:
     return f"{stem}-results-{at:%Y%m%d-%H%M%S}.xlsx"
 
 
-def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunResult:
+def _ended(writer: RunWriter, finished: RunResult, started_at: datetime, view: SummaryView | None) -> RunResult:
     """Note in the database how this part of the run ended; that it cannot be noted is a fault of its own."""
     stop = finished.stop
     part = Part(
@@ -312,7 +313,7 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
         {kind: count for kind, count in finished.summary.counts.items() if count},
     )  # fmt: skip
     try:
-        writer.end_part(part)
+        writer.end_part(part, view)
         writer.flush()
     except StoreError as error:
         return replace(finished, fault=finished.fault or f"How the run ended could not be noted: {error}")

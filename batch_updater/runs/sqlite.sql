@@ -100,6 +100,7 @@ CREATE TABLE run (
 	value TEXT NOT NULL,
 	PRIMARY KEY (name)
 );
+CREATE INDEX edits_by_row ON edits ("row", number);
 
 -- SET_FACT
 INSERT OR REPLACE INTO run (name, value) VALUES (:name, :value);
@@ -107,7 +108,7 @@ INSERT OR REPLACE INTO run (name, value) VALUES (:name, :value);
 -- FACTS
 SELECT run.name, run.value
 FROM run
-WHERE run.name != 'staged';
+WHERE run.name != 'staged' AND run.name != 'report';
 
 -- FACT
 SELECT run.value
@@ -135,14 +136,6 @@ CREATE TABLE lists (
 
 -- INDEX_DRAFT
 CREATE INDEX rows_by_target ON rows (target);
-CREATE INDEX edits_by_cell ON edits ("row", position);
-
--- DROP_DRAFT
-DROP INDEX rows_by_target;
-DROP INDEX edits_by_cell;
-DROP TABLE draft;
-DROP TABLE grid;
-DROP TABLE lists;
 
 -- SET_DRAFT_FACT
 INSERT OR REPLACE INTO draft (name, value) VALUES (:name, :value);
@@ -171,15 +164,11 @@ FROM edits
 WHERE edits.number > :after ORDER BY edits.number
  LIMIT :most OFFSET 0;
 
--- KEPT_EDITS
-SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
-FROM edits
-WHERE edits.undone_at IS NULL ORDER BY edits.number;
-
 -- KEPT_EDITS_BY_ROW
 SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
 FROM edits
-WHERE edits.undone_at IS NULL ORDER BY edits."row", edits.number;
+WHERE (edits."row", edits.number) > (:after_row, :after_number) AND edits.undone_at IS NULL ORDER BY edits."row", edits.number
+ LIMIT :most OFFSET 0;
 
 -- EDITS_OF_ROW
 SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width

@@ -31,22 +31,23 @@ CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.D
 
 
 @cache
-def _statements() -> dict[str, tuple[str, ...]]:
-    sections = Path(__file__).with_name("sqlite.sql").read_text(encoding="utf-8").split("\n-- ")[1:]
+def statements_in(file: str) -> dict[str, tuple[str, ...]]:
+    """Return the statements in a file that `make sql` writes, by their names."""
+    sections = Path(__file__).with_name(file).read_text(encoding="utf-8").split("\n-- ")[1:]
     named = (section.split("\n", 1) for section in sections)
     return {name: tuple(body.strip().removesuffix(";").split(";\n")) for name, body in named}
 
 
 def __getattr__(name: str) -> str:
     """Return a statement by its name."""
-    if name.startswith("_") or name not in _statements():
+    if name.startswith("_") or name not in statements_in("sqlite.sql"):
         raise AttributeError(name)
-    return _statements()[name][0]
+    return statements_in("sqlite.sql")[name][0]
 
 
 def in_order(name: str) -> tuple[str, ...]:
     """Return statements that are executed one after the other."""
-    return _statements()[name]
+    return statements_in("sqlite.sql")[name]
 
 
 def with_columns(statement: str, names: Collection[str]) -> str:

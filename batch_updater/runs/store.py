@@ -50,6 +50,8 @@ from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_f
 
 IS_OPEN = "is_open"
 """Name of the fact whether commits may have been made that are not in the main file."""
+REPORT = "report"
+"""Name of the fact what the report of the last part says that came to its end: a `SummaryView`."""
 _BATCH = 500
 BEFORE_ALL_ROWS = -1
 """No row has this number or one below it."""

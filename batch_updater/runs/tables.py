@@ -6,9 +6,8 @@ than a small run to send its rows.
 
 from __future__ import annotations
 
-import re
 import sys
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -31,14 +30,13 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     update,
 )  # fmt: skip
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
+from batch_updater.runs.sql_file import as_sql_file
 from batch_updater.runs.statements import (
     CONFIRMED,
     EDITED_ROWS,
@@ -161,23 +159,19 @@ _is_good = and_(_r.state != "invalid", _r.waits_for.is_(None))
 """Can be sent as it is, whether or not it has been by now."""
 _is_confirmed = _is(_r.outcome, *_CONFIRMED)
 
-CREATE = (text(f"PRAGMA user_version = {FORMAT}"), *map(CreateTable, _metadata.sorted_tables))
+CREATE = (
+    text(f"PRAGMA user_version = {FORMAT}"), *map(CreateTable, _metadata.sorted_tables),
+    CreateIndex(Index("edits_by_row", edits.c.row, edits.c.number)),
+)  # fmt: skip
 SET_FACT = insert(facts).prefix_with("OR REPLACE")
-FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged")
+FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged", facts.c.name != "report")
 FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 
 # --- drafts ----------------------------------------------------------------------------------------------------------
 
 CREATE_DRAFT = tuple(map(CreateTable, _of_drafts.sorted_tables))
-INDEX_DRAFT = tuple(
-    map(CreateIndex, (Index("rows_by_target", rows.c.target), Index("edits_by_cell", edits.c.row, edits.c.position)))
-)
-"""Made once the rows are there, which is faster."""
-DROP_DRAFT = (
-    *(text(f"DROP INDEX {name}") for name in ("rows_by_target", "edits_by_cell")),
-    *(text(f"DROP TABLE {table.name}") for table in _of_drafts.sorted_tables),
-)
-"""A run needs none of it."""
+INDEX_DRAFT = CreateIndex(Index("rows_by_target", rows.c.target))
+"""Made once the rows are there, which is faster. A run needs none, and no column of it changes there."""
 SET_DRAFT_FACT = insert(draft).prefix_with("OR REPLACE")
 DROP_DRAFT_FACT = delete(draft).where(draft.c.name == bindparam("name"))
 DRAFT_FACT = select(draft.c.value).where(draft.c.name == bindparam("name"))
@@ -190,8 +184,10 @@ ADD_EDIT = insert(edits).values(
 COPY_EDIT = insert(edits)
 ALL_EDITS = select(*_e).order_by(_e.number)
 EDITS = _whole_edit.where(_e.number > bindparam("after")).order_by(_e.number).limit(bindparam("most"))
-KEPT_EDITS = _whole_edit.where(_is_kept).order_by(_e.number)
-KEPT_EDITS_BY_ROW = _whole_edit.where(_is_kept).order_by(_e.row, _e.number)
+KEPT_EDITS_BY_ROW = (
+    _whole_edit.where(tuple_(_e.row, _e.number) > tuple_(bindparam("after_row"), bindparam("after_number")), _is_kept)
+    .order_by(_e.row, _e.number).limit(bindparam("most"))
+)  # fmt: skip
 EDITS_OF_ROW = _whole_edit.where(_e.row == bindparam("of_row"), _is_kept).order_by(_e.number)
 EDIT = _whole_edit.where(_e.number == bindparam("number"))
 UNDO_EDITS = (
@@ -627,27 +623,7 @@ APPLIED_EARLIER = select(func.count()).select_from(_other_run).where(_is_applied
 
 def as_sqlite() -> str:
     """Return every statement above under its name, as `statements` reads them."""
-    named = {
-        name: value if isinstance(value, tuple) else (value,) for name, value in globals().items() if name.isupper()
-    }
-    sections = [
-        f"-- {name}\n" + "".join(f"{_text_of(clause)};\n" for clause in clauses)
-        for name, clauses in named.items()
-        if isinstance(clauses[0], ClauseElement)
-    ]
-    return "-- Written by `make sql` from tables.py.\n\n" + "\n".join(sections)
-
-
-def _text_of(clause: ClauseElement) -> str:
-    """Return a statement whose parameters are named, and whose constants are in it."""
-    compiled = cast("SQLCompiler", clause.compile(dialect=sqlite.dialect(paramstyle="named")))
-    lines = "\n".join(line.rstrip() for line in compiled.string.strip().splitlines())
-    constants = {name: value for name, value in (compiled.params or {}).items() if value is not None}
-    return re.sub(r":(\w+)", lambda found: _literal(constants[found[1]]) if found[1] in constants else found[0], lines)
-
-
-def _literal(constant: object) -> str:
-    return str(constant) if isinstance(constant, (int, float)) else "'" + str(constant).replace("'", "''") + "'"
+    return as_sql_file(globals(), "tables.py")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from batch_updater.errors import Location, ResultsError, UsageError
+from batch_updater.files.reading import open_regular
+from batch_updater.files.writing import private_folder, sync_folder
 from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
+from batch_updater.runs import upload_statements
+from batch_updater.runs.upload_statements import UPLOADS_FORMAT
+
+WEB = "web"
+"""Name of the folder, in the folder of results, that holds what was given to the page."""
+_DATABASE = "web.sqlite"
+_ID_BYTES = 9
+_WAITED_FOR_MS = 10_000
+"""For the lock of the database, which only a person who looks into it may hold."""
+_CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "accepted a row")
+"""Events after which a person may not approve the upload: they had a hand in it."""
+_T = TypeVar("_T")
 
 
 class OpenColumnsQuestions(msgspec.Struct, frozen=True):
@@ -48,7 +71,7 @@ class StoredUpload(msgspec.Struct, frozen=True):
     """Whether records are read before they are changed, beyond what the configuration says."""
     asked: OpenColumnsQuestions | None = None
     run: str | None = None
-    """Name of the last run that began from it."""
+    """Name of the last run that began, or was resumed, from it."""
 
 
 class TaskKind(StrEnum):
@@ -84,6 +107,8 @@ class SendingOptions(msgspec.Struct, frozen=True):
     """Only with an approval."""
     restart: bool = False
     resume_old: bool = False
+    digest: str = ""
+    """Of what the person saw (`Permission.digest`): other content is not sent; '': whatever is there then."""
 
 
 NO_OPTIONS = SendingOptions()
@@ -115,8 +140,8 @@ class Event(NamedTuple):
     at: datetime
     by: str
     what: str
-    """`uploaded`, `answered`, `edited`, `undid an edit`, `approved`, `sent`, `stopped`, `resumed`, `closed`,
-    `undid`, `removed`, `renamed a layout`, `deleted a layout` ..."""
+    """`uploaded`, `began to repair`, `answered`, `edited`, `undid an edit`, `approved`, `sent`, `stopped`, `resumed`,
+    `closed`, `undid`, `removed`, `renamed a layout`, `deleted a layout` ..."""
     upload: str | None
     run: str | None
     text: str
@@ -133,21 +158,94 @@ class Approval(NamedTuple):
 
 
 class Uploads:
-    """The database of the page. Every method may be called from any thread, and is one transaction."""
+    """The database of the page. Every method may be called from any thread, and is one transaction.
+
+    What it returns is on disk. Every method raises ResultsError if the database cannot be read or written.
+    """
 
     def __init__(self, folder: Path) -> None:
         """`folder`: `web` in the folder of results; it is made if need be. Raises ResultsError."""
-        raise NotImplementedError
+        self.folder = folder
+        self._opened_at = _now()
+        self._path = folder / _DATABASE
+        self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
+        with self._faults():
+            private_folder(folder)
+            self._writer = self._opened()
+            self._reader = self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        # Never opened once it is there: closing any descriptor of a file gives up the locks that SQLite holds on it in
+        # this process (How To Corrupt An SQLite Database File, 2.2).
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with ExitStack() as on_error:
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            on_error.callback(connection.close)
+            connection.row_factory = sqlite3.Row
+            connection.execute(f"PRAGMA busy_timeout = {_WAITED_FOR_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if not found:
+                for statement in upload_statements.in_order("CREATE_UPLOADS"):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+            if found not in {0, UPLOADS_FORMAT}:
+                raise ResultsError(
+                    f"{self._path} is of the format {found}, and this program writes and reads {UPLOADS_FORMAT}.",
+                    remedy="Start the version of the program that has written it, or move its folder away.",
+                    place=Location(file=str(self._path)),
+                )
+            on_error.pop_all()
+        return connection
 
     def close(self) -> None:
         """Let go of the database."""
-        raise NotImplementedError
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn whatever fails in the folder or the database into a ResultsError."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ResultsError(
+                f"What was given to the page cannot be kept in {self._path}: {why}.",
+                remedy="See that there is space and the right to write there.",
+                place=Location(file=str(self._path)),
+            ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection that writes, for one transaction."""
+        with self._write_lock, self._faults():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                if self._writer.in_transaction:  # on a full disk SQLite has gone back by itself
+                    self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
+        with self._read_lock, self._faults():
+            return self._reader.execute(statement, values).fetchall()
 
     # --- uploads ---
 
     def new_folder(self) -> tuple[str, Path]:
         """Return the id of a new upload and its folder, into which its file is written before `add`."""
-        raise NotImplementedError
+        with self._faults():
+            upload_id = secrets.token_urlsafe(_ID_BYTES)
+            folder = self.folder / upload_id
+            folder.mkdir(mode=0o700)
+        return upload_id, folder
 
     def add(
         self,
@@ -161,35 +259,126 @@ class Uploads:
         undoes: str | None = None,
     ) -> StoredUpload:
         """Keep an upload whose file is in its folder, with a task that checks it."""
-        raise NotImplementedError
+        now, folder = _now(), self.folder / upload_id
+        with self._faults():
+            with open_regular(folder / file) as written:
+                os.fsync(written.fileno())
+            sync_folder(folder)
+            sync_folder(self.folder)
+        with self._writing() as connection:
+            connection.execute(
+                upload_statements.ADD_UPLOAD,
+                {
+                    "id": upload_id, "name": name, "file": file, "by": by, "at": now, "source_path": source_path,
+                    "repairs": repairs, "undoes": undoes, "answers": _json(NO_ANSWERS),
+                },
+            )  # fmt: skip
+            what = "undid" if undoes else "began to repair" if repairs else "uploaded"
+            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=name)
+            _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
+            found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
+        return self._upload(found)
+
+    def _upload(self, record: sqlite3.Row) -> StoredUpload:
+        values = dict(record)
+        for name in ("at", "changed_at"):
+            values[name] = _time(values[name])
+        values["answers"] = self._decoded(values["answers"], Answers)
+        values["asked"] = values["asked"] and self._decoded(values["asked"], OpenColumnsQuestions)
+        values["compare"] = bool(values["compare"])
+        return StoredUpload(**values, folder=self.folder / values["id"])
+
+    def _decoded(self, text: str, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.MsgspecError as error:
+            raise ResultsError(
+                f"{self._path} holds what is never written there ({error}).",
+                remedy="Move its folder away, and upload the files again.",
+                place=Location(file=str(self._path)),
+            ) from error
 
     def upload(self, upload_id: str) -> StoredUpload | None:
         """Return an upload; None if there is none of that id."""
-        raise NotImplementedError
+        return self._first_upload(upload_statements.UPLOAD, upload_id=upload_id)
 
     def uploads(self) -> tuple[StoredUpload, ...]:
         """Return all uploads, the newest first."""
-        raise NotImplementedError
+        return tuple(map(self._upload, self._read(upload_statements.UPLOADS)))
 
     def repair_of(self, run: str) -> StoredUpload | None:
         """Return the newest upload that repairs a run; None if there is none."""
-        raise NotImplementedError
+        return self._first_upload(upload_statements.UPLOADS_REPAIRING, past=run)
+
+    def undo_of(self, run: str) -> StoredUpload | None:
+        """Return the newest upload that undoes a run; None if there is none."""
+        return self._first_upload(upload_statements.UPLOADS_UNDOING, past=run)
+
+    def _first_upload(self, statement: str, **values: object) -> StoredUpload | None:
+        return next(map(self._upload, self._read(statement, **values)), None)
 
     def answer(self, upload_id: str, answers: Answers, by: str, *, layout: str | None, remember: str | None) -> None:
         """Keep the answers about a file, in place of earlier ones, with a task that checks it again."""
-        raise NotImplementedError
+        values = {
+            "upload_id": upload_id, "now": _now(), "given": _json(answers), "by_layout": layout, "as_layout": remember,
+        }  # fmt: skip
+        with self._writing() as connection:
+            connection.execute(upload_statements.SET_ANSWERS, values)
+            _note(connection, by, "answered", upload=upload_id)
+            _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
 
     def set_compare(self, upload_id: str, by: str, *, compare: bool) -> None:
         """Keep whether records are read first."""
-        raise NotImplementedError
+        text = "Every record is read first." if compare else "Records are not read first."
+        with self._writing() as connection:
+            connection.execute(
+                upload_statements.SET_COMPARE, {"upload_id": upload_id, "reads_first": compare, "now": _now()}
+            )
+            _note(connection, by, "chose", upload=upload_id, text=text)
 
     def set_asked(self, upload_id: str, asked: OpenColumnsQuestions | None) -> None:
         """Keep what a check has to ask; None: nothing."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            text = None if asked is None else _json(asked)
+            connection.execute(upload_statements.SET_ASKED, {"upload_id": upload_id, "questions": text})
+
+    def set_remembered(self, upload_id: str, by: str, layout: str) -> None:
+        """Keep that the answers are remembered now under the name of a layout."""
+        with self._writing() as connection:
+            connection.execute(upload_statements.SET_REMEMBERED, {"upload_id": upload_id})
+            _note(connection, by, "remembered a layout", upload=upload_id, text=layout)
 
     def remove(self, upload_id: str, by: str) -> None:
         """Remove an upload and its folder, unless a task of it is waiting or running (UsageError)."""
-        raise NotImplementedError
+        if not self._remove(upload_id, by):
+            raise UsageError("The file is being worked on.", remedy="Wait until that has ended, or stop it.")
+
+    def _remove(self, upload_id: str, by: str) -> bool:
+        """Whether it is gone: a task of it may be open. Its events stay."""
+        with self._writing() as connection:
+            found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
+            if found is None:
+                return True
+            if not connection.execute(upload_statements.REMOVE_UPLOAD, {"upload_id": upload_id}).rowcount:
+                return False
+            connection.execute(upload_statements.REMOVE_APPROVALS, {"of_upload": upload_id})
+            _note(connection, by, "removed", upload=upload_id, text=found["name"])
+        shutil.rmtree(self.folder / upload_id, ignore_errors=True)  # what stays is removed at the next start
+        return True
+
+    def remove_unused(self, before: datetime, by: str) -> int:
+        """Remove uploads with which nothing was done since that time (UTC). Returns how many."""
+        old = self._read(upload_statements.UNUSED_UPLOADS, before=before.timestamp())
+        return sum(self._remove(record["id"], by) for record in old)
+
+    def remove_leftovers(self) -> None:
+        """Remove folders of no upload: of one that was not whole when a process was killed, or was being removed."""
+        known = {upload.id for upload in self.uploads()}
+        with self._faults():
+            for entry in self.folder.iterdir():
+                is_ours = entry.is_dir() and not entry.is_symlink() and entry.name not in known
+                if is_ours and entry.stat().st_mtime < self._opened_at:  # an upload may be arriving by now
+                    shutil.rmtree(entry, ignore_errors=True)
 
     # --- tasks ---
 
@@ -202,49 +391,194 @@ class Uploads:
         run: str | None = None,
         options: SendingOptions = NO_OPTIONS,
     ) -> Task:
-        """Put a task into the queue; that of an equal one which is still waiting is returned instead."""
-        raise NotImplementedError
+        """Put a task into the queue; that of an equal one which is still waiting is returned instead.
+
+        That something is to be sent, or a run resumed, is kept as an event, too.
+        """
+        with self._writing() as connection:
+            number, is_new = _add_task(connection, kind, by, upload, run, options)
+            if kind is TaskKind.SEND and is_new:
+                _note(connection, by, "resumed" if run else "sent", upload=upload, run=run)
+            found = connection.execute(upload_statements.TASK, {"task": number}).fetchone()
+        return self._task(found)
+
+    def _task(self, record: sqlite3.Row) -> Task:
+        values = dict(record)
+        for name in ("created_at", "started_at", "ended_at"):
+            values[name] = None if values[name] is None else _time(values[name])
+        values["fault"] = values["fault"] and self._decoded(values["fault"], TaskFault)
+        values["options"] = self._decoded(values["options"], SendingOptions)
+        values["kind"], values["state"] = TaskKind(values["kind"]), TaskState(values["state"])
+        return Task(**values)
+
+    def _tasks(self, statement: str, **values: object) -> tuple[Task, ...]:
+        return tuple(map(self._task, self._read(statement, **values)))
+
+    def task(self, number: int) -> Task | None:
+        """Return a task; None if there is none of that number."""
+        return next(iter(self._tasks(upload_statements.TASK, task=number)), None)
 
     def tasks(self, upload_id: str) -> tuple[Task, ...]:
         """Return the tasks of an upload, the newest first."""
-        raise NotImplementedError
+        return self._tasks(upload_statements.TASKS, of_upload=upload_id)
 
     def open_tasks(self) -> tuple[Task, ...]:
         """Return the tasks that are waiting or running, in their order."""
-        raise NotImplementedError
+        return self._tasks(upload_statements.OPEN_TASKS)
 
     def task_of_run(self, run: str) -> Task | None:
         """Return the newest task that works, or has worked, on a run."""
-        raise NotImplementedError
+        return next(iter(self._tasks(upload_statements.TASK_OF_RUN, past=run)), None)
+
+    def has_begun(self, run: str) -> bool:
+        """Whether a run began with an upload."""
+        return bool(self._read(upload_statements.UPLOADS_OF_RUN, past=run))
+
+    # --- what the worker does with them ---
+
+    def take_up_tasks(self) -> None:
+        """Let the tasks wait again that a killed server was working on."""
+        self._write(upload_statements.TAKE_UP_TASKS)
+
+    def start_task(self, number: int) -> bool:
+        """Whether a task was waiting; it is running now."""
+        return bool(self._write(upload_statements.START_TASK, task=number, now=_now()))
+
+    def defer_task(self, number: int, waits_for: str = "") -> None:
+        """Let a task wait, again, for its turn or for who holds the lock."""
+        self._write(upload_statements.DEFER_TASK, task=number, holder=waits_for)
+
+    def set_task_run(self, number: int, run: str | None) -> None:
+        """Keep on which run a task works, before anything of it is sent; None: nothing came of that run."""
+        self._write(upload_statements.SET_TASK_RUN, task=number, past=run)
+
+    def end_task(self, number: int, fault: TaskFault | None = None) -> None:
+        """Keep that a task has ended: it is done, or it has failed with a fault."""
+        with self._writing() as connection:
+            now, why = _now(), None if fault is None else _json(fault)
+            end = TaskState.DONE if fault is None else TaskState.FAILED
+            connection.execute(upload_statements.END_TASK, {"task": number, "end": end, "now": now, "why": why})
+            upload = connection.execute(upload_statements.TASK, {"task": number}).fetchone()["upload"]
+            connection.execute(upload_statements.TOUCH, {"upload_id": upload, "now": now})
+
+    def stop_task(self, number: int) -> bool:
+        """Keep that a person has asked a task to stop. Returns whether it was still open."""
+        return bool(self._write(upload_statements.STOP_TASK, task=number))
+
+    def is_stopped(self, number: int) -> bool:
+        """Whether a person has asked a task to stop."""
+        return any(record[0] for record in self._read(upload_statements.TASK_IS_STOPPED, task=number))
+
+    def _write(self, statement: str, **values: object) -> int:
+        """Execute one statement. Returns how many records it has changed."""
+        with self._writing() as connection:
+            return connection.execute(statement, values).rowcount
 
     # --- who did what ---
 
     def note(self, by: str, what: str, *, upload: str | None = None, run: str | None = None, text: str = "") -> None:
         """Keep who did what."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            _note(connection, by, what, upload=upload, run=run, text=text)
 
     def events(self, *, upload: str | None = None, run: str | None = None, most: int = 100) -> tuple[Event, ...]:
-        """Return what was done, the newest first: all, or with one upload (what led to it included), or run."""
-        raise NotImplementedError
+        """Return what was done, the newest first: all, or with one upload, or run, and with those it came from."""
+        if upload is None and run is None:
+            found = self._read(upload_statements.EVENTS, most=most)
+        else:
+            uploads, runs = self._origins(upload, run)
+            found = self._read(
+                upload_statements.EVENTS_OF, most=most, of_uploads=json.dumps(uploads), of_runs=json.dumps(runs)
+            )
+        return tuple(Event(_time(record["at"]), *tuple(record)[1:]) for record in found)
+
+    def _origins(self, upload: str | None, run: str | None) -> tuple[list[str], list[str]]:
+        """Return uploads and runs: the one given, and all from which it came."""
+        uploads, runs = dict.fromkeys(filter(None, [upload])), dict.fromkeys(filter(None, [run]))
+        new_uploads, new_runs = list(uploads), list(runs)
+        while new_uploads or new_runs:
+            if new_runs:
+                records = self._read(upload_statements.UPLOADS_OF_RUN, past=new_runs.pop())
+                more = [record[0] for record in records if record[0] not in uploads]
+                uploads.update(dict.fromkeys(more))
+                new_uploads += more
+            elif found := self.upload(new_uploads.pop()):
+                earlier = [one for one in (found.repairs, found.undoes) if one and one not in runs]
+                runs.update(dict.fromkeys(earlier))
+                new_runs += earlier
+        return list(uploads), list(runs)
 
     def approve(self, upload_id: str, digest: str, by: str) -> None:
         """Keep an approval."""
-        raise NotImplementedError
+        with self._writing() as connection:
+            connection.execute(
+                upload_statements.ADD_APPROVAL, {"upload": upload_id, "digest": digest, "by": by, "at": _now()}
+            )
+            _note(connection, by, "approved", upload=upload_id)
 
     def approval(self, upload_id: str, digest: str) -> Approval | None:
         """Return the approval of that content; one of another content is withdrawn by this."""
-        raise NotImplementedError
+        values = {"of_upload": upload_id, "of_digest": digest}
+        if self._read(upload_statements.OTHER_APPROVALS, **values):
+            with self._writing() as connection:
+                for number, by in connection.execute(upload_statements.OTHER_APPROVALS, values).fetchall():
+                    connection.execute(upload_statements.WITHDRAW_APPROVAL, {"approval": number, "now": _now()})
+                    text = f"What would be sent has changed since {by} approved it."
+                    _note(connection, by, "approval withdrawn", upload=upload_id, text=text)
+        found = self._read(upload_statements.APPROVAL, **values)
+        return next((Approval(one["digest"], one["by"], _time(one["at"]), None) for one in found), None)
 
     def people_of(self, upload_id: str) -> frozenset[str]:
         """Return who uploaded, answered or edited it: none of them may approve it."""
-        raise NotImplementedError
+        deeds = json.dumps(_CHANGES_CONTENT)
+        return frozenset(one[0] for one in self._read(upload_statements.PEOPLE, of_upload=upload_id, deeds=deeds))
 
     # --- sessions ---
 
     def add_session(self, digest: str, user: str, expires_at: datetime) -> None:
-        """Keep a session by the digest of its cookie."""
-        raise NotImplementedError
+        """Keep a session by the digest of its cookie; those that have expired are forgotten."""
+        with self._writing() as connection:
+            connection.execute(upload_statements.REMOVE_EXPIRED_SESSIONS, {"now": _now()})
+            values = {"digest": digest, "user": user, "expires_at": expires_at.timestamp()}
+            connection.execute(upload_statements.ADD_SESSION, values)
 
     def session_user(self, digest: str, now: datetime) -> str | None:
         """Return whose session it is; None if there is none, or it has expired."""
-        raise NotImplementedError
+        found = self._read(upload_statements.SESSION_USER, cookie=digest, now=now.timestamp())
+        return found[0]["user"] if found else None
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _json(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _note(
+    connection: sqlite3.Connection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
+    text: str = "",
+) -> None:  # fmt: skip
+    values = {"at": _now(), "by": by, "what": what, "upload": upload, "run": run, "text": text}
+    connection.execute(upload_statements.ADD_EVENT, values)
+    if upload is not None:
+        connection.execute(upload_statements.TOUCH, {"upload_id": upload, "now": values["at"]})
+
+
+def _add_task(
+    connection: sqlite3.Connection, kind: TaskKind, by: str, upload: str | None, run: str | None,
+    options: SendingOptions,
+) -> tuple[int, bool]:  # fmt: skip
+    """Return the number of a task in the queue, and whether it is a new one."""
+    equal = {"which": kind, "of_upload": upload, "of_run": run, "with_options": _json(options)}
+    if found := connection.execute(upload_statements.EQUAL_TASKS, equal).fetchone():
+        return found["number"], False
+    values = {
+        "kind": kind, "upload": upload, "by": by, "created_at": _now(), "run": run, "options": equal["with_options"]
+    }  # fmt: skip
+    return connection.execute(upload_statements.ADD_TASK, values).lastrowid or 0, True

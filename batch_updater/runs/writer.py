@@ -28,11 +28,13 @@ from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.files.writing import sync_folder
 from batch_updater.records import AllowedList, Attempt, Outcome, OutcomeKind
+from batch_updater.reporter.summary_view import SummaryView
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import encode_problems
 from batch_updater.runs.store import (
     IS_OPEN,
     NO_SNAPSHOTS,
+    REPORT,
     CommitCounter,
     Part,
     Store,
@@ -229,9 +231,11 @@ class RunWriter:
         self.taught.append(names)
         self._writes.put(_Write((statements.LEARN,), as_record(names)))
 
-    def end_part(self, part: Part) -> None:
-        """Queue how this part of the run ended."""
-        self._writes.put(_Write((statements.END_PART,), _as_record(part)))
+    def end_part(self, part: Part, view: SummaryView | None = None) -> None:
+        """Queue how this part of the run ended, and what its report says; None: there is no report."""
+        report = json.dumps(msgspec.to_builtins(view))
+        values = {"name": REPORT, "value": report, **_as_record(part)}
+        self._writes.put(_Write((statements.SET_FACT, statements.END_PART), values))
 
     def close_run(self, part: Part) -> None:
         """Queue that the run is closed by a part which does nothing else: all of it is one commit.

@@ -35,10 +35,13 @@ class _CompiledTemplates(FileSystemBytecodeCache):
                 super().dump_bytecode(bucket)
 
 
-def environment_of(folder: Path, finalize: Callable[[object], object] | None = None) -> Environment:
-    """Return what makes pages of the templates in a folder; what they insert passes `finalize`, and is escaped."""
+def environment_of(folder: Path, finalize: Callable[[object], object] | None = None, *shared: Path) -> Environment:
+    """Return what makes pages of the templates in a folder; what they insert passes `finalize`, and is escaped.
+
+    `shared`: further folders, whose templates these may import.
+    """
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, *shared]),
         autoescape=True,
         finalize=finalize,
         undefined=StrictUndefined,

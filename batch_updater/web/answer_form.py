@@ -39,6 +39,8 @@ class AskedQuestion(msgspec.Struct, frozen=True):
     question: Question
     chosen: str
     """Value of the button that is chosen; '' if none is."""
+    is_proposed: bool
+    """Whether no person has chosen that."""
     is_required: bool
     column: SampledColumn | None
     """The one that it is about."""
@@ -88,22 +90,24 @@ class AnswerForm:
         self.file = file
         self._endpoint = endpoint
         self._typed = typed
-        self._is_about_place = any(question.kind in _PLACES for question in file.questions)
+        self.is_about_place = any(question.kind in _PLACES for question in file.questions)
         self.digest = _digest([column.header for column in file.columns])
         """Of the columns that the form shows: the file may have been read in another way since."""
         self.is_outdated = typed is not None and typed.get("columns_digest", "") != self.digest
         self.questions = tuple(self._asked(self._open_questions, is_settled=False))
         """Those that are open, but for those about which field a column is."""
         self.settled = tuple(self._asked(file.settled, is_settled=True))
-        self.columns = () if self._is_about_place else tuple(self._asked_columns())
+        self.columns = () if self.is_about_place else tuple(self._asked_columns())
         self.notes = tuple(self._notes())
         """What is asked about several columns: question, evidence and the columns that it may be."""
 
     @property
     def errors(self) -> tuple[tuple[str, str], ...]:
         """What is wrong with what was typed: name of the field in the form, and a sentence."""
-        asked = [(one.key, one.error) for one in (*self.questions, *self.settled) if one.error]
-        asked += [(one.key, one.error) for one in self.columns if one.error]
+        asked = [(one.key, f"{one.question.text} {one.error}") for one in (*self.questions, *self.settled) if one.error]
+        asked += [
+            (one.key, f"{one.column.letters}, {one.column.header}: {one.error}") for one in self.columns if one.error
+        ]
         place = [("header_row", self.header_row_error)] if self.header_row_error else []
         outdated = "The file was read in another way since: look at its columns once more."
         return (*asked, *place, *([("columns", outdated)] if self.is_outdated else []))
@@ -139,7 +143,7 @@ class AnswerForm:
         given, file = self.file.given, self.file
         sheet, row = self.sheet.strip(), self.header_row.strip()
         is_other_sheet, is_other_row = sheet != (file.sheet or ""), row != str(file.header_row or "")
-        if (is_other_sheet or is_other_row) and not self._is_about_place:
+        if (is_other_sheet or is_other_row) and not self.is_about_place:
             # What was answered about columns is about those of the other header row.
             return Answers(
                 sheet=(sheet or None) if is_other_sheet else given.sheet or file.sheet,
@@ -166,14 +170,14 @@ class AnswerForm:
 
     @property
     def _open_questions(self) -> Iterable[Question]:
-        if self._is_about_place:
+        if self.is_about_place:
             return [question for question in self.file.questions if question.kind in _PLACES][:1]
         return [one for one in self.file.questions if one.kind is not QuestionKind.COLUMN or one.mistyped]
 
     @property
     def _column_questions(self) -> Sequence[Question]:
         """Those that the mapping table answers."""
-        if self._is_about_place:
+        if self.is_about_place:
             return ()
         return [one for one in self.file.questions if one.kind is QuestionKind.COLUMN and not one.mistyped]
 
@@ -199,6 +203,7 @@ class AnswerForm:
                 key,
                 question,
                 chosen if is_choice else "",
+                self._typed is None and not is_settled,
                 is_required,
                 next((columns[header] for header in headers if header in columns), None),
                 "Choose an answer." if self._typed is not None and is_required and not is_choice else "",
@@ -239,7 +244,7 @@ class AnswerForm:
                 key=f"c.{at}",
                 column=column,
                 chosen=value,
-                is_proposed=column.header in asked and bool(value),
+                is_proposed=self._typed is None and column.header in asked and bool(value),
                 why=tuple(
                     text
                     for question in questions

@@ -67,8 +67,18 @@ class PageContext:
     uploads: Uploads
     worker: Worker
 
-    def __init__(self, config: Config, environment: Environment, uploads: Uploads, worker: Worker, gate: Gate) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment,
+        uploads: Uploads,
+        worker: Worker,
+        gate: Gate,
+        config_path: Path | None = None,
+    ) -> None:
+        """`config_path`: the file of the configuration; None: the environment alone is."""
         self.config = config
+        self.config_path = config_path
         self.environment = environment
         self.uploads = uploads
         self.worker = worker
@@ -77,7 +87,7 @@ class PageContext:
         self.receiving = 0
         """How many uploads are arriving."""
         here = Path(__file__).parent
-        self._templates = environment_of(here / "templates", in_body)
+        self._templates = environment_of(here / "templates", in_body, TEMPLATES)
         self._templates.filters |= {
             "plain": plain, "value": as_value, "exact": Markup.escape, "thousands": "{:,}".format,
             "counted": counted, "time": _time_element,

@@ -31,7 +31,8 @@ _PIECE_BYTES = 262_144
 _LONGEST_NAME = 150
 _LONGEST_EXTENSION = 8
 _ROWS = "rows"
-_PASTED = "pasted rows"
+PASTED = ("pasted rows", "input.tsv")
+"""What pasted rows are called, and the file that they become."""
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
@@ -116,7 +117,7 @@ async def receive_file(
             return
         if not is_checked:
             require_token("")
-        name = safe_name(part.filename) if part.filename else _PASTED if part.name == _ROWS else ""
+        name = safe_name(part.filename) if part.filename else PASTED[0] if part.name == _ROWS else ""
         if not name:
             await _text(read)
             return

@@ -18,14 +18,24 @@ from aiohttp import web
 from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.errors import BatchUpdaterError
 from batch_updater.files.samples import SAMPLE, sample
-from batch_updater.messages import counted, duration, outcome_counts
+from batch_updater.messages import counted, duration
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.template import write_template
 from batch_updater.runs.history import DamagedRun, PastRun
 from batch_updater.runs.names import remembered_names
 from batch_updater.runs.run_list import ListedRun, RunEntry, RunState
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
-from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
+from batch_updater.text.clipboard import as_tab_separated
+from batch_updater.web.context import (
+    PageContext,
+    context_of,
+    form_of,
+    is_fragment,
+    received_file,
+    upload_of,
+    user_of,
+)
+from batch_updater.web.forms import PASTED
 
 _ENTRIES_ON_A_PAGE = 25
 _UPLOADS_JUDGED = 10
@@ -46,9 +56,7 @@ class _RunLine(msgspec.Struct, frozen=True):
     how: str
     """How it was started, where that was not by a person on the page."""
     remarks: tuple[str, ...]
-    counts: str
-    """In words; '' if there is no row."""
-    by_outcome: Mapping[OutcomeKind, int]
+    counts: Mapping[OutcomeKind, int]
     is_damaged: bool
 
 
@@ -96,11 +104,10 @@ def _line(context: PageContext, one: ListedRun) -> _RunLine:
     run, link = one.run, f"/runs/{quote(one.name)}"
     if isinstance(run, DamagedRun):
         what = f"Its database {run.what.rstrip('.')}."
-        return _RunLine(one.name, link, one.name, what, None, "", "", "", (), "", {}, is_damaged=True)
+        return _RunLine(one.name, link, one.name, what, None, "", "", "", (), {}, is_damaged=True)
     task = context.uploads.task_of_run(one.name)
     how = "nightly" if run.facts.inbox else "" if task else "command line"
     going_on = run.is_going_on
-    counts = {kind: count for kind, count in run.counts.items() if count}
     return _RunLine(
         name=one.name,
         link=link,
@@ -111,8 +118,7 @@ def _line(context: PageContext, one: ListedRun) -> _RunLine:
         by=task.by if task else one.started_by,
         how=how,
         remarks=() if going_on else tuple(_remarks(run, one.undone_by)),
-        counts=outcome_counts(counts),
-        by_outcome=counts,
+        counts={kind: count for kind, count in run.counts.items() if count},
         is_damaged=False,
     )
 
@@ -198,8 +204,9 @@ def _queued(context: PageContext, user: str, task: Task) -> _QueueLine:
 async def _home(request: web.Request) -> web.Response:
     context, user, asked = context_of(request), user_of(request), request.query
     work, queue = await asyncio.to_thread(_work, context, user)
+    is_busy = bool(queue) or any(not one.can_be_removed for one in work)
     if is_fragment(request):
-        return context.page(request, "home_work.html.j2", work=work, queue=queue)
+        return context.page(request, "home_work.html.j2", work=work, queue=queue, is_busy=is_busy)
     states = [_ALL, *RunState]
     state = asked.get("show", _ALL)
     state, text = state if state in states else _ALL, asked.get("q", "").strip()
@@ -208,7 +215,8 @@ async def _home(request: web.Request) -> web.Response:
     listed = await asyncio.to_thread(_listed, context, state, text, page)
     link = partial(_list_link, state, text)
     return context.page(
-        request, "home.html.j2", work=work, queue=queue, listed=listed, states=states, state=state, text=text,
+        request, "home.html.j2", work=work, queue=queue, is_busy=is_busy,
+        listed=listed, states=states, state=state, text=text,
         earlier=link(listed.page + 1) if listed.page < listed.pages else "",
         later=link(listed.page - 1) if listed.page > 1 else "",
         has_sample=context.config.api.endpoint == "nexus-opportunity",
@@ -241,6 +249,31 @@ async def _template(request: web.Request) -> web.Response:
     )
 
 
+async def _upload(request: web.Request) -> web.StreamResponse:
+    """Take a spreadsheet, or pasted rows, and check it."""
+    context, user = context_of(request), user_of(request)
+    upload_id, folder = await asyncio.to_thread(context.uploads.new_folder)
+    try:
+        received = await received_file(request, folder)
+        if (received.name, received.file) == PASTED:
+            await asyncio.to_thread(_as_copied, folder / received.file)
+        upload = await asyncio.to_thread(context.uploads.add, upload_id, received.name, received.file, user)
+    except BaseException:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        raise
+    context.worker.wake()
+    return context.redirect(request, f"/files/{upload.id}")
+
+
+def _as_copied(path: Path) -> None:
+    """Make a file of pasted rows one that is read as the spreadsheet program has copied them."""
+    try:
+        text = as_tab_separated(path.read_bytes().decode())
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="The rows cannot be read: they are no text.") from error
+    path.write_bytes(text.encode())
+
+
 async def _sample(request: web.Request) -> web.StreamResponse:
     """Take the sample as if it had been uploaded."""
     context, user = context_of(request), user_of(request)
@@ -254,19 +287,20 @@ async def _sample(request: web.Request) -> web.StreamResponse:
 
     upload = await asyncio.to_thread(copied)
     context.worker.wake()
-    raise web.HTTPSeeOther(f"/files/{upload.id}")
+    return context.redirect(request, f"/files/{upload.id}")
 
 
 async def _remove(request: web.Request) -> web.StreamResponse:
     context, upload = context_of(request), await upload_of(request)
     await form_of(request)
     await asyncio.to_thread(context.uploads.remove, upload.id, user_of(request))
-    raise web.HTTPSeeOther("/")
+    return context.redirect(request, "/", f"{upload.name} was removed.")
 
 
 routes = (
     web.get("/", _home),
     web.get("/template.xlsx", _template),
+    web.post("/files", _upload),
     web.post("/files/sample", _sample),
     web.post("/files/{id}/remove", _remove),
 )

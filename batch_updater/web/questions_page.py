@@ -129,12 +129,12 @@ def _page(
     )
 
 
-async def _answer(request: web.Request) -> web.StreamResponse:
+async def _answer(request: web.Request) -> web.Response:
     """Keep what was answered, and check the file with it."""
     context, upload, typed = context_of(request), await upload_of(request), await form_of(request)
     checked = await asyncio.to_thread(_checked_file, context, upload)
     if checked.is_open:
-        raise web.HTTPSeeOther(f"/files/{upload.id}")
+        return context.redirect(request, f"/files/{upload.id}")
     form = await asyncio.to_thread(_form, context, checked, typed)
     if is_fragment(request):
         return context.page(request, "mapping_errors.html.j2", form=form)
@@ -153,7 +153,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
             context.uploads.answer, upload.id, answers, user_of(request), layout=layout, remember=name
         )
         context.worker.wake()
-    raise web.HTTPSeeOther(f"/files/{upload.id}/check")
+    return context.redirect(request, f"/files/{upload.id}/check")
 
 
 def _name_to_remember(context: PageContext, checked: _CheckedFile, typed: str) -> str:

@@ -1,5 +1,357 @@
-"""The page of the same name."""
+"""`/runs/NAME`: a run while it is going on, and what became of it; `/files/ID/run`: the wait before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from aiohttp import web
+from msgspec.structs import replace
 
-routes: tuple[web.RouteDef, ...] = ()
+from batch_updater.errors import InputError, UsageError
+from batch_updater.messages import counted, duration
+from batch_updater.reporter.next_step import NextKind
+from batch_updater.reporter.summary import RUN_AGAIN
+from batch_updater.reporter.summary_view import SummaryView
+from batch_updater.runs.close import close_run, closing_in_words, run_to_close
+from batch_updater.runs.explain import explained_rows
+from batch_updater.runs.family import relatives_of
+from batch_updater.runs.history import DamagedRun, Earlier, PastRun, run_named
+from batch_updater.runs.lock import holder_of
+from batch_updater.runs.preview import undo_in_words
+from batch_updater.runs.report import report, view_of
+from batch_updater.runs.run_files import RunFileKind, files_of
+from batch_updater.runs.uploads import SendingOptions, Task, TaskKind, TaskState
+from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
+
+if TYPE_CHECKING:
+    from batch_updater.web.worker import LiveCounts
+
+_T = TypeVar("_T")
+STOPPED = "stopped"
+"""What the log of events says of someone who stopped a run."""
+_EVENT_EVERY_S = 0.5
+_HEARTBEAT_S = 15.0
+"""A proxy closes a connection on which nothing comes for a minute or so."""
+_MOST_STREAMS = 100
+_DIGITS_OF_A_NUMBER = 9
+_FACTS_LEFT_OUT = frozenset({"File", "Run folder"})
+"""They are paths of the server."""
+
+
+class EventStreams:
+    """The connections on which pages are told how far runs are."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.closing = asyncio.Event()
+
+
+STREAMS = web.AppKey("streams", EventStreams)
+
+
+def add_streams(app: web.Application) -> None:
+    """Let a server have such connections, and end them when it shuts down."""
+
+    async def open_streams(app: web.Application) -> None:
+        app[STREAMS] = EventStreams()
+
+    async def close_streams(app: web.Application) -> None:
+        app[STREAMS].closing.set()
+
+    app.on_startup.append(open_streams)
+    app.on_shutdown.append(close_streams)
+
+
+async def show_wait(request: web.Request) -> web.Response:
+    """Show the place in the queue of a file that is to be sent, until its run has begun."""
+    context, upload = context_of(request), await upload_of(request)
+    tasks = await asyncio.to_thread(context.uploads.tasks, upload.id)
+    task = next((one for one in tasks if one.kind is TaskKind.SEND), None)
+    if task is None:
+        return _way_to(request, f"/files/{upload.id}/preview")
+    if task.run:
+        begun = await asyncio.to_thread(run_named, context.config.results.folder, task.run)
+        if begun is not None:
+            return _way_to(request, address(task.run))
+    ahead = await asyncio.to_thread(_ahead_of, context, task)
+    return context.page(request, "wait.html.j2", upload=upload, task=task, ahead=ahead)
+
+
+def _way_to(request: web.Request, path: str) -> web.Response:
+    """Return the way to another page, from a page or from the part of one that htmx asks for."""
+    if is_fragment(request):
+        return web.Response(headers={"HX-Redirect": path})
+    return context_of(request).redirect(request, path)
+
+
+def _ahead_of(context: PageContext, task: Task) -> int:
+    """Return how many tasks that send or read are before one in the queue."""
+    tasks = context.uploads.open_tasks()
+    return sum(one.kind is not TaskKind.CHECK and one.number < task.number for one in tasks)
+
+
+def address(run: str) -> str:
+    """Return the address of the page of a run."""
+    return f"/runs/{quote(run, safe='')}"
+
+
+async def run_of(request: web.Request) -> PastRun:
+    """Return the run that the address names. Raises HTTPNotFound, and UsageError if its database is damaged."""
+    name = request.match_info["name"]
+    found = await asyncio.to_thread(run_named, context_of(request).config.results.folder, name)
+    if isinstance(found, DamagedRun):
+        why = "may not be read by this server" if found.is_withheld else "is damaged"
+        raise UsageError(
+            f"The database of the run {name} {why}.", remedy="The workbooks in its folder are all there is."
+        )
+    if found is None:
+        raise web.HTTPNotFound
+    return found
+
+
+async def looked_up(past: PastRun, look: Callable[[], _T]) -> _T:
+    """Return what a thread reads of a run. Raises UsageError if its database is damaged: no answer names a path."""
+    try:
+        return await asyncio.to_thread(look)
+    except InputError as error:
+        why = f"The database of the run {past.folder.name} is damaged."
+        raise UsageError(why, remedy="The workbooks in its folder are all there is.") from error
+
+
+async def show_run(request: web.Request) -> web.Response:
+    """Show how far a run is, or how it ended."""
+    context, past = context_of(request), await run_of(request)
+    live = await asyncio.to_thread(context.worker.live_of_run, past.folder.name)
+    if live is not None:
+        values = await asyncio.to_thread(_values_of_going, context, past)
+        return context.page(request, "going.html.j2", **live_values(live), **values)
+    user = user_of(request)
+    values = await looked_up(past, lambda: _values_of_ended(context, past, user))
+    return context.page(request, "run.html.j2", row_fault=None, typed="", **values)
+
+
+def live_values(live: LiveCounts) -> dict[str, Any]:
+    """Return what the template of live counts needs."""
+    return {"live": live, "left": "" if live.left_s is None else duration(live.left_s)}
+
+
+def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
+    name = past.folder.name
+    task, events = context.uploads.task_of_run(name), context.uploads.events(run=name)
+    return {
+        "past": past,
+        "own": address(name),
+        "is_ours": task is not None and task.state is TaskState.RUNNING,
+        "is_stopping": bool(events) and events[0].what == STOPPED,
+        "holder": holder_of(past.folder.parent, past.identity.base_url or ""),
+        "events": events,
+    }
+
+
+def _values_of_ended(context: PageContext, past: PastRun, user: str) -> dict[str, Any]:
+    name, view, workbook, files = past.folder.name, view_of(past), past.workbook, files_of(past)
+    task = context.uploads.task_of_run(name)
+    is_open = task is not None and task.state in {TaskState.WAITING, TaskState.RUNNING}
+    is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
+    return {
+        "past": past,
+        "own": address(name),
+        "view": view,
+        "view_facts": replace(view, facts=tuple(fact for fact in view.facts if fact[0] not in _FACTS_LEFT_OUT)),
+        "next_sentences": tuple(_next_sentences(past, view)),
+        "open_rows": past.summary.total(RUN_AGAIN),
+        "files": files,
+        "has_workbook": workbook is not None,
+        "elsewhere": f"The results workbook was written to another folder: {workbook.name}."
+        if workbook and not is_here
+        else "",
+        "relatives": relatives_of(past),
+        "undo": undo_in_words(past),
+        "no_undo": _why_not_undone(past),
+        "closing": closing_in_words(past) if past.is_unfinished else (),
+        "task": task if is_open else None,
+        "ahead": _ahead_of(context, task) if task and is_open else 0,
+        "failed": task.fault if task else None,
+        "refusal": "" if context.may_send(user) else "You may not send.",
+        "events": context.uploads.events(run=name),
+    }
+
+
+def _next_sentences(past: PastRun, view: SummaryView) -> Iterator[str]:
+    """Yield what is to be done, in words of the page: what a button does is not said as a command."""
+    open_rows = past.summary.total(RUN_AGAIN)
+    if past.facts.inbox:  # the next night does it, unless a person does
+        yield view.next_step.text
+    if past.is_unfinished and open_rows:
+        yield f"{counted(open_rows, 'row')} {'is' if open_rows == 1 else 'are'} not done. Going on sends just those."
+        if Earlier(resumed=past).is_old:
+            yield "It started more than a day ago: changes made since could be overwritten."
+    if view.for_review:
+        needs = "needs a person" if view.for_review == 1 else "need a person"
+        yield f"{counted(view.for_review, 'row')} {needs}. Repaired here, just those are sent."
+    elif view.next_step.kind is NextKind.NOTHING:
+        yield view.next_step.text
+
+
+def _why_not_undone(past: PastRun) -> str:
+    if past.endpoint.read is None:
+        return f"It cannot be undone: the description {past.identity.endpoint} names no way to read a record."
+    if not past.facts.reads_first:
+        return "It cannot be undone: its records were not read before they were changed."
+    return "There is nothing to undo: it has changed no record."
+
+
+async def stream_events(request: web.Request) -> web.StreamResponse:
+    """Tell a page how far a run is, twice a second at most, until it has ended (HTML Living Standard, section 9.2)."""
+    context, past = context_of(request), await run_of(request)
+    streams, name = request.app[STREAMS], past.folder.name
+    if streams.count >= _MOST_STREAMS:
+        raise web.HTTPServiceUnavailable(headers={"Retry-After": "10"})
+    streams.count += 1
+    try:
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        with suppress(ConnectionError):  # the page was closed
+            said, silent_s = "", 0.0
+            while not streams.closing.is_set():
+                live = await asyncio.to_thread(context.worker.live_of_run, name)
+                if live is None:
+                    await response.write(_event("end", ""))
+                    break
+                fragment = context.page(request, "live.html.j2", **live_values(live)).text or ""
+                if fragment != said:
+                    await response.write(_event("message", fragment))
+                    said, silent_s = fragment, 0.0
+                elif silent_s >= _HEARTBEAT_S:
+                    await response.write(b": going on\n\n")
+                    silent_s = 0.0
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(streams.closing.wait(), _EVENT_EVERY_S)
+                silent_s += _EVENT_EVERY_S
+        return response
+    finally:
+        streams.count -= 1
+
+
+def _event(name: str, data: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
+    return f"event: {name}\n{lines}\n".encode()
+
+
+async def stop(request: web.Request) -> web.Response:
+    """Stop a run that this server is sending: what is in flight is awaited."""
+    context, past, _ = context_of(request), await run_of(request), await form_of(request)
+    name = past.folder.name
+    if not await asyncio.to_thread(context.worker.stop, name):
+        raise UsageError("This server is not sending this run.", remedy="It has ended, or another process sends it.")
+    await asyncio.to_thread(context.uploads.note, user_of(request), STOPPED, run=name)
+    raise web.HTTPSeeOther(address(name))
+
+
+def _require_sender(context: PageContext, user: str) -> None:
+    if not context.may_send(user):
+        raise UsageError("You may not send.", remedy="Ask someone who may: the page Settings says who.")
+
+
+async def resume(request: web.Request) -> web.Response:
+    """Go on with an unfinished run."""
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    await form_of(request)
+    name = past.folder.name
+
+    def queue() -> None:
+        if not past.is_unfinished:
+            raise UsageError(f"The run {name} is finished.", remedy="There is nothing to go on with.")
+        before = context.uploads.task_of_run(name)
+        # A person saw when it began beside the button.
+        options = SendingOptions(resume_old=True)
+        upload = before.upload if before else None
+        context.uploads.add_task(TaskKind.SEND, user, upload=upload, run=name, options=options)
+        context.uploads.note(user, "resumed", upload=upload, run=name)
+
+    _require_sender(context, user)
+    await asyncio.to_thread(queue)
+    context.worker.wake()
+    raise web.HTTPSeeOther(address(name))
+
+
+async def close(request: web.Request) -> web.Response:
+    """Close an unfinished run for good."""
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    await form_of(request)
+
+    def closed() -> None:
+        with run_to_close(past) as unfinished:
+            close_run(unfinished)
+        context.uploads.note(user, "closed", run=past.folder.name)
+
+    _require_sender(context, user)
+    await looked_up(past, closed)
+    raise web.HTTPSeeOther(address(past.folder.name))
+
+
+async def write_report(request: web.Request) -> web.Response:
+    """Write the workbook of a run again."""
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    await form_of(request)
+    await looked_up(past, lambda: report(past, None))
+    await asyncio.to_thread(context.uploads.note, user, "wrote the workbook again", run=past.folder.name)
+    raise web.HTTPSeeOther(f"{address(past.folder.name)}#files")
+
+
+async def download(request: web.Request) -> web.StreamResponse:
+    """Send one of the files that the run has in its folder; the address names its kind, never a path."""
+    past = await run_of(request)
+    files = await asyncio.to_thread(files_of, past)
+    found = next((one for one in files if one.kind == request.match_info["kind"]), None)
+    if found is None:
+        raise web.HTTPNotFound
+    headers = {"Content-Disposition": disposition(found.path.name), "Cache-Control": "no-store"}
+    return web.FileResponse(found.path, headers=headers)
+
+
+def disposition(name: str) -> str:
+    """Return the header that has a browser save a file under a name (RFC 6266, with RFC 8187 for other letters)."""
+    plain = "".join(
+        letter if letter.isascii() and letter.isprintable() and letter not in '"\\%' else "_" for letter in name
+    )
+    extended = quote(name, safe="", errors="replace")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}"
+
+
+async def find_row(request: web.Request) -> web.Response:
+    """Go to the page of the row whose number was typed."""
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    typed = request.query.get("number", "").strip()
+    try:
+        number = _number_of(typed)
+        await looked_up(past, lambda: next(explained_rows(past, number)))
+    except UsageError as error:
+        values = await looked_up(past, lambda: _values_of_ended(context, past, user))
+        return context.page(request, "run.html.j2", status=404, row_fault=error, typed=typed, **values)
+    return context.redirect(request, f"{address(past.folder.name)}/rows/{number}")
+
+
+def _number_of(typed: str) -> int:
+    digits = typed.replace(",", "")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS_OF_A_NUMBER):
+        raise UsageError(f"{typed!r} is no number of a row.", remedy="Type the number that Excel shows beside the row.")
+    return int(digits)
+
+
+routes = (
+    web.get("/files/{id}/run", show_wait),
+    web.get("/runs/{name}", show_run),
+    web.get("/runs/{name}/events", stream_events),
+    web.post("/runs/{name}/stop", stop),
+    web.post("/runs/{name}/resume", resume),
+    web.post("/runs/{name}/close", close),
+    web.post("/runs/{name}/report", write_report),
+    web.get("/runs/{name}/files/{kind}", download),
+    web.get("/runs/{name}/rows", find_row),
+)

@@ -14,6 +14,7 @@ from asyncio import to_thread
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -74,6 +75,7 @@ def application(context: PageContext) -> web.Application:
     app = web.Application(middlewares=[_explain, context.gate.admit])
     app.on_response_prepare.append(set_headers)
     keep_context(app, context)
+    run_page.add_streams(app)
     app.add_routes(routes())
     return app
 
@@ -207,10 +209,12 @@ def serve(
     environment: Environment,
     interrupts: StopRequests,
     started: Callable[[str], None],
+    config_path: Path | None = None,
 ) -> ExitCode:
     """Serve the page until a signal ends it: the first one cleanly, a second one at once.
 
-    `started` gets the link as soon as it is answered. Raises UsageError, LockedError, ResultsError, StoreError.
+    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration. Raises
+    UsageError, LockedError, ResultsError, StoreError.
     """
     with ExitStack() as stack:
         listening = Listening(config.web)
@@ -222,7 +226,7 @@ def serve(
         stack.callback(uploads.close)
         worker = Worker(config, environment, uploads)
         gate = Gate(config.web, uploads, (listening.host, listening.port), listening.key)
-        context = PageContext(config, environment, uploads, worker, gate)
+        context = PageContext(config, environment, uploads, worker, gate, config_path)
         asyncio.run(_serve(context, listening, interrupts, started))
     return ExitCode.OK
 
@@ -245,6 +249,9 @@ async def _serve(
         # What was begun can be resumed: a second signal need not wait for anything.
         interrupts.sending(loop, ended.set, lambda: os._exit(ExitCode.RUN_AGAIN))
         await to_thread(context.worker.start)
+        # The first look at hundreds of runs takes longer than a page may take.
+        first_look = asyncio.create_task(to_thread(context.run_list.entries))
+        first_look.add_done_callback(lambda look: look.cancelled() or look.exception())
         started(listening.link)
         await ended.wait()
     finally:

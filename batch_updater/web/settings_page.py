@@ -1,5 +1,108 @@
-"""The page of the same name."""
+"""`/settings`: how this server is set up, and what it has learned. Nothing of it can be changed here but layouts."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-routes: tuple[web.RouteDef, ...] = ()
+from batch_updater.config.schema import settings_of
+from batch_updater.doctor.examination import examine
+from batch_updater.doctor.finding import diagnosis
+from batch_updater.errors import BatchUpdaterError
+from batch_updater.runs.layouts import delete_layout, read_layouts, rename_layout
+from batch_updater.runs.names import all_names
+from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, user_of
+
+if TYPE_CHECKING:
+    from batch_updater.doctor.finding import Finding
+
+_EVENTS_SHOWN = 100
+
+
+async def show_settings(request: web.Request) -> web.Response:
+    """Show the page."""
+    return await _page(request)
+
+
+async def run_doctor(request: web.Request) -> web.Response:
+    """Examine the set-up without sending anything, and show what was found."""
+    context = context_of(request)
+    await form_of(request)
+
+    def examined() -> list[Finding]:
+        return list(examine(context.config_path, context.environment))
+
+    findings = await asyncio.to_thread(examined)
+    if is_fragment(request):
+        return context.page(request, "findings.html.j2", findings=findings, diagnosis=diagnosis(findings))
+    return await _page(request, findings=findings)
+
+
+async def rename(request: web.Request) -> web.Response:
+    """Rename a layout."""
+    form = await form_of(request)
+    return await _changed(request, "renamed a layout", form.get("layout", ""), form.get("name", ""))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete a layout."""
+    form = await form_of(request)
+    return await _changed(request, "deleted a layout", form.get("layout", ""), None)
+
+
+async def _changed(request: web.Request, what: str, name: str, new_name: str | None) -> web.Response:
+    context, user = context_of(request), user_of(request)
+
+    def change() -> None:
+        folder = context.config.layouts_folder
+        if new_name is None:
+            delete_layout(folder, name)
+            context.uploads.note(user, what, text=f"{name}.")
+        else:
+            called = rename_layout(folder, name, new_name)
+            context.uploads.note(user, what, text=f"{name} is now {called}.")
+
+    try:
+        await asyncio.to_thread(change)
+    except BatchUpdaterError as error:  # what was typed stays where it was typed
+        return await _page(request, status=400, refused=(name, new_name or "", error))
+    raise web.HTTPSeeOther("/settings#layouts")
+
+
+async def _page(
+    request: web.Request,
+    *,
+    status: int = 200,
+    findings: list[Finding] | None = None,
+    refused: tuple[str, str, BatchUpdaterError] | None = None,
+) -> web.Response:
+    context = context_of(request)
+    values = await asyncio.to_thread(_values, context)
+    told = diagnosis(findings) if findings else ""
+    return context.page(
+        request, "settings.html.j2", status=status, findings=findings, diagnosis=told, refused=refused, **values
+    )
+
+
+def _values(context: PageContext) -> dict[str, object]:
+    config = context.config
+    return {
+        "sections": groupby(settings_of(config), lambda setting: setting.name.partition(".")[0]),
+        "guards": [(f"guards.{name}", limit) for name, limit in config.guards],
+        "layouts": read_layouts(config.layouts_folder),
+        "names": all_names(config.results.folder),
+        "may_send": config.web.may_send,
+        "may_approve": config.web.may_approve,
+        "events": context.uploads.events(most=_EVENTS_SHOWN),
+    }
+
+
+routes = (
+    web.get("/settings", show_settings),
+    web.post("/settings/doctor", run_doctor),
+    web.post("/settings/layouts/rename", rename),
+    web.post("/settings/layouts/delete", delete),
+)

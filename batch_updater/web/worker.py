@@ -2,13 +2,73 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePath
+
 import msgspec
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
-from batch_updater.records import OutcomeKind
-from batch_updater.runs.draft import Draft
-from batch_updater.runs.uploads import Uploads
+from batch_updater.errors import (
+    BatchUpdaterError,
+    GuardError,
+    LockedError,
+    ResultsError,
+    StoreError,
+    UsageError,
+)
+from batch_updater.questions import OpenQuestionsError
+from batch_updater.records import Outcome, OutcomeKind
+from batch_updater.runs.comparison import compare_draft
+from batch_updater.runs.draft import Draft, Upload, stage_draft
+from batch_updater.runs.folder import safe_stem
+from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run
+from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, read_run
+from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.layouts import require_name, write_layout
+from batch_updater.runs.open_run import OpenRun, open_draft, remove_unless_begun, reopen_run
+from batch_updater.runs.permission import CHANGED, permission, why_not_resume
+from batch_updater.runs.result import Options
+from batch_updater.runs.run import ActiveRun
+from batch_updater.runs.run_log import spoken
+from batch_updater.runs.statements import CONFIRMED
+from batch_updater.runs.store import DamagedStoreError
+from batch_updater.runs.uploads import (
+    OpenColumnsQuestions,
+    StoredUpload,
+    Task,
+    TaskFault,
+    TaskKind,
+    Uploads,
+)
+
+_LOG = logging.getLogger(__name__)
+_CHECKS_AT_ONCE = 4
+"""More would share the same processor; so many people see their rows being read at once."""
+_TRIED_EVERY_S = 1.0
+"""How often a lock is tried that another process holds."""
+_AFTER_FAULT_S = 5.0
+"""Until the queue is read again after the disk has not let us."""
+_RATE_OVER_S = 5.0
+_SAMPLED_EVERY_S = 0.25
+_LOOKED_AT_EVERY_S = 1.0
+"""How often the database of a run of another process is read, at most."""
+_STAYS_OPEN_S = 600.0
+"""How long a draft stays open that no one asks for."""
+_TIDIED_EVERY_S = 60.0
+_REMOVED_EVERY_S = 3600.0
+_SERVER = "batch-updater"
+"""Who removes old uploads, in the list of who did what."""
+_SETTLED = CONFIRMED | {OutcomeKind.INVALID}
+"""Outcomes of rows that a run does not send any more."""
+_ANSWERED = CONFIRMED | {OutcomeKind.REJECTED}
+"""Outcomes that only a service gives which is there."""
 
 
 class LiveCounts(msgspec.Struct, frozen=True):
@@ -27,36 +87,519 @@ class LiveCounts(msgspec.Struct, frozen=True):
     """What it waits for, such as a service that is down; '' if nothing."""
 
 
+class _Ending(Exception):  # noqa: N818  (no error: the server ends, or a person has stopped the task)
+    """A task is left as it is."""
+
+
+class _Rate:
+    """Rows a second over the last few seconds, from how many there were when."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, at_s: float, done: int) -> None:
+        """Note how many rows there are at a time of the monotonic clock."""
+        if not self._samples or at_s - self._samples[-1][0] >= _SAMPLED_EVERY_S:
+            self._samples.append((at_s, done))
+            while at_s - self._samples[0][0] > _RATE_OVER_S:
+                self._samples.popleft()
+
+    def per_s(self, at_s: float, done: int) -> float:
+        """Return the rate at that time."""
+        since = [sample for sample in tuple(self._samples) if sample[0] < at_s]
+        return max(done - since[0][1], 0) / (at_s - since[0][0]) if since else 0.0
+
+
+class _Work:
+    """A task that is being worked on, as the other threads see it."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.interrupts = StopRequests()
+        self.run = task.run
+        self._done = 0
+        self._total: int | None = None
+        self._outcomes: Counter[OutcomeKind] = Counter()
+        self._message = ""
+        self._rate = _Rate()
+
+    def read(self, rows: int) -> None:
+        """Note how many rows of a file are read."""
+        self._done = rows
+        self._rate.add(time.monotonic(), rows)
+
+    def expect(self, total: int, outcomes: dict[OutcomeKind, int] | None = None) -> None:
+        """Note how many rows there are, and the outcomes of those that have one."""
+        self._total = total
+        self._outcomes.update(outcomes or {})
+        self._done = self._outcomes.total()
+
+    def settled(self, outcome: Outcome) -> None:
+        """Count one more row that has its outcome. Runs for every row: kept lean."""
+        self._done += 1
+        self._outcomes[outcome.kind] += 1
+        if self._message and outcome.kind in _ANSWERED:
+            self._message = ""
+        self._rate.add(time.monotonic(), self._done)
+
+    def say(self, message: str) -> None:
+        """Note what it waits for."""
+        self._message = message
+
+    @property
+    def live(self) -> LiveCounts:
+        """How far it is at this moment."""
+        return _live(self._rate, self._done, self._total, dict(self._outcomes), self._message)
+
+
+def _live(rate: _Rate, done: int, total: int | None, outcomes: dict[OutcomeKind, int], message: str = "") -> LiveCounts:
+    per_s = rate.per_s(time.monotonic(), done)
+    left_s = max(total - done, 0) / per_s if total is not None and per_s else None
+    return LiveCounts(done, total, {kind: n for kind, n in outcomes.items() if n}, per_s, left_s, message)
+
+
+class _OtherRun:
+    """A run of another process, whose database is read now and then."""
+
+    def __init__(self) -> None:
+        self.counts: LiveCounts | None = None
+        self._rate = _Rate()
+        self._read_at_s = float("-inf")
+        self._took_s = 0.0
+
+    def look(self, folder: Path) -> LiveCounts | None:
+        """Return how far it is; None if it is not going on, as far as this machine can tell."""
+        now = time.monotonic()
+        # Counting the rows of a large run takes longer than a second: it must not be all that this process does.
+        if now - self._read_at_s >= max(_LOOKED_AT_EVERY_S, 10 * self._took_s):
+            past = read_run(folder)
+            self._read_at_s, self._took_s = time.monotonic(), time.monotonic() - now
+            if not isinstance(past, PastRun) or not past.is_going_on:
+                self.counts = None
+            else:
+                outcomes = dict(past.counts)
+                del outcomes[OutcomeKind.NOT_SENT]
+                done = sum(outcomes.values())
+                self._rate.add(now, done)
+                self.counts = _live(self._rate, done, past.rows, outcomes)
+        return self.counts
+
+
+class _OpenDrafts:
+    """The drafts that are open, by the ids of their uploads. Any thread may ask for one."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[Draft, float]] = {}
+
+    def get(self, upload: StoredUpload) -> Draft | None:
+        """Return the draft of an upload; None if it has none. Raises what `Draft.open` raises."""
+        with self._lock:
+            draft = self._open[upload.id][0] if upload.id in self._open else None
+            if draft is None:
+                draft = Draft.open(upload.folder, self._config)
+            if draft is not None:
+                self._open[upload.id] = draft, time.monotonic()
+            return draft
+
+    def close_one(self, upload_id: str) -> None:
+        """Close the draft of an upload, in whose place another one comes."""
+        with self._lock:
+            if upload_id in self._open:
+                self._open.pop(upload_id)[0].close()
+
+    def keep(self, upload_id: str, draft: Draft) -> None:
+        """Take the draft of an upload that was checked just now."""
+        with self._lock:
+            self._open[upload_id] = draft, time.monotonic()
+
+    def close_idle(self) -> None:
+        """Close drafts that no one has asked for in a while."""
+        before = time.monotonic() - _STAYS_OPEN_S
+        with self._lock:
+            for upload_id in [one for one, (_, used_at) in self._open.items() if used_at < before]:
+                self._open.pop(upload_id)[0].close()
+
+    def close(self) -> None:
+        """Close all of them."""
+        with self._lock:
+            for draft, _ in self._open.values():
+                draft.close()
+            self._open.clear()
+
+
 class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
     def __init__(self, config: Config, environment: Environment, uploads: Uploads) -> None:
-        raise NotImplementedError
+        self._config = config
+        self._environment = environment
+        self._uploads = uploads
+        self._drafts = _OpenDrafts(config)
+        self._changed = threading.Condition()
+        """Guards the three below; notified when the queue may hold something new."""
+        self._work: dict[int, _Work] = {}
+        """Number of a task -> that task, as long as a thread works on it."""
+        self._sends_after_s = 0.0
+        """When a sending is tried again, on the monotonic clock: another process holds the lock."""
+        self._is_ending = False
+        self._others: dict[str, _OtherRun] = {}
+        self._others_lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Take up what a killed server had left, and begin to work."""
-        raise NotImplementedError
+        """Take up what a killed server had left, and begin to work. Raises ResultsError."""
+        self._uploads.remove_leftovers()
+        self._uploads.take_up_tasks()
+        checks, lane = (TaskKind.CHECK,), (TaskKind.COMPARE, TaskKind.SEND)
+        targets = [(self._work_on, (checks,))] * _CHECKS_AT_ONCE + [(self._work_on, (lane,))]
+        self._threads = [
+            threading.Thread(target=target, args=arguments, name=f"task {number}", daemon=True)
+            for number, (target, arguments) in enumerate(targets, 1)
+        ]
+        self._threads.append(threading.Thread(target=self._tidy, name="tidy", daemon=True))
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """Look for tasks: one was added."""
-        raise NotImplementedError
+        with self._changed:
+            self._changed.notify_all()
 
     def draft(self, upload_id: str) -> Draft | None:
-        """Return the draft of an upload, which stays open for a while; None if it is not checked."""
-        raise NotImplementedError
+        """Return the draft of an upload, which stays open for a while; None if it is not checked.
+
+        None, too, while it is being checked: what is edited then would be lost. Raises ResultsError, and what
+        `Draft.open` raises.
+        """
+        upload = self._uploads.upload(upload_id)
+        if upload is None or self._working_on(upload_id, (TaskKind.CHECK,)):
+            return None
+        return self._drafts.get(upload)
 
     def live_of_upload(self, upload_id: str) -> LiveCounts | None:
         """Return how far the running task of an upload is; None if none is running."""
-        raise NotImplementedError
+        work = self._working_on(upload_id, tuple(TaskKind))
+        return work.live if work else None
 
     def live_of_run(self, run: str) -> LiveCounts | None:
         """Return how far a run is, also one of another process; None if none is going on."""
-        raise NotImplementedError
+        if work := self._sending(run):
+            return work.live
+        with self._others_lock:
+            other = self._others.setdefault(run, _OtherRun())
+            found = other.look(self._config.results.folder / run)
+            if found is None:
+                del self._others[run]
+            return found
 
     def stop(self, run: str) -> bool:
         """Stop a run as Ctrl-C does: what is in flight is awaited. Returns whether this server is sending it."""
-        raise NotImplementedError
+        task = self._uploads.task_of_run(run)
+        return task is not None and self.cancel(task.number)
+
+    def cancel(self, number: int) -> bool:
+        """Stop a task, or take it from the queue. Returns whether it was still open."""
+        if not self._uploads.stop_task(number):
+            return False
+        with self._changed:
+            work = self._work.get(number)
+            if work is None:
+                self._uploads.end_task(number)
+            elif not work.interrupts.count:  # a second request would end it at once
+                work.interrupts.request()
+        return True
 
     def shut_down(self) -> None:
         """End everything cleanly, waiting for what is in flight; the tasks go on when the server is started again."""
-        raise NotImplementedError
+        with self._changed:
+            self._is_ending = True
+            for work in self._work.values():
+                if not work.interrupts.count:
+                    work.interrupts.request()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._drafts.close()
+
+    # --- the queue ---
+
+    def _working_on(self, upload_id: str, kinds: Collection[TaskKind]) -> _Work | None:
+        with self._changed:
+            works = (one for one in self._work.values() if one.task.upload == upload_id and one.task.kind in kinds)
+            return next(works, None)
+
+    def _sending(self, run: str) -> _Work | None:
+        with self._changed:
+            return next((one for one in self._work.values() if one.run == run), None)
+
+    def _work_on(self, kinds: Collection[TaskKind]) -> None:
+        while work := self._next(kinds):
+            self._do(work)
+
+    def _next(self, kinds: Collection[TaskKind]) -> _Work | None:
+        """Wait for the next task of some kinds; None if the server ends."""
+        with self._changed:
+            while not self._is_ending:
+                wait_s: float | None = None
+                try:
+                    for task in self._ready(kinds):
+                        if task.kind is TaskKind.SEND and (left_s := self._sends_after_s - time.monotonic()) > 0:
+                            wait_s = left_s
+                            continue
+                        self._uploads.start_task(task.number)
+                        self._work[task.number] = work = _Work(task)
+                        return work
+                except ResultsError as error:
+                    self._log(str(error))
+                    wait_s = _AFTER_FAULT_S
+                self._changed.wait(wait_s)
+            return None
+
+    def _ready(self, kinds: Collection[TaskKind]) -> Iterator[Task]:
+        """Yield the tasks that can begin now, the oldest first; no two of an upload are worked on at once."""
+        busy = {work.task.upload for work in self._work.values()}
+        to_check: set[str | None] = set()
+        for task in self._uploads.open_tasks():
+            if task.number in self._work:
+                continue
+            waits = task.upload is not None and (task.upload in busy or task.upload in to_check)
+            if task.kind in kinds and not waits:
+                yield task
+            if task.kind is TaskKind.CHECK:
+                to_check.add(task.upload)
+
+    def _do(self, work: _Work) -> None:
+        """Work on a task until it is done, has failed or waits again."""
+        task, fault, waits = work.task, None, None
+        try:
+            match task.kind:
+                case TaskKind.CHECK:
+                    self._check(work)
+                case TaskKind.COMPARE:
+                    self._compare(work)
+                case TaskKind.SEND:
+                    fault = self._send(work)
+        except _Ending:
+            waits = ""
+        except LockedError as error:
+            waits = self._redacted(str(error), error.place.file)
+        except (BatchUpdaterError, StoreError, DamagedStoreError) as error:
+            fault = self._fault(error, work)
+        except Exception:  # noqa: BLE001  (one task must not keep the others back)
+            self._log(traceback.format_exc())
+            fault = TaskFault("Internal error.", "Whoever runs this server finds the traceback in its log.")
+        with self._changed:
+            try:
+                if waits is None or self._uploads.is_stopped(task.number):
+                    self._uploads.end_task(task.number, fault)
+                else:
+                    self._uploads.defer_task(task.number, waits)
+            except ResultsError as error:  # it stays in the queue, and is taken up once more
+                self._log(str(error))
+            if waits:
+                self._sends_after_s = time.monotonic() + _TRIED_EVERY_S
+            del self._work[task.number]
+            self._changed.notify_all()
+
+    def _require_going_on(self, work: _Work) -> None:
+        """Raise _Ending if the server ends, or a person has stopped the task."""
+        if work.interrupts.count:
+            raise _Ending
+
+    def _upload(self, task: Task) -> StoredUpload:
+        """Return the upload of a task. Raises UsageError if it was removed."""
+        upload = self._uploads.upload(task.upload or "")
+        if upload is None:
+            raise UsageError("The file was removed.", remedy="Upload it once more.")
+        return upload
+
+    # --- checking ---
+
+    def _check(self, work: _Work) -> None:
+        upload, runs = self._upload(work.task), self._config.results.folder
+        source = Upload(
+            upload.folder / upload.file,
+            upload.name,
+            safe_stem(upload.name),
+            upload.source_path,
+            runs / upload.repairs if upload.repairs else None,
+        )
+
+        def progress(rows: int) -> None:
+            self._require_going_on(work)
+            work.read(rows)
+
+        self._drafts.close_one(upload.id)
+        try:
+            draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
+        except OpenQuestionsError as error:
+            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+            self._uploads.set_asked(upload.id, asked)
+            return
+        self._uploads.set_asked(upload.id, None)
+        self._drafts.keep(upload.id, draft)
+        if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
+            self._remember(upload, draft, upload.remember, work.task.by)
+
+    def _remember(self, upload: StoredUpload, draft: Draft, name: str, by: str) -> None:
+        plan = draft.plan()
+        if plan.is_own_workbook:  # which says itself how it is read
+            return
+        try:
+            layout = plan.layout(require_name(name))
+        except ValueError as error:
+            raise UsageError(f"{name} cannot be the name of a layout: {error}.") from error
+        write_layout(self._config.layouts_folder, layout)
+        self._uploads.set_remembered(upload.id, by, layout.name)
+
+    # --- reading records first, and sending ---
+
+    def _draft_of(self, upload: StoredUpload) -> Draft:
+        draft = self._drafts.get(upload)
+        if draft is None or upload.asked is not None:
+            raise UsageError(
+                f"{upload.name} must be checked first: it was not, or the configuration has changed since.",
+                remedy="Check it once more.",
+            )
+        return draft
+
+    def _compare(self, work: _Work) -> None:
+        draft = self._draft_of(self._upload(work.task))
+        work.expect(draft.staged.good)
+        with spoken(work.say):
+            compare_draft(draft, self._environment, work.settled, work.interrupts)
+        self._require_going_on(work)
+
+    def _send(self, work: _Work) -> TaskFault | None:
+        """Begin or resume the run of a task. Returns what could not be written at its end.
+
+        A task that has noted a run goes on with that one, and never begins another: rows may have been sent.
+        """
+        task, runs = work.task, self._config.results.folder
+        self._require_going_on(work)
+        if task.run is not None:
+            past = read_run(runs / task.run)
+            if isinstance(past, DamagedRun):
+                raise past.error
+            if past is not None:
+                return self._resume(work, past)
+            if task.upload is None:
+                raise UsageError(f"There is no run {task.run}.")
+            remove_unless_begun(runs / task.run)
+        upload = self._upload(task)
+        draft = self._draft_of(upload)
+        judged = permission(draft, upload, self._uploads, self._config, task.by)
+        if task.options.digest not in {"", judged.digest}:
+            raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
+        if judged.refusal:
+            raise UsageError(judged.refusal, remedy=judged.remedy)
+        with open_draft(
+            draft,
+            self._environment,
+            restart=task.options.restart,
+            override_guards=bool(judged.over),
+            compare=upload.compare,
+            sent_by=task.by,
+        ) as open_run:
+            # The rows of the run are a copy by now: they are those that were judged.
+            if permission(draft, upload, self._uploads, self._config, task.by).digest != judged.digest:
+                raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
+            return self._execute(work, open_run)
+
+    def _resume(self, work: _Work, past: PastRun) -> TaskFault | None:
+        task = work.task
+        if not past.is_unfinished:
+            self._follow_up(past, task.by)
+            return None
+        has_begun = self._uploads.has_begun(past.folder.name)
+        if why := why_not_resume(past, self._uploads, self._config, task.by):
+            raise UsageError(why)
+        with reopen_run(past, self._config, self._environment, override_guards=has_begun, sent_by=task.by) as open_run:
+            return self._execute(work, open_run)
+
+    def _execute(self, work: _Work, open_run: OpenRun) -> TaskFault | None:
+        task, plan, folder = work.task, open_run.plan, open_run.folder
+        if open_run.earlier.is_old and open_run.to_send and not task.options.resume_old:
+            raise UsageError(
+                f"The run {folder.name} is unfinished, but more than a day old: resuming it could overwrite newer "
+                "changes.",
+                remedy="If nothing has changed since, let it go on all the same; or send every row again.",
+            )
+        self._uploads.set_task_run(task.number, folder.name)
+        with self._changed:
+            work.run = folder.name
+        try:
+            self._require_going_on(work)
+            known = plan.store.counts(OutcomeKind.NOT_SENT)
+            work.expect(plan.staged.rows, {kind: n for kind, n in known.items() if kind in _SETTLED})
+            with spoken(work.say):
+                result = ActiveRun(open_run, Options(), self._environment).execute(work.settled, work.interrupts)
+        finally:
+            if not (folder / DATABASE).exists():  # nothing came of it, and its folder goes
+                self._uploads.set_task_run(task.number, task.run if task.upload is None else None)
+        past = read_run(folder)
+        if isinstance(past, PastRun) and not past.is_unfinished:
+            self._follow_up(past, task.by)
+        else:
+            self._require_going_on(work)
+        return TaskFault(self._redacted(result.fault), "Let the run go on: that writes it.") if result.fault else None
+
+    def _follow_up(self, past: PastRun, by: str) -> None:
+        """Let the rows be repaired that need a person."""
+        if can_be_repaired(past):
+            repair_of_run(past, self._uploads, by)
+
+    # --- what goes wrong ---
+
+    def _fault(self, error: BatchUpdaterError | StoreError | DamagedStoreError, work: _Work) -> TaskFault:
+        """Return a fault as it is kept: without secrets, and without the paths of the server."""
+        if isinstance(error, DamagedStoreError):
+            text = f"What was read of the file cannot be relied on: {error}."
+            return TaskFault(self._redacted(text), "Upload the file once more.")
+        if isinstance(error, StoreError):
+            return TaskFault(self._redacted(str(error)), error.remedy)
+        remedy = error.remedy
+        if isinstance(error, GuardError):
+            remedy = "Read records first; then it can be approved, or correct the file."
+        elif isinstance(error, OpenQuestionsError):
+            remedy = "Answer on the page of the file."
+        own = str(self._uploads.folder / work.task.upload) if work.task.upload else None
+        return TaskFault(
+            self._redacted(error.message, own),
+            self._redacted(remedy, own),
+            error.place.sheet,
+            error.place.cell,
+        )
+
+    def _redacted(self, text: str, path: str | None = None) -> str:
+        """Return a text without secrets, and without the folders of a path and of the results."""
+        if path:
+            text = text.replace(f"{path}/", "").replace(path, PurePath(path).name)
+        results = str(self._config.results.folder)
+        return self._environment.redaction.text(text.replace(results, PurePath(results).name))
+
+    def _log(self, text: str) -> None:
+        _LOG.error("%s", self._environment.redaction.text(text))
+
+    # --- what is old ---
+
+    def _tidy(self) -> None:
+        """Close drafts that no one asks for, and remove uploads with which nothing was done for long."""
+        removed_at_s = float("-inf")
+        while True:
+            with self._changed:
+                if self._is_ending:
+                    return
+            self._drafts.close_idle()
+            if time.monotonic() - removed_at_s >= _REMOVED_EVERY_S:
+                removed_at_s = time.monotonic()
+                try:
+                    before = datetime.now(UTC) - timedelta(days=self._config.results.keep_days)
+                    self._uploads.remove_unused(before, _SERVER)
+                except ResultsError as error:
+                    self._log(str(error))
+            with self._changed:
+                if not self._is_ending:
+                    self._changed.wait(_TIDIED_EVERY_S)

@@ -7,35 +7,44 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 import batch_updater
-from batch_updater.runs import statements
-from batch_updater.runs.tables import as_sqlite
+from batch_updater.runs import statements, tables, upload_statements, upload_tables
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PACKAGE = Path(batch_updater.__file__).parent
 
 
-def test_the_file_of_statements_is_what_the_tables_make() -> None:
-    """It is written by `make sql`, after each change of runs/tables.py."""
-    assert (PACKAGE / "runs" / "sqlite.sql").read_text(encoding="utf-8") == as_sqlite()
+@pytest.mark.parametrize(("module", "file"), [(tables, "sqlite.sql"), (upload_tables, "uploads.sql")])
+def test_the_file_of_statements_is_what_the_tables_make(module: ModuleType, file: str) -> None:
+    """It is written by `make sql`, after each change of the tables."""
+    assert (PACKAGE / "runs" / file).read_text(encoding="utf-8") == module.as_sqlite()
 
 
-def test_every_statement_that_a_module_names_is_in_the_file() -> None:
+@pytest.mark.parametrize("of", [statements, upload_statements])
+def test_every_statement_that_a_module_names_is_in_the_file(of: ModuleType) -> None:
     """Their names are looked up when they are needed."""
+    name = of.__name__.rpartition(".")[2]
     named = {
-        name
+        found
         for module in PACKAGE.rglob("*.py")
-        for name in re.findall(r"\bstatements\.([A-Z][A-Z_]+)\b", module.read_text(encoding="utf-8"))
+        for found in re.findall(rf"\b{name}\.([A-Z][A-Z_]+)\b", module.read_text(encoding="utf-8"))
     }
     assert named
-    assert all(getattr(statements, name) for name in named)
+    assert all(getattr(of, found) for found in named)
 
 
-def test_the_file_is_the_same_from_one_process_to_the_next() -> None:
+@pytest.mark.parametrize("module", ["tables", "upload_tables"])
+def test_the_file_is_the_same_from_one_process_to_the_next(module: str) -> None:
     """Sets have another order in each."""
     made = {
         subprocess.run(
-            [sys.executable, "-m", "batch_updater.runs.tables"],
+            [sys.executable, "-m", f"batch_updater.runs.{module}"],
             capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2", "3")

@@ -7,6 +7,7 @@
 //   textarea[data-preview="#id"]               the first pasted rows, as a table within #id
 //   [data-events="/address"]                   each server-sent event replaces the content; the event `end` loads the
 //                                              page again
+//   [data-rows]                                its rows are forms: see "rows that are corrected"
 "use strict";
 (() => {
   const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -99,25 +100,35 @@
 
   // --- what was pasted ---
 
+  // As `text/clipboard.py` reads it: only a cell with a line break is in quotes.
+  const pastedCell = /(?:"((?:[^"\n\t]|"")*\n(?:[^"\t]|"")*)"(?=[\t\n]|$)|([^\t\n]*))([\t\n]|$)/g;
+
   function preparePreview(area) {
     const place = document.querySelector(area.dataset.preview);
     area.addEventListener("input", () => {
-      const lines = area.value.split(/\r?\n/).filter((line) => line.trim());
-      if (!lines.length) return place.replaceChildren();
+      const text = area.value.slice(0, 100000).replace(/\n$/, "");
+      if (!text.trim()) return place.replaceChildren();
+      const rows = [[]];
+      for (const [, lines, plain, end] of text.matchAll(pastedCell)) {
+        rows.at(-1).push(lines === undefined ? plain : lines.replaceAll('""', '"'));
+        if (!end) break;
+        if (end === "\n") rows.push([]);
+      }
       const table = document.createElement("table");
-      lines.slice(0, 6).forEach((line, index) => {
+      rows.slice(0, 6).forEach((cells, index) => {
         const row = (index ? table.tBodies[0] ?? table.createTBody() : table.createTHead()).insertRow();
-        for (const text of line.split("\t").slice(0, 20)) {
-          const cell = document.createElement(index ? "td" : "th");
-          cell.textContent = text.slice(0, 120);
-          row.append(cell);
+        for (const cell of cells.slice(0, 20)) {
+          row.append(Object.assign(document.createElement(index ? "td" : "th"), { textContent: cell.slice(0, 120) }));
         }
       });
+      const more = area.value.length > text.length + 1 ? " and more" : "";
       const count = Object.assign(document.createElement("p"), {
         className: "quiet",
-        textContent: `${(lines.length - 1).toLocaleString()} rows below the header`,
+        textContent: `${(rows.length - 1).toLocaleString()}${more} below the headers`,
       });
       const scroll = Object.assign(document.createElement("div"), { className: "scroll", tabIndex: 0 });
+      scroll.setAttribute("role", "region");
+      scroll.setAttribute("aria-label", "Pasted rows");
       scroll.append(table);
       place.replaceChildren(scroll, count);
     });
@@ -138,6 +149,62 @@
       window.location.reload();
     });
     window.addEventListener("pagehide", () => source.close());
+  }
+
+  // --- rows that are corrected: each input of a row sends the row when it is changed ---
+
+  let pressed = null;
+  let typing = null;
+  const isField = (element) => element?.matches?.("input:not([type=hidden]), textarea") && element.closest("[data-rows]");
+
+  // A press on a button of the row, or Enter, sends what was typed: the row must not be swapped under the pointer.
+  document.addEventListener("pointerdown", (event) => (pressed = event.target.closest?.("[data-rows] button")), true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches?.("[data-rows] td input")) pressed = event.target.form.querySelector("button");
+  });
+  document.addEventListener("submit", () => (pressed = null), true);
+  document.addEventListener(
+    "change",
+    (event) => {
+      if (pressed?.form && pressed.form === event.target.form) {
+        event.stopPropagation();
+        pressed.changed = event.target;
+      }
+    },
+    true,
+  );
+  document.addEventListener("pointerup", (event) => {
+    const button = pressed;
+    pressed = null;
+    if (button?.changed && !button.contains(event.target))
+      button.changed.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // What is being typed while an answer arrives stays.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const field = document.activeElement;
+    const isSwapped = isField(field) && field.id && event.detail.target.contains(field);
+    typing = isSwapped ? { id: field.id, value: field.value } : null;
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const { target, requestConfig } = event.detail;
+    if (!target || event.target.id !== target.id || !event.target.closest("[data-rows]")) return; // another part
+    const field = typing && document.getElementById(typing.id);
+    if (field) field.value = typing.value;
+    if (requestConfig.triggeringEvent?.type === "submit") moveOn(event.target);
+  }); // not before: until then the new row has the attributes of the old one
+
+  // Enter, or a button: on to the next faulty cell of the row, else to that of a row below.
+  function moveOn(place) {
+    const rows = place.matches("tr") ? [place, ...after(place)] : [...place.querySelectorAll("tr")];
+    const faulty = (row) =>
+      row.querySelector("[aria-invalid=true]") ?? (row.matches(".wrong") && row.querySelector("td :is(input:not([type=hidden]), select, textarea)"));
+    const next = rows.map(faulty).find(Boolean);
+    (next || document.querySelector("[rel=next]") || document.getElementById("verdict"))?.focus();
+    if (next?.select && next.value) next.select();
+  }
+  function* after(row) {
+    while ((row = row.nextElementSibling)) yield row;
   }
 
   document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && prepare(event.detail.elt));
