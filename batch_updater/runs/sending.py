@@ -101,8 +101,8 @@ def responsive() -> Iterator[None]:
     """Keep the interpreter from holding up an event loop, for the garbage collector or for another thread.
 
     The collector does not go over what there is by now, and looks for circles seldom: that buys a tenth. Afterwards all
-    is as it was, for the process may belong to a program that uses the library. Where another thread sends a run, or the
-    page is served, it is so already, and is set back there.
+    is as it was, for the process may belong to a program that uses the library. Where another thread sends a run, or
+    the page is served, it is so already, and is set back there.
     """
     thresholds, switched_after_s = gc.get_threshold(), sys.getswitchinterval()
     if thresholds[0] == _COLLECTED_EVERY:
