@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Locator, Page
 
+    from tests.web.browser import Server
     from tests.web.messy_workbook import Repair
 
 FIELDS = {
@@ -99,3 +100,25 @@ def correct_all(page: Page) -> None:
     """Repair what is wrong in the messy workbook: three cells, and 28 of one kind at once."""
     for repair in REPAIRS:
         correct(page, repair)
+
+
+def correct_kinds(page: Page) -> None:
+    """Correct the first wrong kind, and take the same for all others like it."""
+    page.get_by_label(re.compile(r"^Kind [A-Z]+\d+")).first.select_option(RIGHT_KIND)
+    page.get_by_role("button", name="Apply to all 28 like this").first.click()
+
+
+def changes(page: Page) -> Locator:
+    """Return the table of what reading the records has found."""
+    return page.get_by_role("table").filter(has=page.get_by_role("columnheader", name="Now"))
+
+
+def wait_for_counts(page: Page) -> None:
+    """Wait until the page of a run tells of a row that has its outcome by then."""
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.locator("main").get_by_text("updated", exact=True).first).to_be_visible()
+
+
+def results_of(server: Server, run: int) -> Path:
+    """Return the last results workbook of a run, counted from the oldest."""
+    return max(server.runs()[run].glob("*-results-*.xlsx"))
