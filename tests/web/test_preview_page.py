@@ -200,7 +200,7 @@ def test_who_may_not_send_is_told_so(team: PageServer) -> None:
 
 def test_open_questions_come_before_the_preview(browser: Browser) -> None:
     """The preview leads back to them."""
-    content = b"Id,Type,SalesRevenue\n1,Pre,\"1,234\"\n2,Pre,\"5,678\"\n"
+    content = b'Id,Type,SalesRevenue\n1,Pre,"1,234"\n2,Pre,"5,678"\n'
     files = browser.upload("q.csv", content).location
     wait_until(browser, files, "decimal mark")
     assert browser.request("GET", f"{files}/preview").location == files
