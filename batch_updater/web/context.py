@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from asyncio import to_thread
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -127,6 +128,10 @@ class PageContext:
         if said:
             self.gate.say(request, response, said)
         return response
+
+    def without_paths(self, text: str) -> str:
+        """Return a text without secrets, and without the folder of the results in paths."""
+        return self.environment.redaction.text(text.replace(f"{self.config.results.folder}{os.sep}", ""))
 
     def may_send(self, user: str) -> bool:
         """Whether a person may send by themselves (web.may_send)."""
