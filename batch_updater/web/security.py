@@ -258,7 +258,7 @@ class Gate:
 
     def forget_said(self, response: web.StreamResponse) -> None:
         """Let no further page show it."""
-        response.del_cookie(self._cookie_of_message, path="/")
+        response.del_cookie(self._cookie_of_message, path="/", httponly=True, samesite="Strict")
 
 
 def _first(request: web.Request, header: str) -> str:
