@@ -548,9 +548,14 @@ class Worker:
         return TaskFault(self._redacted(result.fault), "Let the run go on: that writes it.") if result.fault else None
 
     def _follow_up(self, past: PastRun, by: str) -> None:
-        """Let the rows be repaired that need a person."""
-        if can_be_repaired(past):
+        """Let the rows be repaired that need a person. That they cannot be is no fault of the run, which is done."""
+        if not can_be_repaired(past):
+            return
+        try:
             repair_of_run(past, self._uploads, by)
+        except BatchUpdaterError as error:
+            why = self._redacted(f"Its rows cannot be repaired here: {error}")
+            self._uploads.note(_SERVER, "repair failed", run=past.folder.name, text=why)
 
     # --- what goes wrong ---
 
