@@ -23,7 +23,7 @@ from batch_updater.errors import (
     StoreError,
     UsageError,
 )
-from batch_updater.questions import OpenQuestionsError
+from batch_updater.questions import HeaderRowError, OpenQuestionsError
 from batch_updater.records import Outcome, OutcomeKind
 from batch_updater.runs.comparison import compare_draft
 from batch_updater.runs.draft import Draft, Upload, stage_draft
@@ -438,6 +438,10 @@ class Worker:
             asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
             self._uploads.set_asked(upload.id, asked)
             return
+        except HeaderRowError as error:  # a person can say what its columns are
+            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+            self._uploads.set_asked(upload.id, asked)
+            raise
         self._uploads.set_asked(upload.id, None)
         self._drafts.keep(upload.id, draft)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
