@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from batch_updater.reporter.changes_sheet import is_empty, not_known
 from batch_updater.runs import upload_statements
 from batch_updater.runs.check import compare
 from batch_updater.runs.draft import DRAFT, Draft
-from batch_updater.runs.guards import Exceeded, exceeded_by_changes
+from batch_updater.runs.guards import Exceeded, exceeded_by_changes, values_of_changes
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.plan import require_comparable
@@ -82,6 +82,7 @@ class _Facts(msgspec.Struct, frozen=True):
     over: tuple[Exceeded, ...]
     is_whole: bool
     stop: Stop | None
+    guarded: Mapping[str, str] = {}
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -107,6 +108,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """Whether every record was read."""
     stop: Stop | None
     """Why not, if something stopped it."""
+    guarded: Mapping[str, str]
+    """What the guards on changes are held against, as `values_of_changes`."""
 
     @classmethod
     def open(cls, folder: Path) -> Self | None:
@@ -185,7 +188,7 @@ def _write(path: Path, result: RunResult, digest: str, guards: GuardSettings) ->
     changes = result.change_summary or ChangeSummary()
     facts = _Facts(
         digest, datetime.now(UTC), changes.records, changes.unchanged, tuple(changes.in_words()),
-        tuple(exceeded_by_changes(guards, changes)), result.is_whole, result.stop,
+        tuple(exceeded_by_changes(guards, changes)), result.is_whole, result.stop, values_of_changes(changes),
     )  # fmt: skip
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

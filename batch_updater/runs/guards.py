@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -31,10 +31,9 @@ class Exceeded(msgspec.Struct, frozen=True):
         """The note of a check."""
         return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
 
-    @property
-    def override_note(self) -> str:
-        """The note where a person sends all the same."""
-        return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
+    def override_note(self, how: str) -> str:
+        """Return the note where it is sent all the same; `how` is that such as `by --override-guards`."""
+        return f"A guard is exceeded, and overridden {how}. {self.sentence}"
 
 
 def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
@@ -137,27 +136,30 @@ class JudgedGuard(msgspec.Struct, frozen=True):
 
 
 def judged_guards(
-    settings: GuardSettings, staged: StagedInput, store: Store, change_summary: ChangeSummary | None
+    settings: GuardSettings, staged: StagedInput, over: Iterable[Exceeded], changes: Mapping[str, str]
 ) -> Iterator[JudgedGuard]:
-    """Yield every guard that is set; `change_summary` is None as long as not all records were read."""
-    over: dict[str, list[str]] = {}
-    by_changes = exceeded_by_changes(settings, change_summary) if change_summary else ()
-    for guard in (*exceeded(settings, staged, store), *by_changes):
-        over.setdefault(guard.key, []).append(guard.sentence)
+    """Yield every guard that is set; `over` are those that are exceeded.
+
+    `changes` are the values of `values_of_changes`; empty as long as not all records were read.
+    """
+    sentences: dict[str, list[str]] = {}
+    for guard in over:
+        sentences.setdefault(guard.key, []).append(guard.sentence)
     values = {
         "rows": f"{staged.rows:,}",
         "invalid_percent": f"{staged.invalid * 100 / max(staged.rows, 1):.3g}%",
         "cleared": f"{sum(staged.cleared.values()):,}",
-        **(_values_of(change_summary) if change_summary else {}),
+        **changes,
     }
     for name, limit in settings:
         if limit is not None:
             key, sign = f"guards.{name}", "%" if name.endswith("_percent") else ""
             shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-            yield JudgedGuard(key, f"{shown}{sign}", values.get(name, ""), " ".join(over.get(key, ())))
+            yield JudgedGuard(key, f"{shown}{sign}", values.get(name, ""), " ".join(sentences.get(key, ())))
 
 
-def _values_of(change_summary: ChangeSummary) -> dict[str, str]:
+def values_of_changes(change_summary: ChangeSummary) -> dict[str, str]:
+    """Return what the guards on changes are held against, by the names of their keys."""
     up_to = "up to " if change_summary.uncertain else ""
     changes = change_summary.widest_changes(Decimal(1))
     widest = changes[0].factor if changes else Decimal(1)
@@ -165,7 +167,7 @@ def _values_of(change_summary: ChangeSummary) -> dict[str, str]:
     percent = percent_of(totals[-1]) if totals and totals[-1].change_percent.is_finite() else "0%"
     return {
         "changed": f"{up_to}{change_summary.records:,}",
-        "factor": f"{widest:,.6g}" if widest and widest.is_finite() else "to or over zero",
+        "factor": f"{float(widest):,.6g}" if widest and widest.is_finite() else "to or over zero",
         "total_change_percent": "from 0" if totals and not totals[-1].change_percent.is_finite() else percent,
     }
 

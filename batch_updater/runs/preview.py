@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import msgspec
 
+from batch_updater.config.environment import Environment
+from batch_updater.config.secrets import fetch_secret
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.messages import counted, duration
 from batch_updater.records import Cause, Columns, OutcomeKind, StagedInput
+from batch_updater.runs.caller import Caller
 from batch_updater.runs.explain import ShownRequest
-from batch_updater.runs.history import Earlier, PastRun
+from batch_updater.runs.history import Candidate, Earlier, Identity, PastRun, earlier_run
 from batch_updater.runs.plan import Plan
 
 _FIELDS_NAMED = 5
@@ -125,6 +128,13 @@ def preview_of(plan: Plan, earlier: Earlier, notes: Sequence[str], count: int, *
         first=first,
         first_row=staged.columns.row(job.row) if job else "",
     )
+
+
+def earlier_of(plan: Plan, identity: Identity, environment: Environment) -> Earlier:
+    """Return what past runs mean for a plan that may be sent. Raises what `earlier_run` raises."""
+    caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
+    snapshot, parent = plan.snapshot, plan.config.results.folder
+    return earlier_run(parent, Candidate(identity, caller), snapshot.source_path, snapshot.stem, restart=False)
 
 
 def _time(plan: Plan, count: int, reads: int, *, is_read_twice: bool) -> str:

@@ -103,10 +103,10 @@ class TaskFault(msgspec.Struct, frozen=True):
 class SendingOptions(msgspec.Struct, frozen=True):
     """What a person chose when sending."""
 
-    override_guards: bool = False
-    """Only with an approval."""
     restart: bool = False
+    """Whether an unfinished run of the same rows is left as it is."""
     resume_old: bool = False
+    """Whether a run goes on that began more than a day ago."""
     digest: str = ""
     """Of what the person saw (`Permission.digest`): other content is not sent; '': whatever is there then."""
 
@@ -390,13 +390,16 @@ class Uploads:
         upload: str | None,
         run: str | None = None,
         options: SendingOptions = NO_OPTIONS,
+        after: int | None = None,
     ) -> Task:
         """Put a task into the queue; that of an equal one which is still waiting is returned instead.
 
+        `after`: the number of the newest task of that kind which the person knew of, 0 for none: a newer one of the
+        upload is returned instead, whatever has become of it.
         That something is to be sent, or a run resumed, is kept as an event, too.
         """
         with self._writing() as connection:
-            number, is_new = _add_task(connection, kind, by, upload, run, options)
+            number, is_new = _add_task(connection, kind, by, upload, run, options, after)
             if kind is TaskKind.SEND and is_new:
                 _note(connection, by, "resumed" if run else "sent", upload=upload, run=run)
             found = connection.execute(upload_statements.TASK, {"task": number}).fetchone()
@@ -572,9 +575,13 @@ def _note(
 
 def _add_task(
     connection: sqlite3.Connection, kind: TaskKind, by: str, upload: str | None, run: str | None,
-    options: SendingOptions,
+    options: SendingOptions, after: int | None = None,
 ) -> tuple[int, bool]:  # fmt: skip
     """Return the number of a task in the queue, and whether it is a new one."""
+    if after is not None:
+        newer = connection.execute(upload_statements.TASKS, {"of_upload": upload}).fetchall()
+        if found := next((one for one in newer if one["kind"] == kind and one["number"] > after), None):
+            return found["number"], False
     equal = {"which": kind, "of_upload": upload, "of_run": run, "with_options": _json(options)}
     if found := connection.execute(upload_statements.EQUAL_TASKS, equal).fetchone():
         return found["number"], False

@@ -15,7 +15,7 @@ async def show_row(request: web.Request) -> web.Response:
     """Show cells, request, every attempt, the outcome, and later rounds of a row."""
     past = await run_of(request)
     number = int(request.match_info["number"])
-    row = await looked_up(past, lambda: _row_of(past, number))
+    row = await looked_up(request, past, lambda: _row_of(past, number))
     return context_of(request).page(request, "row.html.j2", past=past, row=row)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
 from msgspec.structs import replace
 
-from batch_updater.errors import InputError, UsageError
+from batch_updater.errors import BatchUpdaterError, InputError, UsageError
 from batch_updater.messages import counted, duration
 from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
@@ -19,13 +20,17 @@ from batch_updater.reporter.summary_view import SummaryView
 from batch_updater.runs.close import close_run, closing_in_words, run_to_close
 from batch_updater.runs.explain import explained_rows
 from batch_updater.runs.family import relatives_of
+from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run, undo_of_run
 from batch_updater.runs.history import DamagedRun, Earlier, PastRun, run_named
 from batch_updater.runs.lock import holder_of
+from batch_updater.runs.permission import why_not_resume
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
-from batch_updater.runs.uploads import SendingOptions, Task, TaskKind, TaskState
+from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
+from batch_updater.web.row_forms import GridFilter, grid_of
+from batch_updater.web.send_form import OPEN, send_form, tasks_ahead_of, way_to
 
 if TYPE_CHECKING:
     from batch_updater.web.worker import LiveCounts
@@ -72,26 +77,13 @@ async def show_wait(request: web.Request) -> web.Response:
     tasks = await asyncio.to_thread(context.uploads.tasks, upload.id)
     task = next((one for one in tasks if one.kind is TaskKind.SEND), None)
     if task is None:
-        return _way_to(request, f"/files/{upload.id}/preview")
+        return way_to(request, f"/files/{upload.id}/preview")
     if task.run:
         begun = await asyncio.to_thread(run_named, context.config.results.folder, task.run)
         if begun is not None:
-            return _way_to(request, address(task.run))
-    ahead = await asyncio.to_thread(_ahead_of, context, task)
+            return way_to(request, address(task.run))
+    ahead = await asyncio.to_thread(tasks_ahead_of, context, task)
     return context.page(request, "wait.html.j2", upload=upload, task=task, ahead=ahead)
-
-
-def _way_to(request: web.Request, path: str) -> web.Response:
-    """Return the way to another page, from a page or from the part of one that htmx asks for."""
-    if is_fragment(request):
-        return web.Response(headers={"HX-Redirect": path})
-    return context_of(request).redirect(request, path)
-
-
-def _ahead_of(context: PageContext, task: Task) -> int:
-    """Return how many tasks that send or read are before one in the queue."""
-    tasks = context.uploads.open_tasks()
-    return sum(one.kind is not TaskKind.CHECK and one.number < task.number for one in tasks)
 
 
 def address(run: str) -> str:
@@ -113,13 +105,18 @@ async def run_of(request: web.Request) -> PastRun:
     return found
 
 
-async def looked_up(past: PastRun, look: Callable[[], _T]) -> _T:
-    """Return what a thread reads of a run. Raises UsageError if its database is damaged: no answer names a path."""
+async def looked_up(request: web.Request, past: PastRun, look: Callable[[], _T]) -> _T:
+    """Return what a thread does about a run. Raises UsageError for what goes wrong: no answer names a path."""
     try:
         return await asyncio.to_thread(look)
     except InputError as error:
         why = f"The database of the run {past.folder.name} is damaged."
         raise UsageError(why, remedy="The workbooks in its folder are all there is.") from error
+    except BatchUpdaterError as error:
+        place = error.place.file
+        message = error.message.replace(place, PurePath(place).name) if place else error.message
+        without_paths = context_of(request).without_paths
+        raise UsageError(without_paths(message), remedy=without_paths(error.remedy)) from error
 
 
 async def show_run(request: web.Request) -> web.Response:
@@ -127,10 +124,13 @@ async def show_run(request: web.Request) -> web.Response:
     context, past = context_of(request), await run_of(request)
     live = await asyncio.to_thread(context.worker.live_of_run, past.folder.name)
     if live is not None:
+        if is_fragment(request):  # what was waiting in the queue has begun
+            return way_to(request, address(past.folder.name))
         values = await asyncio.to_thread(_values_of_going, context, past)
         return context.page(request, "going.html.j2", **live_values(live), **values)
-    user = user_of(request)
-    values = await looked_up(past, lambda: _values_of_ended(context, past, user))
+    values = await looked_up(request, past, lambda: _values_of_ended(context, past, request))
+    if is_fragment(request) and values["task"] is None:  # what was waiting in the queue has ended
+        return way_to(request, address(past.folder.name))
     return context.page(request, "run.html.j2", row_fault=None, typed="", **values)
 
 
@@ -152,32 +152,53 @@ def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
     }
 
 
-def _values_of_ended(context: PageContext, past: PastRun, user: str) -> dict[str, Any]:
+def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) -> dict[str, Any]:
     name, view, workbook, files = past.folder.name, view_of(past), past.workbook, files_of(past)
-    task = context.uploads.task_of_run(name)
-    is_open = task is not None and task.state in {TaskState.WAITING, TaskState.RUNNING}
+    user, task = user_of(request), context.uploads.task_of_run(name)
+    is_open = task is not None and task.state in OPEN
     is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
+    facts = tuple((key, context.without_paths(text)) for key, text in view.facts if key not in _FACTS_LEFT_OUT)
     return {
         "past": past,
         "own": address(name),
-        "view": view,
-        "view_facts": replace(view, facts=tuple(fact for fact in view.facts if fact[0] not in _FACTS_LEFT_OUT)),
+        "view": replace(view, facts=facts, stop=context.without_paths(view.stop)),
         "next_sentences": tuple(_next_sentences(past, view)),
         "open_rows": past.summary.total(RUN_AGAIN),
         "files": files,
         "has_workbook": workbook is not None,
-        "elsewhere": f"The results workbook was written to another folder: {workbook.name}."
-        if workbook and not is_here
-        else "",
+        "elsewhere": workbook.name if workbook and not is_here else "",
         "relatives": relatives_of(past),
         "undo": undo_in_words(past),
         "no_undo": _why_not_undone(past),
         "closing": closing_in_words(past) if past.is_unfinished else (),
         "task": task if is_open else None,
-        "ahead": _ahead_of(context, task) if task and is_open else 0,
+        "ahead": tasks_ahead_of(context, task) if task and is_open else 0,
         "failed": task.fault if task else None,
-        "refusal": "" if context.may_send(user) else "You may not send.",
+        "resume_refusal": why_not_resume(past, context.uploads, context.config, user) if past.is_unfinished else "",
+        "can_be_repaired": can_be_repaired(past),
         "events": context.uploads.events(run=name),
+        **_repair_values(context, past, request),
+    }
+
+
+def _repair_values(context: PageContext, past: PastRun, request: web.Request) -> dict[str, Any]:
+    """Return the grid in which the rows of a run are repaired, as far as there is one."""
+    upload = context.uploads.repair_of(past.folder.name)
+    draft = context.worker.draft(upload.id) if upload and upload.asked is None else None
+    checks = [task for task in context.uploads.tasks(upload.id) if task.kind is TaskKind.CHECK] if upload else []
+    values: dict[str, Any] = {
+        "own": address(past.folder.name), "repair": upload, "grid": None, "form": None, "questions": (),
+        "check": checks[0] if checks else None,
+    }  # fmt: skip
+    if upload is None or draft is None or (checks and checks[0].state in OPEN):
+        return values
+    files, shown_rows = f"/files/{upload.id}", GridFilter.of(request.query)
+    summary = draft.summary()
+    return {
+        **values,
+        "form": send_form(context, upload, draft, user_of(request), draft.staged.good),
+        "grid": grid_of(draft, summary.causes, shown_rows, page=address(past.folder.name), files=files),
+        "questions": [question for question in draft.questions if not question.is_about_one_cell],
     }
 
 
@@ -250,12 +271,7 @@ async def stop(request: web.Request) -> web.Response:
     if not await asyncio.to_thread(context.worker.stop, name):
         raise UsageError("This server is not sending this run.", remedy="It has ended, or another process sends it.")
     await asyncio.to_thread(context.uploads.note, user_of(request), STOPPED, run=name)
-    raise web.HTTPSeeOther(address(name))
-
-
-def _require_sender(context: PageContext, user: str) -> None:
-    if not context.may_send(user):
-        raise UsageError("You may not send.", remedy="Ask someone who may: the page Settings says who.")
+    return context.redirect(request, address(name))
 
 
 async def resume(request: web.Request) -> web.Response:
@@ -265,19 +281,18 @@ async def resume(request: web.Request) -> web.Response:
     name = past.folder.name
 
     def queue() -> None:
-        if not past.is_unfinished:
-            raise UsageError(f"The run {name} is finished.", remedy="There is nothing to go on with.")
         before = context.uploads.task_of_run(name)
-        # A person saw when it began beside the button.
-        options = SendingOptions(resume_old=True)
-        upload = before.upload if before else None
+        if before and before.state in OPEN:
+            return
+        if why := why_not_resume(past, context.uploads, context.config, user):
+            raise UsageError(why)
+        # When it began stands beside the button.
+        options, upload = SendingOptions(resume_old=True), before.upload if before else None
         context.uploads.add_task(TaskKind.SEND, user, upload=upload, run=name, options=options)
-        context.uploads.note(user, "resumed", upload=upload, run=name)
 
-    _require_sender(context, user)
     await asyncio.to_thread(queue)
     context.worker.wake()
-    raise web.HTTPSeeOther(address(name))
+    return context.redirect(request, address(name))
 
 
 async def close(request: web.Request) -> web.Response:
@@ -286,22 +301,74 @@ async def close(request: web.Request) -> web.Response:
     await form_of(request)
 
     def closed() -> None:
+        if why := why_not_resume(past, context.uploads, context.config, user):
+            raise UsageError(why)
         with run_to_close(past) as unfinished:
             close_run(unfinished)
         context.uploads.note(user, "closed", run=past.folder.name)
 
-    _require_sender(context, user)
-    await looked_up(past, closed)
-    raise web.HTTPSeeOther(address(past.folder.name))
+    await looked_up(request, past, closed)
+    return context.redirect(request, address(past.folder.name), "The run is closed.")
+
+
+async def undo(request: web.Request) -> web.Response:
+    """Open the workbook that undoes a run as a new file, to be checked and sent."""
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    await form_of(request)
+
+    def made() -> StoredUpload:
+        earlier = context.uploads.undo_of(past.folder.name)
+        if earlier and earlier.run is None:
+            return earlier
+        return undo_of_run(past, context.uploads, context.config, context.environment, user)
+
+    upload = await looked_up(request, past, made)
+    context.worker.wake()
+    return context.redirect(request, f"/files/{upload.id}/check")
+
+
+async def repair(request: web.Request) -> web.Response:
+    """Open the rows of a run that need a person, to be repaired on its page."""
+    context, user, past = context_of(request), user_of(request), await run_of(request)
+    await form_of(request)
+    await looked_up(request, past, lambda: repair_of_run(past, context.uploads, user))
+    context.worker.wake()
+    return context.redirect(request, f"{address(past.folder.name)}#grid")
+
+
+async def show_repaired(request: web.Request) -> web.Response:
+    """Show the form that sends repaired rows, as it is after an edit."""
+    context, past = context_of(request), await run_of(request)
+    values = await looked_up(request, past, lambda: _repair_values(context, past, request))
+    if not is_fragment(request):
+        return context.redirect(request, address(past.folder.name))
+    if values["form"] is not None and "check" in request.query:  # the rows are there by now
+        return web.Response(headers={"HX-Refresh": "true"})
+    return context.page(request, "repaired.html.j2", **values)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Take a file from the queue that was not begun to be sent."""
+    context, upload, user = context_of(request), await upload_of(request), user_of(request)
+    await form_of(request)
+
+    def stopped() -> None:
+        sends = (one for one in context.uploads.tasks(upload.id) if one.kind is TaskKind.SEND and one.state in OPEN)
+        for task in sends:
+            context.worker.cancel(task.number)
+            context.uploads.note(user, STOPPED, upload=upload.id)
+
+    await asyncio.to_thread(stopped)
+    return context.redirect(request, f"/files/{upload.id}/preview")
 
 
 async def write_report(request: web.Request) -> web.Response:
     """Write the workbook of a run again."""
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
-    await looked_up(past, lambda: report(past, None))
+    await looked_up(request, past, lambda: report(past, None))
     await asyncio.to_thread(context.uploads.note, user, "wrote the workbook again", run=past.folder.name)
-    raise web.HTTPSeeOther(f"{address(past.folder.name)}#files")
+    return context.redirect(request, f"{address(past.folder.name)}#files", "The workbook is written.")
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -326,13 +393,13 @@ def disposition(name: str) -> str:
 
 async def find_row(request: web.Request) -> web.Response:
     """Go to the page of the row whose number was typed."""
-    context, user, past = context_of(request), user_of(request), await run_of(request)
+    context, past = context_of(request), await run_of(request)
     typed = request.query.get("number", "").strip()
     try:
         number = _number_of(typed)
-        await looked_up(past, lambda: next(explained_rows(past, number)))
+        await looked_up(request, past, lambda: next(explained_rows(past, number)))
     except UsageError as error:
-        values = await looked_up(past, lambda: _values_of_ended(context, past, user))
+        values = await looked_up(request, past, lambda: _values_of_ended(context, past, request))
         return context.page(request, "run.html.j2", status=404, row_fault=error, typed=typed, **values)
     return context.redirect(request, f"{address(past.folder.name)}/rows/{number}")
 
@@ -346,12 +413,16 @@ def _number_of(typed: str) -> int:
 
 routes = (
     web.get("/files/{id}/run", show_wait),
+    web.post("/files/{id}/run", cancel),
     web.get("/runs/{name}", show_run),
     web.get("/runs/{name}/events", stream_events),
     web.post("/runs/{name}/stop", stop),
     web.post("/runs/{name}/resume", resume),
     web.post("/runs/{name}/close", close),
     web.post("/runs/{name}/report", write_report),
+    web.post("/runs/{name}/undo", undo),
+    web.post("/runs/{name}/repair", repair),
+    web.get("/runs/{name}/repaired", show_repaired),
     web.get("/runs/{name}/files/{kind}", download),
     web.get("/runs/{name}/rows", find_row),
 )
