@@ -207,7 +207,9 @@ def test_downloads_are_what_the_run_has_in_its_folder(browser: Browser, page_ser
     assert re.fullmatch(
         r"attachment; filename=\"Z_rich[\w.-]*\.xlsx\"; filename\*=UTF-8''Z%C3%BCrich[\w.%-]*\.xlsx", disposition
     ), disposition
-    assert browser.request("GET", f"{run}/files/page").headers.get_content_type() == "text/html"
+    page = browser.request("GET", f"{run}/files/page")
+    assert page.text.startswith("<!DOCTYPE html>")
+    assert page.headers.get_content_type() == "application/octet-stream"
     for kind in ("annotated", "undo", "run.sqlite", "input.csv", "..%2F..%2Fconfig.yaml", "%2Fetc%2Fpasswd"):
         assert browser.request("GET", f"{run}/files/{kind}").status == 404, kind
     (workbook,) = (page_server.folder / "runs").glob("*/*-results-*.xlsx")
