@@ -33,14 +33,19 @@ def send(
     python: str = sys.executable,
 ) -> Cost:
     """Send a file of so many rows from an empty folder. Raises FailedError unless every one is `updated`."""
-    config, told = folder / "config.yaml", folder / "told.json"
-    endpoint = _description(folder)
-    settings = CONFIG.format(url=url, endpoint=endpoint, rate_per_s=rate_per_s, connections=CONNECTIONS)
-    config.write_text(settings, encoding="utf-8")
+    config, told = write_config(folder, url, rate_per_s), folder / "told.json"
     arguments = ["run", str(source), "--config", str(config), "--yes", "--json"]
     cost = run([python, *PROGRAM, *arguments], told, ENVIRONMENT)
     _require(told, "updated", rows)
     return cost
+
+
+def write_config(folder: Path, url: str, rate_per_s: int = UNLIMITED_PER_S) -> Path:
+    """Write a configuration into a folder, with the description of an API at a URL beside it."""
+    config, endpoint = folder / "config.yaml", _description(folder)
+    settings = CONFIG.format(url=url, endpoint=endpoint, rate_per_s=rate_per_s, connections=CONNECTIONS)
+    config.write_text(settings, encoding="utf-8")
+    return config
 
 
 def _description(folder: Path) -> str:

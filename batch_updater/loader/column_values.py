@@ -64,20 +64,22 @@ class ColumnValues(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def are_numbering(self) -> bool:
-        """Whether they are whole numbers, each another one, as identifiers are and names are not."""
+        """Whether they are whole numbers, hardly any of them twice, as identifiers are and names are not."""
         is_whole = [
             type(cell) is int or (isinstance(cell, str) and _WHOLE.fullmatch(cell.strip()) is not None)
             for cell in self.cells
         ]
-        return len(set(self.cells)) == len(self.cells) > 1 and sum(is_whole) >= _MOST * len(self.cells)
+        least = _MOST * len(self.cells)
+        return len(self.cells) > 1 and len(set(self.cells)) >= least and sum(is_whole) >= least
 
     @property
     def are_amounts(self) -> bool:
         """Whether they are numbers, and half of them or more look like money: no counters, years, shares or codes."""
-        # Codes are whole numbers of one length, none twice and hardly any round, as customers' numbers are.
+        # Codes are whole numbers of one length, hardly any twice or round, as customers' numbers are.
         texts = [str(cell).strip() for cell in self.cells]
         round_ones = sum(text.endswith("0") for text in texts)
-        if self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts):
+        of_one_length = max(Counter(map(len, texts)).values(), default=0)
+        if self.are_numbering and of_one_length >= _MOST * len(texts) and round_ones * 2 < len(texts):
             return False
         return self.are_numbers and sum(map(_is_amount, self.cells)) * 2 >= len(self.cells)
 

@@ -208,10 +208,11 @@ def require_allowed(open_run: OpenRun, compared: RunResult) -> None:
 
 def overridden(open_run: OpenRun, compared: RunResult | None) -> tuple[str, ...]:
     """Return a note for each guard on changes that is overridden, as far as records were read beforehand."""
-    if not open_run.overrides_guards or compared is None or compared.change_summary is None:
+    if not open_run.override or compared is None or compared.change_summary is None:
         return ()
     return tuple(
-        guard.override_note for guard in exceeded_by_changes(open_run.plan.config.guards, compared.change_summary)
+        guard.override_note(open_run.override)
+        for guard in exceeded_by_changes(open_run.plan.config.guards, compared.change_summary)
     )
 
 

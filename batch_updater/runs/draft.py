@@ -40,7 +40,7 @@ from batch_updater.loader.table import restored_parser
 from batch_updater.questions import Answers, Question
 from batch_updater.records import Cell, Columns, Job, MadeEdit, Outcome, OutcomeKind, Problem, StagedInput
 from batch_updater.reporter.cell_values import text_of_cell
-from batch_updater.reporter.summary import Summary
+from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.runs import edits as kept
 from batch_updater.runs import statements
@@ -49,7 +49,7 @@ from batch_updater.runs.folder import Snapshot, folder_faults, sha256_of
 from batch_updater.runs.grid import ALL, EDITED, RowLists, key_of_cause, key_of_group
 from batch_updater.runs.guards import exceeded
 from batch_updater.runs.history import DATABASE, Identity
-from batch_updater.runs.judged_rows import DraftedRow, JudgedRows, drafted_row
+from batch_updater.runs.judged_rows import DraftedRow, JudgedRows, drafted_row, named_record
 from batch_updater.runs.names import NAMES, RememberedNames, remembered_names
 from batch_updater.runs.plan import Plan, open_snapshot
 from batch_updater.runs.rows import unsent
@@ -77,7 +77,8 @@ WAITS = "waits"
 """Code of the problem of a row that waits for an earlier one of its target."""
 _REFUSED = "refused"
 """Code of the problem of a row that the API refused without naming a cell."""
-_REFUSED_KINDS = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
+_OF_OTHER_ROWS = frozenset({"duplicate-target", "row-number"})
+"""Codes of problems with other rows, which are here as well."""
 _LONGEST_TEXT = 1_000_000
 """Characters of a cell that is typed: no one types more."""
 _BATCH = 1_000
@@ -107,7 +108,7 @@ class DraftRow(msgspec.Struct, frozen=True):
     edits: Mapping[int, MadeEdit]
     """Position -> the last edit of that cell that is not undone."""
     is_refused: bool = False
-    """Whether it is here because the API refused it in the run that is repaired, and nothing was changed since."""
+    """Whether it is here because it needed someone in the run that is repaired, and nothing was changed since."""
 
 
 class GridPage(msgspec.Struct, frozen=True):
@@ -153,7 +154,8 @@ class _DraftFacts(msgspec.Struct, frozen=True):
     parser: SavedParser
     date_orders: Mapping[str, DatesOfOrders]
     questions: tuple[Question, ...]
-    """Of the file, whatever is edited."""
+    """Of the file, whatever is edited. So `notes`, without those on names."""
+    notes: tuple[str, ...]
     in_order: bool
     staged_at: datetime
 
@@ -182,6 +184,7 @@ class Draft:
         )  # fmt: skip
         self._names: tuple[float, RememberedNames] | None = None
         """When `names.json` was last changed, and what it holds."""
+        self._rows.count_names(self._known_names().allowed)
         self._cached_summary: Summary | None = None
         self._cached_identity: Identity | None = None
         self._group_lengths: dict[int, int] = {}
@@ -236,7 +239,9 @@ class Draft:
         """What makes the run that begins from it the same as another; its edits are part of it."""
         with self._lock:
             if self._cached_identity is None:
-                self._cached_identity = replace(self._facts.identity, edits=kept.digest_of_edits(self.store))
+                self._cached_identity = replace(
+                    self._facts.identity, edits=kept.digest_of_edits(self.store, self.columns)
+                )
             return self._cached_identity
 
     @property
@@ -307,7 +312,7 @@ class Draft:
             cells += [None] * (len(self.columns.headers) - len(cells))
             return DraftRow(
                 number, tuple(cells), self._shown_problems(found), edits,
-                is_refused=not edits and self._is_refused(number),
+                is_refused=bool(self._why_withheld(number)),
             )  # fmt: skip
 
     def _shown_problems(self, row: DraftedRow) -> tuple[Problem, ...]:
@@ -316,10 +321,9 @@ class Draft:
         remedy = f"Repair row {row.waits_for}."
         return (Problem(row.number, None, WAITS, "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
 
-    def _is_refused(self, number: int) -> bool:
-        """Whether the API refused a row in the run that is repaired, and no one has said that it is sent as it is."""
-        refusal = self.store.execute(statements.REFUSAL, of_row=number).fetchone()
-        return refusal is not None and refusal[1] is None
+    def _why_withheld(self, number: int) -> tuple[Problem, ...]:
+        texts = kept.texts_of(kept.edits_of_row(self.store, number))
+        return kept.why_withheld(self.store, self.columns, number, texts)
 
     def choices(self, row: DraftRow, field: str) -> tuple[str, ...]:
         """Return the values that are known to be valid in a cell, the nearest to what it holds first; () if unknown."""
@@ -413,7 +417,8 @@ class Draft:
             )
             old, new = ({EDITED: None} if one else {} for one in (was, is_now))
             self._rows.lists.move(number, old, new)
-        self._staged = self._rows.judge(self._staged, originals)
+        staged = self._rows.judge(self._staged, originals)
+        self._staged = replace(staged, notes=(*self._facts.notes, *self._rows.names.notes(self.columns)))
         self._cached_summary = self._cached_identity = None
         self._group_lengths.clear()
         self.store.set_facts({"staged": msgspec.to_builtins(self.staged)})
@@ -432,6 +437,7 @@ class Draft:
                     yield
             except BaseException:
                 self._staged, self._cached_summary, self._cached_identity = before, None, None
+                self._rows.count_names(self._known_names().allowed)
                 raise
 
     def edit_group(self, group: Group, text: str, by: str) -> int:
@@ -462,9 +468,12 @@ class Draft:
             return self._row_of(edit.row)
 
     def accept_row(self, number: int, by: str) -> DraftRow:
-        """Let a row that the API refused be sent again as it is. Raises UsageError if it is none."""
+        """Let a row that needed someone in the run that is repaired be sent as it is. Raises UsageError if it is none.
+
+        What our own check finds wrong with it stays wrong.
+        """
         with self._changing():
-            if not self._is_refused(number):
+            if not self._why_withheld(number):
                 raise UsageError(f"Row {number:,} was not refused.", remedy="Load the page again.")
             originals = self._rows.originals([number])
             self.store.execute(statements.ACCEPT, of_row=number, who=by, when=datetime.now(UTC).timestamp())
@@ -544,6 +553,7 @@ def stage_draft(
                 _keep_refusals(upload, store)
                 staging = opened.staging(store, for_sending=True, progress=progress)
                 staged = staging.stage()
+                store.executemany(statements.SET_NAMED, (named_record(*entry) for entry in staging.names.entries))
                 store.execute(statements.INDEX_DRAFT)
                 RowLists(store, staged.columns).fill(row for row, _ in kept.edited_rows(store))
                 facts = _DraftFacts(
@@ -561,6 +571,7 @@ def stage_draft(
                     opened.table.parser.saved,
                     staging.date_orders,
                     staged.questions,
+                    (*opened.table.notes,),
                     opened.table.in_order,
                     staged_at,
                 )
@@ -607,15 +618,17 @@ def _keep_refusals(upload: Upload, store: Store) -> None:
         store.executemany(
             statements.ADD_REFUSAL,
             (
-                {"row": row.number, "problems": encode_problems(_why_refused(row.outcome)), "accepted_by": None,
-                 "accepted_at": None}
+                {"row": row.number, "problems": encode_problems(problems), "accepted_by": None, "accepted_at": None,
+                 "by_cell": int(row.outcome.kind is OutcomeKind.INVALID)}
                 for row in past.rows(unsent(None), statements.ROWS_TO_FIX)
-                if row.outcome.kind in _REFUSED_KINDS
+                if row.outcome.kind in NEEDS_PERSON and (problems := _why_refused(row.outcome))
             ),
         )  # fmt: skip
 
 
 def _why_refused(outcome: Outcome) -> tuple[Problem, ...]:
+    if outcome.kind is OutcomeKind.INVALID:
+        return tuple(problem for problem in outcome.problems if problem.code not in _OF_OTHER_ROWS)
     return outcome.problems or (Problem(outcome.row, None, _REFUSED, "", outcome.message, outcome.advice),)
 
 

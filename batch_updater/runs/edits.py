@@ -11,9 +11,9 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from batch_updater.records import Cell, MadeEdit
+from batch_updater.records import Cell, Columns, MadeEdit, Problem
 from batch_updater.runs import statements
-from batch_updater.runs.encoding import UndecodableError, decode_cells, encode_cells
+from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_problems, encode_cells
 from batch_updater.runs.store import BEFORE_ALL_ROWS, DamagedStoreError, Store, converted
 
 _TABLE = "its table edits"
@@ -149,9 +149,30 @@ def drop_lost_edits(store: Store) -> None:
     store.execute(statements.DROP_LOST_EDITS, when=datetime.now(UTC).timestamp())
 
 
-def withheld_rows(store: Store) -> Iterator[tuple[int, str]]:
-    """Yield the rows that were refused and neither changed nor accepted since, with their problems as stored."""
-    return iter(store.execute(statements.WITHHELD).fetchall())
+def withheld_rows(store: Store, columns: Columns) -> Iterator[tuple[int, tuple[Problem, ...]]]:
+    """Yield the rows that needed someone in the run that is repaired, and still do, with what is wrong with them.
+
+    What the API refused is sent again once any cell of the row is changed, and what our own check did once the cell in
+    question is: the other rows of that run, which may have shown it, are not here. Or a person accepts the row.
+    """
+    edits = EditsOfRows(store)
+    for row, problems, by_cell in store.execute(statements.OPEN_REFUSALS).fetchall():
+        if left := _still_wrong(problems, by_cell, columns, texts_of(edits.of(row))):
+            yield row, left
+
+
+def why_withheld(store: Store, columns: Columns, row: int, texts: Mapping[int, str]) -> tuple[Problem, ...]:
+    """Return what is still wrong with a row that needed someone in the run that is repaired, given its edits."""
+    found = store.execute(statements.REFUSAL, of_row=row).fetchone()
+    return () if found is None else _still_wrong(found[1], found[2], columns, texts)
+
+
+def _still_wrong(problems: str, by_cell: int, columns: Columns, texts: Mapping[int, str]) -> tuple[Problem, ...]:
+    found = decode_problems(problems)
+    if not texts:
+        return found
+    places = [(problem, columns.of_field.get(problem.field or "")) for problem in found] if by_cell else []
+    return tuple(problem for problem, position in places if position is not None and position not in texts)
 
 
 def copy_edits(source: sqlite3.Connection, target: Store) -> None:
@@ -164,7 +185,7 @@ def copy_edits(source: sqlite3.Connection, target: Store) -> None:
         target.executemany(write, (dict(zip(names, record, strict=True)) for record in cursor))
 
 
-def digest_of_edits(store: Store) -> str:
+def digest_of_edits(store: Store, columns: Columns) -> str:
     """Return SHA-256 (hex) of what the edits come to, and of the rows that are withheld; '' if there are neither.
 
     It is the same whoever made them, and in whatever order.
@@ -173,7 +194,7 @@ def digest_of_edits(store: Store) -> str:
     for row, texts in edited_rows(store):
         digest.update(msgspec.json.encode((row, sorted(texts.items()))))
         is_empty = False
-    for row, _ in withheld_rows(store):
+    for row, _ in withheld_rows(store, columns):
         digest.update(msgspec.json.encode(row))
         is_empty = False
     return "" if is_empty else digest.hexdigest()

@@ -31,10 +31,9 @@ class Exceeded(msgspec.Struct, frozen=True):
         """The note of a check."""
         return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
 
-    @property
-    def override_note(self) -> str:
-        """The note where a person sends all the same."""
-        return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
+    def override_note(self, how: str) -> str:
+        """Return the note where it is sent all the same; `how` is that such as `by --override-guards`."""
+        return f"A guard is exceeded, and overridden {how}. {self.sentence}"
 
 
 def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:

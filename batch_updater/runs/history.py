@@ -503,7 +503,7 @@ def newest_run(parent: Path) -> PastRun:
     if newest is None:
         raise UsageError(f"There are no runs in {parent}.", remedy="Check results.folder, or name a run's folder.")
     second = newest.folder.name[:15]
-    newest = _newest_first([newest, *takewhile(lambda run: run.folder.name[:15] == second, runs)])[0]
+    newest = newest_first([newest, *takewhile(lambda run: run.folder.name[:15] == second, runs)])[0]
     if isinstance(newest, DamagedRun):
         raise newest.error
     return newest
@@ -518,7 +518,7 @@ def newest_to_fix(parent: Path) -> PastRun:
     """
     later: set[str] = set()
     gone: PastRun | None = None
-    for past, undone in with_undos(_newest_first(past_runs(parent))):
+    for past, undone in with_undos(newest_first(past_runs(parent))):
         if isinstance(past, DamagedRun) or (past.parts[-1].results is None and not past.facts.closed_at):
             continue
         is_left = undone is None and past.first_round not in later
@@ -607,7 +607,7 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
     """
     note: str | None = None
     undos: list[PastRun] = []
-    runs = list(with_undos(_newest_first(past_runs(parent))))
+    runs = list(with_undos(newest_first(past_runs(parent))))
     for past, undo in runs:
         if isinstance(past, DamagedRun):
             if not restart and past.may_be_of(candidate.identity.content, stem):
@@ -682,7 +682,7 @@ def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
 
     Raises CredentialsError as `Candidate` does.
     """
-    for past in _newest_first(past_runs(parent)):
+    for past in newest_first(past_runs(parent)):
         if isinstance(past, PastRun) and past.confirmed and candidate.has_same_rows(past):
             return past
     return None
@@ -708,8 +708,8 @@ def undone_by(parent: Path, run: PastRun) -> PastRun | None:
     return next((by for past, by in with_undos(past_runs(parent)) if past.folder == run.folder), None)
 
 
-def _newest_first(runs: Iterable[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
-    """Sort by when a run began: two of the same second have names that do not tell."""
+def newest_first(runs: Iterable[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
+    """Return runs by when they began: two of the same second have names that do not tell."""
 
     def began(run: PastRun | DamagedRun) -> tuple[float, str]:
         return (run.started_s if isinstance(run, DamagedRun) else run.started_at.timestamp()), run.folder.name

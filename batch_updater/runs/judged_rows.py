@@ -14,9 +14,9 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.loader.row_parser import RowParser
 from batch_updater.loader.survey import DatesOfOrders, with_date_orders
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
-from batch_updater.records import Cell, Columns, Problem, StagedInput, Value
+from batch_updater.records import AllowedList, Cell, Columns, Problem, StagedInput, Value
 from batch_updater.runs import statements
-from batch_updater.runs.edits import edits_of_row, original_cells, overlaid, texts_of
+from batch_updater.runs.edits import edits_of_row, original_cells, overlaid, texts_of, why_withheld
 from batch_updater.runs.encoding import (
     decode_cells,
     decode_fields,
@@ -28,6 +28,7 @@ from batch_updater.runs.encoding import (
     names_in_head,
 )
 from batch_updater.runs.grid import RowLists
+from batch_updater.runs.names import NameCount
 from batch_updater.runs.store import Store
 
 _DUPLICATE = "duplicate-target"
@@ -74,6 +75,13 @@ def _drafted(record: Sequence[object]) -> DraftedRow:
     return row._replace(is_repeated=bool(row.is_repeated), problems=decode_problems(record[8]))  # type: ignore[arg-type]
 
 
+def named_record(field: str, values: tuple[Value, ...], count: int) -> Mapping[str, object]:
+    """Return an entry of a `NameCount` as `statements.SET_NAMED` takes it."""
+    by_place = {str(at): value for at, value in enumerate(values)}
+    (content,) = encode_fields([by_place], [head_of_fields(by_place)])
+    return {"field": field, "content": content, "rows": count}
+
+
 def drafted_row(store: Store, number: int) -> DraftedRow | None:
     """Return a row; None if there is none of that number."""
     record = store.execute(statements.DRAFT_ROW, of_row=number).fetchone()
@@ -95,8 +103,11 @@ class JudgedRows:
         keeps_blank: bool,
     ) -> None:
         """`columns` are those of the staged input; `keeps_blank`: whether the length of a row matters."""
+        self.names = NameCount(endpoint, ())
+        self._endpoint = endpoint
         self.lists = RowLists(store, columns)
         self._store = store
+        self._columns = columns
         self._parser = parser
         self._date_orders = date_orders
         self._in_order = in_order
@@ -107,6 +118,16 @@ class JudgedRows:
         self._good = self._waiting = 0
         """How many more rows are so now than before."""
         self._sent, self._cleared = Counter[str](), Counter[str]()
+        self._touched = dict[tuple[str, tuple[Value, ...]], None]()
+        """Names of which the count has changed."""
+
+    def count_names(self, lists: Sequence[AllowedList]) -> None:
+        """Count the names in good rows as the database has them; `lists` are those that the API is known to have."""
+        self.names = NameCount(self._endpoint, lists)
+        self.names.restore(
+            (field, (*decode_fields(content).values(),), count)
+            for field, content, count in self._store.execute(statements.NAMED).fetchall()
+        )
 
     def originals(self, numbers: Iterable[int]) -> dict[int, list[Cell]]:
         """Return the cells of some rows as the file has them: to be known before their edits change."""
@@ -120,6 +141,7 @@ class JudgedRows:
         """Judge rows again whose edits have changed, or that were accepted; return the figures after it."""
         self._good = self._waiting = 0
         self._sent, self._cleared = Counter(), Counter()
+        self._touched.clear()
         targets = dict[str, None]()
         for number, cells in originals.items():
             old = drafted_row(self._store, number)
@@ -132,6 +154,7 @@ class JudgedRows:
             self._write(old, new)
         for target in targets:
             self._judge_target(target)
+        self._store.executemany(statements.SET_NAMED, map(self._named, self._touched))
         every = self.lists.causes()
         return replace(
             staged,
@@ -142,17 +165,19 @@ class JudgedRows:
             causes=tuple(cause for cause in every if cause.text != statements.WAITS),
         )
 
+    def _named(self, key: tuple[str, tuple[Value, ...]]) -> Mapping[str, object]:
+        return named_record(*key, self.names.count(*key))
+
     def _judged(self, old: DraftedRow, original: Sequence[Cell]) -> DraftedRow:
         """Return a row as its own cells say."""
-        number, edits = old.number, edits_of_row(self._store, old.number)
-        texts = texts_of(edits)
+        number = old.number
+        texts = texts_of(edits_of_row(self._store, number))
         cells = overlaid(original, texts)
         parsed = self._parser.parse_edited(number, cells, texts) if texts else self._parser.parse(number, cells)
         problems = [with_date_orders(one, self._date_orders, self._parser.row_in_words) for one in parsed.problems]
         problems += [problem for problem in old.problems if problem.code in _KEPT]
-        if not problems and not edits:
-            refusal = self._store.execute(statements.REFUSAL, of_row=number).fetchone()
-            problems += decode_problems(refusal[0]) if refusal and refusal[1] is None else ()
+        if not problems:
+            problems += why_withheld(self._store, self._columns, number, texts)
         target = self._targets.of(parsed.values)
         (stored,) = encode_cells([parsed.cells], keeps_blank=self._keeps_blank)
         is_stored = not problems or target is not None
@@ -203,6 +228,11 @@ class JudgedRows:
             return
         self._good += by
         values = row.values
+        self._touched.update(dict.fromkeys(self.names.keys(values)))
+        if by > 0:
+            self.names.add([values])
+        else:
+            self.names.remove(values)
         names, cleared = names_in_head(head_of_fields(values))
         self._sent.update(dict.fromkeys(names, by))
         self._cleared.update(dict.fromkeys(cleared, by))

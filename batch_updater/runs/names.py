@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -187,15 +187,36 @@ class NameCount:
 
     def remove(self, row: Mapping[str, Value]) -> None:
         """Take back a row that turns out not to be good."""
+        for field, values in self.keys(row):
+            self._counts[field].subtract([values])
+
+    @property
+    def entries(self) -> Iterator[tuple[str, tuple[Value, ...], int]]:
+        """Field, its value and those that its names depend on, and how many good rows have them."""
+        return ((field, values, count) for field, counts in self._counts.items() for values, count in counts.items())
+
+    def keys(self, row: Mapping[str, Value]) -> Iterator[tuple[str, tuple[Value, ...]]]:
+        """Yield field and values of each entry that a row is counted in."""
         for field, depends_on in self._fields.items():
-            self._counts[field.name].subtract([tuple(row.get(name) for name in (field.name, *depends_on))])
+            yield field.name, tuple(row.get(name) for name in (field.name, *depends_on))
+
+    def count(self, field: str, values: tuple[Value, ...]) -> int:
+        """Return how many good rows have these values."""
+        return self._counts[field][values]
+
+    def restore(self, entries: Iterable[tuple[str, tuple[Value, ...], int]]) -> None:
+        """Take over what was counted before, of the fields whose names are known."""
+        self.clear()
+        for field, values, count in entries:
+            if field in self._counts:
+                self._counts[field][values] = count
 
     def notes(self, columns: Columns) -> Iterator[str]:
         """Yield a sentence for each name that is not known, the most common first."""
         unknown = [
             (count, field, Job(0, "", dict(zip((field.name, *depends_on), values, strict=True))))
             for field, depends_on in self._fields.items()
-            for values, count in self._counts[field.name].most_common()
+            for values, count in sorted(self._counts[field.name].items(), key=lambda one: (-one[1], str(one[0])))
             if count > 0
         ]
         unknown = [(count, field, job) for count, field, job in unknown if self._allowed.judge(job)]

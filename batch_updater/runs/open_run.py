@@ -60,14 +60,15 @@ class OpenRun(msgspec.Struct, frozen=True):
     """Secrets that were needed to tell whose run it is, by their keys of the configuration."""
     undoes: str | None = None
     """The folder of the run that it undoes; None if the input is not from there."""
-    overrides_guards: bool = False
+    override: str = ""
+    """How guards are overridden, such as `by --override-guards`; '' if they are not."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand, the guards that are overridden included."""
         plan = self.plan
-        over = exceeded(plan.config.guards, plan.staged, plan.store) if self.overrides_guards else ()
-        return (*plan.notes, *(guard.override_note for guard in over))
+        over = exceeded(plan.config.guards, plan.staged, plan.store) if self.override else ()
+        return (*plan.notes, *(guard.override_note(self.override) for guard in over))
 
     @property
     def repeats(self) -> str | None:
@@ -83,7 +84,7 @@ class OpenRun(msgspec.Struct, frozen=True):
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
         config = self.plan.config
-        return self.plan.reads_first and not self.overrides_guards and bool(guards_on_changes(config.guards))
+        return self.plan.reads_first and not self.override and bool(guards_on_changes(config.guards))
 
     @property
     def to_send(self) -> int:
@@ -162,7 +163,8 @@ def open_run(
             partial(_resumed_from_file, opened),
             opened.table.close,
         )
-        yield _opened_run(run_input, folder, config, environment, stack, restart, override_guards)
+        override = "by --override-guards" if override_guards else ""
+        yield _opened_run(run_input, folder, config, environment, stack, override, restart=restart)
 
 
 @contextmanager
@@ -171,14 +173,15 @@ def open_draft(
     environment: Environment,
     *,
     restart: bool = False,
-    override_guards: bool = False,
+    approved_by: str = "",
     compare: bool = False,
     sent_by: str = "",
 ) -> Iterator[OpenRun]:
     """Do the same for rows that are staged and may have been edited: they are sent as they are in the draft now.
 
-    The run gets a copy of them and of the uploaded file. `compare`: records are read before they are changed, whatever
-    the configuration says; `sent_by` is who sends it. Raises what `open_run` raises.
+    The run gets a copy of them and of the uploaded file. `approved_by`: who lets guards be overridden; `compare`:
+    records are read before they are changed, whatever the configuration says; `sent_by` is who sends it. Raises what
+    `open_run` raises.
     """
     plan = replace(draft.plan(), sent_by=sent_by)
     if compare:
@@ -198,17 +201,19 @@ def open_draft(
             partial(_resumed_as_staged, plan, original),
             lambda: None,
         )
-        yield _opened_run(run_input, folder, config, environment, stack, restart, override_guards)
+        override = f"as {approved_by} approved" if approved_by else ""
+        yield _opened_run(run_input, folder, config, environment, stack, override, restart=restart)
 
 
 @contextmanager
 def reopen_run(
-    past: PastRun, config: Config, environment: Environment, *, override_guards: bool = False, sent_by: str = ""
+    past: PastRun, config: Config, environment: Environment, *, override: str = "", sent_by: str = ""
 ) -> Iterator[OpenRun]:
     """Hold the lock, and give an unfinished run once more, from its own folder: its rows go on as they were staged.
 
-    What the run was told about its input stays so; the API and the account must be those of its beginning. Raises
-    UsageError if they are not, or if the run is finished, was closed or was undone, and what `open_run` raises.
+    What the run was told about its input stays so; the API and the account must be those of its beginning. `override`
+    says how guards are overridden, '' if they are not; `sent_by` is who lets it go on. Raises UsageError if API or
+    account have changed, or the run is finished, was closed or was undone, and what `open_run` raises.
     """
     config = config.model_copy(update={"input": past.facts.reading})
     if past.facts.reads_first:
@@ -249,8 +254,8 @@ def reopen_run(
         with folder_faults(past.folder):
             store = stack.enter_context(_reopened_store(past, endpoint))
         plan = Plan(config, endpoint, snapshot, _staged(past, store), store, answers, names, sent_by=sent_by)
-        _require_sendable(plan, override_guards=override_guards)
-        yield OpenRun(plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override_guards)
+        _require_sendable(plan, override)
+        yield OpenRun(plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override)
 
 
 @contextmanager
@@ -277,8 +282,9 @@ def _opened_run(
     config: Config,
     environment: Environment,
     stack: ExitStack,
+    override: str,
+    *,
     restart: bool,
-    override_guards: bool,
 ) -> OpenRun:
     """Return the run of an input in a new folder, or in that of the run that it resumes; the lock is held."""
     snapshot = run_input.snapshot
@@ -300,8 +306,8 @@ def _opened_run(
         if any(not question.is_about_one_cell for question in plan.staged.questions):
             raise plan.open_questions
     plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
-    _require_sendable(plan, override_guards=override_guards)
-    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override_guards)
+    _require_sendable(plan, override)
+    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override)
 
 
 def _candidate(identity: Identity, config: Config, environment: Environment) -> tuple[Candidate, dict[str, Secret]]:
@@ -315,10 +321,10 @@ def _candidate(identity: Identity, config: Config, environment: Environment) -> 
     return Candidate(identity, Caller(config.api, reveal)), fetched
 
 
-def _require_sendable(plan: Plan, *, override_guards: bool) -> None:
+def _require_sendable(plan: Plan, override: str) -> None:
     """Raise GuardError if a guard is exceeded that is not overridden, ConfigError if a proxy cannot be used."""
     config = plan.config
-    if not override_guards:
+    if not override:
         place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
         require_none(exceeded(config.guards, plan.staged, plan.store), place)
     if plan.staged.good:

@@ -14,7 +14,7 @@ import msgspec
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
 from batch_updater.runs.family import Family, families
-from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, read_run, run_folders, with_undos
+from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, newest_first, read_run, run_folders, with_undos
 
 _FRESH_NS = 2_000_000_000
 """Clocks of file systems are coarse: a file that is younger may change once more without its times telling so."""
@@ -130,7 +130,7 @@ class RunList:
         with self._lock:
             known, self._read = self._read, {}
             runs = [run for folder in run_folders(self._folder) if (run := self._run(folder, known.get(folder)))]
-            listed = [ListedRun(run, undone_by) for run, undone_by in with_undos(runs)]
+            listed = [ListedRun(run, undone_by) for run, undone_by in with_undos(newest_first(runs))]
             return tuple(self._grouped(listed))
 
     def _run(self, folder: Path, known: _Read | None) -> PastRun | DamagedRun | None:

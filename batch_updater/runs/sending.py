@@ -92,17 +92,17 @@ def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
         run: Callable[[Coroutine[object, object, SendResult]], SendResult] = asyncio.run
     else:
         run = uvloop.run
-    with _responsive():
+    with responsive():
         return run(work)
 
 
 @contextmanager
-def _responsive() -> Iterator[None]:
-    """Keep the interpreter from holding up the event loop, for the garbage collector or for another thread.
+def responsive() -> Iterator[None]:
+    """Keep the interpreter from holding up an event loop, for the garbage collector or for another thread.
 
     The collector does not go over what there is by now, and looks for circles seldom: that buys a tenth. Afterwards all
-    is as it was, for the process may belong to a program that uses the library. Where another thread sends a run it is
-    so already, and that thread sets it back.
+    is as it was, for the process may belong to a program that uses the library. Where another thread sends a run, or
+    the page is served, it is so already, and is set back there.
     """
     thresholds, switched_after_s = gc.get_threshold(), sys.getswitchinterval()
     if thresholds[0] == _COLLECTED_EVERY:

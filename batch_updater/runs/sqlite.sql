@@ -63,6 +63,7 @@ CREATE TABLE parts (
 CREATE TABLE refusals (
 	"row" INTEGER NOT NULL,
 	problems TEXT NOT NULL,
+	by_cell INTEGER NOT NULL,
 	accepted_by TEXT,
 	accepted_at FLOAT,
 	PRIMARY KEY ("row")
@@ -133,6 +134,12 @@ CREATE TABLE lists (
 	rows INTEGER NOT NULL,
 	PRIMARY KEY ("key")
 );
+CREATE TABLE named (
+	field TEXT NOT NULL,
+	content TEXT NOT NULL,
+	rows INTEGER NOT NULL,
+	PRIMARY KEY (field, content)
+);
 
 -- INDEX_DRAFT
 CREATE INDEX rows_by_target ON rows (target);
@@ -187,32 +194,32 @@ UPDATE edits SET undone_by=:who, undone_at=:when WHERE edits."row" = :of_row AND
 UPDATE edits SET undone_by='', undone_at=:when WHERE edits.undone_at IS NULL AND (edits."row" NOT IN (SELECT rows.number
 FROM rows));
 
--- IS_EDITED
-SELECT EXISTS (SELECT edits.number
-FROM edits
-WHERE edits."row" = :of_row AND edits.undone_at IS NULL) AS anon_1;
-
 -- ADD_REFUSAL
-INSERT OR REPLACE INTO refusals ("row", problems, accepted_by, accepted_at) VALUES (:row, :problems, :accepted_by, :accepted_at);
+INSERT OR REPLACE INTO refusals ("row", problems, by_cell, accepted_by, accepted_at) VALUES (:row, :problems, :by_cell, :accepted_by, :accepted_at);
 
 -- ALL_REFUSALS
-SELECT refusals."row", refusals.problems, refusals.accepted_by, refusals.accepted_at
+SELECT refusals."row", refusals.problems, refusals.by_cell, refusals.accepted_by, refusals.accepted_at
 FROM refusals ORDER BY refusals."row";
 
 -- REFUSAL
-SELECT refusals.problems, refusals.accepted_at
+SELECT refusals."row", refusals.problems, refusals.by_cell
 FROM refusals
-WHERE refusals."row" = :of_row;
+WHERE refusals.accepted_at IS NULL AND refusals."row" = :of_row;
 
 -- ACCEPT
 UPDATE refusals SET accepted_by=:who, accepted_at=:when WHERE refusals."row" = :of_row;
 
--- WITHHELD
-SELECT refusals."row", refusals.problems
+-- OPEN_REFUSALS
+SELECT refusals."row", refusals.problems, refusals.by_cell
 FROM refusals
-WHERE refusals.accepted_at IS NULL AND (refusals."row" NOT IN (SELECT edits."row"
-FROM edits
-WHERE edits.undone_at IS NULL)) ORDER BY refusals."row";
+WHERE refusals.accepted_at IS NULL ORDER BY refusals."row";
+
+-- SET_NAMED
+INSERT OR REPLACE INTO named (field, content, rows) VALUES (:field, :content, :rows);
+
+-- NAMED
+SELECT named.field, named.content, named.rows
+FROM named;
 
 -- ADD_TO_GRID
 INSERT OR REPLACE INTO grid ("key", "row") VALUES (:key, :row);

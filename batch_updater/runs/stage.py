@@ -84,7 +84,7 @@ class Staging:
         """Whether the values of every row are looked at later; those of rows that clear a field always are."""
         self._keeps_blank = table.width.stated is not None
         """Whether the length of a row matters."""
-        self._names = NameCount(table.endpoint, names)
+        self.names = NameCount(table.endpoint, names)
         self._progress = progress
         self.date_orders: Mapping[str, DatesOfOrders] = {}
         """What the dates of the file show about the order of day and month; after `stage`."""
@@ -109,7 +109,7 @@ class Staging:
             evidence = FileEvidence(table.parser)
             self._sent.clear()
             self._emptied = Counter(dict.fromkeys(self._emptied, 0))
-            self._names.clear()
+            self.names.clear()
             self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
         if left_out := table.left_out(evidence):
             table.rows_left_out = tuple(left_out)
@@ -179,14 +179,14 @@ class Staging:
             self._write_rows(rows, statements.STAGE_AGAIN)
 
     def _withhold(self) -> None:
-        """Make rows invalid that the API has refused and that no one has changed or accepted since."""
-        withheld = withheld_rows(self._store)
+        """Make rows invalid that needed someone in the run that is repaired, and still do."""
+        withheld = withheld_rows(self._store, self._table.columns)
         while batch := dict(islice(withheld, _BATCH)):
             changes: list[dict[str, object]] = []
             for row in self._stored_rows(statements.LISTED, numbers=_as_list(batch)):
                 if row.state == "ready":
                     self._uncount(row.values)
-                    changes.append({"row": row.number, "found": batch[row.number]})
+                    changes.append({"row": row.number, "found": encode_problems(batch[row.number])})
             self._store.executemany(statements.MAKE_INVALID, changes)
 
     def _good(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
@@ -195,7 +195,7 @@ class Staging:
         heads = list(map(head_of_fields, values))
         self._sent.update(heads)
         emptying = self._count_emptied(values, 1)
-        self._names.add(values)
+        self.names.add(values)
         columns = self._columns("ready", rows)
         if self._keeps_fields:
             columns["fields"] = encode_fields(values, heads)
@@ -221,7 +221,7 @@ class Staging:
         """Take a row out of the figures that turns out not to be sent."""
         self._sent[head_of_fields(values)] -= 1
         self._count_emptied([values], -1)
-        self._names.remove(values)
+        self.names.remove(values)
 
     def _invalid(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
         """Return the columns of rows with problems."""
@@ -330,7 +330,7 @@ class Staging:
             hidden_rows=table.hidden_rows,
             is_to_fix=table.is_to_fix,
             is_undo=table.expected is not None,
-            notes=(*table.notes, *self._names.notes(table.columns)),
+            notes=(*table.notes, *self.names.notes(table.columns)),
             rows=rows,
             good=good,
             waiting=waiting,

@@ -121,9 +121,10 @@ edits = Table(
     Column("undone_by", Text), Column("undone_at", Float),  # NULL: it is not undone
 )  # fmt: skip
 refusals = Table(
-    "refusals", _metadata,  # rows that the API refused in the run that is repaired
+    "refusals", _metadata,  # rows that needed someone in the run that is repaired
     Column("row", Integer, primary_key=True),
     Column("problems", Text, nullable=False),
+    Column("by_cell", Integer, nullable=False),  # whether each problem stays until its own cell is changed
     Column("accepted_by", Text), Column("accepted_at", Float),  # who said that it is sent as it is
 )  # fmt: skip
 _of_drafts = MetaData()
@@ -142,6 +143,12 @@ lists = Table(
     "lists", _of_drafts,  # how many rows are in a list
     Column("key", Integer, primary_key=True),
     Column("cause", Text),  # that all of its rows have; NULL: it is no list of a cause
+    Column("rows", Integer, nullable=False),
+)  # fmt: skip
+named = Table(
+    "named", _of_drafts,  # how many good rows have which names
+    Column("field", Text, primary_key=True),
+    Column("content", Text, primary_key=True),  # its value, and those that its names depend on; see encoding.py
     Column("rows", Integer, nullable=False),
 )  # fmt: skip
 
@@ -205,21 +212,18 @@ DROP_LOST_EDITS = (
     .values(undone_by="", undone_at=bindparam("when"))
 )  # fmt: skip
 """Edits of rows that are not read any more."""
-IS_EDITED = select(exists(select(_e.number).where(_e.row == bindparam("of_row"), _is_kept)))
 _f = refusals.c
 ADD_REFUSAL = insert(refusals).prefix_with("OR REPLACE")
 ALL_REFUSALS = select(*_f).order_by(_f.row)
-REFUSAL = select(_f.problems, _f.accepted_at).where(_f.row == bindparam("of_row"))
+_open_refusal = select(_f.row, _f.problems, _f.by_cell).where(_f.accepted_at.is_(None))
+REFUSAL = _open_refusal.where(_f.row == bindparam("of_row"))
 ACCEPT = (
     update(refusals).where(_f.row == bindparam("of_row"))
     .values(accepted_by=bindparam("who"), accepted_at=bindparam("when"))
 )  # fmt: skip
-WITHHELD = (
-    select(_f.row, _f.problems)
-    .where(_f.accepted_at.is_(None), _f.row.not_in(select(_e.row).where(_is_kept)))
-    .order_by(_f.row)
-)  # fmt: skip
-"""Rows that were refused and neither changed nor accepted since."""
+OPEN_REFUSALS = _open_refusal.order_by(_f.row)
+SET_NAMED = insert(named).prefix_with("OR REPLACE")
+NAMED = select(named.c.field, named.c.content, named.c.rows)
 _g, _l = grid.c, lists.c
 ADD_TO_GRID = insert(grid).prefix_with("OR REPLACE")
 REMOVE_FROM_GRID = delete(grid).where(_g.key == bindparam("of_key"), _g.row == bindparam("of_row"))

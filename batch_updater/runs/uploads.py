@@ -103,10 +103,10 @@ class TaskFault(msgspec.Struct, frozen=True):
 class SendingOptions(msgspec.Struct, frozen=True):
     """What a person chose when sending."""
 
-    override_guards: bool = False
-    """Only with an approval."""
     restart: bool = False
+    """Whether an unfinished run of the same rows is left as it is."""
     resume_old: bool = False
+    """Whether a run goes on that began more than a day ago."""
     digest: str = ""
     """Of what the person saw (`Permission.digest`): other content is not sent; '': whatever is there then."""
 

@@ -20,7 +20,7 @@ from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of, number_in
 
-_CAUSES_LISTED = 15
+_CAUSES_LISTED = 50
 _EDITS_OF_A_PAGE = 100
 _OPEN = frozenset({TaskState.WAITING, TaskState.RUNNING})
 _EDITED = "edited"

@@ -25,6 +25,7 @@ from batch_updater.runs.uploads import StoredUpload, Uploads
 from batch_updater.text.templates import environment_of
 from batch_updater.version import __version__
 from batch_updater.web.forms import ReceivedFile, read_form, receive_file
+from batch_updater.web.hidden_paths import HiddenPaths
 from batch_updater.web.security import (
     FIELD_OF_TOKEN,
     STATIC,
@@ -88,10 +89,15 @@ class PageContext:
         self.receiving = 0
         """How many uploads are arriving."""
         here = Path(__file__).parent
-        self._templates = environment_of(here / "templates", in_body, TEMPLATES)
+        hidden = HiddenPaths(config, config_path)
+
+        def finalized(value: object) -> object:
+            return in_body(hidden.text(value) if type(value) is str else value)
+
+        self._templates = environment_of(here / "templates", finalized, TEMPLATES)
         self._templates.filters |= {
-            "plain": plain, "value": as_value, "exact": Markup.escape, "thousands": "{:,}".format,
-            "counted": counted, "time": _time_element,
+            "plain": lambda text: plain(hidden.text(text)), "value": as_value, "exact": Markup.escape,
+            "thousands": "{:,}".format, "counted": counted, "time": _time_element,
         }  # fmt: skip
         files = {path.name: path.read_bytes() for path in (here / "static").iterdir() if path.suffix in _KINDS}
         files["app.css"] = _style(here / "static").encode()

@@ -57,7 +57,11 @@ class GridFilter(msgspec.Struct, frozen=True):
 def number_in(text: str) -> int | None:
     """Return the number of a row, column or edit that a text is; None if it is none."""
     digits = text.strip().replace(",", "")
-    return int(digits) if digits.isdecimal() and len(digits) < 12 and int(digits) < _LARGEST_NUMBER else None
+    return (
+        int(digits)
+        if digits.isascii() and digits.isdecimal() and len(digits) < 12 and int(digits) < _LARGEST_NUMBER
+        else None
+    )
 
 
 class NamedText(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from batch_updater.errors import ExitCode, GuardError, LockedError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import locked_pages
+from batch_updater.runs.sending import responsive
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -227,7 +228,8 @@ def serve(
         worker = Worker(config, environment, uploads)
         gate = Gate(config.web, uploads, (listening.host, listening.port), listening.key)
         context = PageContext(config, environment, uploads, worker, gate, config_path)
-        asyncio.run(_serve(context, listening, interrupts, started))
+        with responsive():  # four checks would hold up each step of a page for 5 ms, and it has dozens
+            asyncio.run(_serve(context, listening, interrupts, started))
     return ExitCode.OK
 
 

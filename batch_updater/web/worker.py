@@ -499,7 +499,7 @@ class Worker:
             draft,
             self._environment,
             restart=task.options.restart,
-            override_guards=bool(judged.over),
+            approved_by=judged.approval.by if judged.over and judged.approval else "",
             compare=upload.compare,
             sent_by=task.by,
         ) as open_run:
@@ -513,10 +513,11 @@ class Worker:
         if not past.is_unfinished:
             self._follow_up(past, task.by)
             return None
-        has_begun = self._uploads.has_begun(past.folder.name)
+        # It could begin only with its guards kept or overridden; what is left of it goes the same way.
+        override = "when it was begun" if self._uploads.has_begun(past.folder.name) else ""
         if why := why_not_resume(past, self._uploads, self._config, task.by):
             raise UsageError(why)
-        with reopen_run(past, self._config, self._environment, override_guards=has_begun, sent_by=task.by) as open_run:
+        with reopen_run(past, self._config, self._environment, override=override, sent_by=task.by) as open_run:
             return self._execute(work, open_run)
 
     def _execute(self, work: _Work, open_run: OpenRun) -> TaskFault | None:

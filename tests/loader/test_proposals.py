@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from batch_updater.errors import InputError
 from batch_updater.loader.columns import HeaderRow, fit_columns
 from batch_updater.loader.header_words import key_words, same_word, spaced, stem, undecorated
+from batch_updater.questions import OpenQuestionsError
 from tests.loader.described import AMOUNT, DAY, ITEM, TEXT, endpoint
 from tests.loader.header_files import (
     CATEGORIES,
@@ -114,6 +115,16 @@ def test_totals_in_a_column_rule_nothing_out(tmp_path: Path, ending: str) -> Non
     with pytest.raises(InputError) as raised:
         opened(write(tmp_path / f"a.{ending}", rows))
     assert offered(raised.value, "Opportunity No.") == ["OpportunityId", "OpportunityID", ""]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_one_number_twice_rules_nothing_out(tmp_path: Path, ending: str) -> None:
+    """Large numbers may be amounts; that a record has two rows, or a total is below, makes them none."""
+    numbers = (*range(50_001, 50_061), 50_007)
+    rows: list[list[object]] = [["Deal", "Type", "StageName"], *([number, "Pre", "x"] for number in numbers)]
+    with pytest.raises(OpenQuestionsError) as raised:
+        opened(write(tmp_path / f"a.{ending}", [*rows, ["Total"]]))
+    assert offered(raised.value, "Deal") == ["OpportunityId"]
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -6,6 +6,8 @@ import io
 import re
 import zipfile
 from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import openpyxl
 import pytest
 import xlsxwriter
+from msgspec.structs import replace
 from openpyxl.comments import Comment
 from openpyxl.formatting.rule import Rule
 from openpyxl.styles import Font, PatternFill
@@ -22,7 +25,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.errors import ResultsError
 from batch_updater.files.writing import is_untouched_of_ours
 from batch_updater.loader.formats.opening import open_source
-from batch_updater.records import ANNOTATION_COLUMNS, Columns, Outcome, OutcomeKind, ReportRow
+from batch_updater.records import ANNOTATION_COLUMNS, Columns, MadeEdit, Outcome, OutcomeKind, ReportRow
 from batch_updater.reporter.annotated_copy import write_annotated
 from batch_updater.reporter.copy_losses import Annotatable, examine
 from tests.data.make_data import FOLDER
@@ -73,6 +76,18 @@ def test_a_comment_of_a_person_is_kept_above_the_reason(tmp_path: Path) -> None:
     source = rich(tmp_path, comment_at="D3")
     text = openpyxl.load_workbook(annotated(source, [invalid(3)]))["Changes"]["D3"].comment.text
     assert text.startswith("Ask Ada\n\nbatch-updater: 'Propsal' is not")
+
+
+def test_a_row_with_edits_says_so_and_the_own_cells_stay(tmp_path: Path) -> None:
+    """The first cell before them and the last text, for each cell."""
+    at, source = datetime(2026, 11, 29, tzinfo=UTC), rich(tmp_path)
+    edits = (
+        MadeEdit(1, 2, 3, "Propsal", "Propose", "ann", at), MadeEdit(2, 2, 3, "Propose", "Proposal", "ann", at),
+        MadeEdit(3, 2, 2, Decimal("1.50"), "", "bob", at),
+    )  # fmt: skip
+    sheet = openpyxl.load_workbook(annotated(source, [replace(updated(2), edits=edits)]))["Changes"]
+    assert sheet["I2"].value == "Changed on the page: C2 to '' from '1.50', D2 to 'Proposal' from 'Propsal'."
+    assert sheet["D2"].value == openpyxl.load_workbook(source)["Changes"]["D2"].value
 
 
 def test_annotating_an_annotated_copy_replaces_what_was_added(tmp_path: Path) -> None:

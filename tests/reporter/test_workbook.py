@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from batch_updater.records import (
     AllowedValue,
     Columns,
     Invocation,
+    MadeEdit,
     Outcome,
     OutcomeKind,
     ReportRow,
@@ -46,6 +47,19 @@ def sheet(path: Path, name: str) -> Worksheet:
 
 def values(path: Path, name: str) -> list[list[object]]:
     return [[cell.value for cell in line] for line in sheet(path, name).iter_rows()]
+
+
+def test_the_edits_of_a_row_are_on_a_sheet_of_their_own(tmp_path: Path) -> None:
+    """Who typed what when, and what the cell held; hostile text is text."""
+    at = datetime(2026, 11, 29, 21, 5, 7, tzinfo=UTC)
+    edits = (MadeEdit(1, 2, 0, 7, "=1+1", "ann", at), MadeEdit(4, 2, 0, "=1+1", "8", "<b>bob", at))
+    path = tmp_path / "r.xlsx"
+    write(path, [replace(updated(2, 1, "Pre"), edits=edits), updated(3, 1, "Pre")])
+    assert values(path, "Edits") == [
+        ["Row", "Column", "Old", "New", "Who", "When (UTC)"],
+        [2, HEADERS[0], "7", "=1+1", "ann", "2026-11-29 21:05:07"],
+        [2, HEADERS[0], "=1+1", "8", "<b>bob", "2026-11-29 21:05:07"],
+    ]
 
 
 def test_the_sheets_are_those_of_the_interface(tmp_path: Path) -> None:

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def api() -> Iterator[Sandbox]:
-    """The stand-in for the API."""
+    """Run the stand-in for the API."""
     with sandbox() as running:
         yield running
 
 
 @pytest.fixture
 def page_server(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
-    """The page for one person, with results in `tmp_path / "runs"`."""
+    """Serve the page for one person, with results in `tmp_path / "runs"`."""
     with PageServer(configured(tmp_path, api.url)) as server:
         yield server
 
 
 @pytest.fixture
 def browser(page_server: PageServer) -> Browser:
-    """A browser that is signed in."""
+    """Return a browser that is signed in."""
     return page_server.signed_in()

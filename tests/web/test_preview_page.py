@@ -112,7 +112,7 @@ def test_an_edit_makes_another_preview_of_an_old_page_unsendable(browser: Browse
 
 @pytest.fixture
 def guarded(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
-    """Serve the page with guards, of which no one can approve anything."""
+    """Give the page with guards, of which no one can approve anything."""
     with PageServer(configured(tmp_path, api.url, more="guards: {rows: 4, factor: 1.5, cleared: 9}\n")) as server:
         yield server
 
@@ -149,7 +149,7 @@ def test_guards_on_changes_are_judged_by_what_was_read(guarded: PageServer) -> N
 
 @pytest.fixture
 def team(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
-    """Serve the page for a team: anna sends small files, ben approves."""
+    """Give the page for a team: anna sends small files, ben approves."""
     web = "auth: proxy, may_send: [anna, ben], may_approve: [ben, cleo]"
     with PageServer(configured(tmp_path, api.url, web, "guards: {rows: 4}\n")) as server:
         yield server

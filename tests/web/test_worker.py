@@ -10,8 +10,7 @@ from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
-from batch_updater.records import OutcomeKind
-from batch_updater.reporter.workbook import SETTINGS_SHEET
+from batch_updater.records import SETTINGS_SHEET, OutcomeKind
 from batch_updater.runs.comparison import Comparison
 from batch_updater.runs.draft import CellEdit
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
@@ -299,11 +298,11 @@ def test_a_file_over_a_guard_is_sent_only_after_another_person_approves_it(tmp_p
         task = queue.do(TaskKind.SEND, upload)
         assert task.fault
         assert "guards.rows" in task.fault.message
+        draft = queue.worker.draft(upload.id)
+        assert draft
         for person, why in (("anna", "uploaded"), ("dora", "may not approve")):
             found = judged(queue, upload, person)
             assert why in found.may_not_approve
-            draft = queue.worker.draft(upload.id)
-            assert draft
             with pytest.raises(UsageError):
                 approve(draft, upload, queue.uploads, config, person, found.digest)
         approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)

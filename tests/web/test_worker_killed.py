@@ -69,7 +69,9 @@ def test_a_server_that_is_killed_at_any_moment_sends_no_confirmed_row_again(tmp_
                 if not past.is_unfinished:
                     break
                 uploads.add_task(TaskKind.SEND, "anna", upload=None, run=past.folder.name)  # a person lets it go on
-            assert uploads.upload(upload.id).run == past.folder.name
+            found = uploads.upload(upload.id)
+            assert found
+            assert found.run == past.folder.name
         requests = api.requests()
     assert not rows_of(requests[seen:]) & kept
     assert past.counts[OutcomeKind.UPDATED] == past.rows == rows

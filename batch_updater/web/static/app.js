@@ -124,7 +124,7 @@
       const more = area.value.length > text.length + 1 ? " and more" : "";
       const count = Object.assign(document.createElement("p"), {
         className: "quiet",
-        textContent: `${(rows.length - 1).toLocaleString()}${more} below the headers`,
+        textContent: `Rows below the headers: ${(rows.length - 1).toLocaleString()}${more}`,
       });
       const scroll = Object.assign(document.createElement("div"), { className: "scroll", tabIndex: 0 });
       scroll.setAttribute("role", "region");

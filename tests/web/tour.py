@@ -1,0 +1,101 @@
+"""The steps of the whole job as a person takes them on the page, by the names that they see."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.web.messy_workbook import REPAIRS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Page
+
+    from tests.web.messy_workbook import Repair
+
+FIELDS = {
+    "Deal no.": "OpportunityId",
+    "Kind": "opportunityType",
+    "Sales stage": "StageName",
+    "Deal name": "OpportunityName",
+    "Worth": "AcctPotential",
+    "Expected revenue": "SalesRevenue",
+    "Close date": "PendingCloseDate",
+}
+_DROP = """
+([encoded, name]) => {
+  const bytes = Uint8Array.from(atob(encoded), character => character.charCodeAt(0));
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([bytes], name));
+  return dropped;
+}
+"""
+
+
+def drop(page: Page, workbook: Path) -> None:
+    """Drop a workbook on the start page, as from a folder, and wait for the page of the file."""
+    files = page.evaluate_handle(_DROP, [base64.b64encode(workbook.read_bytes()).decode(), workbook.name])
+    for event in ("dragenter", "dragover", "drop"):
+        page.get_by_text("Drop it here").dispatch_event(event, {"dataTransfer": files})
+    page.wait_for_url(re.compile(r"/files/[\w-]+"))
+
+
+def choose(page: Page, workbook: Path) -> None:
+    """Choose a workbook on the start page, and wait for the page of the file."""
+    page.get_by_label("Spreadsheet").set_input_files(workbook)
+    if page.url.rstrip("/").count("/") == 2:
+        page.get_by_role("button", name="Upload", exact=True).click()
+    page.wait_for_url(re.compile(r"/files/[\w-]+"))
+
+
+def check(page: Page) -> None:
+    """Give the answers that stand on the page."""
+    page.get_by_role("button", name="Check", exact=True).click()
+
+
+def answer_places(page: Page) -> None:
+    """Say which sheet is read and which row holds the headers, one after the other."""
+    for answer in ("'Deals' (301 rows)", "row 3:"):
+        page.get_by_role("radio", name=answer).check()
+        check(page)
+
+
+def answer_cells(page: Page) -> None:
+    """Answer what the file does not say itself about its cells and rows; the proposals are taken."""
+    for answer in ("yes: they are sent", "a comma"):
+        page.get_by_role("radio", name=answer).check()
+    check(page)
+
+
+def mapping(page: Page) -> Locator:
+    """Return the table in which headers have their fields."""
+    return page.get_by_role("table").filter(has=page.get_by_role("columnheader", name="Field"))
+
+
+def map_columns(page: Page) -> None:
+    """Choose the field of every column; what has no field is not sent."""
+    for row in mapping(page).get_by_role("row").all()[1:]:
+        header = row.get_by_role("rowheader").inner_text()
+        field = next((name for title, name in FIELDS.items() if header.startswith(title)), None)
+        select = row.get_by_role("combobox")
+        label = re.compile(rf"^{field}\b") if field else "not sent"
+        option = select.locator("option").filter(has_text=label).first
+        select.select_option(option.get_attribute("value"))
+
+
+def correct(page: Page, repair: Repair) -> None:
+    """Type the right value into a cell of the grid, and wait until its row is good."""
+    cell = page.get_by_label(re.compile(rf"^{re.escape(repair.header)} [A-Z]+{repair.row}\b")).first
+    cell.fill(repair.right)
+    cell.press("Tab")
+    expect(page.locator(f"#row-{repair.row}").get_by_text("good now")).to_be_visible()
+
+
+def correct_all(page: Page) -> None:
+    """Repair what is wrong in the messy workbook: three cells, and 28 of one kind at once."""
+    for repair in REPAIRS:
+        correct(page, repair)
