@@ -13,7 +13,7 @@ from tests.loader.described import workbook
 from tests.loader.header_files import NEXUS, opened, write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -54,7 +54,7 @@ def chosen(form: AnswerForm) -> Mapping[str, tuple[str, bool]]:
 
 def test_a_likely_field_is_chosen_and_marked_and_all_others_are_left_open(tmp_path: Path) -> None:
     """Which of several fields it is, is never guessed."""
-    rows = [["Id", "Type", "Stagename*", "Sales"], [5, "Pre", "Won", 12.5]]
+    rows: list[Sequence[object]] = [["Id", "Type", "Stagename*", "Sales"], [5, "Pre", "Won", 12.5]]
     assert chosen(AnswerForm(asked_about(write(tmp_path / "a.csv", rows)), NEXUS)) == {
         "Id": ("=OpportunityId", False), "Type": ("=opportunityType", False), "Stagename*": ("=StageName", True),
         "Sales": ("=SalesRevenue", True),
@@ -88,7 +88,7 @@ def test_a_field_has_one_column_and_every_column_an_answer(tmp_path: Path) -> No
 
 def test_a_question_without_a_likely_answer_has_to_be_answered(tmp_path: Path) -> None:
     """Which sheet is read is asked first, and nothing about columns with it."""
-    sheets = {
+    sheets: dict[str, Sequence[Sequence[object]]] = {
         "May": [["Id", "Type", "StageName"], [5, "Pre", "Won"]],
         "June": [["Id", "Type", "StageName"], [6, "Pre"]],
     }

@@ -112,7 +112,7 @@ def test_an_edit_makes_another_preview_of_an_old_page_unsendable(browser: Browse
 
 @pytest.fixture
 def guarded(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
-    """The page with guards, of which no one can approve anything."""
+    """Give the page with guards, of which no one can approve anything."""
     with PageServer(configured(tmp_path, api.url, more="guards: {rows: 4, factor: 1.5, cleared: 9}\n")) as server:
         yield server
 
@@ -149,7 +149,7 @@ def test_guards_on_changes_are_judged_by_what_was_read(guarded: PageServer) -> N
 
 @pytest.fixture
 def team(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
-    """The page for a team: anna sends small files, ben approves."""
+    """Give the page for a team: anna sends small files, ben approves."""
     web = "auth: proxy, may_send: [anna, ben], may_approve: [ben, cleo]"
     with PageServer(configured(tmp_path, api.url, web, "guards: {rows: 4}\n")) as server:
         yield server
@@ -200,7 +200,7 @@ def test_who_may_not_send_is_told_so(team: PageServer) -> None:
 
 def test_open_questions_come_before_the_preview(browser: Browser) -> None:
     """The preview leads back to them."""
-    content = b"Id,Type,SalesRevenue\n1,Pre,\"1,234\"\n2,Pre,\"5,678\"\n"
+    content = b'Id,Type,SalesRevenue\n1,Pre,"1,234"\n2,Pre,"5,678"\n'
     files = browser.upload("q.csv", content).location
     wait_until(browser, files, "decimal mark")
     assert browser.request("GET", f"{files}/preview").location == files

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.web.messy_workbook import REPAIRS, RIGHT_KIND
+from tests.web.messy_workbook import REPAIRS
 
 if TYPE_CHECKING:
     from pathlib import Path
