@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import expect
 
-from tests.web.messy_workbook import REPAIRS, RIGHT_KIND
+from tests.web.messy_workbook import REPAIRS, RIGHT_KIND, RIGHT_STAGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +119,15 @@ def wait_for_counts(page: Page) -> None:
     """Wait until the page of a run tells of a row that has its outcome by then."""
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     expect(page.locator("main").get_by_text("updated", exact=True).first).to_be_visible()
+
+
+def repair_stages(page: Page, count: int) -> None:
+    """Choose the right stage in the rows that the API has refused, and wait until they are good."""
+    cells = page.get_by_label(re.compile(r"^Sales stage [A-Z]+\d+"))
+    expect(cells).to_have_count(count)
+    for at in range(count):
+        cells.nth(at).select_option(RIGHT_STAGE)
+        expect(page.get_by_text("good now", exact=True)).to_have_count(at + 1)
 
 
 def results_of(server: Server, run: int) -> Path:
