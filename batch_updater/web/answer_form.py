@@ -96,7 +96,9 @@ class AnswerForm:
         self.is_outdated = typed is not None and typed.get("columns_digest", "") != self.digest
         self.questions = tuple(self._asked(self._open_questions, is_settled=False))
         """Those that are open, but for those about which field a column is."""
-        self.settled = tuple(self._asked(file.settled, is_settled=True))
+        open_again = {(question.kind, _columns_read(question)) for question in file.questions}
+        settled = (one for one in file.settled if (one.kind, _columns_read(one)) not in open_again)
+        self.settled = tuple(self._asked(settled, is_settled=True))
         self.columns = () if self.is_about_place else tuple(self._asked_columns())
         self.notes = tuple(self._notes())
         """What is asked about several columns: question, evidence and the columns that it may be."""
@@ -198,14 +200,13 @@ class AnswerForm:
                 chosen = self._typed.get(key, chosen if is_settled else "")
             is_choice = chosen.isascii() and chosen.isdigit() and int(chosen[:4]) < len(question.choices)
             is_required = not is_settled and not question.is_about_one_cell
-            headers = {header for name in OF_COLUMNS for header in getattr(question.choices[0].answers, name)}
             yield AskedQuestion(
                 key,
                 question,
                 chosen if is_choice else "",
                 self._typed is None and not is_settled,
                 is_required,
-                next((columns[header] for header in headers if header in columns), None),
+                next((columns[header] for header in _columns_read(question) if header in columns), None),
                 "Choose an answer." if self._typed is not None and is_required and not is_choice else "",
             )
 
@@ -246,11 +247,9 @@ class AnswerForm:
                 chosen=value,
                 is_proposed=self._typed is None and column.header in asked and bool(value),
                 why=tuple(
-                    text
+                    question.evidence or question.text
                     for question in questions
-                    if _headers_of(question) == {column.header}
-                    for text in (question.evidence,)
-                    if text
+                    if _headers_of(question) == {column.header} and not question.listed
                 ),
                 more=tuple((f"{_FIELD}{member}", member) for member in sorted(members - known)),
                 error=error,
@@ -266,6 +265,11 @@ class AnswerForm:
 def _headers_of(question: Question) -> set[str]:
     """Return the columns that a question is about."""
     return {header for choice in question.choices for header in choice.answers.columns}.union(question.listed)
+
+
+def _columns_read(question: Question) -> frozenset[str]:
+    """Return the columns of which a question asks how their cells are read."""
+    return frozenset(header for name in OF_COLUMNS for header in getattr(question.choices[0].answers, name))
 
 
 def _value_of(field: str | None) -> str:
