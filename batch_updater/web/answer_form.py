@@ -20,12 +20,15 @@ from batch_updater.questions import (
     QuestionKind,
     SampledColumn,
 )
+from batch_updater.records import NOT_SENT
 
 _PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
 """About where the headers are: what to ask about columns follows from the answer."""
 NOT_SENT_VALUE = "-"
 _FIELD = "="
 """What the value of an option begins with that stands for a field."""
+_MOST_OPTIONS = 10_000
+"""Of all columns together."""
 _AGAIN = Choice("ask me again", NO_ANSWERS)
 _MOST_ROWS = 1_048_576
 """Of a sheet."""
@@ -62,6 +65,11 @@ class AskedColumn(msgspec.Struct, frozen=True):
     more: tuple[tuple[str, str], ...]
     """Value and name of fields that are no others' options: members of open parts."""
     error: str
+
+    @property
+    def typed(self) -> str:
+        """What is chosen, as a person types it."""
+        return NOT_SENT if self.chosen == NOT_SENT_VALUE else self.chosen.removeprefix(_FIELD)
 
 
 class FileAnswers(msgspec.Struct, frozen=True):
@@ -121,6 +129,11 @@ class AnswerForm:
             (f"{_FIELD}{one.name}", one.name if one.title == one.name else f"{one.name} ({one.title})", one.required)
             for one in sorted(self._endpoint.fields, key=lambda field: not field.required)
         ]
+
+    @property
+    def has_typed_fields(self) -> bool:
+        """Whether fields are typed, with proposals, because lists of all of them would make the page too large."""
+        return len(self.columns) * len(self._endpoint.fields) > _MOST_OPTIONS
 
     @property
     def sheet(self) -> str:
@@ -222,7 +235,7 @@ class AnswerForm:
         chosen: list[str] = []
         for at, column in enumerate(self.file.columns):
             if self._typed is not None and not self.is_outdated:
-                chosen.append(self._typed.get(f"c.{at}", ""))
+                chosen.append(_value_typed(self._typed.get(f"c.{at}", "").strip()))
             elif column.header in asked and (column.header not in proposed or proposed[column.header] != column.field):
                 chosen.append("")
             else:
@@ -238,7 +251,7 @@ class AnswerForm:
                 letters = [one.letters for one, other in zip(self.file.columns, chosen, strict=True) if other == value]
                 error = f"{name} is chosen for {' and '.join(letters)}: a field has one column."
             elif self._typed is not None and (
-                not value or (name is None and value != NOT_SENT_VALUE) or (name and name not in known | members)
+                not value or (name is None and value != NOT_SENT_VALUE) or (name is not None and name not in known | members)
             ):
                 error = "Choose a field, or not sent."
             yield AskedColumn(
@@ -270,6 +283,13 @@ def _headers_of(question: Question) -> set[str]:
 def _columns_read(question: Question) -> frozenset[str]:
     """Return the columns of which a question asks how their cells are read."""
     return frozenset(header for name in OF_COLUMNS for header in getattr(question.choices[0].answers, name))
+
+
+def _value_typed(text: str) -> str:
+    """Return the value of what was chosen, or typed where there are too many fields for a list of options."""
+    if not text or text == NOT_SENT_VALUE or text.startswith(_FIELD):
+        return text
+    return NOT_SENT_VALUE if text.casefold() == NOT_SENT else f"{_FIELD}{text}"
 
 
 def _value_of(field: str | None) -> str:
