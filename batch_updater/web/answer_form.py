@@ -250,9 +250,7 @@ class AnswerForm:
             if times[value] > 1:
                 letters = [one.letters for one, other in zip(self.file.columns, chosen, strict=True) if other == value]
                 error = f"{name} is chosen for {' and '.join(letters)}: a field has one column."
-            elif self._typed is not None and (
-                not value or (name is None and value != NOT_SENT_VALUE) or (name is not None and name not in known | members)
-            ):
+            elif self._typed is not None and (not value or (name is not None and name not in known | members)):
                 error = "Choose a field, or not sent."
             yield AskedColumn(
                 key=f"c.{at}",
