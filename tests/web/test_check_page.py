@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import signal
 from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -12,17 +13,31 @@ from urllib.parse import quote
 import openpyxl
 import pytest
 
-from tests.web.served import wait_until
+from tests.end_to_end.program import sandbox
+from tests.web.served import PageServer, configured, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from tests.web.served import Answer, Browser, PageServer
+    from tests.web.served import Answer, Browser
 
 HEADERS = ("Id", "Type", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remark")
 GOOD = ("1", "Pre", "a", "12.50", "2026-01-02", "")
 TYPE, NAME, REVENUE, DAY = 1, 2, 3, 4
 HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    """Serve the page to all tests that do not end it: each has uploads of its own."""
+    with sandbox() as api, PageServer(configured(tmp_path_factory.mktemp("served"), api.url)) as server:
+        yield server
+
+
+@pytest.fixture
+def browser(shared_server: PageServer) -> Browser:
+    """Return a browser that is signed in."""
+    return shared_server.signed_in()
 
 
 def content(rows: Iterable[Iterable[str]]) -> bytes:
@@ -94,8 +109,9 @@ def test_every_cell_can_be_changed_where_the_row_as_a_whole_is_wrong(browser: Br
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_an_edit_is_judged_at_once_and_kept(browser: Browser, page_server: PageServer, with_script: bool) -> None:
-    """It is still there after the server was started again, with old value, new value and who."""
+def test_an_edit_is_judged_at_once_and_kept(page_server: PageServer, *, with_script: bool) -> None:
+    """It is still there after the server was killed and started again, with old value, new value and who."""
+    browser = page_server.signed_in()
     path = checked(browser, GOOD, ("2", "Pre", "b", "12,5x", "2026-01-02", ""))
     page = browser.get(path)
     still = send(browser, page, 3, {f"cell-{REVENUE}": "12k"}, with_script=with_script)
@@ -104,7 +120,7 @@ def test_an_edit_is_judged_at_once_and_kept(browser: Browser, page_server: PageS
     assert "Row 3 is good now." in good.shown
     assert "All 2 rows are good." in good.shown
     assert "2 rows would be sent." in good.shown
-    page_server.stop()
+    page_server.stop(signal.SIGKILL)
     page_server.start()
     browser = page_server.signed_in()
     row = row_in(browser.get(f"{path}?row=3"), 3)
@@ -129,7 +145,7 @@ def test_an_undone_edit_puts_back_what_the_cell_held(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_the_same_value_goes_into_all_cells_like_one(browser: Browser, with_script: bool) -> None:
+def test_the_same_value_goes_into_all_cells_like_one(browser: Browser, *, with_script: bool) -> None:
     """One button for one cause: cells with another wrong value stay as they are."""
     wrong = [(str(number), "Prx", "b", "1", "2026-01-02", "") for number in range(2, 30)]
     path = checked(browser, GOOD, *wrong, ("40", "Pst", "b", "1", "2026-01-02", ""))
@@ -162,7 +178,7 @@ def test_all_cells_alike_need_a_new_value_first(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, with_script: bool) -> None:
+def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, *, with_script: bool) -> None:
     """Nothing is overwritten unseen, and what the second typed is still in the input."""
     path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
     seen_by_both = browser.get(path)
