@@ -65,6 +65,7 @@ from batch_updater.runs.store import (
     opened_store,
 )
 from batch_updater.text.characters import suggestion
+from batch_updater.text.spelling import nearest_of_all
 from batch_updater.version import __version__
 
 DRAFT = "draft.sqlite"
@@ -84,6 +85,8 @@ _LONGEST_TEXT = 1_000_000
 _BATCH = 1_000
 _NEAREST = 10
 """Valid values that are ranked by how near they are."""
+_RANKINGS_KEPT = 1_000
+"""The same wrong value is often in many cells, and hundreds of names take a hundredth of a second to rank."""
 
 
 class CellEdit(NamedTuple):
@@ -182,6 +185,8 @@ class Draft:
             store, self.endpoint, self.columns, self._parser, facts.date_orders,
             in_order=facts.in_order, keeps_blank=facts.parser.width.stated is not None,
         )  # fmt: skip
+        self._ranked: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        """What was typed, and the valid values -> these, the nearest first."""
         self._names: tuple[float, RememberedNames] | None = None
         """When `names.json` was last changed, and what it holds."""
         self._rows.count_names(self._known_names().allowed)
@@ -334,12 +339,14 @@ class Draft:
         typed = text_of_cell(row.cells[self.columns.of_field[field]]).strip()
         if not valid or not typed:
             return valid
-        near = list[str]()
-        left = list(valid)
-        while left and len(near) < _NEAREST and (name := suggestion(typed, left).name) is not None:
-            near.append(name)
-            left.remove(name)
-        return (*near, *left)
+        with self._lock:
+            if (typed, valid) not in self._ranked:
+                if len(self._ranked) >= _RANKINGS_KEPT:
+                    self._ranked.clear()
+                first = filter(None, [suggestion(typed, valid).name])
+                near = dict.fromkeys((*first, *nearest_of_all(typed, valid, _NEAREST)))
+                self._ranked[typed, valid] = (*near, *(name for name in valid if name not in near))
+            return self._ranked[typed, valid]
 
     def _valid_values(self, field: Field, row: DraftRow) -> tuple[str, ...]:
         if field.kind in {Kind.LIST, Kind.JSON}:  # its cells hold several

@@ -246,7 +246,7 @@ def _saved(
         figures=CheckFigures.of(summary),
     )
     if change.is_of_many:
-        response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML"})
+        response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML settle:0ms"})
     response.headers["HX-Trigger"] = _EDITED
     return response
 
