@@ -145,7 +145,6 @@ def _whole_page(
         result=result,
         notes=notes,
         questions=draft.questions,
-        has_edits=bool(draft.edits(most=1)),
         figures=CheckFigures.of(summary),
     )
 
