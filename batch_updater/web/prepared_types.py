@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -23,7 +24,8 @@ def prepare_types() -> None:
                 msgspec.json.Decoder(kind)
 
 
-def _below(kind: type) -> Iterator[type]:
-    for one in kind.__subclasses__():
+def _below(kind: type[Any]) -> Iterator[type[Any]]:
+    below: list[type[Any]] = kind.__subclasses__()
+    for one in below:
         yield one
         yield from _below(one)
