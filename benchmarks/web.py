@@ -124,18 +124,17 @@ class Web:
         """Return one line for each page, and one for each other figure."""
         headers = ("The page", "Median ms", "Slowest ms", "Beside", "Median ms of that", "ours / that")
         crowd, sent = self.crowd, self.meanwhile
-        ms = lambda seconds: f"{max(seconds) * 1000:,.0f} ms"  # noqa: E731
         lines = [
             (f"{PEOPLE} checks of {crowd.rows:,} x 10 cells of xlsx at once: memory of the server",
              f"{statistics.median(crowd.peak_mb):.0f} MB"),
             ("`check` of one on the command line: memory", f"{crowd.alone.total_mb:.0f} MB"),
             (f"{PEOPLE} checks: until the last ended", f"{statistics.median(crowd.seconds):.1f} s"),
             ("`check` of one on the command line", f"{crowd.alone.wall_s:.1f} s"),
-            ("the slowest page of a fifth person meanwhile", ms(crowd.pages_s)),
-            ("the longest that the event loop was held up meanwhile", ms(crowd.loop_s)),
+            ("the slowest page of a fifth person meanwhile", _slowest(crowd.pages_s)),
+            ("the longest that the event loop was held up meanwhile", _slowest(crowd.loop_s)),
             (f"run of {sent.rows:,} rows at {RATE_PER_S}/s: rate alone", f"{sent.alone_per_s:.2f}/s"),
             (f"the same while {PEOPLE} people use the page", f"{sent.used_per_s:.2f}/s"),
-            ("their slowest page", ms(sent.pages_s)),
+            ("their slowest page", _slowest(sent.pages_s)),
         ]  # fmt: skip
         return [
             Table("The page: answers", headers, [one.line() for one in self.asked]),
@@ -155,6 +154,10 @@ class Web:
             Goal(f"rate of a run while {PEOPLE} people use the page / alone", "at least", RATE_KEPT,
                  sent.used_per_s / sent.alone_per_s, "{:.3f}"),
         ]  # fmt: skip
+
+
+def _slowest(seconds: Sequence[float]) -> str:
+    return f"{max(seconds) * 1000:,.0f} ms"
 
 
 def measured(bench: Bench) -> Web:
@@ -202,7 +205,7 @@ def _first_pages(bench: Bench, api: Server, bare: str) -> list[Asked]:
     runs, rows = bench.sizes.web_runs, bench.sizes.web_checked
     source = bench.csv(rows, FAULTY_EVERY)
     empty, full, beside, checks, alone = [list[float]() for _ in range(5)]
-    loads, shown = list[float](), list[float]()
+    loads, bare_loads, shown = [list[float]() for _ in range(3)]
     for number in range(1, bench.rounds + 1):
         with bench.empty_folder() as folder, page_server(folder, api.url) as page:
             empty += _times(partial(page.person().get, "/"))
@@ -214,8 +217,9 @@ def _first_pages(bench: Bench, api: Server, bare: str) -> list[Asked]:
                 started_s = time.perf_counter()
                 person.wait_for_check(person.upload(source))
                 checks.append(time.perf_counter() - started_s)
-                if by_eye := seen(page.link, source):
+                if by_eye := seen(page.link, bare, source):
                     loads += by_eye.load_s
+                    bare_loads += by_eye.bare_s
                     shown.append(by_eye.check_s)
         beside += _times(partial(_bare_answer, bare))
         with bench.empty_folder() as folder:
@@ -230,7 +234,7 @@ def _first_pages(bench: Bench, api: Server, bare: str) -> list[Asked]:
     ]
     if shown:
         asked += [
-            Asked(f"first page in Chromium, {runs:,} runs", PAGE_S, loads, bare_name, beside),
+            Asked(f"first page in Chromium, {runs:,} runs", PAGE_S, loads, bare_name, bare_loads),
             Asked(f"check of {rows:,} rows visible in Chromium", VISIBLE_S, shown, check_name, alone),
         ]
     return asked
