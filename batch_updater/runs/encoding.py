@@ -215,6 +215,11 @@ def _types_and_readers(kinds: str) -> tuple[tuple[type, ...], list[tuple[int, Ca
     return tuple(map(_IN_JSON.__getitem__, kinds)), readers
 
 
+def as_list(items: Iterable[int | str]) -> str:
+    """Return numbers or texts as the statements take a list of them."""
+    return _encode([*items]).decode()
+
+
 def encode_problems(problems: Sequence[Problem]) -> str | None:
     """Return problems as JSON; None if there are none."""
     # The standard library's: an answer of an API may hold half a surrogate.

@@ -15,7 +15,7 @@ import msgspec
 
 from batch_updater.records import Cause, Columns, Problem
 from batch_updater.runs import statements
-from batch_updater.runs.encoding import decode_problems
+from batch_updater.runs.encoding import as_list, decode_problems
 from batch_updater.runs.store import Store
 
 ALL: Final = 0
@@ -92,14 +92,18 @@ class RowLists:
             counts[EDITED] += 1
             yield {"key": EDITED, "row": number}
 
-    def move(self, row: int, old: Mapping[int, str | None], new: Mapping[int, str | None]) -> None:
-        """Take a row out of some lists and put it into others."""
-        gone, come = old.keys() - new.keys(), new.keys() - old.keys()
-        self._store.executemany(statements.REMOVE_FROM_GRID, [{"of_key": key, "of_row": row} for key in gone])
-        self._store.executemany(statements.ADD_TO_GRID, [{"key": key, "row": row} for key in come])
-        counted = {key: cause for key, cause in {**old, **new}.items() if cause is not None}
-        changes = {key: (key in come) - (key in gone) for key in (gone | come) & {ALL, EDITED, *counted}}
-        self._count(changes, counted)
+    def move(self, rows: Iterable[tuple[int, Mapping[int, str | None], Mapping[int, str | None]]]) -> None:
+        """Take rows out of some lists and put them into others: number, and the lists before and after by `keys`."""
+        gone, come = list[dict[str, int]](), list[dict[str, int]]()
+        counts, causes = Counter[int](), dict[int, str]()
+        for row, old, new in rows:
+            gone += [{"of_key": key, "of_row": row} for key in old.keys() - new.keys()]
+            come += [{"key": key, "row": row} for key in new.keys() - old.keys()]
+            counts.update({key: (key in new) - (key in old) for key in old.keys() ^ new.keys()})
+            causes.update({key: cause for key, cause in (*old.items(), *new.items()) if cause is not None})
+        self._store.executemany(statements.REMOVE_FROM_GRID, gone)
+        self._store.executemany(statements.ADD_TO_GRID, come)
+        self._count({key: counts[key] for key in (ALL, EDITED, *causes)}, causes)
 
     def _count(self, changes: Mapping[int, int], causes: Mapping[int, str]) -> None:
         records = [{"key": key, "cause": causes.get(key), "rows": change} for key, change in changes.items() if change]
@@ -134,9 +138,8 @@ class RowLists:
         """Return a cause, and at which place the first of its rows has it."""
         columns, places, example, order = self._columns, list[str](), "", 0
         numbers = self.rows(key, -1, _PLACES_NAMED)
-        for number in numbers:
-            record = self._store.execute(statements.DRAFT_ROW, of_row=number).fetchone()
-            problems = decode_problems(record[8])
+        for record in self._store.execute(statements.DRAFT_ROWS, numbers=as_list(numbers)):
+            problems, number = decode_problems(record[8]), record[0]
             first = {problem.cause(columns): problem for problem in reversed(problems)}
             problem = first.get(text)
             cell = columns.cell(problem.row, problem.field) if problem else None
