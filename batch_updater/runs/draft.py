@@ -419,18 +419,18 @@ class Draft:
             one = found.get(number)
             if one is None:
                 raise UsageError(f"There is no row {number:,}.", remedy="Load the page again.")
-            cells, texts, width = one.cells, dict[int, str](), len(one.original)
+            cells, texts = one.cells, dict[int, str]()
             for edit in of_row:
                 self._require_editable(edit)
                 is_beyond = edit.position >= len(cells)
                 old = None if is_beyond else cells[edit.position]
                 is_missing = is_beyond and any(problem.code == RAGGED for problem in one.row.problems)
                 if text_of_cell(old) != edit.text or is_missing:
-                    made.append((number, edit.position, width, old, edit.text))
+                    made.append((number, edit.position, one.width, old, edit.text))
                     texts[edit.position] = edit.text
                     cells = kept.overlaid(cells, texts)
             if texts:
-                rows.append(one._replace(texts={**one.texts, **texts}))
+                rows.append(EditableRow(one.row, one.cells, one.made, {**one.texts, **texts}))
         kept.add_edits(self._writer, made, by, datetime.now(UTC))
         self._rows.judge(rows)
         return len(made)

@@ -7,8 +7,11 @@ group of cells with the same problem and value, which is a hash of what the list
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -29,6 +32,7 @@ _NOT_ALIKE = frozenset({"duplicate-target"})
 """Codes of problems that the same text in every cell would not repair."""
 
 
+@lru_cache(maxsize=256)
 def key_of_cause(text: str) -> int:
     """Return the key of the list of rows with a cause."""
     return _key(b"cause", text.encode(errors="surrogatepass"))
@@ -39,7 +43,12 @@ def key_of_group(problem: Problem, columns: Columns) -> int | None:
     field, code, value = problem.field, problem.code, problem.value
     if field is None or field not in columns.of_field or code in _NOT_ALIKE or value.endswith(_CUT_OFF):
         return None
-    return _key(b"group", msgspec.json.encode([part.encode(errors="surrogatepass") for part in (field, code, value)]))
+    return _key_of_cells(field, code, value)
+
+
+@lru_cache(maxsize=256)
+def _key_of_cells(*parts: str) -> int:
+    return _key(b"group", msgspec.json.encode([part.encode(errors="surrogatepass") for part in parts]))
 
 
 def _key(kind: bytes, content: bytes) -> int:
@@ -94,16 +103,21 @@ class RowLists:
 
     def move(self, rows: Iterable[tuple[int, Mapping[int, str | None], Mapping[int, str | None]]]) -> None:
         """Take rows out of some lists and put them into others: number, and the lists before and after by `keys`."""
-        gone, come = list[dict[str, int]](), list[dict[str, int]]()
-        counts, causes = Counter[int](), dict[int, str]()
-        for row, old, new in rows:
-            gone += [{"of_key": key, "of_row": row} for key in old.keys() - new.keys()]
-            come += [{"key": key, "row": row} for key in new.keys() - old.keys()]
-            counts.update({key: (key in new) - (key in old) for key in old.keys() ^ new.keys()})
+        gone, come = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+        causes = dict[int, str]()
+        for (old, new), alike in groupby(rows, key=itemgetter(1, 2)):
+            numbers = [row for row, *_ in alike]
+            for key in old.keys() - new.keys():
+                gone[key] += numbers
+            for key in new.keys() - old.keys():
+                come[key] += numbers
             causes.update({key: cause for key, cause in (*old.items(), *new.items()) if cause is not None})
-        self._store.executemany(statements.REMOVE_FROM_GRID, gone)
-        self._store.executemany(statements.ADD_TO_GRID, come)
-        self._count({key: counts[key] for key in (ALL, EDITED, *causes)}, causes)
+        for key, numbers in gone.items():
+            self._store.execute(statements.REMOVE_FROM_GRID, of_key=key, numbers=as_list(numbers))
+        for key, numbers in come.items():
+            self._store.execute(statements.ADD_TO_GRID, key=key, numbers=as_list(numbers))
+        counted = {ALL, EDITED, *causes} & {*gone, *come}
+        self._count({key: len(come.get(key, ())) - len(gone.get(key, ())) for key in counted}, causes)
 
     def _count(self, changes: Mapping[int, int], causes: Mapping[int, str]) -> None:
         records = [{"key": key, "cause": causes.get(key), "rows": change} for key, change in changes.items() if change]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -72,9 +72,11 @@ class DraftedRow(NamedTuple):
         return decode_fields(self.fields) if self.fields is not None else {}
 
 
-def _drafted(record: Sequence[object]) -> DraftedRow:
-    row = DraftedRow(*record)  # type: ignore[arg-type]
-    return row._replace(is_repeated=bool(row.is_repeated), problems=decode_problems(record[8]))  # type: ignore[arg-type]
+def _drafted(record: Sequence[Any]) -> DraftedRow:
+    number, state, waits_for, place, is_repeated, target, cells, fields, problems = record
+    return DraftedRow(
+        number, state, waits_for, place, bool(is_repeated), target, cells, fields, decode_problems(problems)
+    )  # fmt: skip
 
 
 def named_record(field: str, values: tuple[Value, ...], count: int) -> Mapping[str, object]:
@@ -99,6 +101,11 @@ class EditableRow(NamedTuple):
     def original(self) -> list[Cell]:
         """The cells as the file has them."""
         return self.made.original(self.cells)
+
+    @property
+    def width(self) -> int:
+        """How many these are."""
+        return len(self.cells) if self.made.width is None else self.made.width
 
 
 def editable_rows(store: Store, numbers: Iterable[int]) -> dict[int, EditableRow]:
@@ -218,9 +225,9 @@ class JudgedRows:
         problems += [problem for problem in old.problems if problem.code in _KEPT]
         if not problems:
             problems += withheld
-        return old._replace(
-            state="invalid" if problems else "ready", waits_for=None, is_repeated=False, target=target, cells=cells,
-            fields=fields if not problems or target is not None else None, problems=tuple(problems),
+        state, is_kept = "invalid" if problems else "ready", not problems or target is not None
+        return DraftedRow(
+            old.number, state, None, old.place, False, target, cells, fields if is_kept else None, tuple(problems)
         )  # fmt: skip
 
     def _judge_targets(self) -> None:

@@ -224,10 +224,11 @@ SELECT named.field, named.content, named.rows
 FROM named;
 
 -- ADD_TO_GRID
-INSERT OR REPLACE INTO grid ("key", "row") VALUES (:key, :row);
+INSERT OR REPLACE INTO grid SELECT :key, value FROM json_each(:numbers);
 
 -- REMOVE_FROM_GRID
-DELETE FROM grid WHERE grid."key" = :of_key AND grid."row" = :of_row;
+DELETE FROM grid WHERE grid."key" = :of_key AND grid."row" IN (SELECT listed.value
+FROM json_each(:numbers) AS listed);
 
 -- CREATE_UNSORTED
 CREATE TEMP TABLE unsorted (key INTEGER, row INTEGER);
