@@ -371,7 +371,7 @@ class Draft:
         typed = text_of_cell(row.cells[self.columns.of_field[field]]).strip()
         if not valid or not typed:
             return valid
-        with self._lock:
+        with self._reading:
             if (typed, valid) not in self._ranked:
                 if len(self._ranked) >= _RANKINGS_KEPT:
                     self._ranked.clear()
