@@ -6,17 +6,10 @@ Needs Chromium from Debian. Every page is taken on a desk and on a phone, light 
 from __future__ import annotations
 
 import io
-import shutil
-import socket
-import tempfile
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
-
-from tests.web.browser import Api, Server, chromium, person
-from tests.web.messy_workbook import REPAIRS, RIGHT_KIND, RIGHT_STAGE, write_messy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -300,6 +300,29 @@ def test_dates_that_were_left_open_can_be_read_one_way_after_all(browser: Browse
     wait_until(browser, f"{upload}/check", "All 4 rows are good.")
 
 
+def test_rows_that_the_api_refused_are_repaired_on_the_page_of_the_run(browser: Browser) -> None:
+    """The API's own reason beside the cell, valid names once it has named them; a row may be sent again as it is."""
+    table = [("Id", "Type", "StageName"), *((str(id_), "Pre", "Propsal") for id_ in (2, 3, 4)), ("5", "Pre", "Propose")]
+    text = "\n".join(",".join(cells) for cells in table)
+    files = browser.upload("stages.csv", text.encode()).location
+    wait_until(browser, f"{files}/check", "All 4 rows are good.")
+    browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+    wait_until(browser, f"{files}/run", "None of the 4 rows was updated.")
+    run = browser.request("GET", f"{files}/run").location
+    page = wait_until(browser, run, "Rows to repair")
+    assert "'Propsal' is not a stage that Nexus accepts." in row_in(page, 2).replace("&#39;", "'")
+    assert re.findall(r"<option[^>]*>([^<]*)", row_in(page, 2))[:2] == ["Propsal (now)", "Proposal"]
+    action, _ = form_in(page, 2)
+    repaired = send(browser, page, 2, {"cell-2": "Proposal", "apply": "2"})
+    assert result_of(repaired) == "3 cells of StageName are 'Proposal' now. Row 2 is good now."
+    assert "Rows to repair" in repaired.shown
+    assert form_in(repaired, 2)[0] == action
+    accepted = send(browser, page, 5, {"accept": "1"})
+    assert result_of(accepted) == "The row will be sent as it is. Row 5 is good now."
+    after = send(browser, browser.get(f"{run}?row=5"), 5, {}, with_script=False)
+    assert "Send 4 repaired rows" in after.shown
+
+
 def test_a_file_that_cannot_be_read_says_why_and_what_to_do(browser: Browser) -> None:
     """With a way to give another file, to check this one again, and to remove it."""
     path = f"{browser.upload('broken.xlsx', b'PK' + bytes(100)).location}/check"
