@@ -91,6 +91,10 @@ _RANKINGS_KEPT = 1_000
 """The same wrong value is often in many cells, and hundreds of names take a hundredth of a second to rank."""
 
 
+class HeldDraftError(UsageError):
+    """A draft cannot be changed at this moment; the message says why."""
+
+
 class CellEdit(NamedTuple):
     """What a person types into a cell of an upload."""
 
@@ -168,8 +172,9 @@ class _DraftFacts(msgspec.Struct, frozen=True):
 class Draft:
     """The staged rows of one upload. Every method may be called from any thread.
 
-    Each raises DamagedStoreError if the database cannot be relied on, UsageError if it was closed because the upload is
-    checked again, and one that writes StoreError if it cannot be written.
+    Each raises DamagedStoreError if the database cannot be relied on, HeldDraftError if it was closed because the
+    upload is checked again, and one that changes something also while it is held, and StoreError if nothing can be
+    written.
     """
 
     def __init__(self, folder: Path, config: Config, store: Store, facts: _DraftFacts) -> None:
@@ -235,7 +240,7 @@ class Draft:
         """Give the rows as they were after the last change; the figures are theirs."""
         with self._reading:
             if self._is_closed:
-                raise UsageError(CHECKED_AGAIN)
+                raise HeldDraftError(CHECKED_AGAIN)
             yield self.store
 
     @contextmanager
@@ -453,10 +458,8 @@ class Draft:
         """Write everything that follows, and the figures after it, in one transaction, or nothing of it."""
         path = self.folder / DRAFT
         with self._changes:
-            if self._is_closed:
-                raise UsageError(CHECKED_AGAIN)
-            if self._held:
-                raise UsageError(self._held)
+            if why := CHECKED_AGAIN if self._is_closed else self._held:
+                raise HeldDraftError(why)
             if _file_identity(path) != self._file:
                 raise UsageError("The file has been checked again meanwhile.", remedy="Load the page again.")
             before = self._staged

@@ -286,8 +286,9 @@ async def resume(request: web.Request) -> web.Response:
             return
         if why := why_not_resume(past, context.uploads, context.config, user):
             raise UsageError(why)
-        # When it began stands beside the button.
-        options, upload = SendingOptions(resume_old=True), before.upload if before else None
+        # Should nothing be left of the run, no other rows are sent in its place.
+        upload, digest = (before.upload, before.options.digest) if before else (None, "")
+        options = SendingOptions(resume_old=True, digest=digest)  # when it began stands beside the button
         context.uploads.add_task(TaskKind.SEND, user, upload=upload, run=name, options=options)
 
     await asyncio.to_thread(queue)

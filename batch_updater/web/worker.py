@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 
@@ -86,6 +87,11 @@ class LiveCounts(msgspec.Struct, frozen=True):
     """Seconds until all rows had their turn; None if that cannot be told."""
     message: str = ""
     """What it waits for, such as a service that is down; '' if nothing."""
+
+
+def being_sent(name: str) -> str:
+    """Return why the cells of an upload cannot be changed while it is sent."""
+    return f"{name} is being sent. Its cells can be changed when that has ended."
 
 
 class _Ending(Exception):  # noqa: N818  (no error: the server ends, or a person has stopped the task)
@@ -193,10 +199,14 @@ class _OpenDrafts:
         self._config = config
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Draft, float]] = {}
+        self._replaced: set[str] = set()
+        """Uploads whose draft is about to be replaced: what is edited in it by now would be lost."""
 
     def get(self, upload: StoredUpload) -> Draft | None:
-        """Return the draft of an upload; None if it has none. Raises what `Draft.open` raises."""
+        """Return the draft of an upload; None if it has none, or is checked again. Raises what `Draft.open` raises."""
         with self._lock:
+            if upload.id in self._replaced:
+                return None
             draft = self._open[upload.id][0] if upload.id in self._open else None
             if draft is None:
                 draft = Draft.open(upload.folder, self._config)
@@ -204,11 +214,19 @@ class _OpenDrafts:
                 self._open[upload.id] = draft, time.monotonic()
             return draft
 
-    def close_one(self, upload_id: str) -> None:
-        """Close the draft of an upload, in whose place another one comes."""
+    @contextmanager
+    def replacing(self, upload_id: str) -> Iterator[None]:
+        """Close the draft of an upload, and give it to no one while another one comes in its place."""
         with self._lock:
-            if upload_id in self._open:
-                self._open.pop(upload_id)[0].close()
+            self._replaced.add(upload_id)
+            draft, _ = self._open.pop(upload_id, (None, 0.0))
+        try:
+            if draft is not None:
+                draft.close()  # waits for an edit that is being made: the new draft has it
+            yield
+        finally:
+            with self._lock:
+                self._replaced.discard(upload_id)
 
     def keep(self, upload_id: str, draft: Draft) -> None:
         """Take the draft of an upload that was checked just now."""
@@ -272,13 +290,10 @@ class Worker:
     def draft(self, upload_id: str) -> Draft | None:
         """Return the draft of an upload, which stays open for a while; None if it is not checked.
 
-        None, too, while it is being checked: what is edited then would be lost. Raises ResultsError, and what
-        `Draft.open` raises.
+        None, too, while it is being checked. Raises ResultsError, and what `Draft.open` raises.
         """
         upload = self._uploads.upload(upload_id)
-        if upload is None or self._working_on(upload_id, (TaskKind.CHECK,)):
-            return None
-        return self._drafts.get(upload)
+        return None if upload is None else self._drafts.get(upload)
 
     def live_of_upload(self, upload_id: str) -> LiveCounts | None:
         """Return how far the running task of an upload is; None if none is running."""
@@ -433,19 +448,19 @@ class Worker:
             self._require_going_on(work)
             work.read(rows)
 
-        self._drafts.close_one(upload.id)
-        try:
-            draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
-        except OpenQuestionsError as error:
-            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
-            self._uploads.set_asked(upload.id, asked)
-            return
-        except HeaderRowError as error:  # a person can say what its columns are
-            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
-            self._uploads.set_asked(upload.id, asked)
-            raise
-        self._uploads.set_asked(upload.id, None)
-        self._drafts.keep(upload.id, draft)
+        with self._drafts.replacing(upload.id):
+            try:
+                draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
+            except OpenQuestionsError as error:
+                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                self._uploads.set_asked(upload.id, asked)
+                return
+            except HeaderRowError as error:  # a person can say what its columns are
+                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                self._uploads.set_asked(upload.id, asked)
+                raise
+            self._uploads.set_asked(upload.id, None)
+            self._drafts.keep(upload.id, draft)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
             self._remember(upload, draft, upload.remember, work.task.by)
 
@@ -496,23 +511,24 @@ class Worker:
             remove_unless_begun(runs / task.run)
         upload = self._upload(task)
         draft = self._draft_of(upload)
-        judged = permission(draft, upload, self._uploads, self._config, task.by)
-        if task.options.digest not in {"", judged.digest}:
-            raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
-        if judged.refusal:
-            raise UsageError(judged.refusal, remedy=judged.remedy)
-        with open_draft(
-            draft,
-            self._environment,
-            restart=task.options.restart,
-            approved_by=judged.approval.by if judged.over and judged.approval else "",
-            compare=upload.compare,
-            sent_by=task.by,
-        ) as open_run:
-            # The rows of the run are a copy by now: they are those that were judged.
-            if permission(draft, upload, self._uploads, self._config, task.by).digest != judged.digest:
+        with ExitStack() as until_copied:
+            # No one changes what is judged here until the run has its own copy of it.
+            until_copied.enter_context(draft.held(being_sent(upload.name)))
+            judged = permission(draft, upload, self._uploads, self._config, task.by)
+            if task.options.digest not in {"", judged.digest}:
                 raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
-            return self._execute(work, open_run)
+            if judged.refusal:
+                raise UsageError(judged.refusal, remedy=judged.remedy)
+            with open_draft(
+                draft,
+                self._environment,
+                restart=task.options.restart,
+                approved_by=judged.approval.by if judged.over and judged.approval else "",
+                compare=upload.compare,
+                sent_by=task.by,
+            ) as open_run:
+                until_copied.close()
+                return self._execute(work, open_run)
 
     def _resume(self, work: _Work, past: PastRun) -> TaskFault | None:
         task = work.task
