@@ -41,10 +41,13 @@ def repair_of_run(past: PastRun, uploads: Uploads, by: str) -> StoredUpload:
 
 
 def undo_of_run(past: PastRun, uploads: Uploads, config: Config, environment: Environment, by: str) -> StoredUpload:
-    """Write the workbook that undoes a run into its folder, and return a new upload of it, to be checked and sent.
+    """Return the upload that undoes a run, to be checked and sent; it is made if there is none, or that was sent.
 
-    Raises what `write_undo` raises.
+    Its file is a workbook that is written into the run's folder. Raises what `write_undo` raises.
     """
+    earlier = uploads.undo_of(past.folder.name)
+    if earlier and earlier.run is None:
+        return earlier
     undo = write_undo(past, None, names_for_undo(past, config.api, environment))
     return _uploaded(undo.path, f"undo of {past.folder.name}", uploads, by, undoes=past.folder.name)
 

@@ -190,6 +190,9 @@ class Facts(msgspec.Struct, frozen=True):
     """Where its rows come from, if they have come back in a results workbook."""
     notes: tuple[str, ...] = ()
     """What a person should have known beforehand."""
+    override: str = ""
+    """Why the page does not judge its guards again where it goes on: all its rows have kept them, or they were
+    overridden, and how; '' as long as neither is so."""
     closed_at: datetime | None = None
     """When a person closed it; None if no one did."""
 

@@ -258,7 +258,11 @@ class Uploads:
         repairs: str | None = None,
         undoes: str | None = None,
     ) -> StoredUpload:
-        """Keep an upload whose file is in its folder, with a task that checks it."""
+        """Keep an upload whose file is in its folder, with a task that checks it.
+
+        Where an upload `repairs` that run already, or `undoes` it and nothing of it was sent, that one is returned
+        instead, and the folder of this one goes.
+        """
         now, folder = _now(), self.folder / upload_id
         with self._faults():
             with open_regular(folder / file) as written:
@@ -266,6 +270,9 @@ class Uploads:
             sync_folder(folder)
             sync_folder(self.folder)
         with self._writing() as connection:
+            if found := _follow_up(connection, repairs, undoes):
+                shutil.rmtree(folder, ignore_errors=True)  # what stays is removed at the next start
+                return self._upload(found)
             connection.execute(
                 upload_statements.ADD_UPLOAD,
                 {
@@ -561,6 +568,13 @@ def _time(seconds: float) -> datetime:
 
 def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _follow_up(connection: sqlite3.Connection, repairs: str | None, undoes: str | None) -> sqlite3.Row | None:
+    """Return the upload that repairs a run, or that undoes it and is not sent yet; None if there is none."""
+    statement = upload_statements.UPLOADS_REPAIRING if repairs else upload_statements.UPLOADS_UNDOING
+    found: sqlite3.Row | None = connection.execute(statement, {"past": repairs or undoes}).fetchone()
+    return found if found and (repairs or found["run"] is None) else None
 
 
 def _note(
