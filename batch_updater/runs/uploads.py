@@ -103,12 +103,12 @@ class TaskFault(msgspec.Struct, frozen=True):
 class SendingOptions(msgspec.Struct, frozen=True):
     """What a person chose when sending."""
 
-    restart: bool = False
-    """Whether an unfinished run of the same rows is left as it is."""
     resume_old: bool = False
     """Whether a run goes on that began more than a day ago."""
     digest: str = ""
     """Of what the person saw (`Permission.digest`): other content is not sent; '': whatever is there then."""
+    earlier: str | None = None
+    """Which earlier run of these rows the person saw (`Earlier.key`): not sent if that is another; None: whatever."""
 
 
 NO_OPTIONS = SendingOptions()

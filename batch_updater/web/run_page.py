@@ -96,7 +96,7 @@ async def run_of(request: web.Request) -> PastRun:
     name = request.match_info["name"]
     found = await asyncio.to_thread(run_named, context_of(request).config.results.folder, name)
     if isinstance(found, DamagedRun):
-        why = "may not be read by this server" if found.is_withheld else "is damaged"
+        why = "may not be read by this server" if found.is_withheld else found.how
         raise UsageError(
             f"The database of the run {name} {why}.", remedy="The workbooks in its folder are all there is."
         )

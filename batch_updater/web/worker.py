@@ -509,7 +509,6 @@ class Worker:
         with open_draft(
             draft,
             self._environment,
-            restart=task.options.restart,
             approved_by=judged.approval.by if judged.over and judged.approval else "",
             compare=upload.compare,
             sent_by=task.by,
@@ -517,6 +516,11 @@ class Worker:
             # The rows of the run are a copy by now: they are those that were judged.
             if permission(draft, upload, self._uploads, self._config, task.by).digest != judged.digest:
                 raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
+            if task.options.earlier not in {None, open_run.earlier.key}:
+                raise UsageError(
+                    "Another run of these rows has begun or ended since.",
+                    remedy="Look at the preview once more, and send it from there.",
+                )
             return self._execute(work, open_run)
 
     def _resume(self, work: _Work, past: PastRun) -> TaskFault | None:
