@@ -247,7 +247,7 @@ class Uploads:
             folder.mkdir(mode=0o700)
         return upload_id, folder
 
-    def add(
+    def add(  # noqa: PLR0913  (keywords)
         self,
         upload_id: str,
         name: str,
@@ -257,8 +257,9 @@ class Uploads:
         source_path: str | None = None,
         repairs: str | None = None,
         undoes: str | None = None,
+        text: str = "",
     ) -> StoredUpload:
-        """Keep an upload whose file is in its folder, with a task that checks it.
+        """Keep an upload whose file is in its folder, with a task that checks it; `text` is that of its event.
 
         Where an upload `repairs` that run already, or `undoes` it and nothing of it was sent, that one is returned
         instead, and the folder of this one goes.
@@ -281,7 +282,7 @@ class Uploads:
                 },
             )  # fmt: skip
             what = "undid" if undoes else "began to repair" if repairs else "uploaded"
-            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=name)
+            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=text or name)
             _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
         return self._upload(found)

@@ -320,7 +320,9 @@ async def undo(request: web.Request) -> web.Response:
         request, past, lambda: undo_of_run(past, context.uploads, context.config, context.environment, user)
     )
     context.worker.wake()
-    return context.redirect(request, f"/files/{upload.id}/check")
+    events = await asyncio.to_thread(context.uploads.events, upload=upload.id)
+    said = next((one.text for one in events if (one.upload, one.what) == (upload.id, "undid")), "")
+    return context.redirect(request, f"/files/{upload.id}/check", said)
 
 
 async def repair(request: web.Request) -> web.Response:

@@ -394,6 +394,7 @@ def test_a_run_is_undone_by_an_upload(tmp_path: Path, api: Sandbox) -> None:
         after = api.records()
         undo = undo_of_run(past_of(queue, run), queue.uploads, queue.config, queue.environment, "ben")
         queue.worker.wake()
+        assert queue.uploads.events(upload=undo.id)[0].text == "10 records can be set back."
         queue.done(undo)
         task = queue.do(TaskKind.SEND, undo, "ben")
         assert task.state is TaskState.DONE, task.fault
