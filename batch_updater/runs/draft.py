@@ -30,7 +30,7 @@ from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.stored import decode_endpoint, encode_endpoint
-from batch_updater.errors import ResultsError, UsageError
+from batch_updater.errors import InputError, ResultsError, UsageError
 from batch_updater.files.writing import sync_folder
 from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.open_questions import is_open
@@ -664,6 +664,12 @@ def _keep_refusals(upload: Upload, store: Store) -> None:
     """Write which rows the API refused in the run that is repaired, unless an earlier draft says so already."""
     if upload.repairs is None or store.execute(statements.ALL_REFUSALS).fetchone() is not None:
         return
+    if not (upload.repairs / DATABASE).exists():
+        raise InputError(
+            f"The run {upload.repairs.name}, whose rows are repaired here, is gone: which of them the API refused is "
+            "not known.",
+            remedy="Put its folder back, or upload its workbook as a file of its own.",
+        )
     with opened_store(upload.repairs / DATABASE) as past:
         store.executemany(
             statements.ADD_REFUSAL,

@@ -27,7 +27,7 @@ from batch_updater.runs.permission import why_not_resume
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
-from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState
+from batch_updater.runs.uploads import SendingOptions, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.row_forms import GridFilter, grid_of
 from batch_updater.web.send_form import OPEN, send_form, tasks_ahead_of, way_to
@@ -96,7 +96,7 @@ async def run_of(request: web.Request) -> PastRun:
     name = request.match_info["name"]
     found = await asyncio.to_thread(run_named, context_of(request).config.results.folder, name)
     if isinstance(found, DamagedRun):
-        why = "may not be read by this server" if found.is_withheld else "is damaged"
+        why = "may not be read by this server" if found.is_withheld else found.how
         raise UsageError(
             f"The database of the run {name} {why}.", remedy="The workbooks in its folder are all there is."
         )
@@ -317,15 +317,13 @@ async def undo(request: web.Request) -> web.Response:
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
 
-    def made() -> StoredUpload:
-        earlier = context.uploads.undo_of(past.folder.name)
-        if earlier and earlier.run is None:
-            return earlier
-        return undo_of_run(past, context.uploads, context.config, context.environment, user)
-
-    upload = await looked_up(request, past, made)
+    upload = await looked_up(
+        request, past, lambda: undo_of_run(past, context.uploads, context.config, context.environment, user)
+    )
     context.worker.wake()
-    return context.redirect(request, f"/files/{upload.id}/check")
+    events = await asyncio.to_thread(context.uploads.events, upload=upload.id)
+    said = next((one.text for one in events if (one.upload, one.what) == (upload.id, "undid")), "")
+    return context.redirect(request, f"/files/{upload.id}/check", said)
 
 
 async def repair(request: web.Request) -> web.Response:

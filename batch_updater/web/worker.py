@@ -366,7 +366,10 @@ class Worker:
                             wait_s = left_s
                             continue
                         self._uploads.start_task(task.number)
-                        self._work[task.number] = work = _Work(task)
+                        work = _Work(task)
+                        if self._uploads.is_stopped(task.number):  # before the server was killed
+                            work.interrupts.request()
+                        self._work[task.number] = work
                         return work
                 except ResultsError as error:
                     self._log(str(error))
@@ -487,6 +490,7 @@ class Worker:
         return draft
 
     def _compare(self, work: _Work) -> None:
+        self._require_going_on(work)
         draft = self._draft_of(self._upload(work.task))
         work.expect(draft.staged.good)
         with spoken(work.say):
@@ -506,8 +510,11 @@ class Worker:
                 raise past.error
             if past is not None:
                 return self._resume(work, past)
-            if task.upload is None:
-                raise UsageError(f"There is no run {task.run}.")
+            if task.upload is None or not (runs / task.run).exists():
+                raise UsageError(
+                    f"The run {task.run} is gone, and with it which rows were sent.",
+                    remedy="Put its folder back; or send the file again, which sends every row.",
+                )
             remove_unless_begun(runs / task.run)
         upload = self._upload(task)
         draft = self._draft_of(upload)
@@ -522,12 +529,16 @@ class Worker:
             with open_draft(
                 draft,
                 self._environment,
-                restart=task.options.restart,
                 approved_by=judged.approval.by if judged.over and judged.approval else "",
                 compare=upload.compare,
                 sent_by=task.by,
             ) as open_run:
                 until_copied.close()
+                if task.options.earlier not in {None, open_run.earlier.key}:
+                    raise UsageError(
+                        "Another run of these rows has begun or ended since.",
+                        remedy="Look at the preview once more, and send it from there.",
+                    )
                 return self._execute(work, open_run)
 
     def _resume(self, work: _Work, past: PastRun) -> TaskFault | None:
@@ -535,8 +546,8 @@ class Worker:
         if not past.is_unfinished:
             self._follow_up(past, task.by)
             return None
-        # It could begin only with its guards kept or overridden; what is left of it goes the same way.
-        override = "when it was begun" if self._uploads.has_begun(past.folder.name) else ""
+        # Once all rows have kept the guards, or they were overridden, what is left goes the same way.
+        override = past.facts.override if self._uploads.has_begun(past.folder.name) else ""
         if why := why_not_resume(past, self._uploads, self._config, task.by):
             raise UsageError(why)
         with reopen_run(past, self._config, self._environment, override=override, sent_by=task.by) as open_run:

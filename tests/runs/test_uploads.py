@@ -88,7 +88,7 @@ def test_an_equal_task_that_still_waits_is_not_added_twice(uploads: Uploads) -> 
     upload = added(uploads)
     first = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
     assert uploads.add_task(TaskKind.SEND, "ben", upload=upload.id) == first
-    other = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=SendingOptions(restart=True))
+    other = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=SendingOptions(resume_old=True))
     uploads.start_task(first.number)
     assert uploads.add_task(TaskKind.SEND, "anna", upload=upload.id).number not in {first.number, other.number}
     assert [event.what for event in uploads.events(upload=upload.id)] == ["sent", "sent", "sent", "uploaded"]

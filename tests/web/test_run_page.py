@@ -176,11 +176,13 @@ def test_a_run_is_undone_by_a_new_file(tmp_path: Path, api: Sandbox) -> None:
         check = press(browser, page, f"{run}/undo").location
         assert press(browser, page, f"{run}/undo").location == check
         files = check.removesuffix("/check")
+        assert "3 records can be set back." in browser.get(check).shown
         wait_until(browser, check, "3 rows are good")
         changed = api.records()
         press(browser, browser.get(f"{files}/preview"), f"{files}/send")
         undone = wait_until(browser, f"{files}/run", "All 3 rows were updated.")
         assert "undid" in undone.shown
+        assert "3 records can be set back." in undone.shown
         assert "Undone, at least in part, by the run" in browser.get(run).shown
         values = {number: record["SalesRevenue"] for number, record in api.records().items()}
         assert values != {number: record["SalesRevenue"] for number, record in changed.items()}
