@@ -89,7 +89,7 @@ class PageContext:
         self.receiving = 0
         """How many uploads are arriving."""
         here = Path(__file__).parent
-        hidden = HiddenPaths(config, config_path)
+        self.hidden_paths = hidden = HiddenPaths(config, config_path)
 
         def finalized(value: object) -> object:
             return in_body(hidden.text(value) if type(value) is str else value)
