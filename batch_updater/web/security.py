@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import hmac
+import re
 import secrets
 import time
 import unicodedata
@@ -36,6 +37,8 @@ _WRONG_KEYS = 10
 _WRONG_KEYS_WITHIN_S = 60.0
 _LONGEST_NAME = 200
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+_OTHER_SITES = frozenset({"cross-site", "same-site"})
+"""What a browser says of a request that another site's page has led to (Fetch Metadata)."""
 _USER = web.RequestKey("user", str)
 _SESSION = web.RequestKey("session", str)
 _HEADERS = {
@@ -173,15 +176,11 @@ class Gate:
         """Give the session of a right key to the browser, and leave the key out of its address."""
         key.require(request.query[KEY])
         path = str(request.rel_url.without_query_params(KEY))
-        if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
-            # A browser that was led here by another site's page would follow a redirection without the new cookie.
-            response = web.Response(
-                text=f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={quote(path, safe="/?=&%")}">'
-                "<title>batch-updater</title>",
-                content_type="text/html",
-            )
-        else:
-            response = web.Response(status=303, headers={"Location": path})
+        if re.match(r"/[/\\]", path):  # browsers take what follows for the name of another site
+            path = "/"
+        # A browser that was led here by another site's page would follow a redirection without the new cookie.
+        is_led = request.headers.get("Sec-Fetch-Site") in _OTHER_SITES
+        response = _way_on(path) if is_led else web.Response(status=303, headers={"Location": path})
         self._set_cookie(request, response, await self._new_session(own_user()))
         return response
 
@@ -259,6 +258,15 @@ class Gate:
     def forget_said(self, response: web.StreamResponse) -> None:
         """Let no further page show it."""
         response.del_cookie(self._cookie_of_message, path="/", httponly=True, samesite="Strict")
+
+
+def _way_on(path: str) -> web.Response:
+    """Return a page of ours that goes on to a path; the browser then sends its strict cookies there."""
+    return web.Response(
+        text=f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={quote(path, safe="/?=&%+:")}">'
+        "<title>batch-updater</title>",
+        content_type="text/html",
+    )
 
 
 def _first(request: web.Request, header: str) -> str:
