@@ -475,6 +475,15 @@ def test_a_form_that_cannot_be_read_is_refused(body: bytes, site: Site) -> None:
     assert answer.status == 400
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("route", ["/files", "/files/sample"])
+def test_a_form_whose_compression_is_damaged_is_refused(kind: str, route: str, site: Site) -> None:
+    """It is no fault of the program."""
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    answer = site.browser.request("POST", route, b"no gzip at all", headers)
+    assert answer.status == (415 if route == "/files" and "urlencoded" in kind else 400)
+
+
 # --- behind a proxy ---
 
 
