@@ -536,6 +536,46 @@ def test_the_name_and_scheme_of_the_site_are_those_that_the_proxy_forwards(team:
         assert answer.status == status, origin
 
 
+NAMELESS = {"Origin": "null", "Sec-Fetch-Site": None}
+"""What a browser says of a form that it sends by plain http, whichever page it is from."""
+
+
+@each(FORMS)
+def test_by_plain_http_a_form_behind_a_proxy_is_taken_for_its_token_alone(route: Route, team: Site) -> None:
+    """A wrong token is refused, and what came with it is not offered to be sent once more."""
+    browser, path = team.server.browser(X_Forwarded_User="anna", X_Forwarded_Proto="http"), route.path("A" * 12, "none")
+    token = browser.token()
+    for wrong in ("0" * 64, ""):
+        answer = browser.post(path, {"answer": "typed elsewhere"}, token=wrong, **NAMELESS)
+        assert answer.status in {403, 404, 415}
+        assert "typed elsewhere" not in answer.text
+    assert browser.post("/files/sample", {}, token="0" * 64, **NAMELESS).status == 403
+    answer = browser.post(path, {}, token=token, **NAMELESS)
+    assert answer.status != 403, answer.shown
+    https = team.server.browser(X_Forwarded_User="anna", X_Forwarded_Proto="https")
+    assert https.post(path, {}, **NAMELESS).status == 403
+
+
+def test_by_plain_http_a_form_of_another_site_leaves_the_session_as_it_is(team: Site) -> None:
+    """It comes without the strict cookie, and gets none."""
+    led = team.server.browser(X_Forwarded_User="anna", X_Forwarded_Proto="http")
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = led.request("POST", "/files/sample", f"token={team.browser.token()}".encode(), {**kind, **NAMELESS})
+    assert (answer.status, answer.headers["Set-Cookie"]) == (403, None)
+
+
+@pytest.mark.parametrize("place", ["cross-site", "same-site"])
+def test_a_link_of_another_site_leaves_the_session_as_it_is(place: str, site: Site, team: Site) -> None:
+    """The strict cookie stays away when it is followed; a page of ours goes on, to which the cookie is sent."""
+    headers = {"Sec-Fetch-Site": place, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for led in (site.server.browser(), team.server.browser(X_Forwarded_User="anna")):
+        answer = led.request("GET", "/settings?a=b", headers=headers)
+        assert (answer.status, answer.headers["Set-Cookie"]) == (200, None)
+        assert 'content="0;url=/settings?a=b"' in answer.text
+        assert "Signed in" not in answer.text
+    assert site.browser.request("GET", "/settings", headers=headers).shown.count("Signed in") == 1
+
+
 # --- starting and ending ---
 
 
