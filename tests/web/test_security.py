@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import selectors
 import signal
@@ -669,12 +670,13 @@ class Broken(InThread):
 @pytest.mark.parametrize(
     ("fault", "status", "said"),
     [
-        (ValueError("sandbox-secret in /srv/x"), 500, "reference "),
-        (StoreError("the database /srv/x is full"), 500, "reference "),
+        (ValueError("sandbox-secret in /srv/x"), 500, "a fault of the program"),
+        (StoreError("the database /srv/x is full"), 500, "there may be no room left"),
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/x"), 500, "there may be no room left"),
         (UsageError("That is no row.", remedy="Name another."), 409, "That is no row. Name another."),
         (GuardError("Too many rows."), 409, "Too many rows."),
     ],
-    ids=["ValueError", "StoreError", "UsageError", "GuardError"],
+    ids=["ValueError", "StoreError", "OSError", "UsageError", "GuardError"],
 )
 def test_a_fault_has_a_reference_and_shows_nothing_of_itself(
     fault: Exception, status: int, said: str, tmp_path: Path
