@@ -30,6 +30,8 @@ _DATABASE = "web.sqlite"
 _ID_BYTES = 9
 _WAITED_FOR_MS = 10_000
 """For the lock of the database, which only a person who looks into it may hold."""
+_MOST_SESSIONS = 100
+"""Of one person: as many browsers stay signed in."""
 _CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "accepted a row")
 """Events after which a person may not approve the upload: they had a hand in it."""
 _T = TypeVar("_T")
@@ -547,11 +549,13 @@ class Uploads:
     # --- sessions ---
 
     def add_session(self, digest: str, user: str, expires_at: datetime) -> None:
-        """Keep a session by the digest of its cookie; those that have expired are forgotten."""
+        """Keep a session by the digest of its cookie; those that have expired, and a person's oldest, are forgotten."""
         with self._writing() as connection:
             connection.execute(upload_statements.REMOVE_EXPIRED_SESSIONS, {"now": _now()})
             values = {"digest": digest, "user": user, "expires_at": expires_at.timestamp()}
             connection.execute(upload_statements.ADD_SESSION, values)
+            surplus = {"of_user": user, "most": _MOST_SESSIONS}
+            connection.execute(upload_statements.REMOVE_SURPLUS_SESSIONS, surplus)
 
     def session_user(self, digest: str, now: datetime) -> str | None:
         """Return whose session it is; None if there is none, or it has expired."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 from msgspec.structs import replace
 
-from batch_updater.errors import BatchUpdaterError, UsageError
+from batch_updater.errors import ResultsError, UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import Cause, MadeEdit, OutcomeKind
 from batch_updater.reporter.cell_values import text_of_cell
@@ -283,12 +283,9 @@ async def download(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     plan = await asyncio.to_thread(draft.plan)
     name = f"{plan.snapshot.stem}-check.xlsx"
-    try:
-        result = await asyncio.to_thread(check, plan, upload.folder / name)
-    except BatchUpdaterError as error:
-        raise web.HTTPInternalServerError(text=error.message) from error
+    result = await asyncio.to_thread(check, plan, upload.folder / name)
     if result.results is None:
-        raise web.HTTPInternalServerError(text=result.fault)
+        raise ResultsError(result.fault or "The workbook could not be written.")
     disposition = f"attachment; filename*=UTF-8''{quote(name)}"
     return web.FileResponse(result.results, headers={"Content-Disposition": disposition})
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, InputError, UsageError
+from batch_updater.files.reading import read_regular
 from batch_updater.messages import counted, duration
 from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
@@ -371,8 +372,11 @@ async def write_report(request: web.Request) -> web.Response:
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """Send one of the files that the run has in its folder; the address names its kind, never a path."""
-    past = await run_of(request)
+    """Send one of the files that the run has in its folder; the address names its kind, never a path.
+
+    The page, which the run wrote for those who can open its folder, is sent without the folders of the server.
+    """
+    context, past = context_of(request), await run_of(request)
     files = await asyncio.to_thread(files_of, past)
     found = next((one for one in files if one.kind == request.match_info["kind"]), None)
     if found is None:
@@ -383,6 +387,13 @@ async def download(request: web.Request) -> web.StreamResponse:
         "Content-Disposition": disposition(found.path.name),
         "Cache-Control": "no-store",
     }
+    if found.kind is RunFileKind.PAGE:
+        try:
+            written = await asyncio.to_thread(read_regular, found.path, found.size)
+        except OSError as error:  # it is gone, or is just being written again
+            raise web.HTTPNotFound from error
+        shown = context.hidden_paths.page(written.decode(errors="replace"), past.facts.input)
+        return web.Response(body=shown.encode(), headers=headers)
     return web.FileResponse(found.path, headers=headers)
 
 
