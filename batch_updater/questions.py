@@ -307,6 +307,26 @@ class SampledColumn(Struct, frozen=True):
     """What its first three filled cells show."""
 
 
+class HeaderRowError(InputError):
+    """A header row that does not fit, and about some of which there is nothing to ask.
+
+    `questions` are about the rest of it, and `columns` are all of it: a person may say of each what it is.
+    """
+
+    def __init__(
+        self,
+        message: str | Sequence[str],
+        questions: tuple[Question, ...],
+        columns: tuple[SampledColumn, ...],
+        *,
+        remedy: str | Sequence[str],
+        place: Location,
+    ) -> None:
+        super().__init__(message, remedy=remedy, place=place)
+        self.questions = questions
+        self.columns = columns
+
+
 class OpenQuestionsError(InputError):
     """A file about which there are open questions; `questions` can be asked, the message is for where they cannot.
 

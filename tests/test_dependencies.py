@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import sys
 import tomllib
@@ -84,3 +85,19 @@ def test_the_locks_hold_what_is_declared_and_agree() -> None:
     assert development() <= set(of_tools)
     assert not development() & runtime()
     assert {name: version for name, version in of_tools.items() if of_users.get(name, version) != version} == {}
+
+
+def test_files_by_others_are_named_unchanged_and_in_the_package() -> None:
+    """With version, digest and licence; a wheel has the whole folder of the package, and the licences."""
+    (row,) = (line for line in (ROOT / "THIRD-PARTY.md").read_text(encoding="utf-8").splitlines() if "`batch_" in line)
+    path = ROOT / row.split("`")[1]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in row
+    version = re.search(r'version:"([\d.]+)"', path.read_text(encoding="utf-8"))
+    assert version
+    assert f"htmx](https://htmx.org) {version[1]}," in row
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["batch_updater"]
+    licence = path.with_name("htmx.LICENSE").relative_to(ROOT)
+    assert {"LICENSE", "THIRD-PARTY.md", str(licence)} <= set(project["project"]["license-files"])
+    assert str(licence) in row
+    assert path.with_name("htmx.LICENSE").read_text(encoding="utf-8").startswith("Zero-Clause BSD")

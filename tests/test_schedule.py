@@ -27,10 +27,14 @@ def text_of(name: str) -> str:
     return (SCHEDULE / name).read_text(encoding="utf-8")
 
 
+SERVICES = ("batch-updater.service", "batch-updater-web.service")
+
+
 def installed(folder: Path) -> Path:
     """Put the units into a folder, with a program that is there: `verify` looks for it."""
-    service = text_of("batch-updater.service").replace("/usr/local/bin/batch-updater", "/bin/true")
-    (folder / "batch-updater.service").write_text(service, encoding="utf-8")
+    for name in SERVICES:
+        service = text_of(name).replace("/usr/local/bin/batch-updater", "/bin/true")
+        (folder / name).write_text(service, encoding="utf-8")
     (folder / "batch-updater.timer").write_text(text_of("batch-updater.timer"), encoding="utf-8")
     return folder
 
@@ -38,15 +42,16 @@ def installed(folder: Path) -> Path:
 @pytest.mark.debian
 def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
     """`systemd-analyze verify` says nothing at all."""
-    units = [installed(tmp_path) / f"batch-updater.{kind}" for kind in ("service", "timer")]
+    units = [installed(tmp_path) / name for name in (*SERVICES, "batch-updater.timer")]
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.debian
-def test_the_service_is_hardened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_service_is_hardened(tmp_path: Path, name: str) -> None:
     """`systemd-analyze security` gives an exposure of 2 at most, of 10."""
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "batch-updater.service"]
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", name]
     done = subprocess.run(
         [*command[:-1], installed(tmp_path) / command[-1]], capture_output=True, text=True, check=True
     )
@@ -66,6 +71,34 @@ def test_the_service_treats_every_exit_code_as_the_page_says() -> None:
     assert (service["Restart"], service["RestartPreventExitStatus"]) == ("on-failure", "2 4 70")
     drain_s = load_config(SCHEDULE / "nightly.config.yaml", {}).sending.drain_s
     assert int(service["TimeoutStopSec"]) > drain_s + 60
+
+
+def test_the_page_is_served_for_a_team_with_the_set_up_of_the_job() -> None:
+    """As the same user, with the same token and folders, as hardened; with 2 and 4 it is not started again."""
+    units = []
+    for name in SERVICES:
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment, method-assign]  # as above
+        unit.read_string(text_of(name))
+        units.append(dict(unit["Service"]))
+    job, page = units
+    own = {"Type", "ExecStart", "Environment", "LoadCredential", "SuccessExitStatus", "TimeoutStartSec", "UMask",
+           "Restart", "RestartPreventExitStatus", "RestartSec"}  # fmt: skip
+    assert {name: value for name, value in job.items() if name not in own} == {
+        name: value for name, value in page.items() if name not in own
+    }
+    assert page["ExecStart"] == f"/usr/local/bin/{COMMAND.replace('nightly', 'serve')}"
+    assert (page["Restart"], page["RestartPreventExitStatus"]) == ("on-failure", "2 4")
+    text = text_of("batch-updater-web.service")
+    for line in ("LoadCredential=nexus-token:", "Environment=BATCH_UPDATER_API__TOKEN="):
+        (of_job,), (of_page,) = (
+            [one for one in whole.splitlines() if one.startswith(line)]
+            for whole in (text_of("batch-updater.service"), text)
+        )
+        assert of_job == of_page
+    environ = dict(re.findall(r"(?m)^Environment=(BATCH_UPDATER_\w+)=(.+)$", text))
+    environ["BATCH_UPDATER_API__TOKEN"] = "file:/run/credentials/token"
+    assert load_config(SCHEDULE / "nightly.config.yaml", environ).web.auth == "proxy"
 
 
 @pytest.mark.parametrize("name", ["batch-updater.service", "batch-updater.cron"])

@@ -22,6 +22,7 @@ from batch_updater.questions import (
     NO_ANSWERS,
     Answers,
     Choice,
+    HeaderRowError,
     OpenQuestionsError,
     Question,
     QuestionKind,
@@ -275,22 +276,17 @@ class _HeaderQuestions:
         """Ask which column holds a field that every row needs; None if there is none that may."""
         field = self._endpoint.field(name)
         values = {at: ColumnValues.of(self._row.below, at) for at in positions}
-        fitting = [
-            at
-            for at in positions
-            if values[at].cells
-            and not values[at].contradict(field)
-            and not (field.kind is Kind.INTEGER and values[at].are_amounts)
-        ]
+        possible = [at for at in positions if values[at].cells and not values[at].contradict(field)]
+        likely = [at for at in possible if not (field.kind is Kind.INTEGER and values[at].are_amounts)]
         choices = tuple(
             Choice(
                 f"{self.column(at)}, which begins with {self._first_values(values[at])}",
                 Answers(columns={self._row.names[at]: name}),
             )
-            for at in fitting[:_COLUMNS_OFFERED]
+            for at in (likely or possible)[:_COLUMNS_OFFERED]
         )
         text = f"Which column is {self._titled(name)}, which every row needs?"
-        return Question(QuestionKind.COLUMN, text, "", choices) if choices else None
+        return Question(QuestionKind.COLUMN, text, "", choices, likely=None if likely else 0) if choices else None
 
     def of_option(self, header: str, given: Answers) -> Question:
         """Ask which column an option is about that names none: the one with the nearest header, if there is one."""
@@ -477,15 +473,15 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, 
         remedies += ["Correct the option:", *(f"    {line}" for line in of_options)] if of_options else [_NO_COLUMN]
     if of_columns or left:
         remedies += [f"{left.full_evidence} {_NOT_SENT}", _REMEMBER] if left else [_REMEMBER]
+    columns = tuple(_sampled(row, match, questions))
     if len(questions) == len(all_faults):
         every_question = (*questions, left) if left else questions
-        columns = tuple(_sampled(row, match, questions))
         return OpenQuestionsError(message, every_question, remedy=remedies, place=place, columns=columns)
     if not questions:
         remedies = [
             "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
         ]
-    return InputError(message, remedy=remedies, place=place)
+    return HeaderRowError(message, questions, columns, remedy=remedies, place=place)
 
 
 def _sampled(row: HeaderRow, match: _Match, questions: Sequence[Question]) -> Iterator[SampledColumn]:

@@ -53,9 +53,8 @@ class ListedRun(msgspec.Struct, frozen=True):
 
     @property
     def started_by(self) -> str:
-        """Who ran it, as the operating system names them; '' if that is not known."""
-        settings = () if isinstance(self.run, DamagedRun) else self.run.facts.settings
-        return next((setting.value for setting in settings if setting.name == "run by"), "")
+        """Who sent it: a person of the page, else the user of the machine; '' if that is not known."""
+        return "" if isinstance(self.run, DamagedRun) else self.run.sent_by
 
 
 class RunEntry(msgspec.Struct, frozen=True):

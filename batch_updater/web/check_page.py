@@ -145,7 +145,6 @@ def _whole_page(
         result=result,
         notes=notes,
         questions=draft.questions,
-        has_edits=bool(draft.edits(most=1)),
         figures=CheckFigures.of(summary),
     )
 
@@ -246,7 +245,7 @@ def _saved(
         figures=CheckFigures.of(summary),
     )
     if change.is_of_many:
-        response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML"})
+        response.headers.update({"HX-Retarget": "#grid", "HX-Reswap": "outerHTML settle:0ms"})
     response.headers["HX-Trigger"] = _EDITED
     return response
 

@@ -378,7 +378,12 @@ async def download(request: web.Request) -> web.StreamResponse:
     found = next((one for one in files if one.kind == request.match_info["kind"]), None)
     if found is None:
         raise web.HTTPNotFound
-    headers = {"Content-Disposition": disposition(found.path.name), "Cache-Control": "no-store"}
+    headers = {
+        # No type that a browser would show by itself: what is in the file is not ours.
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": disposition(found.path.name),
+        "Cache-Control": "no-store",
+    }
     return web.FileResponse(found.path, headers=headers)
 
 

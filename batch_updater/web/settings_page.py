@@ -14,12 +14,14 @@ from batch_updater.doctor.finding import diagnosis
 from batch_updater.errors import BatchUpdaterError
 from batch_updater.runs.layouts import delete_layout, read_layouts, rename_layout
 from batch_updater.runs.names import all_names
+from batch_updater.runs.uploads import Event
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, user_of
 
 if TYPE_CHECKING:
     from batch_updater.doctor.finding import Finding
 
 _EVENTS_SHOWN = 100
+_EVENTS_READ = 1_000
 
 
 async def show_settings(request: web.Request) -> web.Response:
@@ -80,15 +82,21 @@ async def _page(
     refused: tuple[str, str, BatchUpdaterError] | None = None,
 ) -> web.Response:
     context = context_of(request)
-    values = await asyncio.to_thread(_values, context)
+    values = await asyncio.to_thread(_values, context, user_of(request))
     told = diagnosis(findings) if findings else ""
     return context.page(
         request, "settings.html.j2", status=status, findings=findings, diagnosis=told, refused=refused, **values
     )
 
 
-def _values(context: PageContext) -> dict[str, object]:
-    config = context.config
+def _values(context: PageContext, user: str) -> dict[str, object]:
+    config, uploads = context.config, {upload.id: upload for upload in context.uploads.uploads()}
+
+    def seen(event: Event) -> bool:
+        """Whether the person may know of it: of what was done to files of others only by a run, which all see."""
+        upload = uploads.get(event.upload or "")
+        return event.upload is None or (upload is not None and context.may_see(upload, user))
+
     return {
         "sections": groupby(settings_of(config), lambda setting: setting.name.partition(".")[0]),
         "guards": [(f"guards.{name}", limit) for name, limit in config.guards],
@@ -96,7 +104,7 @@ def _values(context: PageContext) -> dict[str, object]:
         "names": all_names(config.results.folder),
         "may_send": config.web.may_send,
         "may_approve": config.web.may_approve,
-        "events": context.uploads.events(most=_EVENTS_SHOWN),
+        "events": tuple(event for event in context.uploads.events(most=_EVENTS_READ) if seen(event))[:_EVENTS_SHOWN],
     }
 
 

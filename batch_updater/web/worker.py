@@ -24,7 +24,7 @@ from batch_updater.errors import (
     StoreError,
     UsageError,
 )
-from batch_updater.questions import OpenQuestionsError
+from batch_updater.questions import HeaderRowError, OpenQuestionsError
 from batch_updater.records import Outcome, OutcomeKind
 from batch_updater.runs.comparison import compare_draft
 from batch_updater.runs.draft import Draft, Upload, stage_draft
@@ -48,6 +48,7 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
+from batch_updater.web.prepared_types import prepare_types
 
 _LOG = logging.getLogger(__name__)
 _CHECKS_AT_ONCE = 4
@@ -278,6 +279,7 @@ class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
     def __init__(self, config: Config, environment: Environment, uploads: Uploads) -> None:
+        prepare_types()
         self._config = config
         self._environment = environment
         self._uploads = uploads
@@ -487,6 +489,10 @@ class Worker:
             asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
             self._uploads.set_asked(upload.id, asked)
             return
+        except HeaderRowError as error:  # a person can say what its columns are
+            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+            self._uploads.set_asked(upload.id, asked)
+            raise
         self._uploads.set_asked(upload.id, None)
         self._drafts.keep(upload.id, draft)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
@@ -597,9 +603,14 @@ class Worker:
         return TaskFault(self._redacted(result.fault), "Let the run go on: that writes it.") if result.fault else None
 
     def _follow_up(self, past: PastRun, by: str) -> None:
-        """Let the rows be repaired that need a person."""
-        if can_be_repaired(past):
+        """Let the rows be repaired that need a person. That they cannot be is no fault of the run, which is done."""
+        if not can_be_repaired(past):
+            return
+        try:
             repair_of_run(past, self._uploads, by)
+        except BatchUpdaterError as error:
+            why = self._redacted(f"Its rows cannot be repaired here: {error}")
+            self._uploads.note(_SERVER, "repair failed", run=past.folder.name, text=why)
 
     # --- what goes wrong ---
 

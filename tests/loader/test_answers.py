@@ -18,7 +18,15 @@ from batch_updater.config.loading import config_from
 from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.header_words import squeezed
 from batch_updater.loader.open_questions import settled_questions
-from batch_updater.questions import ALL_COLUMNS, NO_ANSWERS, OF_COLUMNS, Answers, OpenQuestionsError, typed
+from batch_updater.questions import (
+    ALL_COLUMNS,
+    NO_ANSWERS,
+    OF_COLUMNS,
+    Answers,
+    HeaderRowError,
+    OpenQuestionsError,
+    typed,
+)
 from batch_updater.runs.layouts import read_layouts, write_layout
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.rows import PLANNED
@@ -323,3 +331,25 @@ def test_every_answer_about_cells_and_rows_can_be_given_otherwise(answers: Answe
         said = said.with_more(standing[0].answers)
     kept = structs.replace(answers, sheet=None, header_row=None, columns={})
     assert said == kept
+
+
+def test_a_column_that_is_hardly_the_needed_one_can_be_chosen_all_the_same(tmp_path: Path) -> None:
+    """Where no other may be it; it is not listed where it cannot be asked."""
+    values = [[5_000, "Pre", "Won"], [12_000, "Pre", "Won"], [12_000, "Pre", "Won"]]
+    path = write(tmp_path / "c.csv", [["Deal", "Type", "StageName"], *values])
+    (question,) = questions_about(path).questions
+    assert (question.text, question.lines) == (
+        "Which column is OpportunityId (opportunity number), which every row needs?",
+        [],
+    )
+    assert opened(path, answers=question.choices[0].answers).columns.of_field["OpportunityId"] == 0
+
+
+def test_a_header_row_about_which_nothing_can_be_asked_comes_with_its_columns(tmp_path: Path) -> None:
+    """A person may know better what they are."""
+    path = write(tmp_path / "c.csv", [["Label", "Type", "StageName"], ["D-101", "Pre", "Won"]])
+    with pytest.raises(HeaderRowError, match="There is no column OpportunityId") as raised:
+        opened(path)
+    assert [(one.header, one.field) for one in raised.value.columns] == [
+        ("Label", None), ("Type", "opportunityType"), ("StageName", "StageName"),
+    ]  # fmt: skip

@@ -140,7 +140,7 @@ class Browser:
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
-        assert headers["Server"] == "batch-updater"
+        assert re.fullmatch(r"batch-updater|nginx/.*", headers["Server"])
         assert not [name for name in headers if name.lower().startswith("access-control-")]
         is_static = path.startswith("/static/") and answer.status == 200
         assert headers["Cache-Control"] == ("public, max-age=31536000, immutable" if is_static else "no-store")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import signal
 from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -12,17 +13,31 @@ from urllib.parse import quote
 import openpyxl
 import pytest
 
-from tests.web.served import wait_until
+from tests.end_to_end.program import sandbox
+from tests.web.served import PageServer, configured, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from tests.web.served import Answer, Browser, PageServer
+    from tests.web.served import Answer, Browser
 
 HEADERS = ("Id", "Type", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remark")
 GOOD = ("1", "Pre", "a", "12.50", "2026-01-02", "")
 TYPE, NAME, REVENUE, DAY = 1, 2, 3, 4
 HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    """Serve the page to all tests that do not end it: each has uploads of its own."""
+    with sandbox() as api, PageServer(configured(tmp_path_factory.mktemp("served"), api.url)) as server:
+        yield server
+
+
+@pytest.fixture
+def browser(shared_server: PageServer) -> Browser:
+    """Return a browser that is signed in."""
+    return shared_server.signed_in()
 
 
 def content(rows: Iterable[Iterable[str]]) -> bytes:
@@ -94,8 +109,9 @@ def test_every_cell_can_be_changed_where_the_row_as_a_whole_is_wrong(browser: Br
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_an_edit_is_judged_at_once_and_kept(browser: Browser, page_server: PageServer, with_script: bool) -> None:
-    """It is still there after the server was started again, with old value, new value and who."""
+def test_an_edit_is_judged_at_once_and_kept(page_server: PageServer, *, with_script: bool) -> None:
+    """It is still there after the server was killed and started again, with old value, new value and who."""
+    browser = page_server.signed_in()
     path = checked(browser, GOOD, ("2", "Pre", "b", "12,5x", "2026-01-02", ""))
     page = browser.get(path)
     still = send(browser, page, 3, {f"cell-{REVENUE}": "12k"}, with_script=with_script)
@@ -104,7 +120,7 @@ def test_an_edit_is_judged_at_once_and_kept(browser: Browser, page_server: PageS
     assert "Row 3 is good now." in good.shown
     assert "All 2 rows are good." in good.shown
     assert "2 rows would be sent." in good.shown
-    page_server.stop()
+    page_server.stop(signal.SIGKILL)
     page_server.start()
     browser = page_server.signed_in()
     row = row_in(browser.get(f"{path}?row=3"), 3)
@@ -129,7 +145,7 @@ def test_an_undone_edit_puts_back_what_the_cell_held(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_the_same_value_goes_into_all_cells_like_one(browser: Browser, with_script: bool) -> None:
+def test_the_same_value_goes_into_all_cells_like_one(browser: Browser, *, with_script: bool) -> None:
     """One button for one cause: cells with another wrong value stay as they are."""
     wrong = [(str(number), "Prx", "b", "1", "2026-01-02", "") for number in range(2, 30)]
     path = checked(browser, GOOD, *wrong, ("40", "Pst", "b", "1", "2026-01-02", ""))
@@ -162,7 +178,7 @@ def test_all_cells_alike_need_a_new_value_first(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("with_script", [True, False])
-def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, with_script: bool) -> None:
+def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, *, with_script: bool) -> None:
     """Nothing is overwritten unseen, and what the second typed is still in the input."""
     path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
     seen_by_both = browser.get(path)
@@ -282,6 +298,29 @@ def test_dates_that_were_left_open_can_be_read_one_way_after_all(browser: Browse
     reply = browser.post(action, form | {f"reading-{DAY}": "0", "read": str(DAY)}, **HTMX)
     assert reply.headers["HX-Redirect"] == f"{upload}/check"
     wait_until(browser, f"{upload}/check", "All 4 rows are good.")
+
+
+def test_rows_that_the_api_refused_are_repaired_on_the_page_of_the_run(browser: Browser) -> None:
+    """The API's own reason beside the cell, valid names once it has named them; a row may be sent again as it is."""
+    table = [("Id", "Type", "StageName"), *((str(id_), "Pre", "Propsal") for id_ in (2, 3, 4)), ("5", "Pre", "Propose")]
+    text = "\n".join(",".join(cells) for cells in table)
+    files = browser.upload("stages.csv", text.encode()).location
+    wait_until(browser, f"{files}/check", "All 4 rows are good.")
+    browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+    wait_until(browser, f"{files}/run", "None of the 4 rows was updated.")
+    run = browser.request("GET", f"{files}/run").location
+    page = wait_until(browser, run, "Rows to repair")
+    assert "'Propsal' is not a stage that Nexus accepts." in row_in(page, 2).replace("&#39;", "'")
+    assert re.findall(r"<option[^>]*>([^<]*)", row_in(page, 2))[:2] == ["Propsal (now)", "Proposal"]
+    action, _ = form_in(page, 2)
+    repaired = send(browser, page, 2, {"cell-2": "Proposal", "apply": "2"})
+    assert result_of(repaired) == "3 cells of StageName are 'Proposal' now. Row 2 is good now."
+    assert "Rows to repair" in repaired.shown
+    assert form_in(repaired, 2)[0] == action
+    accepted = send(browser, page, 5, {"accept": "1"})
+    assert result_of(accepted) == "The row will be sent as it is. Row 5 is good now."
+    after = send(browser, browser.get(f"{run}?row=5"), 5, {}, with_script=False)
+    assert "Send 4 repaired rows" in after.shown
 
 
 def test_a_file_that_cannot_be_read_says_why_and_what_to_do(browser: Browser) -> None:

@@ -12,21 +12,31 @@ import time
 import unicodedata
 from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_updater.config.environment import Environment
+from batch_updater.config.loading import load_config
+from batch_updater.errors import GuardError, StoreError, UsageError
+from batch_updater.runs.uploads import Uploads
+from batch_updater.text.redaction import Redaction
+from batch_updater.web.context import PageContext, form_of
 from batch_updater.web.forms import safe_name
-from batch_updater.web.server import routes
+from batch_updater.web.security import Gate
+from batch_updater.web.server import Listening, application, logged, routes
+from batch_updater.web.worker import Worker
 from tests.end_to_end.program import SAMPLES, batch_updater, environment, sandbox
+from tests.in_thread import InThread
 from tests.web.served import Browser, PageServer, configured, multipart, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ROWS = b"Id,Type,OpportunityName\n2,Pre,a\n3,Pre,b\n"
 
@@ -215,8 +225,7 @@ def test_the_file_of_another_is_not_there(route: Route, team: Site) -> None:
 def test_who_may_approve_sees_the_files_of_all(route: Route, team: Site) -> None:
     """They are to judge them."""
     carla = team.server.browser(X_Forwarded_User="carla")
-    is_sent = route.pattern.endswith("/run")
-    assert carla.get(route.path(team.upload, team.run)).status == (404 if is_sent else 200)
+    assert carla.get(route.path(team.upload, team.run)).status == 200
 
 
 @each(ROUTES)
@@ -563,3 +572,87 @@ def test_the_sample_is_there_for_the_page(site: Site) -> None:
     """A real workbook goes the same way."""
     content = (SAMPLES / "opportunities.xlsx").read_bytes()
     assert site.browser.upload("opportunities.xlsx", content).status == 303
+
+
+class Broken(InThread):
+    """The application itself, with one more address: that of a fault."""
+
+    def __init__(self, folder: Path, fault: Exception) -> None:
+        self._folder, self._fault = folder, fault
+        self.address = ""
+        self.key = ""
+
+    async def _start(self) -> web.AppRunner:
+        config, environ = load_config(self._folder / "config.yaml", {}), Environment({})
+        environ.redaction.remember("sandbox-secret")
+        uploads = Uploads(self._folder / "runs" / "web")
+        listening = Listening(config.web.model_copy(update={"port": 0}))
+        self.address, self.key = listening.address, listening.link.partition("key=")[2]
+        gate = Gate(config.web, uploads, (listening.host, listening.port), listening.key)
+        app = application(PageContext(config, environ, uploads, Worker(config, environ, uploads), gate))
+        app.router.add_route("*", "/broken", self._broken)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.SockSite(runner, listening.socket).start()
+        return runner
+
+    async def _broken(self, request: web.Request) -> web.Response:
+        if request.method == "POST":
+            await form_of(request)
+        raise self._fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        (ValueError("sandbox-secret in /srv/x"), 500, "reference "),
+        (StoreError("the database /srv/x is full"), 500, "reference "),
+        (UsageError("That is no row.", remedy="Name another."), 409, "That is no row. Name another."),
+        (GuardError("Too many rows."), 409, "Too many rows."),
+    ],
+    ids=["ValueError", "StoreError", "UsageError", "GuardError"],
+)
+def test_a_fault_has_a_reference_and_shows_nothing_of_itself(
+    fault: Exception, status: int, said: str, tmp_path: Path
+) -> None:
+    """The log has it all, without secrets; what was typed is on the page; an error of use has its own text."""
+    lines: list[str] = []
+    redaction = Redaction()
+    redaction.remember("sandbox-secret")
+    (configured(tmp_path, "http://127.0.0.1:1") / "runs").mkdir()
+    with logged(lines.append, redaction.text, every_request=False), Broken(tmp_path, fault) as broken:
+        browser = Browser(broken.address, ["/srv/x", "sandbox-secret", broken.key])
+        browser.request("GET", f"/?key={broken.key}")
+        answer = browser.get("/broken")
+        assert (answer.status, said in answer.shown) == (status, True)
+        kept = browser.post("/broken", {"text": "typed <by> hand"})
+        assert kept.status == status
+        assert kept.form("/broken")["text"] == "typed <by> hand"
+        part = browser.request("GET", "/broken", headers={"HX-Request": "true"})
+        assert "<html" not in part.text
+        assert 'role="alert"' in part.text
+    log = "\n".join(lines)
+    assert "sandbox-secret" not in log
+    assert bool(re.findall(r"reference (\w{8})", log)) is (status == 500)
+    if status == 500:
+        found = re.search(r"reference (\w+)", answer.shown)
+        assert found
+        assert found[1] in log
+        assert "Traceback" in log
+
+
+def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
+    """All users of a machine can see the words of a command: the key is not among them."""
+    opened = tmp_path / "opened"
+    starter = tmp_path / "xdg-open"
+    starter.write_text(f'#!/bin/sh\necho "$1" > {opened}.new\nmv {opened}.new {opened}\n', encoding="utf-8")
+    starter.chmod(0o700)
+    with (
+        sandbox() as api,
+        PageServer(configured(tmp_path, api.url), "--open", DISPLAY=":0", PATH=f"{tmp_path}:/usr/bin:/bin") as server,
+    ):
+        while not opened.exists():
+            time.sleep(0.02)
+        path = Path(opened.read_text(encoding="utf-8").strip())
+        assert server.link in path.read_text(encoding="ascii")
+        assert (path.stat().st_mode & 0o077, path.parent.stat().st_mode & 0o077) == (0, 0)
