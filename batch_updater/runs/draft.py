@@ -66,6 +66,7 @@ from batch_updater.runs.store import (
 )
 from batch_updater.text.characters import suggestion
 from batch_updater.text.spelling import nearest_of_all
+from batch_updater.text.typed_values import typed_json
 from batch_updater.version import __version__
 
 DRAFT = "draft.sqlite"
@@ -699,9 +700,7 @@ def _facts_in(store: Store) -> _DraftFacts | None:
         return None
     (text,) = store.execute(statements.DRAFT_FACT, name=_FACTS).fetchone() or (None,)
     try:
-        return msgspec.json.decode(
-            text or b"", type=_DraftFacts, dec_hook=lambda section, value: section.model_validate(value)
-        )
+        return typed_json(text or b"", _DraftFacts, lambda section, value: section.model_validate(value))
     except (msgspec.MsgspecError, ValueError) as error:
         raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
 

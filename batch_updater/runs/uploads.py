@@ -23,6 +23,7 @@ from batch_updater.files.writing import private_folder, sync_folder
 from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 from batch_updater.runs import upload_statements
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
+from batch_updater.text.typed_values import typed_json
 
 WEB = "web"
 """Name of the folder, in the folder of results, that holds what was given to the page."""
@@ -300,7 +301,7 @@ class Uploads:
 
     def _decoded(self, text: str, kind: type[_T]) -> _T:
         try:
-            return msgspec.json.decode(text, type=kind)
+            return typed_json(text, kind)
         except msgspec.MsgspecError as error:
             raise ResultsError(
                 f"{self._path} holds what is never written there ({error}).",

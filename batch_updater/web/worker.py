@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
@@ -57,6 +57,8 @@ _TRIED_EVERY_S = 1.0
 """How often a lock is tried that another process holds."""
 _AFTER_FAULT_S = 5.0
 """Until the queue is read again after the disk has not let us."""
+_TURN_S = 0.1
+"""How long a check waits for another at most: some of its work cannot be interrupted."""
 _RATE_OVER_S = 5.0
 _SAMPLED_EVERY_S = 0.25
 _LOOKED_AT_EVERY_S = 1.0
@@ -165,6 +167,48 @@ def _live(rate: _Rate, done: int, total: int | None, outcomes: dict[OutcomeKind,
     return LiveCounts(done, total, {kind: n for kind, n in outcomes.items() if n}, per_s, left_s, message)
 
 
+class _Turns:
+    """Lets the checks compute one after the other, some hundred rows each.
+
+    Threads that compute at the same time are no faster together, and a page would wait for each of them at every step.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        """The first is the one whose turn it is."""
+
+    @contextmanager
+    def taken(self) -> Iterator[Callable[[], None]]:
+        """Take turns within the block; what it gives ends one and waits for the next."""
+        own = [object()]
+        self._begin(own[0])
+
+        def next_turn() -> None:
+            ended, own[0] = own[0], object()
+            with self._changed:
+                self._waiting.append(own[0])
+                self._waiting.remove(ended)
+                self._changed.notify_all()
+            self._wait(own[0])
+
+        try:
+            yield next_turn
+        finally:
+            with self._changed:
+                self._waiting.remove(own[0])
+                self._changed.notify_all()
+
+    def _begin(self, turn: object) -> None:
+        with self._changed:
+            self._waiting.append(turn)
+        self._wait(turn)
+
+    def _wait(self, turn: object) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting[0] is turn, _TURN_S)
+
+
 class _OtherRun:
     """A run of another process, whose database is read now and then."""
 
@@ -257,6 +301,7 @@ class Worker:
         self._environment = environment
         self._uploads = uploads
         self._drafts = _OpenDrafts(config)
+        self._turns = _Turns()
         self._changed = threading.Condition()
         """Guards the three below; notified when the queue may hold something new."""
         self._work: dict[int, _Work] = {}
@@ -447,13 +492,16 @@ class Worker:
             runs / upload.repairs if upload.repairs else None,
         )
 
-        def progress(rows: int) -> None:
-            self._require_going_on(work)
-            work.read(rows)
-
         with self._drafts.replacing(upload.id):
             try:
-                draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
+                with self._turns.taken() as next_turn:
+
+                    def progress(rows: int) -> None:
+                        self._require_going_on(work)
+                        work.read(rows)
+                        next_turn()
+
+                    draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
             except OpenQuestionsError as error:
                 asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
