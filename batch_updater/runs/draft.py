@@ -30,7 +30,7 @@ from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.stored import decode_endpoint, encode_endpoint
-from batch_updater.errors import ResultsError, UsageError
+from batch_updater.errors import InputError, ResultsError, UsageError
 from batch_updater.files.writing import sync_folder
 from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.open_questions import is_open
@@ -66,6 +66,7 @@ from batch_updater.runs.store import (
 )
 from batch_updater.text.characters import suggestion
 from batch_updater.text.spelling import nearest_of_all
+from batch_updater.text.typed_values import typed_json
 from batch_updater.version import __version__
 
 DRAFT = "draft.sqlite"
@@ -89,6 +90,10 @@ _NEAREST = 10
 """Valid values that are ranked by how near they are."""
 _RANKINGS_KEPT = 1_000
 """The same wrong value is often in many cells, and hundreds of names take a hundredth of a second to rank."""
+
+
+class HeldDraftError(UsageError):
+    """A draft cannot be changed at this moment; the message says why."""
 
 
 class CellEdit(NamedTuple):
@@ -168,8 +173,9 @@ class _DraftFacts(msgspec.Struct, frozen=True):
 class Draft:
     """The staged rows of one upload. Every method may be called from any thread.
 
-    Each raises DamagedStoreError if the database cannot be relied on, UsageError if it was closed because the upload is
-    checked again, and one that writes StoreError if it cannot be written.
+    Each raises DamagedStoreError if the database cannot be relied on, HeldDraftError if it was closed because the
+    upload is checked again, and one that changes something also while it is held, and StoreError if nothing can be
+    written.
     """
 
     def __init__(self, folder: Path, config: Config, store: Store, facts: _DraftFacts) -> None:
@@ -235,7 +241,7 @@ class Draft:
         """Give the rows as they were after the last change; the figures are theirs."""
         with self._reading:
             if self._is_closed:
-                raise UsageError(CHECKED_AGAIN)
+                raise HeldDraftError(CHECKED_AGAIN)
             yield self.store
 
     @contextmanager
@@ -453,10 +459,8 @@ class Draft:
         """Write everything that follows, and the figures after it, in one transaction, or nothing of it."""
         path = self.folder / DRAFT
         with self._changes:
-            if self._is_closed:
-                raise UsageError(CHECKED_AGAIN)
-            if self._held:
-                raise UsageError(self._held)
+            if why := CHECKED_AGAIN if self._is_closed else self._held:
+                raise HeldDraftError(why)
             if _file_identity(path) != self._file:
                 raise UsageError("The file has been checked again meanwhile.", remedy="Load the page again.")
             before = self._staged
@@ -661,6 +665,12 @@ def _keep_refusals(upload: Upload, store: Store) -> None:
     """Write which rows the API refused in the run that is repaired, unless an earlier draft says so already."""
     if upload.repairs is None or store.execute(statements.ALL_REFUSALS).fetchone() is not None:
         return
+    if not (upload.repairs / DATABASE).exists():
+        raise InputError(
+            f"The run {upload.repairs.name}, whose rows are repaired here, is gone: which of them the API refused is "
+            "not known.",
+            remedy="Put its folder back, or upload its workbook as a file of its own.",
+        )
     with opened_store(upload.repairs / DATABASE) as past:
         store.executemany(
             statements.ADD_REFUSAL,
@@ -690,9 +700,7 @@ def _facts_in(store: Store) -> _DraftFacts | None:
         return None
     (text,) = store.execute(statements.DRAFT_FACT, name=_FACTS).fetchone() or (None,)
     try:
-        return msgspec.json.decode(
-            text or b"", type=_DraftFacts, dec_hook=lambda section, value: section.model_validate(value)
-        )
+        return typed_json(text or b"", _DraftFacts, lambda section, value: section.model_validate(value))
     except (msgspec.MsgspecError, ValueError) as error:
         raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
 

@@ -172,7 +172,6 @@ def open_draft(
     draft: Draft,
     environment: Environment,
     *,
-    restart: bool = False,
     approved_by: str = "",
     compare: bool = False,
     sent_by: str = "",
@@ -202,7 +201,7 @@ def open_draft(
             lambda: None,
         )
         override = f"as {approved_by} approved" if approved_by else ""
-        yield _opened_run(run_input, folder, config, environment, stack, override, restart=restart)
+        yield _opened_run(run_input, folder, config, environment, stack, override, restart=False)
 
 
 @contextmanager

@@ -90,6 +90,26 @@ def test_a_list_keeps_the_focus_and_its_order_while_it_is_walked_through(page: P
     expect(page.locator("#row-3 ins")).to_have_text(before[2])
 
 
+def test_the_button_that_saves_a_row_is_beside_its_cell_for_those_who_are_there(page: Page) -> None:
+    """A change is saved without it. It keeps the focus that Tab brings, and stays where something was not kept."""
+    from playwright.sync_api import expect
+
+    save = page.get_by_role("button", name="Save row 5")
+    expect(save).to_have_css("opacity", "0")
+    page.get_by_label("SalesRevenue D5, row 5").fill("z")
+    expect(save).to_have_css("opacity", "1")
+    page.keyboard.press("Tab")
+    expect(page.locator("#row-5")).to_contain_text("'z' is not a number.")
+    expect(save).to_be_focused()
+    page.evaluate("document.querySelector('#form-5 [name=seen-3]').value = '4'")  # as if a colleague had changed it
+    page.get_by_label("SalesRevenue D5, row 5").fill("8")
+    page.get_by_label("SalesRevenue D6, row 6").focus()
+    expect(page.locator("#row-5")).to_contain_text("Save again to replace that.")
+    expect(save).to_have_css("opacity", "1")
+    save.click()
+    expect(page.locator("#row-5")).to_contain_text("good now")
+
+
 def test_a_press_right_after_typing_takes_what_was_typed(page: Page) -> None:
     """The row is not swapped under the pointer, and the value goes into all cells alike, once."""
     from playwright.sync_api import expect

@@ -75,6 +75,22 @@ def test_a_file_is_sent_once_however_often_the_button_is_pressed(browser: Browse
     assert "This was applied before" in browser.get(f"{files}/preview").shown
 
 
+def test_rows_that_another_file_has_sent_meanwhile_are_not_sent_again(browser: Browser, api: Sandbox) -> None:
+    """The person saw a page that said nothing of it; the page as it is by then says so, and sends them."""
+    first, second = checked(browser, rows_of(3)), checked(browser, rows_of(3))
+    old = browser.get(f"{second}/preview")
+    press(browser, browser.get(f"{first}/preview"), f"{first}/send")
+    wait_until(browser, f"{first}/run", "updated")
+    press(browser, old, f"{second}/send")
+    page = wait_until(browser, f"{second}/run", "Another run of these rows has begun or ended since.")
+    assert len(api.requests()) == 3
+    page = browser.get(f"{second}/preview")
+    assert "This was applied before" in page.shown
+    press(browser, page, f"{second}/send")
+    wait_until(browser, f"{second}/run", "updated")
+    assert len(api.requests()) == 6
+
+
 def test_reading_records_first_shows_what_would_change(browser: Browser, api: Sandbox) -> None:
     """The largest jump comes first, pages follow one another, and nothing is changed."""
     files = checked(browser, rows_of(60))
