@@ -70,7 +70,7 @@ def permission(draft: Draft, upload: StoredUpload, uploads: Uploads, config: Con
     if needs_approval and settings.may_approve:
         involved = _involved(draft, upload, uploads)
         found = uploads.approval(upload.id, digest)
-        if found and found.by != user and found.by not in involved and is_among(found.by, settings.may_approve):
+        if found and found.by not in involved and is_among(found.by, settings.may_approve):
             approval = found
     refusal, remedy = "", ""
     if any(not question.is_about_one_cell for question in staged.questions):
@@ -80,6 +80,8 @@ def permission(draft: Draft, upload: StoredUpload, uploads: Uploads, config: Con
         refusal, remedy = "There is no row that can be sent.", "Repair the rows that need you."
     elif needs_approval and approval is None:
         refusal, remedy = _why_not(over, settings.may_approve, user, involved, settings.may_send)
+    elif approval and approval.by == user:
+        refusal, remedy = "Whoever has approved it cannot send it.", f"Ask {upload.by} to send it."
     may_not_approve = "" if needs_approval else "It needs no approval."
     if needs_approval:
         may_not_approve = _why_not_approved_by(user, settings.may_approve, involved, approval)
