@@ -48,7 +48,6 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
-from batch_updater.web.prepared_types import prepare_types
 
 _LOG = logging.getLogger(__name__)
 _CHECKS_AT_ONCE = 4
@@ -296,7 +295,6 @@ class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
     def __init__(self, config: Config, environment: Environment, uploads: Uploads) -> None:
-        prepare_types()
         self._config = config
         self._environment = environment
         self._uploads = uploads
