@@ -62,6 +62,7 @@ sql: $(READY)
 
 pictures: $(READY) debian-packages
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python -m docs.make_web_pictures
 
 # What the tests marked `debian` need. Installed where we may, that is, as root on Debian; named where we may not.
 debian-packages:

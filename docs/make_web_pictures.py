@@ -49,7 +49,7 @@ def main() -> None:
             with Server(folder, port) as server, chromium() as browser, person(browser, server) as who:
                 walk(who.page, workbook)
                 who.open("/")
-                take(who.page, "runs")
+                take(who.page, "runs", scrolled_to="Runs")
                 who.open("/settings")
                 take(who.page, "settings")
                 who.open(f"/runs/{server.runs()[0].name}/rows?number=20")

@@ -58,7 +58,7 @@ def test_the_readme_has_nine_kilobytes_at_most() -> None:
 def test_every_picture_is_shown() -> None:
     """And every page shows pictures that are there, which the links prove."""
     shown = {(page.parent / link).resolve() for page in PAGES for link in links(page)}
-    assert {path.resolve() for path in (DOCS / "pictures").iterdir()} <= shown
+    assert {path.resolve() for path in (DOCS / "pictures").rglob("*.*")} <= shown
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
