@@ -92,7 +92,7 @@ def corrected(rows: int = ROWS) -> dict[int, dict[str, object]]:
         stage = RIGHT_STAGE if row["Sales stage"] == WRONG_STAGE else str(row["Sales stage"])
         day, month, year = str(row["Close date"]).split("/")
         records[FIRST_ID + record] = {
-            "ID": int(row["Deal no."]),
+            "ID": FIRST_ID + record,
             "OpportunityName": row["Deal name"],
             "OpportunityStageID": STAGES.index(stage) + 1,
             "AcctPotential": float(str(row["Worth"]).replace(".", "").replace(",", ".")),
