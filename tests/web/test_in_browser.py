@@ -330,26 +330,28 @@ def test_a_second_person_approves(browser: Browser, tmp_path: Path) -> None:
         person(browser, server, name="amara") as amara,
         person(browser, server, name="ben") as ben,
     ):
-        page = amara.page
-        tour.preview(page, fitting_file(tmp_path / "deals.csv", 8))
+        page, file = amara.page, fitting_file(tmp_path / "deals.csv", 8)
+        file.write_text(f"{file.read_text(encoding='utf-8')}9,Prae,deal 9,Proposal\n", encoding="utf-8")
+        tour.preview(page, file)
         preview = tour.path_of(page)
-        send = page.get_by_role("button", name="Send 8 rows")
-        expect(send).to_be_disabled()
+        expect(page.get_by_role("button", name="Send 8 rows")).to_be_disabled()
         expect(page.get_by_role("button", name="Approve")).to_have_count(0)
         tour.approve(ben.open(preview), 8)
+        expect(ben.page.get_by_role("button", name="Approve")).to_have_count(0)
         amara.open(preview)
-        expect(send).to_be_enabled()
-        amara.open(preview.replace("/preview", "/check?row=2"))
-        tour.change_good_cell(page, 2, "OpportunityName", "deal one")
+        expect(page.get_by_role("button", name="Send 8 rows")).to_be_enabled()
+        amara.open(preview.replace("/preview", "/check"))
+        page.get_by_label(re.compile(r"^Type [A-Z]+10")).first.select_option("Pre")
+        expect(page.get_by_role("heading", name="All 9 rows are good.")).to_be_visible()
         amara.open(preview)
-        expect(send).to_be_disabled()
-        expect(page.get_by_text("withdrawn")).to_be_visible()
-        tour.approve(ben.open(preview), 8)
+        expect(page.get_by_role("button", name="Send 9 rows")).to_be_disabled()
+        expect(page.get_by_text("The approval was withdrawn.")).to_be_visible()
+        tour.approve(ben.open(preview), 9)
         amara.open(preview)
-        send.click()
-        expect(page.get_by_role("heading", name="All 8 rows were updated")).to_be_visible()
-        expect(page.get_by_text("ben approved").first).to_be_visible()
-        assert api.record(1)["OpportunityName"] == "deal one"
+        page.get_by_role("button", name="Send 9 rows").click()
+        expect(page.get_by_role("heading", name="All 9 rows were updated")).to_be_visible()
+        expect(page.get_by_role("listitem").filter(has_text="ben approved").first).to_be_visible()
+        assert set(api.applied()) == set(range(1, 10))
 
 
 def test_without_javascript(browser: Browser, tmp_path: Path) -> None:

@@ -176,14 +176,6 @@ def approve(page: Page, rows: int) -> None:
     expect(page.get_by_text("exactly these rows")).to_be_visible()
 
 
-def change_good_cell(page: Page, row: int, header: str, text: str) -> None:
-    """Change a cell of a row that needs no one, which the grid shows alone."""
-    cell = page.get_by_label(re.compile(rf"^{header} [A-Z]+{row}\b")).first
-    cell.fill(text)
-    cell.press("Tab")
-    expect(page.locator(f"#row-{row}").get_by_text("Undo")).to_be_visible()
-
-
 def tab_to(page: Page, element: Locator, *, backwards: bool = False) -> None:
     """Press Tab until an element has the focus."""
     expect(element).to_be_visible()
