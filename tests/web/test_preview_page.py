@@ -212,6 +212,15 @@ def test_nobody_is_another_person_by_the_case_of_a_name(team: PageServer) -> Non
     assert "Whoever uploaded, answered or edited it cannot approve it." in refused.shown
 
 
+def test_a_name_is_the_same_however_its_letters_are_composed(tmp_path: Path, api: Sandbox) -> None:
+    """A Mac writes `José` in another way into the configuration than the proxy into its header."""
+    web = "auth: proxy, may_send: ['Jose\u0301 ']"
+    with PageServer(configured(tmp_path, api.url, web)) as server:
+        jose = server.browser(X_Forwarded_User="José".encode().decode("latin-1"))
+        files = checked(jose, rows_of(2))
+        assert "disabled" not in button(jose.get(f"{files}/preview"), "Send 2 rows")
+
+
 def test_who_may_not_send_is_told_so(team: PageServer) -> None:
     """The button says why, and a form of one's own does not send."""
     dora = team.browser(X_Forwarded_User="dora")
