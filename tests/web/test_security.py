@@ -708,7 +708,7 @@ def test_a_fault_has_a_reference_and_shows_nothing_of_itself(
 
 
 def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
-    """All users of a machine can see the words of a command: the key is not among them."""
+    """All users of a machine can see the words of a command: the key is not among them. The file goes with the key."""
     opened = tmp_path / "opened"
     starter = tmp_path / "xdg-open"
     starter.write_text(f'#!/bin/sh\necho "$1" > {opened}.new\nmv {opened}.new {opened}\n', encoding="utf-8")
@@ -722,3 +722,4 @@ def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
         path = Path(opened.read_text(encoding="utf-8").strip())
         assert server.link in path.read_text(encoding="ascii")
         assert (path.stat().st_mode & 0o077, path.parent.stat().st_mode & 0o077) == (0, 0)
+    assert not path.exists()
