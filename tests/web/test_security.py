@@ -371,6 +371,15 @@ def test_a_message_for_the_next_page_cannot_be_forged(site: Site) -> None:
         assert "password" not in forged.request("GET", "/").text
 
 
+@pytest.mark.parametrize("value", ["\xff\xfe", "x.\xff", "%ff", "\x80"])
+def test_a_cookie_that_is_no_text_is_no_session(value: str, site: Site) -> None:
+    """It is no fault of the program, and no message."""
+    (name,) = site.browser.cookies
+    assert Browser(site.server.address, cookies={name: value}).request("GET", "/").status == 401
+    with_message = Browser(site.server.address, cookies=site.browser.cookies | {f"{name}-said": value})
+    assert with_message.request("GET", "/").status == 200
+
+
 # --- what is typed and uploaded ---
 
 
