@@ -354,12 +354,15 @@ def test_a_browser_that_another_page_has_led_here_gets_its_cookie_first(site: Si
 def test_wrong_keys_are_limited_and_not_in_the_log(page_server: PageServer) -> None:
     """After ten of them no key is taken for a minute, the right one included; who is signed in notices nothing."""
     inside, outside = page_server.signed_in(), page_server.browser()
+    assert outside.request("GET", "/a%0a12:00:00%20GET%20/%20200,%20root").status == 401
     found = [outside.request("GET", f"/?key=wrong{number}").status for number in range(12)]
     assert found == [403] * 10 + [429] * 2
     assert outside.request("GET", f"/?{page_server.link.partition('?')[2]}").status == 429
     assert inside.get("/").status == 200
     log = page_server.log.read_text(encoding="utf-8")
     assert "GET / 403" in log
+    assert "GET /a%0a12:00:00%20GET" in log
+    assert not re.search(r"^12:00:00", log, re.MULTILINE)
     assert "wrong1" not in log
 
 
