@@ -187,6 +187,8 @@ class Draft:
         self._rows.count_names(self._known_names().allowed)
         self._cached_summary: Summary | None = None
         self._cached_identity: Identity | None = None
+        self.changes = 0
+        """How often it was changed since it is open: an edit that is undone leaves the digest as it was."""
         self._group_lengths: dict[int, int] = {}
         """Key of a group -> its rows; counted when it is asked for, until the next edit."""
 
@@ -435,6 +437,7 @@ class Draft:
             try:
                 with faults_named(path), self.store.transaction():
                     yield
+                self.changes += 1
             except BaseException:
                 self._staged, self._cached_summary, self._cached_identity = before, None, None
                 self._rows.count_names(self._known_names().allowed)

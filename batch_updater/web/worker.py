@@ -494,6 +494,7 @@ class Worker:
             remove_unless_begun(runs / task.run)
         upload = self._upload(task)
         draft = self._draft_of(upload)
+        changes = draft.changes
         judged = permission(draft, upload, self._uploads, self._config, task.by)
         if task.options.digest not in {"", judged.digest}:
             raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
@@ -508,7 +509,8 @@ class Worker:
             sent_by=task.by,
         ) as open_run:
             # The rows of the run are a copy by now: they are those that were judged.
-            if permission(draft, upload, self._uploads, self._config, task.by).digest != judged.digest:
+            judged_now = permission(draft, upload, self._uploads, self._config, task.by)
+            if (draft.changes, judged_now.digest) != (changes, judged.digest):
                 raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
             return self._execute(work, open_run)
 

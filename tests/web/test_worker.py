@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -341,6 +343,34 @@ def test_nothing_else_is_sent_than_what_the_person_saw(tmp_path: Path, api: Sand
         assert "has changed since" in task.fault.message
         assert task.run is None
     assert not api.requests()
+
+
+def test_an_edit_that_is_undone_while_the_run_begins_is_not_sent(tmp_path: Path, api: Sandbox) -> None:
+    """The copy of the run may have it, although the draft is before and after it as it was seen."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        options, is_over = SendingOptions(digest=judged(queue, upload, "anna").digest), threading.Event()
+
+        def edit_and_undo() -> None:
+            for number in count(1):
+                draft.edit([CellEdit(3, 3, "77")], "anna")
+                draft.undo_edit(number, "anna")
+                if is_over.is_set():
+                    return
+
+        thread = threading.Thread(target=edit_and_undo)
+        thread.start()
+        try:
+            for _ in range(20):
+                queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=options)
+                queue.worker.wake()
+                queue.done(upload)
+        finally:
+            is_over.set()
+            thread.join()
+    assert not [request for request in api.requests() if "77" in str(request["body"])]
 
 
 def test_no_fault_holds_a_secret(tmp_path: Path) -> None:
