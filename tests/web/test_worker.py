@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from itertools import count
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
@@ -478,6 +480,40 @@ def test_an_edit_during_a_new_check_is_kept_or_refused(tmp_path: Path, api: Sand
         last = queue.worker.draft(upload.id)
         assert last
         assert {row: one.cells[2] for row in kept if (one := last.row(row))} == kept
+
+
+def test_an_edit_that_is_undone_while_the_run_begins_is_not_sent(tmp_path: Path, api: Sandbox) -> None:
+    """The copy of the run may have it, although the draft is before and after it as it was seen."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        options, is_over = SendingOptions(digest=judged(queue, upload, "anna").digest), threading.Event()
+
+        def edit_and_undo() -> None:
+            for number in count(1):
+                while not is_over.is_set():
+                    with suppress(HeldDraftError):  # a run begins just now
+                        draft.edit([CellEdit(3, 3, "77")], "anna")
+                        break
+                else:
+                    return
+                while True:
+                    with suppress(HeldDraftError):
+                        draft.undo_edit(number, "anna")
+                        break
+
+        thread = threading.Thread(target=edit_and_undo)
+        thread.start()
+        try:
+            for _ in range(20):
+                queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=options)
+                queue.worker.wake()
+                queue.done(upload)
+        finally:
+            is_over.set()
+            thread.join()
+    assert not [request for request in api.requests() if "77" in str(request["body"])]
 
 
 def test_no_fault_holds_a_secret(tmp_path: Path) -> None:
