@@ -21,11 +21,12 @@ from aiohttp.typedefs import Handler
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, WebSettings
-from batch_updater.errors import ExitCode, GuardError, LockedError, UsageError
+from batch_updater.errors import ExitCode, GuardError, LockedError, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import locked_pages
 from batch_updater.runs.sending import responsive
+from batch_updater.runs.store import DamagedStoreError
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -123,6 +124,14 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
             response.force_close()
     except (UsageError, GuardError, LockedError) as error:
         response = _error_page(request, 409, " ".join(filter(None, (*error.lines, *error.remedy_lines))))
+    except (ResultsError, StoreError) as error:  # the disk is full, say
+        text = context_of(request).without_paths(f"{error} {error.remedy}")
+        _logger.error("%s %s failed: %s", request.method, request.path, text)  # noqa: TRY400  (no fault of the program)
+        response = _error_page(request, 500, text)
+    except DamagedStoreError as error:
+        text = context_of(request).without_paths(f"What was read of the file cannot be relied on: {error}.")
+        _logger.error("%s %s failed: %s", request.method, request.path, text)  # noqa: TRY400  (no fault of the program)
+        response = _error_page(request, 500, f"{text} Upload the file once more.")
     except (ConnectionError, asyncio.CancelledError):
         raise  # the browser is gone
     except Exception:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)

@@ -276,6 +276,9 @@ class Worker:
         upload = self._uploads.upload(upload_id)
         if upload is None or self._working_on(upload_id, (TaskKind.CHECK,)):
             return None
+        if not upload.folder.is_dir():  # someone has removed it by hand
+            self._drafts.close_one(upload_id)
+            return None
         return self._drafts.get(upload)
 
     def live_of_upload(self, upload_id: str) -> LiveCounts | None:
@@ -414,7 +417,7 @@ class Worker:
     def _upload(self, task: Task) -> StoredUpload:
         """Return the upload of a task. Raises UsageError if it was removed."""
         upload = self._uploads.upload(task.upload or "")
-        if upload is None:
+        if upload is None or not (upload.folder / upload.file).exists():
             raise UsageError("The file was removed.", remedy="Upload it once more.")
         return upload
 

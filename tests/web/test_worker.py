@@ -118,6 +118,19 @@ def test_a_file_that_cannot_be_read_is_a_fault_without_paths(tmp_path: Path, api
         assert str(tmp_path) not in f"{task.fault.message}{task.fault.remedy}"
 
 
+def test_a_file_whose_folder_someone_has_removed_is_to_be_uploaded_again(tmp_path: Path, api: Sandbox) -> None:
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        assert queue.worker.draft(upload.id)
+        rmtree(upload.folder)
+        assert queue.worker.draft(upload.id) is None
+        for kind in TaskKind:
+            task = queue.do(kind, upload)
+            assert task.fault
+            assert (task.fault.message, task.fault.remedy) == ("The file was removed.", "Upload it once more.")
+    assert not api.requests()
+
+
 def test_what_would_change_is_kept_the_largest_jump_first(tmp_path: Path, api: Sandbox) -> None:
     """Page by page; an edit makes another content of it."""
     with working(config_in(tmp_path, api.url, guards={"changed": 10})) as queue:
