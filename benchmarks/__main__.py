@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import checking, growth, pythons, rate, sending, starting, writing
+from benchmarks import checking, growth, pythons, rate, sending, starting, web, writing
 from benchmarks.bench import QUICK, Bench, Sizes, say
 from benchmarks.measure import FailedError
 from benchmarks.references import references
@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Callable[[Bench], Section]] = {
     "check": checking.measured,
     "workbook": writing.measured,
     "start": starting.measured,
+    "web": web.measured,
 }
 
 

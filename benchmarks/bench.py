@@ -29,7 +29,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. All but the seconds are rows."""
+    """How much is measured. All but the seconds and `web_runs` are rows."""
 
     fast: Load = Load(10_000, 0, (100, 2_100))
     large: Load = Load(100_000, 0)
@@ -42,6 +42,14 @@ class Sizes:
     """Of the workbook of results."""
     rate_s: int = 60
     """How long the configured rate is held."""
+    web_runs: int = 300
+    """Earlier runs that the page lists."""
+    web_checked: int = 10_000
+    """Of the file whose check a person waits for."""
+    web_rows: int = 1_000_000
+    """Of the file whose rows are corrected."""
+    web_rate_s: int = 30
+    """How long a run at the configured rate goes on while people use the page."""
 
 
 QUICK = Sizes(
@@ -53,6 +61,10 @@ QUICK = Sizes(
     csv_checked=2_000,
     workbook_out=500,
     rate_s=5,
+    web_runs=3,
+    web_checked=500,
+    web_rows=2_000,
+    web_rate_s=3,
 )
 """Enough to see that the benchmark works; its figures mean nothing."""
 
@@ -67,20 +79,20 @@ class Bench:
     sizes: Sizes
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def csv(self, rows: int) -> Path:
-        """Return a CSV file of four columns."""
-        return self._made(rows, ".csv")
+    def csv(self, rows: int, faulty_every: int = 0) -> Path:
+        """Return a CSV file of four columns, in which one row in so many cannot be sent."""
+        return self._made(".csv", rows, *([faulty_every] if faulty_every else []))
 
     def workbook(self, rows: int) -> Path:
         """Return an xlsx file of ten columns."""
-        return self._made(rows, ".xlsx")
+        return self._made(".xlsx", rows)
 
-    def _made(self, rows: int, suffix: str) -> Path:
-        path = self.folder / f"rows-{rows}{suffix}"
+    def _made(self, suffix: str, *counts: int) -> Path:
+        path = self.folder / f"rows-{'-'.join(map(str, counts))}{suffix}"
         if not path.exists():
             say(f"making {path.name}")
             # In a process of its own: Cost.peak_mb of what is measured counts from our memory.
-            command = [sys.executable, "-m", "benchmarks.rows", str(path), str(rows)]
+            command = [sys.executable, "-m", "benchmarks.rows", str(path), *map(str, counts)]
             run(command, self.folder / "made")
         return path
 

@@ -1,8 +1,9 @@
 """Input files, made by a seed so that they are the same everywhere.
 
-python -m benchmarks.rows FILE ROWS
+python -m benchmarks.rows FILE ROWS [FAULTY_EVERY]
 
-makes a CSV file of the four columns that are sent in the comparison, or an .xlsx file of all ten.
+makes a CSV file of the four columns that are sent in the comparison, or an .xlsx file of all ten. FAULTY_EVERY: one row
+in so many of the CSV file cannot be sent.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SEED = 1
 CSV_HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "SalesRevenue")
 XLSX_HEADERS = (*CSV_HEADERS, "CRM Opportunity ID", "CategoryName", "StageName", "AcctPotential", "PendingCloseDate",
                 "Note")  # fmt: skip
+ALIKE = 28
+"""Rows with the same wrong type."""
 
 
 class Made(NamedTuple):
@@ -56,12 +59,25 @@ def made(count: int) -> Iterator[Made]:
         )
 
 
-def make_csv(path: Path, count: int) -> None:
-    """Write the rows as text."""
+def make_csv(path: Path, count: int, faulty_every: int = 0) -> None:
+    """Write the rows as text. Of those that cannot be sent, 28 have a type that there is not, all others no amount."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(CSV_HEADERS)
-        writer.writerows(row[: len(CSV_HEADERS)] for row in made(count))
+        rows = (row[: len(CSV_HEADERS)] for row in made(count))
+        writer.writerows(_with_faults(rows, count, faulty_every) if faulty_every else rows)
+
+
+def _with_faults(rows: Iterable[tuple[object, ...]], count: int, every: int) -> Iterator[tuple[object, ...]]:
+    alike_every = max(1, count // every // ALIKE)
+    for number, (identity, kind, name, revenue) in enumerate(rows):
+        fault, is_sound = divmod(number, every)
+        if is_sound:
+            yield identity, kind, name, revenue
+        elif fault % alike_every or fault // alike_every >= ALIKE:
+            yield identity, kind, name, "n/a"
+        else:
+            yield identity, "Prre", name, revenue
 
 
 def make_workbook(path: Path, count: int) -> None:
@@ -80,5 +96,8 @@ def make_workbook(path: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    target, rows = Path(sys.argv[1]), int(sys.argv[2])
-    (make_workbook if target.suffix == ".xlsx" else make_csv)(target, rows)
+    target, counts = Path(sys.argv[1]), [int(text) for text in sys.argv[2:]]
+    if target.suffix == ".xlsx":
+        make_workbook(target, *counts)
+    else:
+        make_csv(target, *counts)

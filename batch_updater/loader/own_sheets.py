@@ -34,6 +34,7 @@ from batch_updater.records import (
     Origin,
     Problem,
 )
+from batch_updater.text.typed_values import typed_json
 
 _WRITE_AGAIN = (
     "Write the undo workbook again with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
@@ -134,7 +135,7 @@ def origin_in(source: Book) -> Origin | None:
     for _, name, text in _settings(source):
         if name == ORIGIN_SETTING:
             try:
-                return msgspec.json.decode(text, type=Origin)
+                return typed_json(text, Origin)
             except (msgspec.DecodeError, UnicodeEncodeError):
                 return None
     return None

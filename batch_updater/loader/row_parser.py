@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -53,6 +53,16 @@ class ParsedRow(msgspec.Struct, frozen=True):
     def is_ragged(self) -> bool:
         """Whether it has more or fewer cells than the header row, so that its values may be in the wrong columns."""
         return any(problem.code == RAGGED for problem in self.problems)
+
+
+class EditedCells(NamedTuple):
+    """The cells of a row in which a person has typed some."""
+
+    number: int
+    cells: Sequence[Cell]
+    """With what was typed."""
+    typed: Collection[int]
+    """Positions of the cells that were typed."""
 
 
 class Width(msgspec.Struct, frozen=True):
@@ -220,16 +230,28 @@ class RowParser:
         (parsed,) = self.parse_all([(number, cells)])
         return parsed
 
-    def parse_edited(self, number: int, cells: Sequence[Cell], positions: Collection[int]) -> ParsedRow:
-        """Return what a row says in which a person has typed the cells at some positions.
+    def parse_edited(self, rows: Iterable[EditedCells]) -> Iterator[ParsedRow]:
+        """Yield what rows say in which a person has typed some of the cells.
 
         What the file shows about its cells does not vouch for these: a number among them that may be a thousand is a
         problem unless the decimal mark of its column was answered. A row with too few cells is one with enough of them
         once a person has typed up to its last column that is sent.
         """
-        if self.width.stated is not None and max(positions) >= self._last_mapped and len(cells) < self.width.headers:
-            cells = (*cells, *[None] * (self.width.headers - len(cells)))
-        row = self.parse(number, cells)
+        left = iter(rows)
+        while batch := list(islice(left, _BATCH)):
+            parsed = self.parse_all([(row.number, self._reaching(row)) for row in batch])
+            for one, row in zip(batch, parsed, strict=True):
+                yield self._as_typed(row, one.typed) if one.typed and self._amount_fields else row
+
+    def _reaching(self, row: EditedCells) -> Sequence[Cell]:
+        cells, width = row.cells, self.width
+        if width.stated is None or len(cells) >= width.headers or max(row.typed, default=-1) < self._last_mapped:
+            return cells
+        return (*cells, *[None] * (width.headers - len(cells)))
+
+    def _as_typed(self, row: ParsedRow, positions: Collection[int]) -> ParsedRow:
+        """Return a row with a problem for each number with two readings among the cells at some positions."""
+        number, cells = row.number, row.cells
         if any(problem.field is None for problem in row.problems):
             return row
         faulty = {problem.field for problem in row.problems}

@@ -33,6 +33,7 @@ from batch_updater.runs.plan import require_comparable
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.store import Store
 from batch_updater.runs.upload_statements import COMPARED_FORMAT
+from batch_updater.text.typed_values import typed_json
 
 COMPARED = "compared.sqlite"
 _SCRATCH = "comparing"
@@ -119,7 +120,7 @@ class Comparison(msgspec.Struct, frozen=True):
             return None
         with _reading(path) as connection:
             (text,) = connection.execute(upload_statements.COMPARED, {"fact": _FACTS}).fetchone()
-            facts = msgspec.json.decode(text, type=_Facts)
+            facts = typed_json(text, _Facts)
         return cls(path, *(getattr(facts, name) for name in _Facts.__struct_fields__))
 
     @property

@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -44,12 +44,12 @@ from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.runs import edits as kept
 from batch_updater.runs import statements
-from batch_updater.runs.encoding import decode_cells, encode_problems
+from batch_updater.runs.encoding import encode_problems
 from batch_updater.runs.folder import Snapshot, folder_faults, sha256_of
 from batch_updater.runs.grid import ALL, EDITED, RowLists, key_of_cause, key_of_group
 from batch_updater.runs.guards import exceeded
 from batch_updater.runs.history import DATABASE, Identity
-from batch_updater.runs.judged_rows import DraftedRow, JudgedRows, drafted_row, named_record
+from batch_updater.runs.judged_rows import DraftedRow, EditableRow, JudgedRows, editable_rows, named_record
 from batch_updater.runs.names import NAMES, RememberedNames, remembered_names
 from batch_updater.runs.plan import Plan, open_snapshot
 from batch_updater.runs.rows import unsent
@@ -65,6 +65,8 @@ from batch_updater.runs.store import (
     opened_store,
 )
 from batch_updater.text.characters import suggestion
+from batch_updater.text.spelling import nearest_of_all
+from batch_updater.text.typed_values import typed_json
 from batch_updater.version import __version__
 
 DRAFT = "draft.sqlite"
@@ -73,6 +75,8 @@ _READY = "draft.sqlite-ready"
 _LOCK = ".draft-lock"
 _FACTS, _DIGEST = "facts", "digest"
 _TABLE = "its table draft"
+CHECKED_AGAIN = "The file is being checked again: try it in a moment."
+"""Why nothing can be changed in a draft that is about to be replaced."""
 WAITS = "waits"
 """Code of the problem of a row that waits for an earlier one of its target."""
 _REFUSED = "refused"
@@ -81,9 +85,15 @@ _OF_OTHER_ROWS = frozenset({"duplicate-target", "row-number"})
 """Codes of problems with other rows, which are here as well."""
 _LONGEST_TEXT = 1_000_000
 """Characters of a cell that is typed: no one types more."""
-_BATCH = 1_000
+_BATCH = 500
 _NEAREST = 10
 """Valid values that are ranked by how near they are."""
+_RANKINGS_KEPT = 1_000
+"""The same wrong value is often in many cells, and hundreds of names take a hundredth of a second to rank."""
+
+
+class HeldDraftError(UsageError):
+    """A draft cannot be changed at this moment; the message says why."""
 
 
 class CellEdit(NamedTuple):
@@ -163,17 +173,26 @@ class _DraftFacts(msgspec.Struct, frozen=True):
 class Draft:
     """The staged rows of one upload. Every method may be called from any thread.
 
-    Each raises DamagedStoreError if the database cannot be relied on, and one that writes StoreError if it cannot be
-    written, or UsageError if the upload has been checked again meanwhile.
+    Each raises DamagedStoreError if the database cannot be relied on, HeldDraftError if it was closed because the
+    upload is checked again, and one that changes something also while it is held, and StoreError if nothing can be
+    written.
     """
 
     def __init__(self, folder: Path, config: Config, store: Store, facts: _DraftFacts) -> None:
         self.folder = folder
         self.config = config
-        self.store = store
+        self._writer = store
+        self.store = Store.reading(folder / DRAFT) if store.has_write_ahead_log else store
+        """The rows as they were after the last change that was made as a whole."""
         self.endpoint: Endpoint = decode_endpoint(facts.endpoint)
         self._facts = facts
-        self._lock = threading.RLock()
+        self._changes = threading.RLock()
+        """Held by whoever changes the rows. That may take seconds, and others read meanwhile."""
+        self._reading = self._changes if self.store is store else threading.RLock()
+        """Held for a moment, by whoever reads rows and figures, or shows those after a change. Taken second."""
+        self._is_closed = False
+        self._held = ""
+        """Why nothing can be changed at this moment; '' if it can."""
         self._file = _file_identity(folder / DRAFT)
         self._staged = converted(store.fact("staged"), StagedInput, "its table run")
         self.columns: Columns = self._staged.columns
@@ -182,9 +201,12 @@ class Draft:
             store, self.endpoint, self.columns, self._parser, facts.date_orders,
             in_order=facts.in_order, keeps_blank=facts.parser.width.stated is not None,
         )  # fmt: skip
+        self._ranked: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        """What was typed, and the valid values -> these, the nearest first."""
         self._names: tuple[float, RememberedNames] | None = None
         """When `names.json` was last changed, and what it holds."""
         self._rows.count_names(self._known_names().allowed)
+        self._lists = RowLists(self.store, self.columns)
         self._cached_summary: Summary | None = None
         self._cached_identity: Identity | None = None
         self._group_lengths: dict[int, int] = {}
@@ -208,20 +230,40 @@ class Draft:
             return cls(folder, config, Store.writing(path), facts)
 
     def close(self) -> None:
-        """Let go of the database."""
-        with self._lock:
+        """Let go of the database, once a change that is going on has ended; whoever still has it is refused."""
+        with self._changes, self._reading:
+            self._is_closed = True
             self.store.close()
+            self._writer.close()
+
+    @contextmanager
+    def _shown(self) -> Iterator[Store]:
+        """Give the rows as they were after the last change; the figures are theirs."""
+        with self._reading:
+            if self._is_closed:
+                raise HeldDraftError(CHECKED_AGAIN)
+            yield self.store
+
+    @contextmanager
+    def held(self, why: str) -> Iterator[None]:
+        """Let no one change the rows meanwhile, once a change that is going on has ended; `why`: in a sentence."""
+        with self._changes:
+            self._held = why
+        try:
+            yield
+        finally:
+            self._held = ""
 
     @property
     def staged(self) -> StagedInput:
         """What is known of the input, with the figures as the edits have made them."""
-        with self._lock:
+        with self._reading:
             return replace(self._staged, questions=self.questions)
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """What the cells and rows of the whole file leave open, as far as no edit has settled it."""
-        with self._lock:
+        with self._reading:
             causes, columns = {cause.text for cause in self._staged.causes}, self.columns
             return tuple(
                 question
@@ -237,11 +279,10 @@ class Draft:
     @property
     def identity(self) -> Identity:
         """What makes the run that begins from it the same as another; its edits are part of it."""
-        with self._lock:
+        with self._shown() as store:
             if self._cached_identity is None:
-                self._cached_identity = replace(
-                    self._facts.identity, edits=kept.digest_of_edits(self.store, self.columns)
-                )
+                edits = kept.digest_of_edits(store, self.columns)
+                self._cached_identity = replace(self._facts.identity, edits=edits)
             return self._cached_identity
 
     @property
@@ -262,7 +303,7 @@ class Draft:
         changed_at = 0.0
         with suppress(OSError):
             changed_at = (folder / NAMES).stat().st_mtime
-        with self._lock:
+        with self._reading:
             if self._names is None or self._names[0] != changed_at:
                 names = remembered_names(folder, self.endpoint.name, self.config.api.base_url)
                 self._names = changed_at, names
@@ -270,22 +311,22 @@ class Draft:
 
     def summary(self) -> Summary:
         """Return counts, ranked causes and verdict of the rows as they are now; cheap at any number of rows."""
-        with self._lock:
+        with self._shown():
             if self._cached_summary is None:
                 staged = self._staged
                 counts = dict.fromkeys(OutcomeKind, 0) | {
                     OutcomeKind.PLANNED: staged.good, OutcomeKind.NOT_SENT: staged.waiting,
                     OutcomeKind.INVALID: staged.invalid,
                 }  # fmt: skip
-                self._cached_summary = Summary(staged.rows, counts, self._rows.lists.causes(), of_check=True)
+                self._cached_summary = Summary(staged.rows, counts, self._lists.causes(), of_check=True)
             return self._cached_summary
 
     def view(self) -> SummaryView:
         """Return what reports say of it: verdict, counts, causes, mapping, facts and notes."""
-        with self._lock:
+        with self._shown() as store:
             plan = self.plan()
-            facts = plan.facts("check", self._facts.staged_at, self.store)
-            over = tuple(exceeded(self.config.guards, plan.staged, self.store))
+            facts = plan.facts("check", self._facts.staged_at, store)
+            over = tuple(exceeded(self.config.guards, plan.staged, store))
             notes = (*plan.notes, *(guard.note for guard in over))
             facts = replace(facts, finished_at=self._facts.staged_at, notes=notes, is_over_guard=bool(over))
             return summary_view(facts, self.endpoint, self.columns, self.summary())
@@ -295,35 +336,37 @@ class Draft:
     ) -> GridPage:
         """Return the rows that need someone, those of one cause, or those that were edited; paged by SQL."""
         key = EDITED if edited else ALL if cause is None else key_of_cause(cause)
-        with self._lock:
-            lists = self._rows.lists
-            numbers = lists.rows(key, after, most + 1)
-            rows = tuple(row for number in numbers[:most] if (row := self.row(number)) is not None)
-            return GridPage(rows, numbers[most - 1] if len(numbers) > most else None, lists.length(key))
+        with self._shown():
+            numbers = self._lists.rows(key, after, most + 1)
+            next_after = numbers[most - 1] if len(numbers) > most else None
+            return GridPage(self._rows_of(numbers[:most]), next_after, self._lists.length(key))
 
     def row(self, number: int) -> DraftRow | None:
         """Return a row, whether or not it needs someone; None if there is none of that number."""
-        with self._lock:
-            found = drafted_row(self.store, number)
-            if found is None:
-                return None
-            edits = {edit.position: edit for edit in kept.edits_of_row(self.store, number)}
-            cells = decode_cells(found.cells)
-            cells += [None] * (len(self.columns.headers) - len(cells))
-            return DraftRow(
-                number, tuple(cells), self._shown_problems(found), edits,
-                is_refused=bool(self._why_withheld(number)),
-            )  # fmt: skip
+        return next(iter(self._rows_of([number])), None)
+
+    def _rows_of(self, numbers: Iterable[int]) -> tuple[DraftRow, ...]:
+        """Return those of some rows that there are, in the order of their numbers."""
+        with self._shown() as store:
+            found = editable_rows(store, numbers)
+            withheld = kept.why_withheld(store, self.columns, {row: one.texts for row, one in found.items()})
+            width = len(self.columns.headers)
+            return tuple(
+                DraftRow(
+                    number,
+                    (*one.cells, *[None] * (width - len(one.cells))),
+                    self._shown_problems(one.row),
+                    {edit.position: edit for edit in one.made.edits},
+                    is_refused=bool(withheld.get(number)),
+                )
+                for number, one in found.items()
+            )
 
     def _shown_problems(self, row: DraftedRow) -> tuple[Problem, ...]:
         if row.waits_for is None:
             return row.problems
         remedy = f"Repair row {row.waits_for}."
         return (Problem(row.number, None, WAITS, "", statements.WAITS_FOR_ROW % row.waits_for, remedy),)
-
-    def _why_withheld(self, number: int) -> tuple[Problem, ...]:
-        texts = kept.texts_of(kept.edits_of_row(self.store, number))
-        return kept.why_withheld(self.store, self.columns, number, texts)
 
     def choices(self, row: DraftRow, field: str) -> tuple[str, ...]:
         """Return the values that are known to be valid in a cell, the nearest to what it holds first; () if unknown."""
@@ -334,12 +377,14 @@ class Draft:
         typed = text_of_cell(row.cells[self.columns.of_field[field]]).strip()
         if not valid or not typed:
             return valid
-        near = list[str]()
-        left = list(valid)
-        while left and len(near) < _NEAREST and (name := suggestion(typed, left).name) is not None:
-            near.append(name)
-            left.remove(name)
-        return (*near, *left)
+        with self._reading:
+            if (typed, valid) not in self._ranked:
+                if len(self._ranked) >= _RANKINGS_KEPT:
+                    self._ranked.clear()
+                first = filter(None, [suggestion(typed, valid).name])
+                near = dict.fromkeys((*first, *nearest_of_all(typed, valid, _NEAREST)))
+                self._ranked[typed, valid] = (*near, *(name for name in valid if name not in near))
+            return self._ranked[typed, valid]
 
     def _valid_values(self, field: Field, row: DraftRow) -> tuple[str, ...]:
         if field.kind in {Kind.LIST, Kind.JSON}:  # its cells hold several
@@ -349,7 +394,7 @@ class Draft:
         if field.kind is Kind.BOOLEAN:
             return ("TRUE", "FALSE")
         names = AllowedValues.of(self.endpoint, self._known_names().allowed)
-        with self._lock:
+        with self._reading:
             values = self._parser.parse(row.number, row.cells).values
         key = names.key_of(field, Job(row.number, "", values))
         found = next((one for one in names.lists if (one.field, one.depends_on) == key), None)
@@ -360,9 +405,9 @@ class Draft:
         key = key_of_group(problem, self.columns)
         if key is None or problem.field is None:
             return None
-        with self._lock:
+        with self._shown():
             if key not in self._group_lengths:
-                self._group_lengths[key] = self._rows.lists.length_of_group(key)
+                self._group_lengths[key] = self._lists.length_of_group(key)
             rows = self._group_lengths[key]
         position = self.columns.of_field[problem.field]
         return Group(problem.field, position, problem.code, problem.value, rows) if rows > 1 else None
@@ -374,33 +419,34 @@ class Draft:
         nothing. Raises UsageError for a row or column that there is not.
         """
         with self._changing():
-            self._edit(edits, by)
-            return tuple(row for number in {edit.row: None for edit in edits} if (row := self.row(number)) is not None)
+            left = iter([(row, [*of_row]) for row, of_row in groupby(sorted(edits, key=_row), key=_row)])
+            while batch := dict(islice(left, _BATCH)):
+                self._edit(batch, by)
+        return self._rows_of({edit.row for edit in edits})
 
-    def _edit(self, edits: Sequence[CellEdit], by: str) -> int:
-        """Do what `edit` does within a transaction; return how many cells were changed."""
-        at, originals, count = datetime.now(UTC), dict[int, list[Cell]](), 0
-        for number, of_row in groupby(sorted(edits, key=lambda edit: edit.row), key=lambda edit: edit.row):
-            found = drafted_row(self.store, number)
-            if found is None:
+    def _edit(self, edits: Mapping[int, Sequence[CellEdit]], by: str) -> int:
+        """Do what `edit` does within a transaction, given the edits of each row; return how many cells were changed."""
+        rows, made = list[EditableRow](), list[tuple[int, int, int, Cell, str]]()
+        found = editable_rows(self._writer, edits)
+        for number, of_row in edits.items():
+            one = found.get(number)
+            if one is None:
                 raise UsageError(f"There is no row {number:,}.", remedy="Load the page again.")
-            cells = decode_cells(found.cells)
-            original = kept.original_cells(self.store, number, cells)
-            made = []
+            cells, texts = one.cells, dict[int, str]()
             for edit in of_row:
                 self._require_editable(edit)
                 is_beyond = edit.position >= len(cells)
                 old = None if is_beyond else cells[edit.position]
-                is_missing = is_beyond and any(problem.code == RAGGED for problem in found.problems)
+                is_missing = is_beyond and any(problem.code == RAGGED for problem in one.row.problems)
                 if text_of_cell(old) != edit.text or is_missing:
-                    made.append((number, edit.position, len(original), old, edit.text))
-                    cells = kept.overlaid(cells, {edit.position: edit.text})
-            if made:
-                kept.add_edits(self.store, made, by, at)
-                originals[number] = original
-                count += len(made)
-        self._judge(originals)
-        return count
+                    made.append((number, edit.position, one.width, old, edit.text))
+                    texts[edit.position] = edit.text
+                    cells = kept.overlaid(cells, texts)
+            if texts:
+                rows.append(EditableRow(one.row, one.cells, one.made, {**one.texts, **texts}))
+        kept.add_edits(self._writer, made, by, datetime.now(UTC))
+        self._rows.judge(rows)
+        return len(made)
 
     def _require_editable(self, edit: CellEdit) -> None:
         if not 0 <= edit.position < len(self.columns.headers):
@@ -408,37 +454,36 @@ class Draft:
         if len(edit.text) > _LONGEST_TEXT:
             raise UsageError(f"A cell holds at most {_LONGEST_TEXT:,} characters.", remedy="Type a shorter text.")
 
-    def _judge(self, originals: Mapping[int, Sequence[Cell]]) -> None:
-        """Judge rows whose edits have changed, and write the figures."""
-        for number in originals:
-            was, is_now = (
-                self.store.execute(statements.IS_LISTED, of_key=EDITED, of_row=number).fetchone()[0],
-                bool(kept.edits_of_row(self.store, number)),
-            )
-            old, new = ({EDITED: None} if one else {} for one in (was, is_now))
-            self._rows.lists.move(number, old, new)
-        staged = self._rows.judge(self._staged, originals)
-        self._staged = replace(staged, notes=(*self._facts.notes, *self._rows.names.notes(self.columns)))
-        self._cached_summary = self._cached_identity = None
-        self._group_lengths.clear()
-        self.store.set_facts({"staged": msgspec.to_builtins(self.staged)})
-        self.store.execute(statements.DROP_DRAFT_FACT, name=_DIGEST)
-
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Write everything that follows in one transaction, or nothing of it."""
+        """Write everything that follows, and the figures after it, in one transaction, or nothing of it."""
         path = self.folder / DRAFT
-        with self._lock:
+        with self._changes:
+            if why := CHECKED_AGAIN if self._is_closed else self._held:
+                raise HeldDraftError(why)
             if _file_identity(path) != self._file:
                 raise UsageError("The file has been checked again meanwhile.", remedy="Load the page again.")
             before = self._staged
             try:
-                with faults_named(path), self.store.transaction():
+                with faults_named(path), ExitStack() as until_committed, self._writer.transaction():
                     yield
+                    staged = self._rows.sum_up(before)
+                    # From here to the commit no one reads: rows and figures are to be those of one moment.
+                    until_committed.enter_context(self._reading)
+                    self._show(replace(staged, notes=(*self._facts.notes, *self._rows.names.notes(self.columns))))
+                    self._writer.set_facts({"staged": msgspec.to_builtins(self.staged)})
+                    self._writer.execute(statements.DROP_DRAFT_FACT, name=_DIGEST)
             except BaseException:
-                self._staged, self._cached_summary, self._cached_identity = before, None, None
+                self._show(before)
+                self._rows.forget()
                 self._rows.count_names(self._known_names().allowed)
                 raise
+
+    def _show(self, staged: StagedInput) -> None:
+        with self._reading:
+            self._staged = staged
+            self._cached_summary = self._cached_identity = None
+            self._group_lengths.clear()
 
     def edit_group(self, group: Group, text: str, by: str) -> int:
         """Type the same into every cell of a group, in one transaction. Returns how many cells were changed."""
@@ -449,23 +494,24 @@ class Draft:
         count, after = 0, BEFORE_ALL_ROWS
         with self._changing():
             while numbers := self._rows.lists.rows(key, after, _BATCH):
-                count += self._edit([CellEdit(number, group.position, text) for number in numbers], by)
+                count += self._edit({number: [CellEdit(number, group.position, text)] for number in numbers}, by)
                 after = numbers[-1]
         return count
 
     def undo_edit(self, number: int, by: str) -> DraftRow:
         """Put back what a cell held before an edit and all later edits of it. Raises UsageError if there is no such."""
         with self._changing():
-            edit = kept.edit_of_number(self.store, number)
+            edit = kept.edit_of_number(self._writer, number)
             if edit is None or edit.is_undone:
                 raise UsageError(f"There is no edit {number:,} that could be undone.", remedy="Load the page again.")
-            originals = self._rows.originals([edit.row])
-            self.store.execute(
+            before = editable_rows(self._writer, [edit.row])
+            self._writer.execute(
                 statements.UNDO_EDITS, of_row=edit.row, at_position=edit.position, first=number, who=by,
                 when=datetime.now(UTC).timestamp(),
             )  # fmt: skip
-            self._judge(originals)
-            return self._row_of(edit.row)
+            left = kept.texts_of(kept.edits_of_row(self._writer, edit.row))
+            self._rows.judge([one._replace(texts=left) for one in before.values()])
+        return self._row_of(edit.row)
 
     def accept_row(self, number: int, by: str) -> DraftRow:
         """Let a row that needed someone in the run that is repaired be sent as it is. Raises UsageError if it is none.
@@ -473,12 +519,13 @@ class Draft:
         What our own check finds wrong with it stays wrong.
         """
         with self._changing():
-            if not self._why_withheld(number):
+            found = editable_rows(self._writer, [number])
+            texts = {row: one.texts for row, one in found.items()}
+            if not kept.why_withheld(self._writer, self.columns, texts).get(number):
                 raise UsageError(f"Row {number:,} was not refused.", remedy="Load the page again.")
-            originals = self._rows.originals([number])
-            self.store.execute(statements.ACCEPT, of_row=number, who=by, when=datetime.now(UTC).timestamp())
-            self._judge(originals)
-            return self._row_of(number)
+            self._writer.execute(statements.ACCEPT, of_row=number, who=by, when=datetime.now(UTC).timestamp())
+            self._rows.judge([*found.values()])
+        return self._row_of(number)
 
     def _row_of(self, number: int) -> DraftRow:
         row = self.row(number)
@@ -488,21 +535,21 @@ class Draft:
 
     def edits(self, *, after: int = 0, most: int = 100) -> tuple[MadeEdit, ...]:
         """Return edits by number, the undone ones included."""
-        with self._lock:
-            return kept.edits_after(self.store, after, most)
+        with self._shown() as store:
+            return kept.edits_after(store, after, most)
 
     def digest(self) -> str:
         """Return SHA-256 (hex) over all requests that would be sent, in order: what an approval is for."""
-        with self._lock:
-            found = self.store.execute(statements.DRAFT_FACT, name=_DIGEST).fetchone()
+        with self._changes, self._shown() as store:
+            found = store.execute(statements.DRAFT_FACT, name=_DIGEST).fetchone()
             if found is not None:
                 return str(found[0])
             facts = self._facts
             digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
-            for record in self.store.execute(statements.REQUESTS_IN_ORDER):
+            for record in store.execute(statements.REQUESTS_IN_ORDER):
                 digest.update(msgspec.json.encode(record))
             with faults_named(self.folder / DRAFT):
-                self.store.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest.hexdigest())
+                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest.hexdigest())
             return digest.hexdigest()
 
 
@@ -587,6 +634,10 @@ def stage_draft(
     return draft
 
 
+def _row(edit: CellEdit) -> int:
+    return edit.row
+
+
 def _put_in_place(folder: Path) -> None:
     """Put a draft that is complete into the place of an earlier one, which may have been begun by a killed process."""
     ready, path = folder / _READY, folder / DRAFT
@@ -649,9 +700,7 @@ def _facts_in(store: Store) -> _DraftFacts | None:
         return None
     (text,) = store.execute(statements.DRAFT_FACT, name=_FACTS).fetchone() or (None,)
     try:
-        return msgspec.json.decode(
-            text or b"", type=_DraftFacts, dec_hook=lambda section, value: section.model_validate(value)
-        )
+        return typed_json(text or b"", _DraftFacts, lambda section, value: section.model_validate(value))
     except (msgspec.MsgspecError, ValueError) as error:
         raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
 

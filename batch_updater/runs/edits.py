@@ -13,7 +13,7 @@ import msgspec
 
 from batch_updater.records import Cell, Columns, MadeEdit, Problem
 from batch_updater.runs import statements
-from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_problems, encode_cells
+from batch_updater.runs.encoding import UndecodableError, as_list, decode_cells, decode_problems, encode_cells
 from batch_updater.runs.store import BEFORE_ALL_ROWS, DamagedStoreError, Store, converted
 
 _TABLE = "its table edits"
@@ -95,7 +95,36 @@ def edits_after(store: Store, after: int, most: int) -> tuple[MadeEdit, ...]:
 
 def edits_of_row(store: Store, row: int) -> tuple[MadeEdit, ...]:
     """Return the edits of a row that are not undone, by number. Raises DamagedStoreError."""
-    return tuple(_each(store.execute(statements.EDITS_OF_ROW, of_row=row)))
+    return tuple(_each(store.execute(statements.EDITS_OF_ROWS, numbers=as_list([row]))))
+
+
+class EditsOfRow(NamedTuple):
+    """What people have made of one row."""
+
+    edits: tuple[MadeEdit, ...] = ()
+    """Those that are not undone, by number."""
+    width: int | None = None
+    """How many cells the row has in the file; None if there is no edit."""
+
+    @property
+    def texts(self) -> dict[int, str]:
+        """What they come to: position -> text."""
+        return texts_of(self.edits)
+
+    def original(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells of the row as the file has them, from those with the edits."""
+        made = list(cells)
+        for edit in reversed(self.edits):
+            if edit.position < len(made):
+                made[edit.position] = edit.old
+        return made[: self.width]
+
+
+def edits_of_rows(store: Store, rows: str) -> dict[int, EditsOfRow]:
+    """Return the edits of those rows of an `as_list` that have any. Raises DamagedStoreError."""
+    made = map(_made, store.execute(statements.EDITS_OF_ROWS, numbers=rows))
+    by_row = {row: [*of_row] for row, of_row in groupby(made, key=lambda one: one[0].row)}
+    return {row: EditsOfRow(tuple(edit for edit, _ in found), found[0][1]) for row, found in by_row.items()}
 
 
 def edit_of_number(store: Store, number: int) -> MadeEdit | None:
@@ -120,16 +149,6 @@ def overlaid(cells: Sequence[Cell], texts: Mapping[int, str]) -> list[Cell]:
     for position, text in texts.items():
         made[position] = text or None
     return made
-
-
-def original_cells(store: Store, row: int, cells: Sequence[Cell]) -> list[Cell]:
-    """Return the cells of a row as the file has them, from those with its edits."""
-    made = list(cells)
-    edits = [_made(record) for record in store.execute(statements.EDITS_OF_ROW, of_row=row)]
-    for edit, _ in reversed(edits):
-        if edit.position < len(made):
-            made[edit.position] = edit.old
-    return made[: edits[0][1]] if edits else made
 
 
 def add_edits(store: Store, edits: Iterable[tuple[int, int, int, Cell, str]], by: str, at: datetime) -> None:
@@ -161,10 +180,15 @@ def withheld_rows(store: Store, columns: Columns) -> Iterator[tuple[int, tuple[P
             yield row, left
 
 
-def why_withheld(store: Store, columns: Columns, row: int, texts: Mapping[int, str]) -> tuple[Problem, ...]:
-    """Return what is still wrong with a row that needed someone in the run that is repaired, given its edits."""
-    found = store.execute(statements.REFUSAL, of_row=row).fetchone()
-    return () if found is None else _still_wrong(found[1], found[2], columns, texts)
+def why_withheld(
+    store: Store, columns: Columns, texts: Mapping[int, Mapping[int, str]]
+) -> dict[int, tuple[Problem, ...]]:
+    """Return what is still wrong with those rows that needed someone in the run that is repaired.
+
+    `texts`: row -> what its edits come to.
+    """
+    found = store.execute(statements.REFUSALS_OF, numbers=as_list(texts))
+    return {row: _still_wrong(problems, by_cell, columns, texts[row]) for row, problems, by_cell in found}
 
 
 def _still_wrong(problems: str, by_cell: int, columns: Columns, texts: Mapping[int, str]) -> tuple[Problem, ...]:

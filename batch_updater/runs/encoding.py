@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -27,10 +28,12 @@ from batch_updater.records import (
     ShownAs,
     Value,
 )
+from batch_updater.text.typed_values import typed
 
 _ENCODER = msgspec.json.Encoder()
 _encode, _encode_lines = _ENCODER.encode, _ENCODER.encode_lines
 _decode = msgspec.json.Decoder().decode
+_decode_problems = msgspec.json.Decoder(tuple[Problem, ...]).decode
 _KINDS: dict[type, str] = {
     str: "s", int: "i", bool: "b", type(None): "-", Decimal: "n", date: "d", datetime: "m", time: "t",
 }  # fmt: skip
@@ -215,6 +218,11 @@ def _types_and_readers(kinds: str) -> tuple[tuple[type, ...], list[tuple[int, Ca
     return tuple(map(_IN_JSON.__getitem__, kinds)), readers
 
 
+def as_list(items: Iterable[int | str]) -> str:
+    """Return numbers or texts as the statements take a list of them."""
+    return _encode([*items]).decode()
+
+
 def encode_problems(problems: Sequence[Problem]) -> str | None:
     """Return problems as JSON; None if there are none."""
     # The standard library's: an answer of an API may hold half a surrogate.
@@ -225,7 +233,9 @@ def decode_problems(text: str | None) -> tuple[Problem, ...]:
     """Return problems. Raises UndecodableError."""
     if text is None:
         return ()
+    with suppress(msgspec.MsgspecError, UnicodeEncodeError):  # as for half a surrogate, which the other way can read
+        return _decode_problems(text)
     try:
-        return msgspec.convert(json.loads(text), tuple[Problem, ...])
+        return typed(json.loads(text), tuple[Problem, ...])
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise UndecodableError(str(error)) from error

@@ -25,7 +25,8 @@ def repair_of_run(past: PastRun, uploads: Uploads, by: str) -> StoredUpload:
     """Return the upload in which the rows of a run are repaired that need a person; it is made if there is none.
 
     Its file is the run's results workbook, which is written once more where it is gone. Raises UsageError if there is
-    nothing to repair or the run is unfinished, InputError if the run cannot be read, ResultsError.
+    nothing to repair or the run is unfinished, InputError if the run cannot be read, ResultsError. Where the run read
+    every record first, so does the repair: both can be undone then.
     """
     name = past.folder.name
     if found := uploads.repair_of(name):
@@ -37,7 +38,10 @@ def repair_of_run(past: PastRun, uploads: Uploads, by: str) -> StoredUpload:
     workbook = past.workbook or report(past, None).results
     if workbook is None:
         raise UsageError(f"The workbook of the run {name} could not be written.")
-    return _uploaded(workbook, workbook.name, uploads, by, repairs=name)
+    made = _uploaded(workbook, workbook.name, uploads, by, repairs=name)
+    if past.facts.reads_first:
+        uploads.set_compare(made.id, by, compare=True)
+    return uploads.upload(made.id) or made
 
 
 def undo_of_run(past: PastRun, uploads: Uploads, config: Config, environment: Environment, by: str) -> StoredUpload:

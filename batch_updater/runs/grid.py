@@ -7,15 +7,18 @@ group of cells with the same problem and value, which is a hash of what the list
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import msgspec
 
 from batch_updater.records import Cause, Columns, Problem
 from batch_updater.runs import statements
-from batch_updater.runs.encoding import decode_problems
+from batch_updater.runs.encoding import as_list, decode_problems
 from batch_updater.runs.store import Store
 
 ALL: Final = 0
@@ -29,6 +32,7 @@ _NOT_ALIKE = frozenset({"duplicate-target"})
 """Codes of problems that the same text in every cell would not repair."""
 
 
+@lru_cache(maxsize=256)
 def key_of_cause(text: str) -> int:
     """Return the key of the list of rows with a cause."""
     return _key(b"cause", text.encode(errors="surrogatepass"))
@@ -39,7 +43,12 @@ def key_of_group(problem: Problem, columns: Columns) -> int | None:
     field, code, value = problem.field, problem.code, problem.value
     if field is None or field not in columns.of_field or code in _NOT_ALIKE or value.endswith(_CUT_OFF):
         return None
-    return _key(b"group", msgspec.json.encode([part.encode(errors="surrogatepass") for part in (field, code, value)]))
+    return _key_of_cells(field, code, value)
+
+
+@lru_cache(maxsize=256)
+def _key_of_cells(*parts: str) -> int:
+    return _key(b"group", msgspec.json.encode([part.encode(errors="surrogatepass") for part in parts]))
 
 
 def _key(kind: bytes, content: bytes) -> int:
@@ -92,14 +101,23 @@ class RowLists:
             counts[EDITED] += 1
             yield {"key": EDITED, "row": number}
 
-    def move(self, row: int, old: Mapping[int, str | None], new: Mapping[int, str | None]) -> None:
-        """Take a row out of some lists and put it into others."""
-        gone, come = old.keys() - new.keys(), new.keys() - old.keys()
-        self._store.executemany(statements.REMOVE_FROM_GRID, [{"of_key": key, "of_row": row} for key in gone])
-        self._store.executemany(statements.ADD_TO_GRID, [{"key": key, "row": row} for key in come])
-        counted = {key: cause for key, cause in {**old, **new}.items() if cause is not None}
-        changes = {key: (key in come) - (key in gone) for key in (gone | come) & {ALL, EDITED, *counted}}
-        self._count(changes, counted)
+    def move(self, rows: Iterable[tuple[int, Mapping[int, str | None], Mapping[int, str | None]]]) -> None:
+        """Take rows out of some lists and put them into others: number, and the lists before and after by `keys`."""
+        gone, come = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+        causes = dict[int, str]()
+        for (old, new), alike in groupby(rows, key=itemgetter(1, 2)):
+            numbers = [row for row, *_ in alike]
+            for key in old.keys() - new.keys():
+                gone[key] += numbers
+            for key in new.keys() - old.keys():
+                come[key] += numbers
+            causes.update({key: cause for key, cause in (*old.items(), *new.items()) if cause is not None})
+        for key, numbers in gone.items():
+            self._store.execute(statements.REMOVE_FROM_GRID, of_key=key, numbers=as_list(numbers))
+        for key, numbers in come.items():
+            self._store.execute(statements.ADD_TO_GRID, key=key, numbers=as_list(numbers))
+        counted = {ALL, EDITED, *causes} & {*gone, *come}
+        self._count({key: len(come.get(key, ())) - len(gone.get(key, ())) for key in counted}, causes)
 
     def _count(self, changes: Mapping[int, int], causes: Mapping[int, str]) -> None:
         records = [{"key": key, "cause": causes.get(key), "rows": change} for key, change in changes.items() if change]
@@ -134,9 +152,8 @@ class RowLists:
         """Return a cause, and at which place the first of its rows has it."""
         columns, places, example, order = self._columns, list[str](), "", 0
         numbers = self.rows(key, -1, _PLACES_NAMED)
-        for number in numbers:
-            record = self._store.execute(statements.DRAFT_ROW, of_row=number).fetchone()
-            problems = decode_problems(record[8])
+        for record in self._store.execute(statements.DRAFT_ROWS, numbers=as_list(numbers)):
+            problems, number = decode_problems(record[8]), record[0]
             first = {problem.cause(columns): problem for problem in reversed(problems)}
             problem = first.get(text)
             cell = columns.cell(problem.row, problem.field) if problem else None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby, islice
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.loader.row_parser import RowParser
+from batch_updater.loader.row_parser import EditedCells, ParsedRow, RowParser
 from batch_updater.loader.survey import DatesOfOrders, with_date_orders
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
 from batch_updater.records import AllowedList, Cell, Columns, Problem, StagedInput, Value
 from batch_updater.runs import statements
-from batch_updater.runs.edits import edits_of_row, original_cells, overlaid, texts_of, why_withheld
+from batch_updater.runs.edits import EditsOfRow, edits_of_rows, overlaid, why_withheld
 from batch_updater.runs.encoding import (
+    as_list,
     decode_cells,
     decode_fields,
     decode_problems,
@@ -27,11 +28,12 @@ from batch_updater.runs.encoding import (
     head_of_fields,
     names_in_head,
 )
-from batch_updater.runs.grid import RowLists
+from batch_updater.runs.grid import EDITED, RowLists
 from batch_updater.runs.names import NameCount
 from batch_updater.runs.store import Store
 
 _DUPLICATE = "duplicate-target"
+_BATCH = 500
 _KEPT = frozenset({"row-number"})
 """Codes of problems that no cell of the upload's own columns can repair."""
 
@@ -70,9 +72,11 @@ class DraftedRow(NamedTuple):
         return decode_fields(self.fields) if self.fields is not None else {}
 
 
-def _drafted(record: Sequence[object]) -> DraftedRow:
-    row = DraftedRow(*record)  # type: ignore[arg-type]
-    return row._replace(is_repeated=bool(row.is_repeated), problems=decode_problems(record[8]))  # type: ignore[arg-type]
+def _drafted(record: Sequence[Any]) -> DraftedRow:
+    number, state, waits_for, place, is_repeated, target, cells, fields, problems = record
+    return DraftedRow(
+        number, state, waits_for, place, bool(is_repeated), target, cells, fields, decode_problems(problems)
+    )  # fmt: skip
 
 
 def named_record(field: str, values: tuple[Value, ...], count: int) -> Mapping[str, object]:
@@ -82,14 +86,41 @@ def named_record(field: str, values: tuple[Value, ...], count: int) -> Mapping[s
     return {"field": field, "content": content, "rows": count}
 
 
-def drafted_row(store: Store, number: int) -> DraftedRow | None:
-    """Return a row; None if there is none of that number."""
-    record = store.execute(statements.DRAFT_ROW, of_row=number).fetchone()
-    return None if record is None else _drafted(record)
+class EditableRow(NamedTuple):
+    """A row as it is, with what is to become of it."""
+
+    row: DraftedRow
+    cells: list[Cell]
+    """With its edits."""
+    made: EditsOfRow
+    """As they are before the change."""
+    texts: Mapping[int, str]
+    """What its edits come to after the change: position -> text."""
+
+    @property
+    def original(self) -> list[Cell]:
+        """The cells as the file has them."""
+        return self.made.original(self.cells)
+
+    @property
+    def width(self) -> int:
+        """How many these are."""
+        return len(self.cells) if self.made.width is None else self.made.width
+
+
+def editable_rows(store: Store, numbers: Iterable[int]) -> dict[int, EditableRow]:
+    """Return those of some rows that there are, in the order of their numbers."""
+    listed = as_list(numbers)
+    made = edits_of_rows(store, listed)
+    found = {}
+    for row in map(_drafted, store.execute(statements.DRAFT_ROWS, numbers=listed)):
+        edits = made.get(row.number, EditsOfRow())
+        found[row.number] = EditableRow(row, decode_cells(row.cells), edits, edits.texts)
+    return found
 
 
 class JudgedRows:
-    """Judges rows again within a transaction."""
+    """Judges rows again within a transaction: any number of them by `judge`, and all that follows by `sum_up`."""
 
     def __init__(
         self,
@@ -115,11 +146,19 @@ class JudgedRows:
         self._targets = Targets(endpoint)
         self._builder = RequestBuilder(endpoint)
         self._emptied = [field.name for field in endpoint.fields if field.may_be_empty]
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was judged since the last `sum_up`: the transaction has ended."""
         self._good = self._waiting = 0
         """How many more rows are so now than before."""
-        self._sent, self._cleared = Counter[str](), Counter[str]()
+        self._heads = Counter[str]()
+        """Which fields good rows send, as `head_of_fields` says it -> how many more rows."""
+        self._more_emptied = Counter[str]()
         self._touched = dict[tuple[str, tuple[Value, ...]], None]()
         """Names of which the count has changed."""
+        self._repeated = dict[str, None]()
+        """Targets of which several rows are to be judged against each other."""
 
     def count_names(self, lists: Sequence[AllowedList]) -> None:
         """Count the names in good rows as the database has them; `lists` are those that the API is known to have."""
@@ -129,71 +168,90 @@ class JudgedRows:
             for field, content, count in self._store.execute(statements.NAMED).fetchall()
         )
 
-    def originals(self, numbers: Iterable[int]) -> dict[int, list[Cell]]:
-        """Return the cells of some rows as the file has them: to be known before their edits change."""
-        found = {}
-        for number in numbers:
-            if (row := drafted_row(self._store, number)) is not None:
-                found[number] = original_cells(self._store, number, decode_cells(row.cells))
-        return found
+    def judge(self, rows: Sequence[EditableRow]) -> None:
+        """Judge rows again whose edits have changed, or that were accepted, as their own cells say; some hundreds."""
+        edited = [EditedCells(one.row.number, overlaid(one.original, one.texts), one.texts) for one in rows]
+        parsed = [*self._parser.parse_edited(edited)]
+        withheld = why_withheld(self._store, self._columns, {one.row.number: one.texts for one in rows})
+        values = [row.values for row in parsed]
+        changes = [
+            (one.row, self._judged(one.row, row, target, cells, fields, withheld.get(one.row.number, ())))
+            for one, row, target, cells, fields in zip(
+                rows,
+                parsed,
+                self._targets.of_all(values),
+                encode_cells([row.cells for row in parsed], keeps_blank=self._keeps_blank),
+                encode_fields(values, list(map(head_of_fields, values))),
+                strict=True,
+            )
+        ]
+        self._write(changes)
+        self.lists.move((one.row.number, _edited_list(one.made.texts), _edited_list(one.texts)) for one in rows)
+        # Of a target that is not repeated in the end, the last of its rows that is judged is found alone here.
+        targets = {row.target: None for change in changes for row in change if row.target is not None}
+        asked = as_list(target for target in targets if target not in self._repeated)
+        found = self._store.execute(statements.REPEATED_AMONG, targets=asked)
+        self._repeated.update(dict.fromkeys(target for (target,) in found))
 
-    def judge(self, staged: StagedInput, originals: Mapping[int, Sequence[Cell]]) -> StagedInput:
-        """Judge rows again whose edits have changed, or that were accepted; return the figures after it."""
-        self._good = self._waiting = 0
-        self._sent, self._cleared = Counter(), Counter()
-        self._touched.clear()
-        targets = dict[str, None]()
-        for number, cells in originals.items():
-            old = drafted_row(self._store, number)
-            if old is None:
-                continue
-            new = self._judged(old, cells)
-            for target in (old.target, new.target):
-                if target is not None:
-                    targets[target] = None
-            self._write(old, new)
-        for target in targets:
-            self._judge_target(target)
+    def sum_up(self, staged: StagedInput) -> StagedInput:
+        """Judge the rows of the same targets against each other, and return the figures, which were `staged` before."""
+        self._judge_targets()
         self._store.executemany(statements.SET_NAMED, map(self._named, self._touched))
-        every = self.lists.causes()
-        return replace(
+        sent, cleared = Counter[str](), self._more_emptied
+        for head, count in self._heads.items():
+            names, emptied = names_in_head(head)
+            sent.update(dict.fromkeys(names, count))
+            cleared.update(dict.fromkeys(emptied, count))
+        summed = replace(
             staged,
             good=staged.good + self._good,
             waiting=staged.waiting + self._waiting,
-            sent=_added(staged.sent, self._sent),
-            cleared=_added(staged.cleared, self._cleared),
-            causes=tuple(cause for cause in every if cause.text != statements.WAITS),
+            sent=_added(staged.sent, sent),
+            cleared=_added(staged.cleared, cleared),
+            causes=tuple(cause for cause in self.lists.causes() if cause.text != statements.WAITS),
         )
+        self.forget()
+        return summed
 
     def _named(self, key: tuple[str, tuple[Value, ...]]) -> Mapping[str, object]:
         return named_record(*key, self.names.count(*key))
 
-    def _judged(self, old: DraftedRow, original: Sequence[Cell]) -> DraftedRow:
+    def _judged(
+        self, old: DraftedRow, parsed: ParsedRow, target: str | None, cells: str, fields: str,
+        withheld: tuple[Problem, ...],
+    ) -> DraftedRow:  # fmt: skip
         """Return a row as its own cells say."""
-        number = old.number
-        texts = texts_of(edits_of_row(self._store, number))
-        cells = overlaid(original, texts)
-        parsed = self._parser.parse_edited(number, cells, texts) if texts else self._parser.parse(number, cells)
         problems = [with_date_orders(one, self._date_orders, self._parser.row_in_words) for one in parsed.problems]
         problems += [problem for problem in old.problems if problem.code in _KEPT]
         if not problems:
-            problems += why_withheld(self._store, self._columns, number, texts)
-        target = self._targets.of(parsed.values)
-        (stored,) = encode_cells([parsed.cells], keeps_blank=self._keeps_blank)
-        is_stored = not problems or target is not None
-        fields = encode_fields([parsed.values], [head_of_fields(parsed.values)])[0] if is_stored else None
-        return old._replace(
-            state="invalid" if problems else "ready", waits_for=None, is_repeated=False, target=target, cells=stored,
-            fields=fields, problems=tuple(problems),
+            problems += withheld
+        state, is_kept = "invalid" if problems else "ready", not problems or target is not None
+        return DraftedRow(
+            old.number, state, None, old.place, False, target, cells, fields if is_kept else None, tuple(problems)
         )  # fmt: skip
 
-    def _judge_target(self, target: str) -> None:
-        """Judge the rows of one target against each other, as they are staged."""
-        rows = [_drafted(record) for record in self._store.execute(statements.OF_TARGET, of_target=target)]
-        first_numbers = [row.number for row in islice(rows, OTHER_ROWS + 1)]
+    def _judge_targets(self) -> None:
+        """Judge the rows of each target that is repeated, or was, against each other, as they are staged."""
+        left, changes = iter(self._repeated), list[tuple[DraftedRow, DraftedRow]]()
+        while batch := list(islice(left, _BATCH)):
+            records = self._store.execute(statements.OF_TARGETS, targets=as_list(batch))
+            rows = map(_drafted, chain.from_iterable(iter(lambda: records.fetchmany(_BATCH), [])))  # noqa: B023
+            for _, of_target in groupby(rows, key=lambda row: row.target):
+                for change in self._of_target(of_target):
+                    changes.append(change)
+                    if len(changes) == _BATCH:
+                        self._write(changes)
+                        changes.clear()
+        self._write(changes)
+
+    def _of_target(self, rows: Iterable[DraftedRow]) -> Iterator[tuple[DraftedRow, DraftedRow]]:
+        """Yield the rows of one target that change, each as it was and as it is now."""
+        left = iter(rows)
+        first_rows = list(islice(left, OTHER_ROWS + 1))
+        first_numbers, is_repeated = [row.number for row in first_rows], len(first_rows) > 1
         blocked_by: int | None = None
-        for old in rows:
-            problems, waits_for, is_repeated = list(old.own_problems), None, len(rows) > 1
+        for old in chain(first_rows, left):
+            problems, waits_for = list(old.own_problems), None
             if is_repeated and not self._in_order:
                 others = [other for other in first_numbers if other != old.number][:OTHER_ROWS]
                 problems.append(duplicate(old.number, self._targets, old.values, others))
@@ -204,39 +262,47 @@ class JudgedRows:
             state = "invalid" if problems else "ready"
             new = old._replace(state=state, waits_for=waits_for, is_repeated=is_repeated, problems=tuple(problems))
             if new != old:
-                self._write(old, new)
+                yield old, new
 
-    def _write(self, old: DraftedRow, new: DraftedRow) -> None:
-        """Write a row in place of what it was, and count the difference."""
-        path = query = body = None
-        if new.state == "ready":
-            (path,), (query,), (body,) = self._builder.texts([new.values])
-        self._store.execute(
-            statements.UPDATE_DRAFT_ROW, of_row=new.number, new_state=new.state, new_waits_for=new.waits_for,
-            new_is_repeated=int(new.is_repeated), new_target=new.target, new_cells=new.cells, new_fields=new.fields,
-            new_path=path, new_query=query, new_body=body, new_problems=encode_problems(new.problems),
-        )  # fmt: skip
-        self._count(old, -1)
-        self._count(new, 1)
-        self.lists.move(
-            new.number, self.lists.keys(old.problems, old.waits), self.lists.keys(new.problems, new.waits)
-        )  # fmt: skip
-
-    def _count(self, row: DraftedRow, by: int) -> None:
-        self._waiting += by if row.waits_for is not None else 0
-        if not row.is_good:
-            return
-        self._good += by
-        values = row.values
-        self._touched.update(dict.fromkeys(self.names.keys(values)))
-        if by > 0:
-            self.names.add([values])
-        else:
+    def _write(self, changes: Sequence[tuple[DraftedRow, DraftedRow]]) -> None:
+        """Write rows in place of what they were, and count the difference."""
+        ready = {row.number: row.values for _, row in changes if row.state == "ready"}
+        texts = dict(zip(ready, zip(*self._builder.texts([*ready.values()]), strict=True), strict=True))
+        records = list[Mapping[str, object]]()
+        for _, row in changes:
+            path, query, body = texts.get(row.number, (None, None, None))
+            records.append({
+                "of_row": row.number, "new_state": row.state, "new_waits_for": row.waits_for,
+                "new_is_repeated": int(row.is_repeated), "new_target": row.target, "new_cells": row.cells,
+                "new_fields": row.fields, "new_path": path, "new_query": query, "new_body": body,
+                "new_problems": encode_problems(row.problems),
+            })  # fmt: skip
+        self._store.executemany(statements.UPDATE_DRAFT_ROW, records)
+        self._waiting += sum((new.waits_for is not None) - (old.waits_for is not None) for old, new in changes)
+        gone = [old.values for old, _ in changes if old.is_good]
+        come = [ready[new.number] for _, new in changes if new.is_good]
+        self._count(gone, -1)
+        self._count(come, 1)
+        self.names.add(come)
+        for values in gone:
             self.names.remove(values)
-        names, cleared = names_in_head(head_of_fields(values))
-        self._sent.update(dict.fromkeys(names, by))
-        self._cleared.update(dict.fromkeys(cleared, by))
-        self._cleared.update({name: by for name in self._emptied if values.get(name) in EMPTY_VALUES})
+        keys = self.lists.keys
+        self.lists.move(
+            (new.number, keys(old.problems, old.waits), keys(new.problems, new.waits)) for old, new in changes
+        )
+
+    def _count(self, rows: Sequence[Mapping[str, Value]], by: int) -> None:
+        """Count the values of good rows."""
+        self._good += by * len(rows)
+        for values in rows:
+            self._heads[head_of_fields(values)] += by
+            self._touched.update(dict.fromkeys(self.names.keys(values)))
+        for name in self._emptied:
+            self._more_emptied[name] += by * sum(values.get(name) in EMPTY_VALUES for values in rows)
+
+
+def _edited_list(texts: Mapping[int, str]) -> dict[int, str | None]:
+    return {EDITED: None} if texts else {}
 
 
 def _added(counts: Mapping[str, int], changes: Counter[str]) -> dict[str, int]:

@@ -177,10 +177,11 @@ FROM edits
 WHERE (edits."row", edits.number) > (:after_row, :after_number) AND edits.undone_at IS NULL ORDER BY edits."row", edits.number
  LIMIT :most OFFSET 0;
 
--- EDITS_OF_ROW
+-- EDITS_OF_ROWS
 SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
 FROM edits
-WHERE edits."row" = :of_row AND edits.undone_at IS NULL ORDER BY edits.number;
+WHERE edits."row" IN (SELECT listed.value
+FROM json_each(:numbers) AS listed) AND edits.undone_at IS NULL ORDER BY edits."row", edits.number;
 
 -- EDIT
 SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
@@ -201,10 +202,11 @@ INSERT OR REPLACE INTO refusals ("row", problems, by_cell, accepted_by, accepted
 SELECT refusals."row", refusals.problems, refusals.by_cell, refusals.accepted_by, refusals.accepted_at
 FROM refusals ORDER BY refusals."row";
 
--- REFUSAL
+-- REFUSALS_OF
 SELECT refusals."row", refusals.problems, refusals.by_cell
 FROM refusals
-WHERE refusals.accepted_at IS NULL AND refusals."row" = :of_row;
+WHERE refusals.accepted_at IS NULL AND refusals."row" IN (SELECT listed.value
+FROM json_each(:numbers) AS listed);
 
 -- ACCEPT
 UPDATE refusals SET accepted_by=:who, accepted_at=:when WHERE refusals."row" = :of_row;
@@ -222,10 +224,11 @@ SELECT named.field, named.content, named.rows
 FROM named;
 
 -- ADD_TO_GRID
-INSERT OR REPLACE INTO grid ("key", "row") VALUES (:key, :row);
+INSERT OR REPLACE INTO grid SELECT :key, value FROM json_each(:numbers);
 
 -- REMOVE_FROM_GRID
-DELETE FROM grid WHERE grid."key" = :of_key AND grid."row" = :of_row;
+DELETE FROM grid WHERE grid."key" = :of_key AND grid."row" IN (SELECT listed.value
+FROM json_each(:numbers) AS listed);
 
 -- CREATE_UNSORTED
 CREATE TEMP TABLE unsorted (key INTEGER, row INTEGER);
@@ -260,30 +263,34 @@ FROM grid
 WHERE grid."key" = :of_key AND grid."row" > :after ORDER BY grid."row"
  LIMIT :most OFFSET 0;
 
--- IS_LISTED
-SELECT EXISTS (SELECT grid."row"
-FROM grid
-WHERE grid."key" = :of_key AND grid."row" = :of_row) AS anon_1;
-
 -- GRID_COUNT
 SELECT count(*) AS count_1
 FROM grid
 WHERE grid."key" = :of_key;
 
--- DRAFT_ROW
+-- DRAFT_ROWS
 SELECT rows.number, rows.state, rows.waits_for, rows.place, rows.is_repeated, rows.target, rows.cells, rows.fields, rows.problems
 FROM rows
-WHERE rows.number = :of_row;
+WHERE rows.number IN (SELECT listed.value
+FROM json_each(:numbers) AS listed) ORDER BY rows.number;
 
 -- NEEDING_SOMEONE
 SELECT rows.number, rows.state, rows.problems
 FROM rows
 WHERE rows.state = 'invalid' OR rows.waits_for IS NOT NULL ORDER BY rows.number;
 
--- OF_TARGET
+-- REPEATED_AMONG
+SELECT rows.target
+FROM rows
+WHERE rows.target IN (SELECT listed.value
+FROM json_each(:targets) AS listed) GROUP BY rows.target
+HAVING count(*) > 1 OR max(rows.is_repeated) = 1;
+
+-- OF_TARGETS
 SELECT rows.number, rows.state, rows.waits_for, rows.place, rows.is_repeated, rows.target, rows.cells, rows.fields, rows.problems
 FROM rows
-WHERE rows.target = :of_target ORDER BY coalesce(rows.place, rows.number), rows.number;
+WHERE rows.target IN (SELECT listed.value
+FROM json_each(:targets) AS listed) ORDER BY rows.target, coalesce(rows.place, rows.number), rows.number;
 
 -- UPDATE_DRAFT_ROW
 UPDATE rows SET state=:new_state, waits_for=:new_waits_for, is_repeated=:new_is_repeated, target=:new_target, cells=:new_cells, fields=:new_fields, path=:new_path, "query"=:new_query, body=:new_body, problems=:new_problems WHERE rows.number = :of_row;

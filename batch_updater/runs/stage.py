@@ -13,7 +13,7 @@ from batch_updater.endpoint.description import EMPTY_VALUES
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.loader.dates import AMBIGUOUS_DATE
 from batch_updater.loader.findings import RAGGED
-from batch_updater.loader.row_parser import ParsedRow
+from batch_updater.loader.row_parser import EditedCells, ParsedRow
 from batch_updater.loader.survey import DatesOfOrders, FileEvidence, with_date_orders
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
@@ -23,6 +23,7 @@ from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
 from batch_updater.runs.edits import drop_lost_edits, edited_rows, overlaid, withheld_rows
 from batch_updater.runs.encoding import (
+    as_list,
     decode_cells,
     decode_problems,
     encode_cells,
@@ -49,11 +50,6 @@ class _StoredRow(NamedTuple):
     problems: str | None
     """As they are stored."""
     cells: list[Cell]
-
-
-def _as_list(numbers: Iterable[int]) -> str:
-    """Return row numbers as `statements.LISTED` takes them."""
-    return msgspec.json.encode([*numbers]).decode()
 
 
 class Staging:
@@ -170,20 +166,20 @@ class Staging:
         drop_lost_edits(self._store)
         edited = edited_rows(self._store)
         while batch := dict(islice(edited, _BATCH)):
-            rows = []
-            for row in self._stored_rows(statements.LISTED, numbers=_as_list(batch)):
+            rows = list[EditedCells]()
+            for row in self._stored_rows(statements.LISTED, numbers=as_list(batch)):
                 texts = batch[row.number]
                 if row.state == "ready":
                     self._uncount(row.values)
-                rows.append(self._table.parser.parse_edited(row.number, overlaid(row.cells, texts), texts))
-            self._write_rows(rows, statements.STAGE_AGAIN)
+                rows.append(EditedCells(row.number, overlaid(row.cells, texts), texts))
+            self._write_rows([*self._table.parser.parse_edited(rows)], statements.STAGE_AGAIN)
 
     def _withhold(self) -> None:
         """Make rows invalid that needed someone in the run that is repaired, and still do."""
         withheld = withheld_rows(self._store, self._table.columns)
         while batch := dict(islice(withheld, _BATCH)):
             changes: list[dict[str, object]] = []
-            for row in self._stored_rows(statements.LISTED, numbers=_as_list(batch)):
+            for row in self._stored_rows(statements.LISTED, numbers=as_list(batch)):
                 if row.state == "ready":
                     self._uncount(row.values)
                     changes.append({"row": row.number, "found": encode_problems(batch[row.number])})
@@ -281,7 +277,7 @@ class Staging:
     def _mark_misnumbered(self, faults: Mapping[int, Problem]) -> None:
         """Make rows invalid whose number is that of another one."""
         invalid = []
-        for number, state, _, values, problems, _ in self._stored_rows(statements.LISTED, numbers=_as_list(faults)):
+        for number, state, _, values, problems, _ in self._stored_rows(statements.LISTED, numbers=as_list(faults)):
             found = (*decode_problems(problems), faults[number])
             invalid.append({"row": number, "found": encode_problems(found)})
             if state == "ready":

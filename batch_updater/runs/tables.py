@@ -153,6 +153,8 @@ named = Table(
 )  # fmt: skip
 
 _r = rows.c
+_listed = select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value)
+"""The elements of an array of JSON."""
 _last_part = select(func.max(parts.c.number)).scalar_subquery()
 
 
@@ -195,7 +197,7 @@ KEPT_EDITS_BY_ROW = (
     _whole_edit.where(tuple_(_e.row, _e.number) > tuple_(bindparam("after_row"), bindparam("after_number")), _is_kept)
     .order_by(_e.row, _e.number).limit(bindparam("most"))
 )  # fmt: skip
-EDITS_OF_ROW = _whole_edit.where(_e.row == bindparam("of_row"), _is_kept).order_by(_e.number)
+EDITS_OF_ROWS = _whole_edit.where(_e.row.in_(_listed), _is_kept).order_by(_e.row, _e.number)
 EDIT = _whole_edit.where(_e.number == bindparam("number"))
 UNDO_EDITS = (
     update(edits)
@@ -216,7 +218,7 @@ _f = refusals.c
 ADD_REFUSAL = insert(refusals).prefix_with("OR REPLACE")
 ALL_REFUSALS = select(*_f).order_by(_f.row)
 _open_refusal = select(_f.row, _f.problems, _f.by_cell).where(_f.accepted_at.is_(None))
-REFUSAL = _open_refusal.where(_f.row == bindparam("of_row"))
+REFUSALS_OF = _open_refusal.where(_f.row.in_(_listed))
 ACCEPT = (
     update(refusals).where(_f.row == bindparam("of_row"))
     .values(accepted_by=bindparam("who"), accepted_at=bindparam("when"))
@@ -225,8 +227,8 @@ OPEN_REFUSALS = _open_refusal.order_by(_f.row)
 SET_NAMED = insert(named).prefix_with("OR REPLACE")
 NAMED = select(named.c.field, named.c.content, named.c.rows)
 _g, _l = grid.c, lists.c
-ADD_TO_GRID = insert(grid).prefix_with("OR REPLACE")
-REMOVE_FROM_GRID = delete(grid).where(_g.key == bindparam("of_key"), _g.row == bindparam("of_row"))
+ADD_TO_GRID = text("INSERT OR REPLACE INTO grid SELECT :key, value FROM json_each(:numbers)")
+REMOVE_FROM_GRID = delete(grid).where(_g.key == bindparam("of_key"), _g.row.in_(_listed))
 CREATE_UNSORTED = text("CREATE TEMP TABLE unsorted (key INTEGER, row INTEGER)")
 ADD_UNSORTED = text("INSERT INTO unsorted VALUES (:key, :row)")
 SORT_GRID = text("INSERT INTO grid SELECT key, row FROM unsorted ORDER BY key, row")
@@ -242,18 +244,24 @@ GRID_ROWS = (
     select(_g.row).where(_g.key == bindparam("of_key"), _g.row > bindparam("after"))
     .order_by(_g.row).limit(bindparam("most"))
 )  # fmt: skip
-IS_LISTED = select(exists(select(_g.row).where(_g.key == bindparam("of_key"), _g.row == bindparam("of_row"))))
 GRID_COUNT = select(func.count()).select_from(grid).where(_g.key == bindparam("of_key"))
 _drafted = select(
     _r.number, _r.state, _r.waits_for, _r.place, _r.is_repeated, _r.target, _r.cells, _r.fields, _r.problems
 )
-DRAFT_ROW = _drafted.where(_r.number == bindparam("of_row"))
+DRAFT_ROWS = _drafted.where(_r.number.in_(_listed)).order_by(_r.number)
 NEEDING_SOMEONE = (
     select(_r.number, _r.state, _r.problems)
     .where(or_(_r.state == "invalid", _r.waits_for.is_not(None))).order_by(_r.number)
 )  # fmt: skip
-OF_TARGET = (
-    _drafted.where(_r.target == bindparam("of_target")).order_by(func.coalesce(_r.place, _r.number), _r.number)
+_listed_targets = select(func.json_each(bindparam("targets")).table_valued("value", name="listed").c.value)
+REPEATED_AMONG = (
+    select(_r.target).where(_r.target.in_(_listed_targets)).group_by(_r.target)
+    .having(or_(func.count() > 1, func.max(_r.is_repeated) == 1))
+)  # fmt: skip
+"""The targets among some that several rows have, or one of which it is still said."""
+OF_TARGETS = (
+    _drafted.where(_r.target.in_(_listed_targets))
+    .order_by(_r.target, func.coalesce(_r.place, _r.number), _r.number)
 )  # fmt: skip
 UPDATE_DRAFT_ROW = (
     update(rows).where(_r.number == bindparam("of_row")).values(
@@ -312,7 +320,7 @@ _kind = case(
 )
 """The one outcome of a row; `unsent` is that of a row without a turn: `not_sent`, or `planned` in a check."""
 KINDS = select(_r.number, _kind)
-_is_listed = _r.number.in_(select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value))
+_is_listed = _r.number.in_(_listed)
 LISTED = _judged.where(_is_listed)
 KINDS_OF = KINDS.where(_is_listed)
 """The outcomes of the rows whose numbers are in an array of JSON."""

@@ -23,6 +23,7 @@ from batch_updater.files.writing import private_folder, sync_folder
 from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 from batch_updater.runs import upload_statements
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
+from batch_updater.text.typed_values import typed_json
 
 WEB = "web"
 """Name of the folder, in the folder of results, that holds what was given to the page."""
@@ -31,6 +32,8 @@ _ID_BYTES = 9
 _WAITED_FOR_MS = 10_000
 """For the lock of the database, which only a person who looks into it may hold."""
 _START_AFRESH = "Move its folder away, and upload the files again."
+_MOST_SESSIONS = 100
+"""Of one person: as many browsers stay signed in."""
 _CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "accepted a row")
 """Events after which a person may not approve the upload: they had a hand in it."""
 _T = TypeVar("_T")
@@ -300,7 +303,7 @@ class Uploads:
 
     def _decoded(self, text: str, kind: type[_T]) -> _T:
         try:
-            return msgspec.json.decode(text, type=kind)
+            return typed_json(text, kind)
         except msgspec.MsgspecError as error:
             raise ResultsError(
                 f"{self._path} holds what is never written there ({error}).",
@@ -549,11 +552,13 @@ class Uploads:
     # --- sessions ---
 
     def add_session(self, digest: str, user: str, expires_at: datetime) -> None:
-        """Keep a session by the digest of its cookie; those that have expired are forgotten."""
+        """Keep a session by the digest of its cookie; those that have expired, and a person's oldest, are forgotten."""
         with self._writing() as connection:
             connection.execute(upload_statements.REMOVE_EXPIRED_SESSIONS, {"now": _now()})
             values = {"digest": digest, "user": user, "expires_at": expires_at.timestamp()}
             connection.execute(upload_statements.ADD_SESSION, values)
+            surplus = {"of_user": user, "most": _MOST_SESSIONS}
+            connection.execute(upload_statements.REMOVE_SURPLUS_SESSIONS, surplus)
 
     def session_user(self, digest: str, now: datetime) -> str | None:
         """Return whose session it is; None if there is none, or it has expired."""

@@ -14,3 +14,9 @@ def nearest(typed: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | N
     by_folded = {name.casefold(): name for name in valid}
     matches = get_close_matches(typed.strip().casefold(), by_folded, n=1, cutoff=cutoff)
     return by_folded[matches[0]] if matches else None
+
+
+def nearest_of_all(typed: str, valid: Iterable[str], most: int) -> list[str]:
+    """Return at most so many valid spellings that are close to what was typed, as `nearest` does, the closest first."""
+    by_folded = {name.casefold(): name for name in valid}
+    return [by_folded[match] for match in get_close_matches(typed.strip().casefold(), by_folded, n=most)]

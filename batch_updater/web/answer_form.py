@@ -20,12 +20,15 @@ from batch_updater.questions import (
     QuestionKind,
     SampledColumn,
 )
+from batch_updater.records import NOT_SENT
 
 _PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
 """About where the headers are: what to ask about columns follows from the answer."""
 NOT_SENT_VALUE = "-"
 _FIELD = "="
 """What the value of an option begins with that stands for a field."""
+_MOST_OPTIONS = 10_000
+"""Of all columns together."""
 _AGAIN = Choice("ask me again", NO_ANSWERS)
 _MOST_ROWS = 1_048_576
 """Of a sheet."""
@@ -63,6 +66,11 @@ class AskedColumn(msgspec.Struct, frozen=True):
     """Value and name of fields that are no others' options: members of open parts."""
     error: str
 
+    @property
+    def typed(self) -> str:
+        """What is chosen, as a person types it."""
+        return NOT_SENT if self.chosen == NOT_SENT_VALUE else self.chosen.removeprefix(_FIELD)
+
 
 class FileAnswers(msgspec.Struct, frozen=True):
     """What is known of a file, and what was answered about it so far."""
@@ -96,7 +104,9 @@ class AnswerForm:
         self.is_outdated = typed is not None and typed.get("columns_digest", "") != self.digest
         self.questions = tuple(self._asked(self._open_questions, is_settled=False))
         """Those that are open, but for those about which field a column is."""
-        self.settled = tuple(self._asked(file.settled, is_settled=True))
+        open_again = {(question.kind, _columns_read(question)) for question in file.questions}
+        settled = (one for one in file.settled if (one.kind, _columns_read(one)) not in open_again)
+        self.settled = tuple(self._asked(settled, is_settled=True))
         self.columns = () if self.is_about_place else tuple(self._asked_columns())
         self.notes = tuple(self._notes())
         """What is asked about several columns: question, evidence and the columns that it may be."""
@@ -119,6 +129,11 @@ class AnswerForm:
             (f"{_FIELD}{one.name}", one.name if one.title == one.name else f"{one.name} ({one.title})", one.required)
             for one in sorted(self._endpoint.fields, key=lambda field: not field.required)
         ]
+
+    @property
+    def has_typed_fields(self) -> bool:
+        """Whether fields are typed, with proposals, because lists of all of them would make the page too large."""
+        return len(self.columns) * len(self._endpoint.fields) > _MOST_OPTIONS
 
     @property
     def sheet(self) -> str:
@@ -198,14 +213,13 @@ class AnswerForm:
                 chosen = self._typed.get(key, chosen if is_settled else "")
             is_choice = chosen.isascii() and chosen.isdigit() and int(chosen[:4]) < len(question.choices)
             is_required = not is_settled and not question.is_about_one_cell
-            headers = {header for name in OF_COLUMNS for header in getattr(question.choices[0].answers, name)}
             yield AskedQuestion(
                 key,
                 question,
                 chosen if is_choice else "",
                 self._typed is None and not is_settled,
                 is_required,
-                next((columns[header] for header in headers if header in columns), None),
+                next((columns[header] for header in _columns_read(question) if header in columns), None),
                 "Choose an answer." if self._typed is not None and is_required and not is_choice else "",
             )
 
@@ -221,7 +235,7 @@ class AnswerForm:
         chosen: list[str] = []
         for at, column in enumerate(self.file.columns):
             if self._typed is not None and not self.is_outdated:
-                chosen.append(self._typed.get(f"c.{at}", ""))
+                chosen.append(_value_typed(self._typed.get(f"c.{at}", "").strip()))
             elif column.header in asked and (column.header not in proposed or proposed[column.header] != column.field):
                 chosen.append("")
             else:
@@ -236,9 +250,7 @@ class AnswerForm:
             if times[value] > 1:
                 letters = [one.letters for one, other in zip(self.file.columns, chosen, strict=True) if other == value]
                 error = f"{name} is chosen for {' and '.join(letters)}: a field has one column."
-            elif self._typed is not None and (
-                not value or (name is None and value != NOT_SENT_VALUE) or (name and name not in known | members)
-            ):
+            elif self._typed is not None and (not value or (name is not None and name not in known | members)):
                 error = "Choose a field, or not sent."
             yield AskedColumn(
                 key=f"c.{at}",
@@ -246,11 +258,9 @@ class AnswerForm:
                 chosen=value,
                 is_proposed=self._typed is None and column.header in asked and bool(value),
                 why=tuple(
-                    text
+                    question.evidence or question.text
                     for question in questions
-                    if _headers_of(question) == {column.header}
-                    for text in (question.evidence,)
-                    if text
+                    if _headers_of(question) == {column.header} and not question.listed
                 ),
                 more=tuple((f"{_FIELD}{member}", member) for member in sorted(members - known)),
                 error=error,
@@ -266,6 +276,18 @@ class AnswerForm:
 def _headers_of(question: Question) -> set[str]:
     """Return the columns that a question is about."""
     return {header for choice in question.choices for header in choice.answers.columns}.union(question.listed)
+
+
+def _columns_read(question: Question) -> frozenset[str]:
+    """Return the columns of which a question asks how their cells are read."""
+    return frozenset(header for name in OF_COLUMNS for header in getattr(question.choices[0].answers, name))
+
+
+def _value_typed(text: str) -> str:
+    """Return the value of what was chosen, or typed where there are too many fields for a list of options."""
+    if not text or text == NOT_SENT_VALUE or text.startswith(_FIELD):
+        return text
+    return NOT_SENT_VALUE if text.casefold() == NOT_SENT else f"{_FIELD}{text}"
 
 
 def _value_of(field: str | None) -> str:

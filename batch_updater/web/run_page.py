@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, InputError, UsageError
+from batch_updater.files.reading import read_regular
 from batch_updater.messages import counted, duration
 from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
@@ -288,8 +289,9 @@ async def resume(request: web.Request) -> web.Response:
             return
         if why := why_not_resume(past, context.uploads, context.config, user):
             raise UsageError(why)
-        # When it began stands beside the button.
-        options, upload = SendingOptions(resume_old=True), before.upload if before else None
+        # Should nothing be left of the run, no other rows are sent in its place.
+        upload, digest = (before.upload, before.options.digest) if before else (None, "")
+        options = SendingOptions(resume_old=True, digest=digest)  # when it began stands beside the button
         context.uploads.add_task(TaskKind.SEND, user, upload=upload, run=name, options=options)
 
     await asyncio.to_thread(queue)
@@ -372,8 +374,11 @@ async def write_report(request: web.Request) -> web.Response:
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """Send one of the files that the run has in its folder; the address names its kind, never a path."""
-    past = await run_of(request)
+    """Send one of the files that the run has in its folder; the address names its kind, never a path.
+
+    The page, which the run wrote for those who can open its folder, is sent without the folders of the server.
+    """
+    context, past = context_of(request), await run_of(request)
     files = await asyncio.to_thread(files_of, past)
     found = next((one for one in files if one.kind == request.match_info["kind"]), None)
     if found is None:
@@ -384,6 +389,13 @@ async def download(request: web.Request) -> web.StreamResponse:
         "Content-Disposition": disposition(found.path.name),
         "Cache-Control": "no-store",
     }
+    if found.kind is RunFileKind.PAGE:
+        try:
+            written = await asyncio.to_thread(read_regular, found.path, found.size)
+        except OSError as error:  # it is gone, or is just being written again
+            raise web.HTTPNotFound from error
+        shown = context.hidden_paths.page(written.decode(errors="replace"), past.facts.input)
+        return web.Response(body=shown.encode(), headers=headers)
     return web.FileResponse(found.path, headers=headers)
 
 

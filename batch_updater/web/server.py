@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, WebSettings
-from batch_updater.errors import ExitCode, GuardError, LockedError, ResultsError, StoreError, UsageError
+from batch_updater.errors import ExitCode, GuardError, InputError, LockedError, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import locked_pages
@@ -99,6 +99,9 @@ _TITLES = {
     503: "Too much at once",
     507: "No room left",
 }
+_OF_DISK = (
+    "The server cannot read or write one of its own files: there may be no room left, or it is locked, damaged or gone."
+)
 _TEXTS = {
     404: "The address is wrong, what it was about was removed, or you may not see it.",
     405: "This address does not take such a request.",
@@ -124,21 +127,14 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
             response.force_close()
     except (UsageError, GuardError, LockedError) as error:
         response = _error_page(request, 409, " ".join(filter(None, (*error.lines, *error.remedy_lines))))
-    except (ResultsError, StoreError) as error:  # the disk is full, say
-        text = context_of(request).without_paths(f"{error} {error.remedy}")
-        _logger.error("%s %s failed: %s", request.method, request.path, text)  # noqa: TRY400  (no fault of the program)
-        response = _error_page(request, 500, text)
-    except DamagedStoreError as error:
-        text = context_of(request).without_paths(f"What was read of the file cannot be relied on: {error}.")
-        _logger.error("%s %s failed: %s", request.method, request.path, text)  # noqa: TRY400  (no fault of the program)
-        response = _error_page(request, 500, f"{text} Upload the file once more.")
     except (ConnectionError, asyncio.CancelledError):
         raise  # the browser is gone
-    except Exception:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
+    except Exception as error:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
         reference = secrets.token_hex(4)
         _logger.error("%s %s failed, reference %s\n%s", request.method, request.path, reference, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
-        text = f"This is a fault of the program, not of your file. Tell whoever runs the server: reference {reference}."
-        response = _error_page(request, 500, text)
+        is_of_disk = isinstance(error, (OSError, InputError, ResultsError, StoreError, DamagedStoreError))
+        what = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
+        response = _error_page(request, 500, f"{what} Tell whoever runs the server: reference {reference}.")
     _log(request, response.status, time.monotonic() - started)
     return response
 

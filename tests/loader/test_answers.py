@@ -335,8 +335,8 @@ def test_every_answer_about_cells_and_rows_can_be_given_otherwise(answers: Answe
 
 def test_a_column_that_is_hardly_the_needed_one_can_be_chosen_all_the_same(tmp_path: Path) -> None:
     """Where no other may be it; it is not listed where it cannot be asked."""
-    rows = [["Deal", "Type", "StageName"], *([number, "Pre", "Won"] for number in (5_000, 12_000, 12_000))]
-    path = write(tmp_path / "c.csv", rows)
+    values = [[5_000, "Pre", "Won"], [12_000, "Pre", "Won"], [12_000, "Pre", "Won"]]
+    path = write(tmp_path / "c.csv", [["Deal", "Type", "StageName"], *values])
     (question,) = questions_about(path).questions
     assert (question.text, question.lines) == (
         "Which column is OpportunityId (opportunity number), which every row needs?",

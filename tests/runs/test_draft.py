@@ -16,7 +16,7 @@ import batch_updater
 from batch_updater.errors import InputError, UsageError
 from batch_updater.questions import Answers, OpenQuestionsError
 from batch_updater.records import OutcomeKind
-from batch_updater.runs.draft import DRAFT, CellEdit, Draft, Upload, stage_draft
+from batch_updater.runs.draft import DRAFT, CellEdit, Draft, HeldDraftError, Upload, stage_draft
 from batch_updater.sandbox.server import Sandbox
 from tests.runs.drafted import DAY, GOOD, ID, NAME, REVENUE, TYPE, configuration, content, drafted, uploaded
 from tests.runs.test_guards import configuration as sending
@@ -118,6 +118,21 @@ def test_a_cell_that_there_is_not_cannot_be_edited(draft: Draft, edit: CellEdit)
         draft.edit([CellEdit(3, REVENUE, "1"), edit], "ann")
     assert content(draft) == before
     assert draft.edits() == ()
+
+
+def test_a_draft_that_is_held_or_closed_says_why_it_cannot_be_changed(draft: Draft) -> None:
+    """It is held while a run takes its copy, and closed while the file is checked again."""
+    edit = [CellEdit(2, NAME, "x")]
+    with draft.held("It is being sent."):
+        with pytest.raises(HeldDraftError, match="It is being sent"):
+            draft.edit(edit, "ann")
+        assert draft.grid().total
+    (row,) = draft.edit(edit, "ann")
+    assert row.cells[NAME] == "x"
+    draft.close()
+    for attempt in (lambda: draft.edit(edit, "ann"), lambda: draft.undo_edit(1, "ann"), draft.grid, draft.digest):
+        with pytest.raises(HeldDraftError, match="being checked again"):
+            attempt()
 
 
 def test_a_typed_number_with_two_readings_is_a_problem(draft: Draft) -> None:

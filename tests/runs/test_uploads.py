@@ -191,6 +191,17 @@ def test_a_session_ends_when_it_expires(uploads: Uploads) -> None:
     assert uploads.session_user("other", now) is None
 
 
+def test_a_person_has_a_hundred_sessions(uploads: Uploads) -> None:
+    """The oldest goes, as for a program that keeps no cookies; nobody loses any by what others do."""
+    now = datetime.now(UTC)
+    uploads.add_session("of ben", "ben", now + timedelta(minutes=1))
+    for number in range(102):
+        uploads.add_session(f"digest {number}", "anna", now + timedelta(hours=1, seconds=number))
+    found = [uploads.session_user(f"digest {number}", now) for number in range(102)]
+    assert found == [None] * 2 + ["anna"] * 100
+    assert uploads.session_user("of ben", now) == "ben"
+
+
 def test_many_threads_write_at_once(uploads: Uploads) -> None:
     """Each method is one transaction, and none is lost."""
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync")  # fmt: skip
+MOST_WAITED_MS = 30_000
+"""Until an element is there; a machine that does much else is slow."""
 MOST_SHIFT = 0.01
 """Of the cumulative layout shift of a page; 0.1 is what Google calls good."""
 _WATCH = """
@@ -191,12 +193,20 @@ class Person:
         self.page.goto(self.server.origin + path)
         return self.page
 
+    def grave_findings(self) -> list[tuple[str, list[str]]]:
+        """Return what axe-core calls serious or critical on the page, with the first elements that it is about."""
+        complaints = len(self.watch.complaints)
+        findings = grave_findings(self.page)
+        del self.watch.complaints[complaints:]  # axe-core itself sets inline styles
+        return findings
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Give Debian's Chromium; no command may run in this process meanwhile."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=MOST_WAITED_MS)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=list(OPTIONS))
         yield browser
@@ -226,7 +236,7 @@ def person(
             reduced_motion="reduce",
         )
         stack.callback(context.close)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(MOST_WAITED_MS)
         visitor = Person(context, server)
         visitor.page.goto(server.address)
         yield visitor

@@ -83,6 +83,25 @@ def write_messy(path: Path, *, rows: int = ROWS, day_first: bool = True) -> Path
     return path
 
 
+def corrected(rows: int = ROWS) -> dict[int, dict[str, object]]:
+    """Return what the records hold once all rows were corrected and sent: fields as the API reports them."""
+    records: dict[int, dict[str, object]] = {}
+    for record, cells in enumerate(_deals(rows, day_first=True)):
+        right = {repair.header: repair.right for repair in REPAIRS if repair.record == record}
+        row = dict(zip(HEADERS, cells, strict=True)) | right
+        stage = RIGHT_STAGE if row["Sales stage"] == WRONG_STAGE else str(row["Sales stage"])
+        day, month, year = str(row["Close date"]).split("/")
+        records[FIRST_ID + record] = {
+            "ID": int(row["Deal no."]),
+            "OpportunityName": row["Deal name"],
+            "OpportunityStageID": STAGES.index(stage) + 1,
+            "AcctPotential": float(str(row["Worth"]).replace(".", "").replace(",", ".")),
+            "SalesRevenue": row["Expected revenue"],
+            "PendingCloseDate": f"{year}-{month}-{day}",
+        }
+    return records
+
+
 def _write_row(sheet: Worksheet, row: int, cells: Sequence[Cell]) -> None:
     for column, cell in enumerate(cells):
         if cell == "#N/A":

@@ -82,7 +82,7 @@ def test_a_field_has_one_column_and_every_column_an_answer(tmp_path: Path) -> No
     form = sent(read_with(path), c3="=StageName")
     what = "StageName is chosen for C and D: a field has one column."
     assert form.errors == (("c.2", f"C, StageName: {what}"), ("c.3", f"D, Notes: {what}"))
-    for value in ("", "=NoField", "StageName"):
+    for value in ("", "=NoField", "NoField", "="):
         assert sent(read_with(path), c3=value).errors == (("c.3", "D, Notes: Choose a field, or not sent."),)
 
 
@@ -132,3 +132,15 @@ def test_a_form_about_other_columns_is_not_taken(tmp_path: Path) -> None:
     form = AnswerForm(new, NEXUS, as_shown(AnswerForm(old, NEXUS)))
     assert [key for key, _ in form.errors] == ["columns"]
     assert chosen(form)["OpportunityName"] == ("=OpportunityName", False)
+
+
+def test_a_field_may_be_typed_where_there_are_too_many_for_options(tmp_path: Path) -> None:
+    """With a thousand columns, lists of all fields would make a page of megabytes."""
+    headers = ["Id", "Type", "StageName", *(f"Extra {number}" for number in range(1_100))]
+    file = read_with(write(tmp_path / "a.csv", [headers, [5, "Pre", "x"]]))
+    form = AnswerForm(file, NEXUS)
+    assert (form.has_typed_fields, form.columns[2].typed, form.columns[3].typed) == (True, "StageName", "not sent")
+    typed = {one.key: one.typed for one in form.columns} | {"c.2": "OpportunityName", "c.0": " OpportunityId "}
+    sent_form = AnswerForm(file, NEXUS, {**as_shown(form), **typed})
+    assert not sent_form.errors
+    assert sent_form.answers == Answers(columns={"StageName": "OpportunityName"})

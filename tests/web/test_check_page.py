@@ -12,13 +12,17 @@ from urllib.parse import quote
 
 import openpyxl
 import pytest
+from filelock import FileLock
 
+from batch_updater.runs.lock import locked
 from tests.end_to_end.program import sandbox
+from tests.web.queue import until
 from tests.web.served import PageServer, configured, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from tests.end_to_end.program import Sandbox
     from tests.web.served import Answer, Browser
 
 HEADERS = ("Id", "Type", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remark")
@@ -191,6 +195,41 @@ def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, *,
     assert "<ins>6</ins>" in row_in(browser.get(f"{path}?row=3"), 3)
 
 
+@pytest.mark.parametrize("with_script", [True, False])
+def test_nothing_is_kept_of_what_is_typed_while_the_file_is_checked_again(
+    browser: Browser, page_server: PageServer, with_script: bool
+) -> None:
+    """The check waits for a lock at its end: the draft that is being replaced takes no edit."""
+    path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
+    page, folder = browser.get(path), page_server.folder / "runs" / "web" / path.split("/")[2]
+    with FileLock(folder / ".draft-lock"):
+        browser.post(path, {})
+        until((folder / "draft.sqlite-ready").exists)
+        reply = send(browser, page, 3, {f"cell-{REVENUE}": "77"}, with_script=with_script)
+        assert reply.status == 409
+        assert "The file is being checked again: try it in a moment." in reply.shown
+        assert with_script or f'name="cell-{REVENUE}" rows="1">\n77</textarea>' in reply.text
+    wait_until(browser, path, "1 row")
+    assert "<ins>" not in row_in(browser.get(f"{path}?row=3"), 3)
+    send(browser, page, 3, {f"cell-{REVENUE}": "77"}, with_script=with_script)
+    assert "<ins>77</ins>" in row_in(browser.get(f"{path}?row=3"), 3)
+
+
+def test_nothing_is_kept_of_what_is_typed_once_a_file_is_to_be_sent(
+    browser: Browser, page_server: PageServer, api: Sandbox
+) -> None:
+    """It waits for another process, and what it sends is what the person saw."""
+    path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
+    page, files = browser.get(path), path.removesuffix("/check")
+    with locked(page_server.folder / "runs", api.url, "nightly.csv"):
+        browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+        reply = send(browser, page, 3, {f"cell-{REVENUE}": "77"})
+        assert reply.status == 409
+        assert "week 48.tsv is being sent. Its cells can be changed when that has ended." in reply.shown
+    until(api.requests)
+    assert [request["path"].rsplit("/", 1)[1] for request in api.requests()] == ["1"]
+
+
 def test_a_value_that_was_not_touched_is_no_conflict(browser: Browser) -> None:
     """Only what a person changed is theirs: another cell of the row keeps what someone else typed meanwhile."""
     path = checked(browser, GOOD, ("2", "Prx", "b", "x", "2026-01-02", ""))
@@ -298,6 +337,29 @@ def test_dates_that_were_left_open_can_be_read_one_way_after_all(browser: Browse
     reply = browser.post(action, form | {f"reading-{DAY}": "0", "read": str(DAY)}, **HTMX)
     assert reply.headers["HX-Redirect"] == f"{upload}/check"
     wait_until(browser, f"{upload}/check", "All 4 rows are good.")
+
+
+def test_rows_that_the_api_refused_are_repaired_on_the_page_of_the_run(browser: Browser) -> None:
+    """The API's own reason beside the cell, valid names once it has named them; a row may be sent again as it is."""
+    table = [("Id", "Type", "StageName"), *((str(id_), "Pre", "Propsal") for id_ in (2, 3, 4)), ("5", "Pre", "Propose")]
+    text = "\n".join(",".join(cells) for cells in table)
+    files = browser.upload("stages.csv", text.encode()).location
+    wait_until(browser, f"{files}/check", "All 4 rows are good.")
+    browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+    wait_until(browser, f"{files}/run", "None of the 4 rows was updated.")
+    run = browser.request("GET", f"{files}/run").location
+    page = wait_until(browser, run, "Rows to repair")
+    assert "'Propsal' is not a stage that Nexus accepts." in row_in(page, 2).replace("&#39;", "'")
+    assert re.findall(r"<option[^>]*>([^<]*)", row_in(page, 2))[:2] == ["Propsal (now)", "Proposal"]
+    action, _ = form_in(page, 2)
+    repaired = send(browser, page, 2, {"cell-2": "Proposal", "apply": "2"})
+    assert result_of(repaired) == "3 cells of StageName are 'Proposal' now. Row 2 is good now."
+    assert "Rows to repair" in repaired.shown
+    assert form_in(repaired, 2)[0] == action
+    accepted = send(browser, page, 5, {"accept": "1"})
+    assert result_of(accepted) == "The row will be sent as it is. Row 5 is good now."
+    after = send(browser, browser.get(f"{run}?row=5"), 5, {}, with_script=False)
+    assert "Send 4 repaired rows" in after.shown
 
 
 def test_a_file_that_cannot_be_read_says_why_and_what_to_do(browser: Browser) -> None:

@@ -234,22 +234,3 @@ def test_what_was_taken_from_the_queue_does_not_wait_any_more(tmp_path: Path, ap
             assert browser.post(f"{files}/run", {}).location == f"{files}/preview"
             assert browser.request("GET", f"{files}/run").location == f"{files}/preview"
         assert not api.requests()
-
-
-def test_a_draft_that_is_damaged_is_no_fault_of_the_program(tmp_path: Path, api: Sandbox) -> None:
-    """Every page of it says what is wrong with it, and what to do."""
-    with PageServer(configured(tmp_path, api.url)) as server:
-        browser = server.signed_in()
-        files = checked(browser, rows_of(300))
-        server.stop()
-        draft = tmp_path / "runs" / "web" / files.rpartition("/")[2] / "draft.sqlite"
-        content = bytearray(draft.read_bytes())
-        content[8192:] = b"\xff" * (len(content) - 8192)
-        draft.write_bytes(content)
-        server.start()
-        browser = server.signed_in()
-        for page in ("", "/check", "/preview"):
-            answer = browser.get(f"{files}{page}")
-            assert answer.status == 500
-            assert "What was read of the file cannot be relied on" in answer.shown
-            assert "Upload the file once more." in answer.shown

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from tests.loader.described import workbook
 from tests.web.messy_workbook import write_messy
 from tests.web.served import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.web.served import Answer, Browser
+
+    Rows: TypeAlias = Sequence[Sequence[object]]
+    Sheets: TypeAlias = dict[str, Rows]
 
 CHECK = '<button type="submit" class="primary">Check</button>'
 PLAIN = b"Id,Type,StageName,Notes\n101,Pre,Proposal,a\n102,Pre,Proposal,b\n"
@@ -102,7 +106,10 @@ def test_a_messy_workbook_is_answered_step_by_step(browser: Browser, tmp_path: P
 
 def test_what_is_not_certain_has_to_be_chosen(browser: Browser, tmp_path: Path) -> None:
     """Nothing is chosen beforehand, the browser requires a choice, and so does the server; what was typed stays."""
-    rows = {"May": [["Id", "Type", "StageName"], [5, "Pre", "Won"]], "June": [["Id", "Type", "StageName"], [6, "Pre"]]}
+    rows: Sheets = {
+        "May": [["Id", "Type", "StageName"], [5, "Pre", "Won"]],
+        "June": [["Id", "Type", "StageName"], [6, "Pre"]],
+    }
     place = uploaded(browser, workbook(tmp_path / "two.xlsx", rows))
     page = asked(browser, place)
     assert list(radios(page)) == ["Which sheet is to be read?"]
@@ -205,8 +212,8 @@ def test_an_earlier_answer_can_be_changed(browser: Browser) -> None:
 
 def test_another_header_row_and_sheet_can_be_read(browser: Browser, tmp_path: Path) -> None:
     """Where the one that was found is not the one that is meant."""
-    rows = [["Id", "Type", "StageName"], ["Id", "Type", "OpportunityName"], [5, "Pre", "x"]]
-    other = [["Id", "Type", "CategoryName"], [6, "Pre", "Renewal"]]
+    rows: Rows = [["Id", "Type", "StageName"], ["Id", "Type", "OpportunityName"], [5, "Pre", "x"]]
+    other: Rows = [["Id", "Type", "CategoryName"], [6, "Pre", "Renewal"]]
     place = uploaded(browser, workbook(tmp_path / "a.xlsx", {"One": rows, "Two": [["nothing"]], "Three": other}))
     page = asked(browser, place)
     answer(browser, place, page, "'One'")

@@ -6,6 +6,7 @@ import io
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -220,6 +221,25 @@ def test_downloads_are_what_the_run_has_in_its_folder(browser: Browser, page_ser
     assert browser.request("GET", f"{run}/files/workbook").status == 404
 
 
+def test_the_page_of_a_run_is_sent_without_the_folders_of_the_server(
+    browser: Browser, page_server: PageServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Those of the results and of the file that the command line was given; on the disk it stays as it is."""
+    file = tmp_path_factory.mktemp("rock & roll") / "q1.csv"
+    file.write_bytes(rows_of(2))
+    assert batch_updater("run", file, "--yes", cwd=page_server.folder).code == 0
+    (written,) = (page_server.folder / "runs").glob("*/report.html")
+    on_disk = written.read_text(encoding="utf-8")
+    sent_page = browser.request("GET", f"/runs/{written.parent.name}/files/page")
+    assert (sent_page.status, f"runs/{written.parent.name}" in sent_page.text) == (200, True)
+    for folder in (page_server.folder, Path(str(file.parent).replace("&", "&amp;"))):
+        assert str(folder) in on_disk
+        assert str(folder) not in sent_page.text
+    assert written.read_text(encoding="utf-8") == on_disk
+    written.unlink()
+    assert browser.request("GET", f"/runs/{written.parent.name}/files/page").status == 404
+
+
 def test_a_workbook_that_is_gone_is_written_again(browser: Browser, page_server: PageServer) -> None:
     """From the database of the run."""
     run = sent(browser, rows_of(2))
@@ -263,3 +283,39 @@ def test_the_workbook_lies_elsewhere_where_a_command_said_so(browser: Browser, p
     page = browser.get(run)
     assert "The results workbook was written to another folder: mine.xlsx." in page.shown
     assert browser.request("GET", f"{run}/files/workbook").status == 404
+
+
+def test_a_file_waits_for_the_run_of_another_process_and_can_be_taken_back(slow: PageServer, api: Sandbox) -> None:
+    """The page says which process holds the lock; what was taken from the queue is never sent."""
+    browser, folder = slow.signed_in(), slow.folder
+    (folder / "q2.csv").write_bytes(rows_of(100))
+    files = checked(browser, rows_of(3))
+    process = start(folder, "run", "q2.csv", "--yes", **SLOW)
+    api.wait_for(3)
+    press(browser, browser.get(f"{files}/preview"), f"{files}/send")
+    waiting = wait_until(browser, f"{files}/run", "Another run is going on")
+    assert f"process {process.pid}" in waiting.shown
+    assert "q2.csv" in waiting.shown
+    assert "being sent, or waits to be" in browser.get(f"{files}/preview").shown
+    assert press(browser, waiting, f"{files}/run").location == f"{files}/preview"
+    assert "disabled" not in button(browser.get(f"{files}/preview"), "Send 3 rows")
+    process.communicate()
+    assert len(api.requests()) == 100
+
+
+def test_the_end_of_the_server_ends_its_events(slow: PageServer) -> None:
+    """A page that follows a run does not keep the server from ending; started again, the run goes on by itself."""
+    browser = slow.signed_in()
+    run = sent(browser, rows_of(60))
+    connection = browser.connect()
+    connection.request(
+        "GET", f"{run}/events", headers={"Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())}
+    )
+    response = connection.getresponse()
+    assert response.readline().startswith(b"event: message")
+    assert slow.stop() == 0
+    response.read()
+    connection.close()
+    slow.start()
+    again = slow.signed_in()
+    assert "All 60 rows were updated." in wait_until(again, run, "All 60 rows were updated.").shown

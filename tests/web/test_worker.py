@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import SETTINGS_SHEET, OutcomeKind
 from batch_updater.runs.comparison import Comparison
-from batch_updater.runs.draft import CellEdit
+from batch_updater.runs.draft import CellEdit, HeldDraftError
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
 from batch_updater.runs.history import PastRun, find_run, past_runs
 from batch_updater.runs.lock import locked
@@ -23,7 +23,7 @@ from batch_updater.runs.permission import Permission, approve, permission
 from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState, Uploads
 from tests.end_to_end.program import TOKEN, batch_updater, configure, sandbox
 from tests.torture.runs import numbered
-from tests.web.queue import Queue, add_rows, config_in, numbered_rows, until, working
+from tests.web.queue import OPEN, Queue, add_rows, config_in, numbered_rows, until, working
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -468,6 +468,29 @@ def test_nothing_else_is_sent_than_what_the_person_saw(tmp_path: Path, api: Sand
         assert "has changed since" in task.fault.message
         assert task.run is None
     assert not api.requests()
+
+
+def test_an_edit_during_a_new_check_is_kept_or_refused(tmp_path: Path, api: Sandbox) -> None:
+    """Whatever was answered to be kept is in the draft in the end."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(400))
+        kept, number = dict[int, str](), 0
+        for _ in range(3):
+            first = queue.worker.draft(upload.id)
+            assert first
+            task = queue.uploads.add_task(TaskKind.CHECK, "anna", upload=upload.id)
+            queue.worker.wake()
+            while (found := queue.uploads.task(task.number)) and found.state in OPEN:
+                number += 1
+                with suppress(HeldDraftError):
+                    draft = queue.worker.draft(upload.id) or first
+                    draft.edit([CellEdit(2 + number % 400, 2, f"name {number}")], "ben")
+                    kept[2 + number % 400] = f"name {number}"
+            with pytest.raises(HeldDraftError, match="The file is being checked again: try it in a moment"):
+                first.edit([CellEdit(2, 2, "lost")], "ben")
+        last = queue.worker.draft(upload.id)
+        assert last
+        assert {row: one.cells[2] for row in kept if (one := last.row(row))} == kept
 
 
 def test_no_fault_holds_a_secret(tmp_path: Path) -> None:

@@ -200,6 +200,7 @@
     const faulty = (row) =>
       row.querySelector("[aria-invalid=true]") ?? (row.matches(".wrong") && row.querySelector("td :is(input:not([type=hidden]), select, textarea)"));
     const next = rows.map(faulty).find(Boolean);
+    if (next === document.activeElement) return;
     (next || document.querySelector("[rel=next]") || document.getElementById("verdict"))?.focus();
     if (next?.select && next.value) next.select();
   }

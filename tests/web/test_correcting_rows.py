@@ -1,0 +1,144 @@
+"""Rows are corrected in Debian's Chromium: where the focus goes, and what a press right after typing does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.end_to_end.program import sandbox
+from tests.web.browser import OPTIONS
+from tests.web.served import PageServer, configured, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page, Route
+
+pytestmark = pytest.mark.debian
+
+ROWS = b"Id,Type,OpportunityName,SalesRevenue\n2,Prx,a,x\n3,Prx,a,1\n4,Prx,a,1\n5,Pre,a,x\n6,Pre,a,y\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    """Serve the page."""
+    with sandbox() as api, PageServer(configured(tmp_path_factory.mktemp("served"), api.url)) as running:
+        yield running
+
+
+@pytest.fixture
+def page(server: PageServer) -> Iterator[Page]:
+    """Open the check of a file with mistakes; whatever the browser complains of fails the test."""
+    from playwright.sync_api import sync_playwright
+
+    signed_in = server.signed_in()
+    check = f"{signed_in.upload('mistakes.csv', ROWS).location}/check"
+    wait_until(signed_in, check, "None of the 5 rows can be sent.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(OPTIONS))
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        complaints: list[str] = []
+        opened.on("console", lambda message: complaints.append(message.text))
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.goto(server.link)
+        opened.goto(f"{server.address.rstrip('/')}{check}")
+        yield opened
+        browser.close()
+    assert not complaints
+
+
+def focused(page: Page) -> str:
+    """Return the label of what has the focus."""
+    return str(page.evaluate("document.activeElement.labels?.[0]?.textContent.replace(/\\s+/g, ' ')"))
+
+
+def test_enter_leads_from_one_faulty_cell_to_the_next(page: Page) -> None:
+    """To the other one of the row, to that of the next row; a cell that is still wrong keeps the focus."""
+    from playwright.sync_api import expect
+
+    result = page.locator("#result")
+    page.get_by_label("SalesRevenue D2, row 2").fill("5")
+    page.keyboard.press("Enter")
+    expect(result).to_contain_text("Row 2 is not good yet: 'Prx'")
+    assert focused(page) == "Type B2, row 2"
+    page.get_by_label("SalesRevenue D5, row 5").fill("z")
+    page.keyboard.press("Enter")
+    expect(result).to_contain_text("Row 5 is not good yet: 'z'")
+    assert focused(page) == "SalesRevenue D5, row 5"
+    page.get_by_label("SalesRevenue D5, row 5").fill("7")
+    page.keyboard.press("Enter")
+    expect(result).to_have_text("Row 5 is good now.")
+    assert focused(page) == "SalesRevenue D6, row 6"
+    expect(page.locator("#verdict")).to_have_text("1 of 5 rows is good. 4 need you.")
+    expect(page.locator("#row-5 > *")).to_have_count(3)
+    expect(page.locator("#causes tbody tr")).to_have_count(2)
+
+
+def test_a_list_keeps_the_focus_and_its_order_while_it_is_walked_through(page: Page) -> None:
+    """Each value is judged at once, and the next press of the key leads to the next one."""
+    from playwright.sync_api import expect
+
+    choice = page.get_by_label("Type B3, row 3")
+    before = choice.locator("option").all_inner_texts()
+    choice.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#row-3")).to_contain_text("good now")
+    assert choice.input_value() == before[1]
+    expect(choice).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#row-3 ins")).to_have_text(before[2])
+
+
+def test_the_button_that_saves_a_row_is_beside_its_cell_for_those_who_are_there(page: Page) -> None:
+    """A change is saved without it. It keeps the focus that Tab brings, and stays where something was not kept."""
+    from playwright.sync_api import expect
+
+    save = page.get_by_role("button", name="Save row 5")
+    expect(save).to_have_css("opacity", "0")
+    page.get_by_label("SalesRevenue D5, row 5").fill("z")
+    expect(save).to_have_css("opacity", "1")
+    page.keyboard.press("Tab")
+    expect(page.locator("#row-5")).to_contain_text("'z' is not a number.")
+    expect(save).to_be_focused()
+    page.evaluate("document.querySelector('#form-5 [name=seen-3]').value = '4'")  # as if a colleague had changed it
+    page.get_by_label("SalesRevenue D5, row 5").fill("8")
+    page.get_by_label("SalesRevenue D6, row 6").focus()
+    expect(page.locator("#row-5")).to_contain_text("Save again to replace that.")
+    expect(save).to_have_css("opacity", "1")
+    save.click()
+    expect(page.locator("#row-5")).to_contain_text("good now")
+
+
+def test_a_press_right_after_typing_takes_what_was_typed(page: Page) -> None:
+    """The row is not swapped under the pointer, and the value goes into all cells alike, once."""
+    from playwright.sync_api import expect
+
+    page.locator("#row-2 summary").click()
+    page.get_by_label("Another value for Type, row 2").fill("Post")
+    page.get_by_role("button", name="Apply to all 3 like this").click()
+    expect(page.locator("#result")).to_contain_text("3 cells of Type are 'Post' now.")
+    page.get_by_role("link", name="All edits").click()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(3)
+
+
+def test_what_is_typed_while_an_answer_arrives_stays(page: Page) -> None:
+    """A click leaves a cell, which is judged meanwhile: the next one of the row can be typed into at once."""
+    from playwright.sync_api import expect
+
+    page.locator("#row-2 summary").click()
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.route("**/rows/2", late)
+    page.get_by_label("Another value for Type, row 2").fill("Pre")
+    page.get_by_label("SalesRevenue D2, row 2").click()
+    page.keyboard.press("End")
+    page.keyboard.type("12")
+    expect(page.locator("#row-2 ins")).to_have_text("Pre")
+    expect(page.get_by_label("SalesRevenue D2, row 2")).to_have_value("x12")
+    expect(page.get_by_label("SalesRevenue D2, row 2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#result")).to_contain_text("Row 2 is not good yet: 'x12'")
