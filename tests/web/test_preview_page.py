@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_updater.runs.lock import locked
 from tests.web.served import Browser, PageServer, configured, wait_until
 
 if TYPE_CHECKING:
@@ -255,3 +256,16 @@ def test_open_questions_come_before_the_preview(browser: Browser) -> None:
     files = browser.upload("q.csv", content).location
     wait_until(browser, files, "decimal mark")
     assert browser.request("GET", f"{files}/preview").location == files
+
+
+def test_what_was_taken_from_the_queue_does_not_wait_any_more(tmp_path: Path, api: Sandbox) -> None:
+    """Neither does a page of it that is still open, say that of another person."""
+    with PageServer(configured(tmp_path, api.url)) as server:
+        browser = server.signed_in()
+        files = checked(browser, rows_of(3))
+        with locked(tmp_path / "runs", api.url, "nightly.csv"):
+            press(browser, browser.get(f"{files}/preview"), f"{files}/send")
+            wait_until(browser, f"{files}/run", "nightly.csv")
+            assert browser.post(f"{files}/run", {}).location == f"{files}/preview"
+            assert browser.request("GET", f"{files}/run").location == f"{files}/preview"
+        assert not api.requests()
