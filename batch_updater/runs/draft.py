@@ -546,13 +546,18 @@ class Draft:
             found = store.execute(statements.DRAFT_FACT, name=_DIGEST).fetchone()
             if found is not None:
                 return str(found[0])
-            facts = self._facts
-            digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
-            for record in store.execute(statements.REQUESTS_IN_ORDER):
-                digest.update(msgspec.json.encode(record))
+            digest = self.digest_of(store)
             with faults_named(self.folder / DRAFT):
-                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest.hexdigest())
-            return digest.hexdigest()
+                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest)
+            return digest
+
+    def digest_of(self, store: Store) -> str:
+        """Return the same of the rows of a run: that of this draft if it sends exactly what the draft would."""
+        facts = self._facts
+        digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
+        for record in store.execute(statements.REQUESTS_IN_ORDER):
+            digest.update(msgspec.json.encode(record))
+        return digest.hexdigest()
 
 
 class Upload(msgspec.Struct, frozen=True):

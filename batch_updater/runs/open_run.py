@@ -200,7 +200,7 @@ def open_draft(
             draft.identity,
             plan.staged.is_undo,
             partial(_copied_plan, plan, draft),
-            partial(_resumed_as_staged, plan, original),
+            partial(_resumed_as_staged, plan, draft, original),
             lambda: None,
         )
         override = f"as {approved_by} approved" if approved_by else ""
@@ -386,11 +386,21 @@ def _resumed_from_file(opened: Opened, past: PastRun) -> Plan:
     return opened.plan(_staged(past, store), store)
 
 
-def _resumed_as_staged(plan: Plan, original: Snapshot, past: PastRun) -> Plan:
-    """Return the plan of a run that is resumed with the rows that it has, which are those of a draft."""
+def _resumed_as_staged(plan: Plan, draft: Draft, original: Snapshot, past: PastRun) -> Plan:
+    """Return the plan of a run that is resumed with the rows that it has, which are those of a draft.
+
+    Raises UsageError if they are not: another version of the program has judged them otherwise.
+    """
     copy = past.folder / past.facts.input_file
     snapshots.restore_copy(original, copy)
     store = _reopened_store(past, plan.endpoint)
+    if draft.digest_of(store) != draft.digest():
+        store.close()
+        raise UsageError(
+            f"The run {past.folder.name} is not resumed: the version {past.facts.staged_by} of the program, which has "
+            "begun it, reads some rows in another way than this one.",
+            remedy="Close it, then send the file again: that sends every row.",
+        )
     return replace(plan, snapshot=replace(original, path=copy), staged=_staged(past, store), store=store)
 
 
