@@ -393,11 +393,13 @@ class Draft:
             return tuple(text for value in field.enum if (text := str(value)))
         if field.kind is Kind.BOOLEAN:
             return ("TRUE", "FALSE")
-        names = AllowedValues.of(self.endpoint, self._known_names().allowed)
+        lists = [one for one in self._known_names().allowed if one.field == field.name]
+        if not lists:
+            return ()
         with self._reading:
             values = self._parser.parse(row.number, row.cells).values
-        key = names.key_of(field, Job(row.number, "", values))
-        found = next((one for one in names.lists if (one.field, one.depends_on) == key), None)
+        key = AllowedValues(self.endpoint).key_of(field, Job(row.number, "", values))
+        found = next((one for one in lists if (one.field, one.depends_on) == key), None)
         return tuple(value.name for value in found.values) if found else ()
 
     def group(self, problem: Problem) -> Group | None:

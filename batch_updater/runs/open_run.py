@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +28,6 @@ from batch_updater.records import OutcomeKind, StagedInput
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
-from batch_updater.runs.draft import DRAFT, Draft
 from batch_updater.runs.folder import Snapshot, Source, folder_faults
 from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
 from batch_updater.runs.history import (
@@ -47,6 +47,9 @@ from batch_updater.runs.plan import Opened, Plan, open_source, require_comparabl
 from batch_updater.runs.repeats import repeats_of
 from batch_updater.runs.store import DamagedStoreError, Store, converted, faults_named
 from batch_updater.version import __version__
+
+if TYPE_CHECKING:  # a run of the command line needs nothing of it
+    from batch_updater.runs.draft import Draft
 
 
 class OpenRun(msgspec.Struct, frozen=True):
@@ -358,6 +361,8 @@ def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
 
 def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
     """Copy the rows of a draft into the store of a new run, as they are at this moment."""
+    from batch_updater.runs.draft import DRAFT
+
     with closing(Store.reading(draft.folder / DRAFT)) as rows:
         rows.connection.backup(store.connection)
     return replace(plan, staged=converted(store.fact("staged"), StagedInput, "its table run"), store=store)
