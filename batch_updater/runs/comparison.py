@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -39,6 +39,7 @@ COMPARED = "compared.sqlite"
 _SCRATCH = "comparing"
 """Name of the folder in which a comparison works; one that a killed process has left is removed by the next."""
 _FACTS = "facts"
+_BEING_READ = "The records of the file are about to be read: try it in a moment."
 _LARGEST = sys.float_info.max
 _UNREAD = frozenset({
     OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.NOT_SENT,
@@ -165,11 +166,14 @@ def compare_draft(
     """
     scratch, path = draft.folder / _SCRATCH, draft.folder / COMPARED
     require_comparable(draft.endpoint)
-    digest, plan = draft.digest(), draft.plan()
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         private_folder(scratch)
-        with closing(Store.reading(draft.folder / DRAFT)) as rows, rows.copied_to(scratch / DATABASE) as copy:
+        with ExitStack() as stack:
+            with draft.held(_BEING_READ):  # the digest is that of the rows that are copied
+                digest, plan = draft.digest(), draft.plan()
+                rows = stack.enter_context(closing(Store.reading(draft.folder / DRAFT)))
+                copy = stack.enter_context(rows.copied_to(scratch / DATABASE))
             result = compare(replace(plan, store=copy), Options(), scratch, environment, progress, interrupts)
             if not (interrupts and interrupts.count):
                 _write(scratch / COMPARED, result, digest, plan.config.guards)

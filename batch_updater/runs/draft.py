@@ -393,11 +393,13 @@ class Draft:
             return tuple(text for value in field.enum if (text := str(value)))
         if field.kind is Kind.BOOLEAN:
             return ("TRUE", "FALSE")
-        names = AllowedValues.of(self.endpoint, self._known_names().allowed)
+        lists = [one for one in self._known_names().allowed if one.field == field.name]
+        if not lists:
+            return ()
         with self._reading:
             values = self._parser.parse(row.number, row.cells).values
-        key = names.key_of(field, Job(row.number, "", values))
-        found = next((one for one in names.lists if (one.field, one.depends_on) == key), None)
+        key = AllowedValues(self.endpoint).key_of(field, Job(row.number, "", values))
+        found = next((one for one in lists if (one.field, one.depends_on) == key), None)
         return tuple(value.name for value in found.values) if found else ()
 
     def group(self, problem: Problem) -> Group | None:
@@ -544,13 +546,18 @@ class Draft:
             found = store.execute(statements.DRAFT_FACT, name=_DIGEST).fetchone()
             if found is not None:
                 return str(found[0])
-            facts = self._facts
-            digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
-            for record in store.execute(statements.REQUESTS_IN_ORDER):
-                digest.update(msgspec.json.encode(record))
+            digest = self.digest_of(store)
             with faults_named(self.folder / DRAFT):
-                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest.hexdigest())
-            return digest.hexdigest()
+                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest)
+            return digest
+
+    def digest_of(self, store: Store) -> str:
+        """Return the same of the rows of a run: that of this draft if it sends exactly what the draft would."""
+        facts = self._facts
+        digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
+        for record in store.execute(statements.REQUESTS_IN_ORDER):
+            digest.update(msgspec.json.encode(record))
+        return digest.hexdigest()
 
 
 class Upload(msgspec.Struct, frozen=True):

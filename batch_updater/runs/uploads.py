@@ -31,6 +31,7 @@ _DATABASE = "web.sqlite"
 _ID_BYTES = 9
 _WAITED_FOR_MS = 10_000
 """For the lock of the database, which only a person who looks into it may hold."""
+_START_AFRESH = "Move its folder away, and upload the files again."
 _MOST_SESSIONS = 100
 """Of one person: as many browsers stay signed in."""
 _CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "accepted a row")
@@ -217,9 +218,10 @@ class Uploads:
             yield
         except (sqlite3.Error, OSError) as error:
             why = getattr(error, "strerror", None) or error
+            is_damaged = getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
             raise ResultsError(
                 f"What was given to the page cannot be kept in {self._path}: {why}.",
-                remedy="See that there is space and the right to write there.",
+                remedy=_START_AFRESH if is_damaged else "See that there is space and the right to write there.",
                 place=Location(file=str(self._path)),
             ) from error
 
@@ -305,7 +307,7 @@ class Uploads:
         except msgspec.MsgspecError as error:
             raise ResultsError(
                 f"{self._path} holds what is never written there ({error}).",
-                remedy="Move its folder away, and upload the files again.",
+                remedy=_START_AFRESH,
                 place=Location(file=str(self._path)),
             ) from error
 

@@ -83,6 +83,8 @@ async def show_wait(request: web.Request) -> web.Response:
         begun = await asyncio.to_thread(run_named, context.config.results.folder, task.run)
         if begun is not None:
             return way_to(request, address(task.run))
+    if task.state is TaskState.DONE:  # it was taken from the queue, or its run is gone
+        return way_to(request, f"/files/{upload.id}/preview")
     ahead = await asyncio.to_thread(tasks_ahead_of, context, task)
     return context.page(request, "wait.html.j2", upload=upload, task=task, ahead=ahead)
 

@@ -91,7 +91,7 @@ def form_token(request: web.Request) -> str:
 
 def require_token(request: web.Request, token: str) -> None:
     """Raise HTTPForbidden unless it is the token of this session."""
-    if not hmac.compare_digest(token.encode(), form_token(request).encode()) or not token:
+    if not hmac.compare_digest(_bytes(token), _bytes(form_token(request))) or not token:
         raise web.HTTPForbidden(text=_EARLIER_SESSION)
 
 
@@ -101,11 +101,16 @@ def has_known_origin(request: web.Request) -> bool:
 
 
 def _signature(session: str, purpose: str) -> str:
-    return hmac.new(session.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(_bytes(session), _bytes(purpose), hashlib.sha256).hexdigest()
 
 
 def _digest(session: str) -> str:
-    return hashlib.sha256(session.encode()).hexdigest()
+    return hashlib.sha256(_bytes(session)).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """Return what a header or an address has said, which need not be UTF-8."""
+    return text.encode(errors="surrogatepass")
 
 
 async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -127,7 +132,7 @@ class AccessKey:
         if len(self._wrong_at) == _WRONG_KEYS and (waits_s := self._wrong_at[0] + _WRONG_KEYS_WITHIN_S - now) > 0:
             text = "Too many wrong keys. Try again in a minute."
             raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(int(waits_s) + 1)})
-        if not hmac.compare_digest(given.encode(errors="replace"), self.text.encode()):
+        if not hmac.compare_digest(_bytes(given), _bytes(self.text)):
             self._wrong_at.append(now)
             raise web.HTTPForbidden(
                 text="The key is wrong. It is new each time the server starts: open the link that it has printed last."
@@ -261,7 +266,7 @@ class Gate:
         signature, _, text = request.cookies.get(self._cookie_of_message, "").partition(".")
         text = unquote(text)
         expected = _signature(request.get(_SESSION, ""), f"said {text}")
-        return text if text and hmac.compare_digest(signature.encode(), expected.encode()) else ""
+        return text if text and hmac.compare_digest(_bytes(signature), _bytes(expected)) else ""
 
     def forget_said(self, response: web.StreamResponse) -> None:
         """Let no further page show it."""

@@ -131,10 +131,11 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         raise  # the browser is gone
     except Exception as error:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
         reference = secrets.token_hex(4)
-        _logger.error("%s %s failed, reference %s\n%s", request.method, request.path, reference, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
+        what = f"{request.method} {request.rel_url.raw_path} failed, reference {reference}"
+        _logger.error("%s\n%s", what, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
         is_of_disk = isinstance(error, (OSError, InputError, ResultsError, StoreError, DamagedStoreError))
-        what = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
-        response = _error_page(request, 500, f"{what} Tell whoever runs the server: reference {reference}.")
+        why = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
+        response = _error_page(request, 500, f"{why} Tell whoever runs the server: reference {reference}.")
     _log(request, response.status, time.monotonic() - started)
     return response
 
@@ -153,11 +154,11 @@ def _error_page(request: web.Request, status: int, text: str) -> web.Response:
 
 
 def _log(request: web.Request, status: int, seconds: float) -> None:
-    """Log an answer: never the query, which may hold the key, nor anything that was typed."""
+    """Log an answer: never the query, which may hold the key, nor anything that was typed. A path is one line."""
     level = logging.WARNING if status in {401, 403, 429, 503} else logging.DEBUG
     if not request.path.startswith(STATIC):
         who, took_ms = known_user(request) or "not signed in", 1000 * seconds
-        _logger.log(level, "%s %s %s, %.0f ms, %s", request.method, request.path, status, took_ms, who)
+        _logger.log(level, "%s %s %s, %.0f ms, %s", request.method, request.rel_url.raw_path, status, took_ms, who)
 
 
 # --- start and end ---

@@ -248,7 +248,7 @@ class _OpenDrafts:
     def get(self, upload: StoredUpload) -> Draft | None:
         """Return the draft of an upload; None if it has none, or is checked again. Raises what `Draft.open` raises."""
         with self._lock:
-            if upload.id in self._replaced:
+            if upload.id in self._replaced or not upload.folder.is_dir():  # which someone may have removed by hand
                 return None
             draft = self._open[upload.id][0] if upload.id in self._open else None
             if draft is None:
@@ -474,7 +474,7 @@ class Worker:
     def _upload(self, task: Task) -> StoredUpload:
         """Return the upload of a task. Raises UsageError if it was removed."""
         upload = self._uploads.upload(task.upload or "")
-        if upload is None:
+        if upload is None or not (upload.folder / upload.file).exists():
             raise UsageError("The file was removed.", remedy="Upload it once more.")
         return upload
 

@@ -223,3 +223,10 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "web" / "web.sqlite").write_bytes(b"none of ours" * 100)
     with pytest.raises(ResultsError, match=r"web\.sqlite"):
         Uploads(tmp_path / "web")
+
+
+def test_a_damaged_database_of_the_page_is_to_be_moved_away(tmp_path: Path) -> None:
+    (tmp_path / "web.sqlite").write_bytes(b"x" * 9000)
+    with pytest.raises(ResultsError, match="not a database") as raised:
+        Uploads(tmp_path)
+    assert raised.value.remedy == "Move its folder away, and upload the files again."

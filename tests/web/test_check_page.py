@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import io
+import json
 import re
 import signal
+from datetime import datetime
 from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,7 +18,7 @@ import pytest
 from filelock import FileLock
 
 from batch_updater.runs.lock import locked
-from tests.end_to_end.program import sandbox
+from tests.end_to_end.program import batch_updater, sandbox
 from tests.web.queue import until
 from tests.web.served import PageServer, configured, wait_until
 
@@ -228,6 +231,27 @@ def test_nothing_is_kept_of_what_is_typed_once_a_file_is_to_be_sent(
         assert "week 48.tsv is being sent. Its cells can be changed when that has ended." in reply.shown
     until(api.requests)
     assert [request["path"].rsplit("/", 1)[1] for request in api.requests()] == ["1"]
+
+
+def test_a_row_of_a_run_says_which_of_its_cells_were_changed(browser: Browser, page_server: PageServer) -> None:
+    """By whom, when, and what they held before: on its page, and by `report --row`."""
+    path = checked(browser, GOOD, ("2", "Pre", "b", "<x>", "2026-01-02", ""))
+    files = path.removesuffix("/check")
+    send(browser, browser.get(path), 3, {f"cell-{REVENUE}": "1.5"})
+    browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+    wait_until(browser, f"{files}/run", "All 2 rows were updated.")
+    run = browser.request("GET", f"{files}/run").location
+    page = browser.get(f"{run}/rows/3")
+    user = getpass.getuser()
+    assert f"SalesRevenue D3: <del>&lt;x&gt;</del> → <ins>1.5</ins>, {user}, <time" in page.text
+    assert "<del>" not in browser.get(f"{run}/rows/2").text
+    told = batch_updater("report", "--row", "3", "--json", cwd=page_server.folder).object
+    at = told["edits"][0].pop("at")
+    assert told["edits"] == [{"cell": "D3", "header": "SalesRevenue", "old": "<x>", "new": "1.5", "by": user}]
+    said = batch_updater("report", "--row", "3", cwd=page_server.folder).out
+    assert f"SalesRevenue D3: <x> → 1.5, {user}, {datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}" in said
+    lines = batch_updater("report", "--rows", cwd=page_server.folder).out.splitlines()
+    assert [len(json.loads(line)["edits"]) for line in lines] == [0, 1]
 
 
 def test_a_value_that_was_not_touched_is_no_conflict(browser: Browser) -> None:

@@ -354,12 +354,15 @@ def test_a_browser_that_another_page_has_led_here_gets_its_cookie_first(site: Si
 def test_wrong_keys_are_limited_and_not_in_the_log(page_server: PageServer) -> None:
     """After ten of them no key is taken for a minute, the right one included; who is signed in notices nothing."""
     inside, outside = page_server.signed_in(), page_server.browser()
+    assert outside.request("GET", "/a%0a12:00:00%20GET%20/%20200,%20root").status == 401
     found = [outside.request("GET", f"/?key=wrong{number}").status for number in range(12)]
     assert found == [403] * 10 + [429] * 2
     assert outside.request("GET", f"/?{page_server.link.partition('?')[2]}").status == 429
     assert inside.get("/").status == 200
     log = page_server.log.read_text(encoding="utf-8")
     assert "GET / 403" in log
+    assert "GET /a%0a12:00:00%20GET" in log
+    assert not re.search(r"^12:00:00", log, re.MULTILINE)
     assert "wrong1" not in log
 
 
@@ -369,6 +372,15 @@ def test_a_message_for_the_next_page_cannot_be_forged(site: Site) -> None:
     for value in (f"{'0' * 64}.Your%20password%3F", "x", ""):
         forged = Browser(site.server.address, cookies=site.browser.cookies | {name: value})
         assert "password" not in forged.request("GET", "/").text
+
+
+@pytest.mark.parametrize("value", ["\xff\xfe", "x.\xff", "%ff", "\x80"])
+def test_a_cookie_that_is_no_text_is_no_session(value: str, site: Site) -> None:
+    """It is no fault of the program, and no message."""
+    (name,) = site.browser.cookies
+    assert Browser(site.server.address, cookies={name: value}).request("GET", "/").status == 401
+    with_message = Browser(site.server.address, cookies=site.browser.cookies | {f"{name}-said": value})
+    assert with_message.request("GET", "/").status == 200
 
 
 # --- what is typed and uploaded ---
@@ -708,7 +720,7 @@ def test_a_fault_has_a_reference_and_shows_nothing_of_itself(
 
 
 def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
-    """All users of a machine can see the words of a command: the key is not among them."""
+    """All users of a machine can see the words of a command: the key is not among them. The file goes with the key."""
     opened = tmp_path / "opened"
     starter = tmp_path / "xdg-open"
     starter.write_text(f'#!/bin/sh\necho "$1" > {opened}.new\nmv {opened}.new {opened}\n', encoding="utf-8")
@@ -722,3 +734,4 @@ def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
         path = Path(opened.read_text(encoding="utf-8").strip())
         assert server.link in path.read_text(encoding="ascii")
         assert (path.stat().st_mode & 0o077, path.parent.stat().st_mode & 0o077) == (0, 0)
+    assert not path.exists()

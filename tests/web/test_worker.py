@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from itertools import count
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import SETTINGS_SHEET, OutcomeKind
-from batch_updater.runs.comparison import Comparison
+from batch_updater.runs.comparison import Comparison, compare_draft
 from batch_updater.runs.draft import CellEdit, HeldDraftError
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
 from batch_updater.runs.history import PastRun, find_run, past_runs
@@ -118,6 +120,19 @@ def test_a_file_that_cannot_be_read_is_a_fault_without_paths(tmp_path: Path, api
         assert str(tmp_path) not in f"{task.fault.message}{task.fault.remedy}"
 
 
+def test_a_file_whose_folder_someone_has_removed_is_to_be_uploaded_again(tmp_path: Path, api: Sandbox) -> None:
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        assert queue.worker.draft(upload.id)
+        rmtree(upload.folder)
+        assert queue.worker.draft(upload.id) is None
+        for kind in TaskKind:
+            task = queue.do(kind, upload)
+            assert task.fault
+            assert (task.fault.message, task.fault.remedy) == ("The file was removed.", "Upload it once more.")
+    assert not api.requests()
+
+
 def test_what_would_change_is_kept_the_largest_jump_first(tmp_path: Path, api: Sandbox) -> None:
     """Page by page; an edit makes another content of it."""
     with working(config_in(tmp_path, api.url, guards={"changed": 10})) as queue:
@@ -140,6 +155,36 @@ def test_what_would_change_is_kept_the_largest_jump_first(tmp_path: Path, api: S
         assert judged(queue, upload, "anna").over
         edited(queue, upload, 5, 3, "77")
         assert not judged(queue, upload, "anna").over
+
+
+def test_a_comparison_is_of_the_content_that_its_digest_names(tmp_path: Path, api: Sandbox) -> None:
+    """Also while someone types: 77 and 78 in turns."""
+    with working(config_in(tmp_path, api.url)) as queue, ThreadPoolExecutor(1) as person:
+        upload = queue.checked(numbered_rows(3))
+        draft, is_done = queue.worker.draft(upload.id), threading.Event()
+        assert draft
+        digests = {}
+        for text in ("78", "77"):
+            draft.edit([CellEdit(3, 3, text)], "anna")
+            digests[draft.digest()] = text
+
+        def types() -> None:
+            while not is_done.is_set():
+                for text in ("78", "77"):
+                    with suppress(HeldDraftError):
+                        draft.edit([CellEdit(3, 3, text)], "anna")
+
+        typing = person.submit(types)
+        try:
+            for _ in range(15):
+                compare_draft(draft, queue.environment)
+                found = Comparison.open(upload.folder)
+                assert found
+                new = {change.new for change in found.changes() if (change.row, change.field) == (3, "SalesRevenue")}
+                assert new == {digests[found.digest]}
+        finally:
+            is_done.set()
+        typing.result()
 
 
 def test_a_sending_waits_while_another_process_holds_the_lock(tmp_path: Path, api: Sandbox) -> None:
@@ -478,6 +523,40 @@ def test_an_edit_during_a_new_check_is_kept_or_refused(tmp_path: Path, api: Sand
         last = queue.worker.draft(upload.id)
         assert last
         assert {row: one.cells[2] for row in kept if (one := last.row(row))} == kept
+
+
+def test_an_edit_that_is_undone_while_the_run_begins_is_not_sent(tmp_path: Path, api: Sandbox) -> None:
+    """The copy of the run may have it, although the draft is before and after it as it was seen."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        options, is_over = SendingOptions(digest=judged(queue, upload, "anna").digest), threading.Event()
+
+        def edit_and_undo() -> None:
+            for number in count(1):
+                while not is_over.is_set():
+                    with suppress(HeldDraftError):  # a run begins just now
+                        draft.edit([CellEdit(3, 3, "77")], "anna")
+                        break
+                else:
+                    return
+                while True:
+                    with suppress(HeldDraftError):
+                        draft.undo_edit(number, "anna")
+                        break
+
+        thread = threading.Thread(target=edit_and_undo)
+        thread.start()
+        try:
+            for _ in range(20):
+                queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=options)
+                queue.worker.wake()
+                queue.done(upload)
+        finally:
+            is_over.set()
+            thread.join()
+    assert not [request for request in api.requests() if "77" in str(request["body"])]
 
 
 def test_no_fault_holds_a_secret(tmp_path: Path) -> None:
