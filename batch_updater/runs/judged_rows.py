@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.loader.own_sheets import unexpected
 from batch_updater.loader.row_parser import RowParser
 from batch_updater.loader.survey import DatesOfOrders, with_date_orders
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
@@ -111,6 +112,8 @@ class JudgedRows:
         self._parser = parser
         self._date_orders = date_orders
         self._in_order = in_order
+        self._is_undo = False
+        self._body = frozenset(field.name for field in endpoint.body_fields)
         self._keeps_blank = keeps_blank
         self._targets = Targets(endpoint)
         self._builder = RequestBuilder(endpoint)
@@ -139,7 +142,7 @@ class JudgedRows:
 
     def judge(self, staged: StagedInput, originals: Mapping[int, Sequence[Cell]]) -> StagedInput:
         """Judge rows again whose edits have changed, or that were accepted; return the figures after it."""
-        self._good = self._waiting = 0
+        self._good, self._waiting, self._is_undo = 0, 0, staged.is_undo
         self._sent, self._cleared = Counter(), Counter()
         self._touched.clear()
         targets = dict[str, None]()
@@ -175,10 +178,13 @@ class JudgedRows:
         cells = overlaid(original, texts)
         parsed = self._parser.parse_edited(number, cells, texts) if texts else self._parser.parse(number, cells)
         problems = [with_date_orders(one, self._date_orders, self._parser.row_in_words) for one in parsed.problems]
+        target = self._targets.of(parsed.values)
+        if self._is_undo and texts:
+            known = [field for (field,) in self._store.execute(statements.EXPECTED_FIELDS, of_target=target or "")]
+            problems += unexpected(number, parsed.values, self._body, known)
         problems += [problem for problem in old.problems if problem.code in _KEPT]
         if not problems:
             problems += why_withheld(self._store, self._columns, number, texts)
-        target = self._targets.of(parsed.values)
         (stored,) = encode_cells([parsed.cells], keeps_blank=self._keeps_blank)
         is_stored = not problems or target is not None
         fields = encode_fields([parsed.values], [head_of_fields(parsed.values)])[0] if is_stored else None

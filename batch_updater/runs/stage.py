@@ -8,6 +8,7 @@ from itertools import groupby, islice, repeat
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import EMPTY_VALUES
 from batch_updater.endpoint.request import RequestBuilder
@@ -175,7 +176,9 @@ class Staging:
                 texts = batch[row.number]
                 if row.state == "ready":
                     self._uncount(row.values)
-                rows.append(self._table.parser.parse_edited(row.number, overlaid(row.cells, texts), texts))
+                parsed = self._table.parser.parse_edited(row.number, overlaid(row.cells, texts), texts)
+                wrong = self._table.unexpected(parsed, self._targets.of(parsed.values))
+                rows.append(replace(parsed, problems=(*parsed.problems, *wrong)) if wrong else parsed)
             self._write_rows(rows, statements.STAGE_AGAIN)
 
     def _withhold(self) -> None:

@@ -431,3 +431,29 @@ def test_a_run_sends_the_rows_as_they_are_edited_and_its_workbook_says_so(tmp_pa
         to_fix = openpyxl.load_workbook(workbook)["To fix"]
         assert [cell.value for cell in to_fix[2]][0:2] == [4, "invalid"]
         assert "y" in [cell.value for cell in to_fix[2]]
+
+
+def test_an_undo_workbook_takes_no_change_of_which_nothing_is_expected(tmp_path: Path) -> None:
+    """A newer change of that field could be overwritten; a file that is checked again says the same."""
+    with Sandbox() as sandbox:
+        headers = ("Id", "Type", "OpportunityName")
+        first = uploaded(tmp_path / "first", [["1", "Pre", "a"], ["2", "Pre", "b"]], headers).path
+        config = sending(tmp_path, sandbox.url) | {"sending": {"rate_per_s": 1000, "compare": True}}
+        result = batch_updater.run(first, config)
+        assert result.folder is not None
+        undo = batch_updater.undo(result.folder, config)
+    assert undo.path.exists()
+    folder = tmp_path / "undo"
+    folder.mkdir()
+    shutil.copy(undo.path, folder / "input.xlsx")
+    upload = Upload(folder / "input.xlsx", "undo.xlsx", "undo", str(undo.path))
+    settings = Config.model_validate(config)
+    draft = drafted(upload, settings)
+    assert draft.staged.is_undo
+    assert counts(draft) == (2, 0, 0)
+    draft.edit([CellEdit(2, draft.columns.of_field["OpportunityName"], "x")], "ann")
+    assert counts(draft) == (2, 0, 0)
+    draft.store.execute("DELETE FROM expected WHERE target = (SELECT target FROM rows WHERE number = 2)")
+    (edited,) = draft.edit([CellEdit(2, draft.columns.of_field["OpportunityName"], "y")], "ann")
+    assert [problem.code for problem in edited.problems] == ["not-expected"]
+    draft.close()
