@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import msgspec
@@ -91,6 +91,18 @@ def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expect
                 remedy=_WRITE_AGAIN,
                 place=place,
             )
+
+
+def unexpected(row: int, fields: Iterable[str], body: frozenset[str], known: Collection[str]) -> tuple[Problem, ...]:
+    """Return the problem of a row of an undo workbook in which a person has typed a value that cannot be undone safely.
+
+    `fields` are those that it sends, `known` those of its record of which something is expected.
+    """
+    missing = sorted(body.intersection(fields).difference(known))
+    if not missing:
+        return ()
+    reason = f"The workbook does not say what the run had left in {missing[0]}: a newer change could be overwritten."
+    return (Problem(row, missing[0], "not-expected", "", reason, "Empty the cell, or send this change in a file."),)
 
 
 def _damaged(source: Book, why: str, cell: str | None) -> InputError:

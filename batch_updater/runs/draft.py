@@ -199,7 +199,7 @@ class Draft:
         self._parser = restored_parser(facts.parser, self.endpoint)
         self._rows = JudgedRows(
             store, self.endpoint, self.columns, self._parser, facts.date_orders,
-            in_order=facts.in_order, keeps_blank=facts.parser.width.stated is not None,
+            in_order=facts.in_order, is_undo=self._staged.is_undo,
         )  # fmt: skip
         self._ranked: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         """What was typed, and the valid values -> these, the nearest first."""
