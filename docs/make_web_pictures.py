@@ -122,7 +122,7 @@ def make_strip() -> None:
         with Image.open(PICTURES / f"{name}-{SIZES[0][0]}-light.png") as picture:
             small = picture.convert("RGB").resize((STRIP_WIDTH, height), Image.Resampling.LANCZOS)
         strip.paste(small, (gap + at % STRIP_COLUMNS * (STRIP_WIDTH + gap), gap + at // STRIP_COLUMNS * (height + gap)))
-    strip.quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURES / "tour.png", optimize=True)
+    strip.quantize(4 * COLOURS, dither=Image.Dither.NONE).save(PICTURES / "tour.png", optimize=True)
 
 
 if __name__ == "__main__":
