@@ -49,6 +49,8 @@ LATENCY_MS = 50
 TIMES = 20
 """How often a page is asked for in a round."""
 LOOKED_AT_EVERY_S = 0.1
+THINKS_S = 0.5
+"""How long each of the people looks at a page before the next one."""
 KIND, AMOUNT = CSV_HEADERS.index("opportunityType"), CSV_HEADERS.index("SalesRevenue")
 """Positions of the columns in which something is wrong."""
 HTMX = {"HX-Request": "true"}
@@ -450,7 +452,7 @@ def _sent(page: Page, person: Person, files: str, *, is_used: bool) -> list[floa
         while not is_sent():
             for path in ("/", f"{files}/check", files, f"{files}/preview"):
                 pages.append(_answered(visitor.get(path)).seconds)
-                time.sleep(LOOKED_AT_EVERY_S)
+                time.sleep(THINKS_S)
 
     with _together([look_around] * PEOPLE if is_used else []) as are_busy:
         while are_busy() or not is_sent():

@@ -162,3 +162,28 @@ def test_a_goal_is_judged_by_the_figure_and_not_by_what_is_shown() -> None:
     assert Goal("rate", "at least", 0.7, 0.7, "{:.2f}").is_met
     assert Goal("memory", "under", 300, 299.9, "{:.0f} MB").is_met
     assert not Goal("memory", "under", 300, 300, "{:.0f} MB").is_met
+
+
+def test_a_quick_call_measures_the_page() -> None:
+    """A real server answers, keeps edits, checks for several people and sends; memory and each answer have a line."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "web"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    goals = told.stdout.split("### Goals")[1].split("###")[0]
+    names = [line.split("|")[1].strip() for line in goals.splitlines() if line.startswith("| ")][2:]
+    assert [name for name in names if "Chromium" not in name] == [
+        "first page, no runs yet",
+        "first page, 3 runs",
+        "check of 500 rows, from the upload on",
+        "grid of 2,000 rows: first page",
+        "grid of 2,000 rows: a page in the middle",
+        "grid of 2,000 rows: of a cause, 1",
+        "grid of 2,000 rows: of a cause, 2",
+        "grid of 2,000 rows: its edits",
+        "an edit, 2,000 rows",
+        "undo of an edit, 2,000 rows",
+        "“Apply to all 28 like this”, 2,000 rows",
+        "4 checks of 500 xlsx rows at once: peak memory of the server",
+        "4 checks of 500 xlsx rows at once: slowest page of another person",
+        "rate of a run while 4 people use the page / alone",
+    ]

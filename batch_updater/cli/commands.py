@@ -630,22 +630,24 @@ def _serve(options: argparse.Namespace) -> int:
             print_line(link, sys.stdout)
             sys.stdout.flush()
         if options.open:
-            _open_page(link, config)
+            path = config.results.folder / "web" / "open.html"
+            at_end.callback(path.unlink, missing_ok=True)
+            _open_page(link, path)
 
     redact = options.environment.redaction.text
     with (
+        contextlib.ExitStack() as at_end,
         server.logged(lambda line: print_line(line, sys.stderr), redact, every_request=options.verbose),
         Interrupts() as interrupts,
     ):
         return server.serve(config, options.environment, interrupts, started, _config_path(options))
 
 
-def _open_page(link: str, config: Config) -> None:
+def _open_page(link: str, path: Path) -> None:
     """Open a link with a key in the browser, by way of a private file: all users can see the words of a command."""
     from batch_updater.cli import viewer
     from batch_updater.files.writing import write_whole
 
-    path = config.results.folder / "web" / "open.html"
     page = f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={link}"><title>batch-updater</title>\n'
     try:
         write_whole(path, lambda draft: draft.write_text(page, encoding="ascii"))

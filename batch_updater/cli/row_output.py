@@ -40,6 +40,17 @@ def row_object(row: ExplainedRow) -> dict[str, object]:
             }
             for at, (header, cell) in enumerate(zip(columns.headers, row.row.cells, strict=True))
         ],
+        "edits": [
+            {
+                "cell": address_of(columns, number, edit.position, field_at.get(edit.position)),
+                "header": columns.headers[edit.position],
+                "old": _in_json(edit.old),
+                "new": edit.new,
+                "by": edit.by,
+                "at": edit.at.isoformat(),
+            }
+            for edit in row.edits
+        ],
         "constants": row.constants,
         "request": _request_object(row.request),
         "read": _request_object(row.read),
@@ -112,6 +123,11 @@ def row_lines(row: ExplainedRow, past: PastRun) -> Iterator[Line]:
     yield from (Line(), Line("Cells"))
     yield from (Line(f"  {text}", 4) for text in _cell_texts(view.cells))
     yield from (Line(f"  {text}", 4) for text in view.constants)
+    if view.edits:
+        yield from (Line(), Line("Edits"))
+        for edit in view.edits:
+            change = f"{edit.place}: {printable(edit.old)} → {printable(edit.new)}"
+            yield Line(f"  {change}, {edit.by}, {edit.at.astimezone():%Y-%m-%d %H:%M:%S}", 4)
     if view.request:
         yield from (Line(), Line("Request"))
         yield from (Line(f"  {text}", 4) for text in _request_texts(view.request))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -498,6 +499,11 @@ def _trusted(text: str) -> str:
     return text
 
 
+def _person(name: str) -> str:
+    """Return a name as the page takes it from the header: composed (NFC), however an editor has written it."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
 def _web_header(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
         raise ValueError(f"must be the name of a header, such as X-Forwarded-User; {name!r} is none")
@@ -514,9 +520,9 @@ class WebSettings(ConfigSection):
     """token: whoever has the key of the printed link; proxy: whom a reverse proxy names in `user_header`."""
     user_header: Annotated[str, AfterValidator(_web_header)] = "X-Forwarded-User"
     trusted_proxies: tuple[Annotated[str, AfterValidator(_trusted)], ...] = ("127.0.0.1",)
-    may_send: tuple[str, ...] = ("*",)
+    may_send: tuple[Annotated[str, AfterValidator(_person)], ...] = ("*",)
     """Names, or `*` for everyone."""
-    may_approve: tuple[str, ...] = ()
+    may_approve: tuple[Annotated[str, AfterValidator(_person)], ...] = ()
     max_upload_mb: Annotated[Whole, Field(ge=1)] = 100
 
 

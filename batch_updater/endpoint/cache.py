@@ -22,6 +22,7 @@ from batch_updater.endpoint.document_files import digest_beside
 from batch_updater.endpoint.stored import decode_endpoint, encode_endpoint
 from batch_updater.files.reading import open_regular
 from batch_updater.files.writing import private_folder, write_whole
+from batch_updater.text.typed_values import typed_json
 from batch_updater.version import __version__
 
 _MOST_ENTRIES = 200
@@ -61,7 +62,7 @@ def cached_endpoint(key: str, document: Path) -> Endpoint | None:
             digest, _, content = file.read(_LARGEST_BYTES).partition(b"\n")
         if digest.decode("ascii", "replace") != hashlib.sha256(content).hexdigest():
             return None
-        entry = msgspec.json.decode(content, type=_Entry)
+        entry = typed_json(content, _Entry)
         is_current = all(digest_beside(document, name) == known for name, known in entry.files.items())
         return decode_endpoint(entry.endpoint) if is_current else None
     except (OSError, ValueError, msgspec.DecodeError):

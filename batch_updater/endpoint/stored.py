@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from batch_updater.endpoint.description import Endpoint
+from batch_updater.text.typed_values import typed
 
 _TAGGED = {Decimal: "number", date: "date"}
 _READERS: dict[str, Callable[[str], object]] = {"number": Decimal, "date": date.fromisoformat}
@@ -35,7 +36,7 @@ def decode_endpoint(text: str | bytes) -> Endpoint:
         told = msgspec.json.decode(text)
         for field in _fields(told):
             field["enum"] = [_enum_value(one) for one in field["enum"]]
-        return msgspec.convert(told, Endpoint, str_keys=True)
+        return typed(told, Endpoint, str_keys=True)
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(str(error)) from error
 

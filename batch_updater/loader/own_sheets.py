@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import msgspec
@@ -34,6 +34,7 @@ from batch_updater.records import (
     Origin,
     Problem,
 )
+from batch_updater.text.typed_values import typed_json
 
 _WRITE_AGAIN = (
     "Write the undo workbook again with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
@@ -92,6 +93,18 @@ def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expect
             )
 
 
+def unexpected(row: int, fields: Iterable[str], body: frozenset[str], known: Collection[str]) -> tuple[Problem, ...]:
+    """Return the problem of a row of an undo workbook in which a person has typed a value that cannot be undone safely.
+
+    `fields` are those that it sends, `known` those of its record of which something is expected.
+    """
+    missing = sorted(body.intersection(fields).difference(known))
+    if not missing:
+        return ()
+    reason = f"The workbook does not say what the run had left in {missing[0]}: a newer change could be overwritten."
+    return (Problem(row, missing[0], "not-expected", "", reason, "Empty the cell, or send this change in a file."),)
+
+
 def _damaged(source: Book, why: str, cell: str | None) -> InputError:
     return InputError(
         f'{source.name} undoes a run, but its sheet "{SHEET}" cannot be relied on: {why}.',
@@ -134,7 +147,7 @@ def origin_in(source: Book) -> Origin | None:
     for _, name, text in _settings(source):
         if name == ORIGIN_SETTING:
             try:
-                return msgspec.json.decode(text, type=Origin)
+                return typed_json(text, Origin)
             except (msgspec.DecodeError, UnicodeEncodeError):
                 return None
     return None

@@ -36,6 +36,7 @@ from batch_updater.loader.own_sheets import (
     expected_in,
     origin_in,
     require_expected,
+    unexpected,
 )
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, SavedParser, Width
@@ -484,6 +485,13 @@ class Table:
     def parse_all(self, stored: Iterable[ParsedCells]) -> Iterator[ParsedRow]:
         """Judge stored rows, as after `parser.settle`."""
         return self.parser.parse_all((number, cells) for number, cells, _ in stored)
+
+    def unexpected(self, row: ParsedRow, target: str | None) -> tuple[Problem, ...]:
+        """Return the problem of a row with edits that would change a field of which nothing is expected."""
+        if self.expected is None:
+            return ()
+        known = {value.field for value in self.expected.get(target or "", ())}
+        return unexpected(row.number, row.values, self._body, known)
 
     def require_expected(self, jobs: Iterable[Job]) -> None:
         """Raise InputError if a job of an undo workbook would change a field of which nothing is expected."""

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import private_folder, write_whole
 from batch_updater.nightly.inbox import ReadyFile, Stamp, stamp_of
+from batch_updater.text.typed_values import typed
 
 _MOST_BYTES = 10_000_000
 _NIGHTS_APART = timedelta(hours=12)
@@ -71,7 +72,7 @@ class StateFile:
         """The state, read on first use, when the lock is held. A missing or damaged file gives an empty one."""
         if self._state is None:
             try:
-                self._state = msgspec.convert(json.loads(read_regular(self.path, _MOST_BYTES)), NightState)
+                self._state = typed(json.loads(read_regular(self.path, _MOST_BYTES)), NightState)
             except (OSError, ValueError, msgspec.ValidationError):
                 self._state = NightState()
         return self._state

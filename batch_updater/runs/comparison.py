@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -33,11 +33,13 @@ from batch_updater.runs.plan import require_comparable
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.store import Store
 from batch_updater.runs.upload_statements import COMPARED_FORMAT
+from batch_updater.text.typed_values import typed_json
 
 COMPARED = "compared.sqlite"
 _SCRATCH = "comparing"
 """Name of the folder in which a comparison works; one that a killed process has left is removed by the next."""
 _FACTS = "facts"
+_BEING_READ = "The records of the file are about to be read: try it in a moment."
 _LARGEST = sys.float_info.max
 _UNREAD = frozenset({
     OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.NOT_SENT,
@@ -119,7 +121,7 @@ class Comparison(msgspec.Struct, frozen=True):
             return None
         with _reading(path) as connection:
             (text,) = connection.execute(upload_statements.COMPARED, {"fact": _FACTS}).fetchone()
-            facts = msgspec.json.decode(text, type=_Facts)
+            facts = typed_json(text, _Facts)
         return cls(path, *(getattr(facts, name) for name in _Facts.__struct_fields__))
 
     @property
@@ -164,11 +166,14 @@ def compare_draft(
     """
     scratch, path = draft.folder / _SCRATCH, draft.folder / COMPARED
     require_comparable(draft.endpoint)
-    digest, plan = draft.digest(), draft.plan()
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         private_folder(scratch)
-        with closing(Store.reading(draft.folder / DRAFT)) as rows, rows.copied_to(scratch / DATABASE) as copy:
+        with ExitStack() as stack:
+            with draft.held(_BEING_READ):  # the digest is that of the rows that are copied
+                digest, plan = draft.digest(), draft.plan()
+                rows = stack.enter_context(closing(Store.reading(draft.folder / DRAFT)))
+                copy = stack.enter_context(rows.copied_to(scratch / DATABASE))
             result = compare(replace(plan, store=copy), Options(), scratch, environment, progress, interrupts)
             if not (interrupts and interrupts.count):
                 _write(scratch / COMPARED, result, digest, plan.config.guards)

@@ -30,7 +30,7 @@ from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.stored import decode_endpoint, encode_endpoint
-from batch_updater.errors import ResultsError, UsageError
+from batch_updater.errors import InputError, ResultsError, UsageError
 from batch_updater.files.writing import sync_folder
 from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.open_questions import is_open
@@ -66,6 +66,7 @@ from batch_updater.runs.store import (
 )
 from batch_updater.text.characters import suggestion
 from batch_updater.text.spelling import nearest_of_all
+from batch_updater.text.typed_values import typed_json
 from batch_updater.version import __version__
 
 DRAFT = "draft.sqlite"
@@ -89,6 +90,10 @@ _NEAREST = 10
 """Valid values that are ranked by how near they are."""
 _RANKINGS_KEPT = 1_000
 """The same wrong value is often in many cells, and hundreds of names take a hundredth of a second to rank."""
+
+
+class HeldDraftError(UsageError):
+    """A draft cannot be changed at this moment; the message says why."""
 
 
 class CellEdit(NamedTuple):
@@ -168,8 +173,9 @@ class _DraftFacts(msgspec.Struct, frozen=True):
 class Draft:
     """The staged rows of one upload. Every method may be called from any thread.
 
-    Each raises DamagedStoreError if the database cannot be relied on, UsageError if it was closed because the upload is
-    checked again, and one that writes StoreError if it cannot be written.
+    Each raises DamagedStoreError if the database cannot be relied on, HeldDraftError if it was closed because the
+    upload is checked again, and one that changes something also while it is held, and StoreError if nothing can be
+    written.
     """
 
     def __init__(self, folder: Path, config: Config, store: Store, facts: _DraftFacts) -> None:
@@ -193,7 +199,7 @@ class Draft:
         self._parser = restored_parser(facts.parser, self.endpoint)
         self._rows = JudgedRows(
             store, self.endpoint, self.columns, self._parser, facts.date_orders,
-            in_order=facts.in_order, keeps_blank=facts.parser.width.stated is not None,
+            in_order=facts.in_order, is_undo=self._staged.is_undo,
         )  # fmt: skip
         self._ranked: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         """What was typed, and the valid values -> these, the nearest first."""
@@ -235,7 +241,7 @@ class Draft:
         """Give the rows as they were after the last change; the figures are theirs."""
         with self._reading:
             if self._is_closed:
-                raise UsageError(CHECKED_AGAIN)
+                raise HeldDraftError(CHECKED_AGAIN)
             yield self.store
 
     @contextmanager
@@ -387,11 +393,13 @@ class Draft:
             return tuple(text for value in field.enum if (text := str(value)))
         if field.kind is Kind.BOOLEAN:
             return ("TRUE", "FALSE")
-        names = AllowedValues.of(self.endpoint, self._known_names().allowed)
+        lists = [one for one in self._known_names().allowed if one.field == field.name]
+        if not lists:
+            return ()
         with self._reading:
             values = self._parser.parse(row.number, row.cells).values
-        key = names.key_of(field, Job(row.number, "", values))
-        found = next((one for one in names.lists if (one.field, one.depends_on) == key), None)
+        key = AllowedValues(self.endpoint).key_of(field, Job(row.number, "", values))
+        found = next((one for one in lists if (one.field, one.depends_on) == key), None)
         return tuple(value.name for value in found.values) if found else ()
 
     def group(self, problem: Problem) -> Group | None:
@@ -453,10 +461,8 @@ class Draft:
         """Write everything that follows, and the figures after it, in one transaction, or nothing of it."""
         path = self.folder / DRAFT
         with self._changes:
-            if self._is_closed:
-                raise UsageError(CHECKED_AGAIN)
-            if self._held:
-                raise UsageError(self._held)
+            if why := CHECKED_AGAIN if self._is_closed else self._held:
+                raise HeldDraftError(why)
             if _file_identity(path) != self._file:
                 raise UsageError("The file has been checked again meanwhile.", remedy="Load the page again.")
             before = self._staged
@@ -540,13 +546,18 @@ class Draft:
             found = store.execute(statements.DRAFT_FACT, name=_DIGEST).fetchone()
             if found is not None:
                 return str(found[0])
-            facts = self._facts
-            digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
-            for record in store.execute(statements.REQUESTS_IN_ORDER):
-                digest.update(msgspec.json.encode(record))
+            digest = self.digest_of(store)
             with faults_named(self.folder / DRAFT):
-                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest.hexdigest())
-            return digest.hexdigest()
+                self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest)
+            return digest
+
+    def digest_of(self, store: Store) -> str:
+        """Return the same of the rows of a run: that of this draft if it sends exactly what the draft would."""
+        facts = self._facts
+        digest = hashlib.sha256(msgspec.json.encode((facts.base_url, facts.endpoint)))
+        for record in store.execute(statements.REQUESTS_IN_ORDER):
+            digest.update(msgspec.json.encode(record))
+        return digest.hexdigest()
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -661,6 +672,12 @@ def _keep_refusals(upload: Upload, store: Store) -> None:
     """Write which rows the API refused in the run that is repaired, unless an earlier draft says so already."""
     if upload.repairs is None or store.execute(statements.ALL_REFUSALS).fetchone() is not None:
         return
+    if not (upload.repairs / DATABASE).exists():
+        raise InputError(
+            f"The run {upload.repairs.name}, whose rows are repaired here, is gone: which of them the API refused is "
+            "not known.",
+            remedy="Put its folder back, or upload its workbook as a file of its own.",
+        )
     with opened_store(upload.repairs / DATABASE) as past:
         store.executemany(
             statements.ADD_REFUSAL,
@@ -690,9 +707,7 @@ def _facts_in(store: Store) -> _DraftFacts | None:
         return None
     (text,) = store.execute(statements.DRAFT_FACT, name=_FACTS).fetchone() or (None,)
     try:
-        return msgspec.json.decode(
-            text or b"", type=_DraftFacts, dec_hook=lambda section, value: section.model_validate(value)
-        )
+        return typed_json(text or b"", _DraftFacts, lambda section, value: section.model_validate(value))
     except (msgspec.MsgspecError, ValueError) as error:
         raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
 

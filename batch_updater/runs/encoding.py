@@ -28,6 +28,7 @@ from batch_updater.records import (
     ShownAs,
     Value,
 )
+from batch_updater.text.typed_values import typed
 
 _ENCODER = msgspec.json.Encoder()
 _encode, _encode_lines = _ENCODER.encode, _ENCODER.encode_lines
@@ -235,6 +236,6 @@ def decode_problems(text: str | None) -> tuple[Problem, ...]:
     with suppress(msgspec.MsgspecError, UnicodeEncodeError):  # as for half a surrogate, which the other way can read
         return _decode_problems(text)
     try:
-        return msgspec.convert(json.loads(text), tuple[Problem, ...])
+        return typed(json.loads(text), tuple[Problem, ...])
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise UndecodableError(str(error)) from error

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -15,8 +16,9 @@ from batch_updater.endpoint.request import RequestBuilder, shown_headers
 from batch_updater.errors import InputError, UsageError
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.opening import open_source
-from batch_updater.records import Columns, Outcome, OutcomeKind, Row, StagedInput
+from batch_updater.records import Columns, MadeEdit, Outcome, OutcomeKind, Row, StagedInput
 from batch_updater.reporter.cell_values import shown
+from batch_updater.runs.edits import EditsOfRows, edits_of_row
 from batch_updater.runs.family import rounds_with
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.rows import input_row, unsent
@@ -69,6 +71,8 @@ class ExplainedRow(msgspec.Struct, frozen=True):
     attempts: tuple[StoredAttempt, ...]
     """Of all parts of the run, by time."""
     outcome: Outcome
+    edits: tuple[MadeEdit, ...] = ()
+    """What people have changed in its cells on the page, by time, without what was undone."""
     later: tuple[tuple[PastRun, OutcomeKind], ...] = ()
     """The later rounds of the file that have a row that was asked for, by time, and how it ended there."""
 
@@ -84,6 +88,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
     with past.store(looks_at_all=number is None) as store:
         staged = past.staged(store)
         starts = [part.started_at for part in store.parts()]
+        edits_of = EditsOfRows(store).of if number is None else partial(edits_of_row, store)
         for stored in store.rows(unsent(past.stop), after=BEFORE_ALL_ROWS if number is None else number - 1):
             if number not in {None, stored.number}:
                 break
@@ -108,7 +113,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
             later = tuple((run, kind) for run, kind in rounds if run.started_at > past.started_at)
             yield ExplainedRow(
                 input_row(stored, staged), sheet_row, stored.target, staged.columns, past.identity.constants, request,
-                read, attempts, stored.outcome, later,
+                read, attempts, stored.outcome, edits_of(stored.number), later,
             )  # fmt: skip
             if number is not None:
                 return

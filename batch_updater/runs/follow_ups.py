@@ -45,18 +45,32 @@ def repair_of_run(past: PastRun, uploads: Uploads, by: str) -> StoredUpload:
 
 
 def undo_of_run(past: PastRun, uploads: Uploads, config: Config, environment: Environment, by: str) -> StoredUpload:
-    """Write the workbook that undoes a run into its folder, and return a new upload of it, to be checked and sent.
+    """Return the upload that undoes a run, to be checked and sent; it is made if there is none, or that was sent.
 
-    Raises what `write_undo` raises.
+    Its file is a workbook that is written into the run's folder; what it cannot set back is said by its event. Raises
+    what `write_undo` raises.
     """
+    earlier = uploads.undo_of(past.folder.name)
+    if earlier and earlier.run is None:
+        return earlier
     undo = write_undo(past, None, names_for_undo(past, config.api, environment))
-    return _uploaded(undo.path, f"undo of {past.folder.name}", uploads, by, undoes=past.folder.name)
+    name = past.folder.name
+    return _uploaded(undo.path, f"undo of {name}", uploads, by, undoes=name, text=undo.verdict)
 
 
 def _uploaded(
-    workbook: Path, name: str, uploads: Uploads, by: str, *, repairs: str | None = None, undoes: str | None = None
+    workbook: Path,
+    name: str,
+    uploads: Uploads,
+    by: str,
+    *,
+    repairs: str | None = None,
+    undoes: str | None = None,
+    text: str = "",
 ) -> StoredUpload:
     upload_id, folder = uploads.new_folder()
     copy = take(workbook, folder)
     source_path = copy.source_path
-    return uploads.add(upload_id, name, copy.path.name, by, source_path=source_path, repairs=repairs, undoes=undoes)
+    return uploads.add(
+        upload_id, name, copy.path.name, by, source_path=source_path, repairs=repairs, undoes=undoes, text=text
+    )

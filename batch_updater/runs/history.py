@@ -38,6 +38,7 @@ from batch_updater.runs.lock import holder_of, origin_of
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
     DamagedStoreError,
+    OtherFormatError,
     Part,
     Store,
     WithheldStoreError,
@@ -190,6 +191,9 @@ class Facts(msgspec.Struct, frozen=True):
     """Where its rows come from, if they have come back in a results workbook."""
     notes: tuple[str, ...] = ()
     """What a person should have known beforehand."""
+    override: str = ""
+    """Why the page does not judge its guards again where it goes on: all its rows have kept them, or they were
+    overridden, and how; '' as long as neither is so."""
     closed_at: datetime | None = None
     """When a person closed it; None if no one did."""
 
@@ -377,38 +381,54 @@ class DamagedRun(msgspec.Struct, frozen=True):
     why: str
     is_withheld: bool = False
     """Whether it is the system that does not let it be read: the database itself may be whole."""
+    is_of_other_version: bool = False
+    """Whether another version of the program has written it, which can read it."""
 
     @classmethod
     def of(cls, folder: Path, error: DamagedStoreError) -> DamagedRun:
         """Return the run of a folder whose database could not be read because of that."""
-        return cls(folder, str(error), is_withheld=isinstance(error, WithheldStoreError))
+        is_withheld, is_other = isinstance(error, WithheldStoreError), isinstance(error, OtherFormatError)
+        return cls(folder, str(error), is_withheld=is_withheld, is_of_other_version=is_other)
+
+    @property
+    def how(self) -> str:
+        """How its database is, in words, without why."""
+        if self.is_of_other_version:
+            return "is of another version of the program"
+        return "cannot be read" if self.is_withheld else "is damaged"
 
     @property
     def what(self) -> str:
         """What is wrong with its database, in words."""
-        return f"cannot be read: {self.why}" if self.is_withheld else f"is damaged: {self.why}"
+        return f"{self.how}: {self.why}"
 
     @property
     def error(self) -> InputError:
         """The error of a command that needs that run."""
+        remedy = "The workbooks in that folder are all there is."
+        if self.is_withheld:
+            remedy = "Ask for it as the user that ran it."
+        elif self.is_of_other_version:
+            remedy = "Ask the version that has sent it, or look at the workbooks in that folder."
         return InputError(
             f"The outcomes of the run {self.folder} cannot be read: its database {DATABASE} {self.what.rstrip('.')}.",
-            remedy="Ask for it as the user that ran it."
-            if self.is_withheld
-            else "The workbooks in that folder are all there is.",
+            remedy=remedy,
             place=Location(file=str(self.folder / DATABASE)),
         )
 
     @property
     def resume_error(self) -> InputError:
         """The error of a run that may have to resume it."""
+        again = "To send every row again all the same, move that folder away, or add --restart."
+        remedy = f"Look at the workbooks in that folder. {again}"
+        if self.is_withheld:
+            remedy = "See that this user can read and write there, and that the disk has room; then run again."
+        elif self.is_of_other_version:
+            remedy = f"Let the version that began it finish it, or look at the workbooks in that folder. {again}"
         return InputError(
             f"Which rows are done cannot be told: the database of the earlier run {self.folder} "
             f"{self.what.rstrip('.')}.",
-            remedy="See that this user can read and write there, and that the disk has room; then run again."
-            if self.is_withheld
-            else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
-            "or add --restart.",
+            remedy=remedy,
             place=Location(file=str(self.folder / DATABASE)),
         )
 
@@ -582,6 +602,13 @@ class Earlier(msgspec.Struct, frozen=True):
     def is_old(self) -> bool:
         """Whether the resumed run began more than a day ago, or in the future, as by a wrong clock."""
         return self.resumed is not None and abs(datetime.now(UTC) - self.resumed.started_at) > _OLD
+
+    @property
+    def key(self) -> str:
+        """Which run it is, and whether it goes on: a text to be compared with another; '' if there is none."""
+        if self.resumed:
+            return f"resumed {self.resumed.folder.name}"
+        return f"finished {self.finished.folder.name}" if self.finished else ""
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from batch_updater.endpoint.description import EMPTY_VALUES, Endpoint
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.loader.own_sheets import unexpected
 from batch_updater.loader.row_parser import EditedCells, ParsedRow, RowParser
 from batch_updater.loader.survey import DatesOfOrders, with_date_orders
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
@@ -131,9 +132,9 @@ class JudgedRows:
         date_orders: Mapping[str, DatesOfOrders],
         *,
         in_order: bool,
-        keeps_blank: bool,
+        is_undo: bool,
     ) -> None:
-        """`columns` are those of the staged input; `keeps_blank`: whether the length of a row matters."""
+        """`columns` are those of the staged input; `is_undo`: whether that undoes a run."""
         self.names = NameCount(endpoint, ())
         self._endpoint = endpoint
         self.lists = RowLists(store, columns)
@@ -142,7 +143,9 @@ class JudgedRows:
         self._parser = parser
         self._date_orders = date_orders
         self._in_order = in_order
-        self._keeps_blank = keeps_blank
+        self._is_undo = is_undo
+        self._body = frozenset(field.name for field in endpoint.body_fields)
+        self._keeps_blank = parser.width.stated is not None
         self._targets = Targets(endpoint)
         self._builder = RequestBuilder(endpoint)
         self._emptied = [field.name for field in endpoint.fields if field.may_be_empty]
@@ -174,12 +177,15 @@ class JudgedRows:
         parsed = [*self._parser.parse_edited(edited)]
         withheld = why_withheld(self._store, self._columns, {one.row.number: one.texts for one in rows})
         values = [row.values for row in parsed]
+        targets = self._targets.of_all(values)
+        if self._is_undo:
+            parsed = self._as_expected(edited, parsed, targets)
         changes = [
             (one.row, self._judged(one.row, row, target, cells, fields, withheld.get(one.row.number, ())))
             for one, row, target, cells, fields in zip(
                 rows,
                 parsed,
-                self._targets.of_all(values),
+                targets,
                 encode_cells([row.cells for row in parsed], keeps_blank=self._keeps_blank),
                 encode_fields(values, list(map(head_of_fields, values))),
                 strict=True,
@@ -188,10 +194,24 @@ class JudgedRows:
         self._write(changes)
         self.lists.move((one.row.number, _edited_list(one.made.texts), _edited_list(one.texts)) for one in rows)
         # Of a target that is not repeated in the end, the last of its rows that is judged is found alone here.
-        targets = {row.target: None for change in changes for row in change if row.target is not None}
-        asked = as_list(target for target in targets if target not in self._repeated)
+        touched = {row.target: None for change in changes for row in change if row.target is not None}
+        asked = as_list(target for target in touched if target not in self._repeated)
         found = self._store.execute(statements.REPEATED_AMONG, targets=asked)
         self._repeated.update(dict.fromkeys(target for (target,) in found))
+
+    def _as_expected(
+        self, edited: Sequence[EditedCells], rows: Sequence[ParsedRow], targets: Sequence[str | None]
+    ) -> list[ParsedRow]:
+        """Return rows with a problem where an edit would change a field of which nothing is expected."""
+        known, asked = defaultdict[str, set[str]](set), as_list(target or "" for target in targets)
+        for target, field in self._store.execute(statements.EXPECTED_FIELDS, targets=asked):
+            known[target].add(field)
+        return [
+            replace(row, problems=(*row.problems, *unexpected(row.number, row.values, self._body, known[target or ""])))
+            if one.typed
+            else row
+            for one, row, target in zip(edited, rows, targets, strict=True)
+        ]
 
     def sum_up(self, staged: StagedInput) -> StagedInput:
         """Judge the rows of the same targets against each other, and return the figures, which were `staged` before."""

@@ -17,6 +17,7 @@ from batch_updater.loader.header_words import squeezed
 from batch_updater.loader.layouts import DamagedLayout, Layout, LayoutChoice
 from batch_updater.questions import OF_COLUMNS, Answers
 from batch_updater.text.spelling import nearest
+from batch_updater.text.typed_values import typed
 
 _ENDING = ".yaml"
 _NAME = re.compile(r"[^\W_][\w .-]{0,79}")
@@ -74,7 +75,7 @@ def _read(path: Path) -> Layout | DamagedLayout:
         text = path.read_bytes().decode(errors="replace")
         value = read_yaml(path.read_text(encoding="utf-8")).value()
         if not (faults := list(_faults(value))):
-            content = msgspec.convert(value, _Content)
+            content = typed(value, _Content)
             fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
             return Layout(name, content.headers, Answers(**fields), str(path))
     except OSError as error:
@@ -121,7 +122,7 @@ def answers_of(value: object) -> Answers:
         faults.append("header_row must be a number")
     if faults := [*sorted(faults), *_answer_faults(value, None)]:
         raise ValueError("; ".join(faults))
-    return msgspec.convert(value, Answers)
+    return typed(value, Answers)
 
 
 def _answer_faults(value: Mapping[str, object], headers: Collection[str] | None) -> Iterator[str]:
@@ -148,9 +149,9 @@ def _kinds() -> dict[str, Any]:
     return get_type_hints(_Content, include_extras=True)
 
 
-def _is_one(value: object, kind: object) -> bool:
+def _is_one(value: object, kind: Any) -> bool:
     try:
-        msgspec.convert(value, kind)
+        typed(value, kind)
     except msgspec.ValidationError:
         return False
     return True

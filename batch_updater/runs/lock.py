@@ -23,6 +23,7 @@ from batch_updater.errors import Location, LockedError, ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import write_whole
 from batch_updater.messages import format_time
+from batch_updater.text.typed_values import typed_json
 
 _TRIED_FOR_S = 0.2
 """For how long a lock that is held is tried: another process may be letting go of it just now."""
@@ -175,7 +176,7 @@ def _who_holds(path: Path) -> Holder | None:
 def _signed(path: Path) -> Holder | None:
     """Return what the file says; None if it is not written yet, or is none of ours."""
     try:
-        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=Holder)
+        return typed_json(read_regular(path, _MOST_SIGNED_BYTES), Holder)
     except (OSError, ValueError):
         return None
 

@@ -29,6 +29,7 @@ from batch_updater.records import AllowedList, AllowedValue, Columns, Job, Value
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.history import PastRun
 from batch_updater.text.characters import suggestion
+from batch_updater.text.typed_values import typed_json
 
 NAMES = "names.json"
 _LOCK = ".names-lock"
@@ -151,7 +152,7 @@ def remember_names(
 def _read(path: Path) -> tuple[_Content, str]:
     """Return what the file holds, and why it cannot be read; '' if it can, or if there is none."""
     try:
-        return msgspec.json.decode(read_regular(path, _MOST_BYTES), type=_Content), ""
+        return typed_json(read_regular(path, _MOST_BYTES), _Content), ""
     except FileNotFoundError:
         return _Content(), ""
     except (msgspec.MsgspecError, ValueError, OSError) as error:

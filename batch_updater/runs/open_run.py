@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +28,6 @@ from batch_updater.records import OutcomeKind, StagedInput
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
-from batch_updater.runs.draft import DRAFT, Draft
 from batch_updater.runs.folder import Snapshot, Source, folder_faults
 from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
 from batch_updater.runs.history import (
@@ -47,6 +47,9 @@ from batch_updater.runs.plan import Opened, Plan, open_source, require_comparabl
 from batch_updater.runs.repeats import repeats_of
 from batch_updater.runs.store import DamagedStoreError, Store, converted, faults_named
 from batch_updater.version import __version__
+
+if TYPE_CHECKING:  # a run of the command line needs nothing of it
+    from batch_updater.runs.draft import Draft
 
 
 class OpenRun(msgspec.Struct, frozen=True):
@@ -172,7 +175,6 @@ def open_draft(
     draft: Draft,
     environment: Environment,
     *,
-    restart: bool = False,
     approved_by: str = "",
     compare: bool = False,
     sent_by: str = "",
@@ -198,11 +200,11 @@ def open_draft(
             draft.identity,
             plan.staged.is_undo,
             partial(_copied_plan, plan, draft),
-            partial(_resumed_as_staged, plan, original),
+            partial(_resumed_as_staged, plan, draft, original),
             lambda: None,
         )
         override = f"as {approved_by} approved" if approved_by else ""
-        yield _opened_run(run_input, folder, config, environment, stack, override, restart=restart)
+        yield _opened_run(run_input, folder, config, environment, stack, override, restart=False)
 
 
 @contextmanager
@@ -359,6 +361,8 @@ def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
 
 def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
     """Copy the rows of a draft into the store of a new run, as they are at this moment."""
+    from batch_updater.runs.draft import DRAFT
+
     with closing(Store.reading(draft.folder / DRAFT)) as rows:
         rows.connection.backup(store.connection)
     return replace(plan, staged=converted(store.fact("staged"), StagedInput, "its table run"), store=store)
@@ -382,11 +386,21 @@ def _resumed_from_file(opened: Opened, past: PastRun) -> Plan:
     return opened.plan(_staged(past, store), store)
 
 
-def _resumed_as_staged(plan: Plan, original: Snapshot, past: PastRun) -> Plan:
-    """Return the plan of a run that is resumed with the rows that it has, which are those of a draft."""
+def _resumed_as_staged(plan: Plan, draft: Draft, original: Snapshot, past: PastRun) -> Plan:
+    """Return the plan of a run that is resumed with the rows that it has, which are those of a draft.
+
+    Raises UsageError if they are not: another version of the program has judged them otherwise.
+    """
     copy = past.folder / past.facts.input_file
     snapshots.restore_copy(original, copy)
     store = _reopened_store(past, plan.endpoint)
+    if draft.digest_of(store) != draft.digest():
+        store.close()
+        raise UsageError(
+            f"The run {past.folder.name} is not resumed: the version {past.facts.staged_by} of the program, which has "
+            "begun it, reads some rows in another way than this one.",
+            remedy="Close it, then send the file again: that sends every row.",
+        )
     return replace(plan, snapshot=replace(original, path=copy), staged=_staged(past, store), store=store)
 
 

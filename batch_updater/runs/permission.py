@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Collection
 
 import msgspec
@@ -13,7 +14,7 @@ from batch_updater.messages import counted
 from batch_updater.runs.comparison import Comparison
 from batch_updater.runs.draft import Draft
 from batch_updater.runs.guards import Exceeded, exceeded
-from batch_updater.runs.history import PastRun
+from batch_updater.runs.history import PastRun, read_run
 from batch_updater.runs.uploads import Approval, StoredUpload, Uploads
 
 _EDITS_READ = 1_000
@@ -70,8 +71,9 @@ def permission(draft: Draft, upload: StoredUpload, uploads: Uploads, config: Con
     if needs_approval and settings.may_approve:
         involved = _involved(draft, upload, uploads)
         found = uploads.approval(upload.id, digest)
-        if found and found.by not in involved and is_among(found.by, settings.may_approve):
-            is_approved_by_them = found.by == user
+        is_of_another = found and not _is_one_of(found.by, involved)
+        if found and is_of_another and is_among(found.by, settings.may_approve) and not _is_used(found, upload, config):
+            is_approved_by_them = _is_one_of(found.by, {user})
             approval = None if is_approved_by_them else found
     refusal, remedy = "", ""
     if any(not question.is_about_one_cell for question in staged.questions):
@@ -115,6 +117,21 @@ def why_not_resume(past: PastRun, uploads: Uploads, config: Config, user: str) -
     return "" if may else f"{user} may not send (web.may_send)."
 
 
+def _is_used(approval: Approval, upload: StoredUpload, config: Config) -> bool:
+    """Whether what was approved has been sent since: sending it once more is another decision."""
+    past = read_run(config.results.folder / upload.run) if upload.run else None
+    return isinstance(past, PastRun) and not past.is_unfinished and past.started_at > approval.at
+
+
+def _is_one_of(user: str, people: Collection[str]) -> bool:
+    """Whether a name may be that of one of these people: who signs in as `Anna` may be `anna` the next time."""
+    return _likeness(user) in map(_likeness, people)
+
+
+def _likeness(user: str) -> str:
+    return unicodedata.normalize("NFKC", user).casefold()
+
+
 def _involved(draft: Draft, upload: StoredUpload, uploads: Uploads) -> frozenset[str]:
     """Return who had a hand in the content of an upload."""
     people, after = {upload.by, *uploads.people_of(upload.id)}, 0
@@ -152,7 +169,7 @@ def _why_not_approved_by(
         return "No one may approve it (web.may_approve)."
     if not is_among(user, may_approve):
         return f"{user} may not approve (web.may_approve)."
-    if user in involved:
+    if _is_one_of(user, involved):
         return "Whoever uploaded, answered or edited it cannot approve it."
     return f"{approval.by} has approved it." if approval else ""
 
@@ -161,5 +178,5 @@ def _names(names: Collection[str], without: Collection[str]) -> str:
     """Return people to ask: `anna or ben`."""
     if EVERYONE in names:
         return "another person"
-    *first, last = [name for name in names if name not in without] or ["another person"]
+    *first, last = [name for name in names if not _is_one_of(name, without)] or ["another person"]
     return f"{', '.join(first)} or {last}" if first else last

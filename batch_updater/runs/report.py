@@ -24,6 +24,7 @@ from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import check_row_count, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run import page_written, workbook_name
 from batch_updater.runs.store import REPORT, Store
+from batch_updater.text.typed_values import typed
 
 _ROWS_TALLIED = 20_000
 """So many rows tell their causes within a second or so."""
@@ -83,7 +84,7 @@ def view_of(past: PastRun) -> SummaryView:
 def _stored_view(store: Store) -> SummaryView | None:
     """Return what was reported at the end; None where nothing was, or by another version of the program."""
     try:
-        return msgspec.convert(store.fact(REPORT), SummaryView)
+        return typed(store.fact(REPORT), SummaryView)
     except msgspec.ValidationError:
         return None
 

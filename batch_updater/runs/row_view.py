@@ -16,6 +16,7 @@ from batch_updater.runs.history import PastRun
 from batch_updater.runs.statements import ENDED_IN_FLIGHT
 from batch_updater.sender.answer import status_name
 
+_BLANK = "(blank)"
 _ANSWER_CHARACTERS = 2_000
 """How much of a record is shown, as of every other answer."""
 
@@ -29,6 +30,17 @@ class ShownCell(NamedTuple):
     value: str
     field: str
     """The field that it is sent as, or that it is not sent."""
+
+
+class ShownEdit(NamedTuple):
+    """One change that a person has made to a cell on the page."""
+
+    place: str
+    """Header and address of the cell."""
+    old: str
+    new: str
+    by: str
+    at: datetime
 
 
 class ShownAttempt(NamedTuple):
@@ -53,6 +65,8 @@ class RowView(msgspec.Struct, frozen=True):
     title: str
     """Its number, and where it is."""
     cells: tuple[ShownCell, ...]
+    edits: tuple[ShownEdit, ...]
+    """By time."""
     constants: tuple[str, ...]
     """What is the same for every row."""
     request: ShownRequest | None
@@ -75,6 +89,7 @@ def row_view(row: ExplainedRow, past: PastRun) -> RowView:
     return RowView(
         title=_title(row, past),
         cells=tuple(_cells(row)),
+        edits=tuple(_edits(row)),
         constants=tuple(f"{field} = {value}, a constant for every row" for field, value in row.constants.items()),
         request=row.request,
         attempts=tuple(_attempts(row)),
@@ -116,10 +131,23 @@ def _cells(row: ExplainedRow) -> Iterator[ShownCell]:
     field_at = {position: name for name, position in columns.of_field.items()}
     for at, (header, cell) in enumerate(zip(columns.headers, row.row.cells, strict=True)):
         if header.strip() or cell is not None:
-            address = address_of(columns, number, at, field_at.get(at)) or ""
-            if columns.origin:  # which the title names
-                address = address.removesuffix(f" of {columns.origin.file}")
-            yield ShownCell(address, header, shown(cell) or "(blank)", field_at.get(at, NOT_SENT))
+            address = _address_in_title(columns, number, at, field_at.get(at))
+            yield ShownCell(address, header, shown(cell) or _BLANK, field_at.get(at, NOT_SENT))
+
+
+def _edits(row: ExplainedRow) -> Iterator[ShownEdit]:
+    columns = row.columns
+    field_at = {position: name for name, position in columns.of_field.items()}
+    for edit in row.edits:
+        address = _address_in_title(columns, edit.row, edit.position, field_at.get(edit.position))
+        place = " ".join(filter(None, (columns.headers[edit.position].strip(), address)))
+        yield ShownEdit(place, shown(edit.old) or _BLANK, edit.new or _BLANK, edit.by, edit.at)
+
+
+def _address_in_title(columns: Columns, row: int, position: int, field: str | None) -> str:
+    """Return where a cell is, without the file that the title names."""
+    address = address_of(columns, row, position, field) or ""
+    return address.removesuffix(f" of {columns.origin.file}") if columns.origin else address
 
 
 def _attempts(row: ExplainedRow) -> Iterator[ShownAttempt]:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # imported only where something is sent: it takes long
 
 
 _NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
+_GUARDS_KEPT = "when it was begun"
+"""How the guards are overridden for what is left of a run of which all rows have kept them."""
 _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the run at once."
 
 
@@ -86,7 +88,7 @@ class ActiveRun:
         stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with folder_faults(self._folder):
-                writer = stack.enter_context(self._writer(credentials))
+                writer = stack.enter_context(self._writer(credentials, self._override(stop)))
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
                 log.note("run begins", **self._beginning(writer))
             if credentials and stop is None:
@@ -147,15 +149,22 @@ class ActiveRun:
             raise
         return why_incomplete(compared)
 
-    def _writer(self, credentials: Credentials | None) -> RunWriter:
+    def _override(self, stop: Stop | None) -> str:
+        """Return the fact `override`; `stop`: why nothing is sent, as where not every record could be read."""
+        if self._open_run.override or stop or self._options.limit is not None:
+            return self._open_run.override
+        return _GUARDS_KEPT
+
+    def _writer(self, credentials: Credentials | None, override: str) -> RunWriter:
         path = self._folder / DATABASE
         if resumed := self._open_run.earlier.resumed:
             self._plan.store.close()  # the last connection that is closed takes everything into one file
             # By the token of this part a later one knows the account, wherever the token is kept by then.
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
             self._caller = digest or resumed.facts.caller
-            facts = {"caller": asdict(digest)} if digest else {}
-            writer = RunWriter.resume(path, {**facts, "reads_first": self._plan.reads_first}, self._started_at)
+            facts: dict[str, object] = {"caller": asdict(digest)} if digest else {}
+            facts |= {"reads_first": self._plan.reads_first, "override": override or resumed.facts.override}
+            writer = RunWriter.resume(path, facts, self._started_at)
             self._plan = replace(self._plan, store=writer.store)
             self._open_run = replace(self._open_run, plan=self._plan)
             return writer
@@ -181,6 +190,7 @@ class ActiveRun:
             repeats=self._open_run.repeats,
             origin=plan.staged.columns.origin,
             notes=self._notes,
+            override=override,
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 

@@ -309,6 +309,12 @@ INSERT OR REPLACE INTO rows (number, commit_number, state, target, cells, fields
 -- EXPECT
 INSERT INTO expected (target, field, before_shown, left_shown, "before", "left") VALUES (:target, :field, :before_shown, :left_shown, :before, :left);
 
+-- EXPECTED_FIELDS
+SELECT expected.target, expected.field
+FROM expected
+WHERE expected.target IN (SELECT listed.value
+FROM json_each(:targets) AS listed);
+
 -- EXPECTED
 SELECT expected.target, expected.field, expected.before_shown, expected.left_shown, expected."before", expected."left"
 FROM expected ORDER BY rowid;

@@ -8,6 +8,7 @@ from itertools import groupby, islice, repeat
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import EMPTY_VALUES
 from batch_updater.endpoint.request import RequestBuilder
@@ -172,7 +173,11 @@ class Staging:
                 if row.state == "ready":
                     self._uncount(row.values)
                 rows.append(EditedCells(row.number, overlaid(row.cells, texts), texts))
-            self._write_rows([*self._table.parser.parse_edited(rows)], statements.STAGE_AGAIN)
+            parsed = list[ParsedRow]()
+            for one in self._table.parser.parse_edited(rows):
+                wrong = self._table.unexpected(one, self._targets.of(one.values))
+                parsed.append(replace(one, problems=(*one.problems, *wrong)) if wrong else one)
+            self._write_rows(parsed, statements.STAGE_AGAIN)
 
     def _withhold(self) -> None:
         """Make rows invalid that needed someone in the run that is repaired, and still do."""

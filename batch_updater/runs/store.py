@@ -47,6 +47,7 @@ from batch_updater.records import (
 )
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_fields, decode_problems
+from batch_updater.text.typed_values import typed
 
 IS_OPEN = "is_open"
 """Name of the fact whether commits may have been made that are not in the main file."""
@@ -241,7 +242,7 @@ class _NamesRecord(NamedTuple):
 def converted(value: object, kind: type[_T], what: str, hook: Callable[[Any, object], object] | None = None) -> _T:
     """Return what a database holds as the record that it must be. Raises DamagedStoreError."""
     try:
-        return msgspec.convert(value, kind, dec_hook=hook)
+        return typed(value, kind, hook)
     except msgspec.ValidationError as error:
         raise DamagedStoreError(f"{what} holds what is never written there ({error})") from error
 

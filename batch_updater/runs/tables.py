@@ -278,6 +278,7 @@ REQUESTS_IN_ORDER = (
 STAGE = insert(rows).values({name: bindparam(name) for name in STAGED})
 STAGE_AGAIN = insert(rows).prefix_with("OR REPLACE").values({name: bindparam(name) for name in STAGED})
 EXPECT = insert(expected)
+EXPECTED_FIELDS = select(expected.c.target, expected.c.field).where(expected.c.target.in_(_listed_targets))
 EXPECTED = select(*expected.c).order_by(literal_column("rowid"))
 CELLS = (
     select(_r.number, _r.cells, func.coalesce(_r.problems.like(bindparam("ragged")), False))

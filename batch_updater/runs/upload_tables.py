@@ -203,6 +203,15 @@ ADD_SESSION = insert(sessions).prefix_with("OR REPLACE").values(
     digest=bindparam("digest"), user=bindparam("user"), expires_at=bindparam("expires_at")
 )  # fmt: skip
 REMOVE_EXPIRED_SESSIONS = delete(sessions).where(_s.expires_at <= bindparam("now"))
+_kept = sessions.alias("kept")
+REMOVE_SURPLUS_SESSIONS = delete(sessions).where(
+    _s.user == bindparam("of_user"),
+    _s.digest.not_in(
+        select(_kept.c.digest).where(_kept.c.user == bindparam("of_user"))
+        .order_by(_kept.c.expires_at.desc()).limit(bindparam("most"))
+    ),
+)  # fmt: skip
+"""A program that keeps no cookies would get one more with each request."""
 SESSION_USER = select(_s.user).where(_s.digest == bindparam("cookie"), _s.expires_at > bindparam("now"))
 
 # --- compared.sqlite -------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from batch_updater.files.writing import private_folder, sync_folder
 from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 from batch_updater.runs import upload_statements
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
+from batch_updater.text.typed_values import typed_json
 
 WEB = "web"
 """Name of the folder, in the folder of results, that holds what was given to the page."""
@@ -30,6 +31,9 @@ _DATABASE = "web.sqlite"
 _ID_BYTES = 9
 _WAITED_FOR_MS = 10_000
 """For the lock of the database, which only a person who looks into it may hold."""
+_START_AFRESH = "Move its folder away, and upload the files again."
+_MOST_SESSIONS = 100
+"""Of one person: as many browsers stay signed in."""
 _CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "accepted a row")
 """Events after which a person may not approve the upload: they had a hand in it."""
 _T = TypeVar("_T")
@@ -103,12 +107,12 @@ class TaskFault(msgspec.Struct, frozen=True):
 class SendingOptions(msgspec.Struct, frozen=True):
     """What a person chose when sending."""
 
-    restart: bool = False
-    """Whether an unfinished run of the same rows is left as it is."""
     resume_old: bool = False
     """Whether a run goes on that began more than a day ago."""
     digest: str = ""
     """Of what the person saw (`Permission.digest`): other content is not sent; '': whatever is there then."""
+    earlier: str | None = None
+    """Which earlier run of these rows the person saw (`Earlier.key`): not sent if that is another; None: whatever."""
 
 
 NO_OPTIONS = SendingOptions()
@@ -214,9 +218,10 @@ class Uploads:
             yield
         except (sqlite3.Error, OSError) as error:
             why = getattr(error, "strerror", None) or error
+            is_damaged = getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
             raise ResultsError(
                 f"What was given to the page cannot be kept in {self._path}: {why}.",
-                remedy="See that there is space and the right to write there.",
+                remedy=_START_AFRESH if is_damaged else "See that there is space and the right to write there.",
                 place=Location(file=str(self._path)),
             ) from error
 
@@ -247,7 +252,7 @@ class Uploads:
             folder.mkdir(mode=0o700)
         return upload_id, folder
 
-    def add(
+    def add(  # noqa: PLR0913  (keywords)
         self,
         upload_id: str,
         name: str,
@@ -257,8 +262,13 @@ class Uploads:
         source_path: str | None = None,
         repairs: str | None = None,
         undoes: str | None = None,
+        text: str = "",
     ) -> StoredUpload:
-        """Keep an upload whose file is in its folder, with a task that checks it."""
+        """Keep an upload whose file is in its folder, with a task that checks it; `text` is that of its event.
+
+        Where an upload `repairs` that run already, or `undoes` it and nothing of it was sent, that one is returned
+        instead, and the folder of this one goes.
+        """
         now, folder = _now(), self.folder / upload_id
         with self._faults():
             with open_regular(folder / file) as written:
@@ -266,6 +276,9 @@ class Uploads:
             sync_folder(folder)
             sync_folder(self.folder)
         with self._writing() as connection:
+            if found := _follow_up(connection, repairs, undoes):
+                shutil.rmtree(folder, ignore_errors=True)  # what stays is removed at the next start
+                return self._upload(found)
             connection.execute(
                 upload_statements.ADD_UPLOAD,
                 {
@@ -274,7 +287,7 @@ class Uploads:
                 },
             )  # fmt: skip
             what = "undid" if undoes else "began to repair" if repairs else "uploaded"
-            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=name)
+            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=text or name)
             _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
         return self._upload(found)
@@ -290,11 +303,11 @@ class Uploads:
 
     def _decoded(self, text: str, kind: type[_T]) -> _T:
         try:
-            return msgspec.json.decode(text, type=kind)
+            return typed_json(text, kind)
         except msgspec.MsgspecError as error:
             raise ResultsError(
                 f"{self._path} holds what is never written there ({error}).",
-                remedy="Move its folder away, and upload the files again.",
+                remedy=_START_AFRESH,
                 place=Location(file=str(self._path)),
             ) from error
 
@@ -539,11 +552,13 @@ class Uploads:
     # --- sessions ---
 
     def add_session(self, digest: str, user: str, expires_at: datetime) -> None:
-        """Keep a session by the digest of its cookie; those that have expired are forgotten."""
+        """Keep a session by the digest of its cookie; those that have expired, and a person's oldest, are forgotten."""
         with self._writing() as connection:
             connection.execute(upload_statements.REMOVE_EXPIRED_SESSIONS, {"now": _now()})
             values = {"digest": digest, "user": user, "expires_at": expires_at.timestamp()}
             connection.execute(upload_statements.ADD_SESSION, values)
+            surplus = {"of_user": user, "most": _MOST_SESSIONS}
+            connection.execute(upload_statements.REMOVE_SURPLUS_SESSIONS, surplus)
 
     def session_user(self, digest: str, now: datetime) -> str | None:
         """Return whose session it is; None if there is none, or it has expired."""
@@ -561,6 +576,13 @@ def _time(seconds: float) -> datetime:
 
 def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _follow_up(connection: sqlite3.Connection, repairs: str | None, undoes: str | None) -> sqlite3.Row | None:
+    """Return the upload that repairs a run, or that undoes it and is not sent yet; None if there is none."""
+    statement = upload_statements.UPLOADS_REPAIRING if repairs else upload_statements.UPLOADS_UNDOING
+    found: sqlite3.Row | None = connection.execute(statement, {"past": repairs or undoes}).fetchone()
+    return found if found and (repairs or found["run"] is None) else None
 
 
 def _note(

@@ -235,6 +235,12 @@ INSERT OR REPLACE INTO sessions (digest, user, expires_at) VALUES (:digest, :use
 -- REMOVE_EXPIRED_SESSIONS
 DELETE FROM sessions WHERE sessions.expires_at <= :now;
 
+-- REMOVE_SURPLUS_SESSIONS
+DELETE FROM sessions WHERE sessions.user = :of_user AND (sessions.digest NOT IN (SELECT kept.digest
+FROM sessions AS kept
+WHERE kept.user = :of_user ORDER BY kept.expires_at DESC
+ LIMIT :most OFFSET 0));
+
 -- SESSION_USER
 SELECT sessions.user
 FROM sessions

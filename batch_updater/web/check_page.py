@@ -9,16 +9,17 @@ from urllib.parse import quote
 from aiohttp import web
 from msgspec.structs import replace
 
-from batch_updater.errors import BatchUpdaterError, UsageError
+from batch_updater.errors import ResultsError, UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import Cause, MadeEdit, OutcomeKind
 from batch_updater.reporter.cell_values import text_of_cell
 from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.runs.check import check
-from batch_updater.runs.draft import Draft
+from batch_updater.runs.draft import CHECKED_AGAIN, Draft, HeldDraftError
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of, number_in
+from batch_updater.web.worker import being_sent
 
 _CAUSES_LISTED = 50
 _EDITS_OF_A_PAGE = 100
@@ -162,13 +163,10 @@ def _edits_page(request: web.Request, context: PageContext, upload: StoredUpload
 
 
 async def _open_draft(context: PageContext, upload: StoredUpload) -> Draft:
-    """Return the draft of an upload, to be changed. Raises HTTPConflict if it must not be changed now."""
+    """Return the draft of an upload, to be changed. Raises HeldDraftError if it must not be changed now."""
     for task in await asyncio.to_thread(context.uploads.tasks, upload.id):
         if task.state in _OPEN and task.kind is not TaskKind.COMPARE:
-            doing = "checked" if task.kind is TaskKind.CHECK else "sent"
-            raise web.HTTPConflict(
-                text=f"{upload.name} is being {doing}. Its cells can be changed when that has ended."
-            )
+            raise HeldDraftError(CHECKED_AGAIN if task.kind is TaskKind.CHECK else being_sent(upload.name))
     draft = await asyncio.to_thread(context.worker.draft, upload.id)
     if draft is None:
         raise web.HTTPSeeOther(f"{_path(upload)}/check")
@@ -258,6 +256,8 @@ async def undo(request: web.Request) -> web.Response:
     number = _number_in(request, "number")
     try:
         row = await asyncio.to_thread(draft.undo_edit, number, user_of(request))
+    except HeldDraftError:
+        raise
     except UsageError:  # another person was faster: the list shows it
         pass
     else:
@@ -283,12 +283,9 @@ async def download(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     plan = await asyncio.to_thread(draft.plan)
     name = f"{plan.snapshot.stem}-check.xlsx"
-    try:
-        result = await asyncio.to_thread(check, plan, upload.folder / name)
-    except BatchUpdaterError as error:
-        raise web.HTTPInternalServerError(text=error.message) from error
+    result = await asyncio.to_thread(check, plan, upload.folder / name)
     if result.results is None:
-        raise web.HTTPInternalServerError(text=result.fault)
+        raise ResultsError(result.fault or "The workbook could not be written.")
     disposition = f"attachment; filename*=UTF-8''{quote(name)}"
     return web.FileResponse(result.results, headers={"Content-Disposition": disposition})
 

@@ -32,6 +32,7 @@ from batch_updater.web.security import (
     STATIC,
     Gate,
     form_token,
+    has_known_origin,
     known_user,
     require_token,
     user_of,
@@ -90,7 +91,7 @@ class PageContext:
         self.receiving = 0
         """How many uploads are arriving."""
         here = Path(__file__).parent
-        hidden = HiddenPaths(config, config_path)
+        self.hidden_paths = hidden = HiddenPaths(config, config_path)
 
         def finalized(value: object) -> object:
             return in_body(hidden.text(value) if type(value) is str else value)
@@ -180,8 +181,10 @@ async def form_of(request: web.Request) -> dict[str, str]:
     """Return the fields of a form whose token was checked; of several of a name the last. Raises HTTPForbidden."""
     fields = await read_form(request)
     token = fields.pop(FIELD_OF_TOKEN, "")
-    request[_TYPED] = fields
+    if has_known_origin(request):  # else it may be another site that has typed it, to be sent once more
+        request[_TYPED] = fields
     require_token(request, token)
+    request[_TYPED] = fields
     return fields
 
 

@@ -30,6 +30,8 @@ _SLOWEST_BYTES_PER_S = 10_000
 _PIECE_BYTES = 262_144
 _LONGEST_NAME = 150
 _LONGEST_EXTENSION = 8
+_UNREADABLE = (ValueError, AssertionError, HttpProcessingError, BadHttpMessage, web.RequestPayloadError)
+"""What aiohttp raises for a body that is none, or not compressed as it says."""
 _ROWS = "rows"
 PASTED = ("pasted rows", "input.tsv")
 """What pasted rows are called, and the file that they become."""
@@ -80,15 +82,15 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType(text="That is no form.")
     body, pace = bytearray(), _Pace()
-    while piece := await pace.next(request.content.readany()):
-        body += piece
-        if len(body) > _MOST_BYTES:
-            raise _too_large(_MOST_BYTES)
     try:
+        while piece := await pace.next(request.content.readany()):
+            body += piece
+            if len(body) > _MOST_BYTES:
+                raise _too_large(_MOST_BYTES)
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
         )  # fmt: skip
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise web.HTTPBadRequest(text="The form cannot be read.") from error
     return dict(pairs)
 
@@ -223,7 +225,7 @@ async def _read_parts(
                 return piece
 
             await take(part, read)
-    except (ValueError, AssertionError, HttpProcessingError, BadHttpMessage) as error:  # what aiohttp raises for it
+    except _UNREADABLE as error:
         raise web.HTTPBadRequest(text="The form cannot be read.") from error
 
 

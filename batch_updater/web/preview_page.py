@@ -76,6 +76,7 @@ def _values(context: PageContext, upload: StoredUpload, draft: Draft, user: str,
         "preview": preview,
         "undo": _undo(preview.undo, preview.can_read, reads_first=preview.reads_first),
         "earlier": tuple(map(context.without_paths, earlier.sentences)),
+        "earlier_key": earlier.key,
         "is_old": earlier.is_old,
         "form": form,
         "count": count,
@@ -152,7 +153,7 @@ async def send(request: web.Request) -> web.Response:
             raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
         if judged.refusal:
             raise UsageError(judged.refusal, remedy=judged.remedy)
-        options = SendingOptions(digest=digest, resume_old="resume_old" in form)
+        options = SendingOptions("resume_old" in form, digest, form.get("earlier"))
         context.uploads.add_task(TaskKind.SEND, user, upload=upload.id, options=options, after=newest)
 
     await asyncio.to_thread(queue)

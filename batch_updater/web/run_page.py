@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, InputError, UsageError
+from batch_updater.files.reading import read_regular
 from batch_updater.messages import counted, duration
 from batch_updater.reporter.next_step import NextKind
 from batch_updater.reporter.summary import RUN_AGAIN
@@ -27,7 +28,7 @@ from batch_updater.runs.permission import why_not_resume
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
-from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState
+from batch_updater.runs.uploads import SendingOptions, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.row_forms import GridFilter, grid_of
 from batch_updater.web.send_form import OPEN, send_form, tasks_ahead_of, way_to
@@ -82,6 +83,8 @@ async def show_wait(request: web.Request) -> web.Response:
         begun = await asyncio.to_thread(run_named, context.config.results.folder, task.run)
         if begun is not None:
             return way_to(request, address(task.run))
+    if task.state is TaskState.DONE:  # it was taken from the queue, or its run is gone
+        return way_to(request, f"/files/{upload.id}/preview")
     ahead = await asyncio.to_thread(tasks_ahead_of, context, task)
     return context.page(request, "wait.html.j2", upload=upload, task=task, ahead=ahead)
 
@@ -96,7 +99,7 @@ async def run_of(request: web.Request) -> PastRun:
     name = request.match_info["name"]
     found = await asyncio.to_thread(run_named, context_of(request).config.results.folder, name)
     if isinstance(found, DamagedRun):
-        why = "may not be read by this server" if found.is_withheld else "is damaged"
+        why = "may not be read by this server" if found.is_withheld else found.how
         raise UsageError(
             f"The database of the run {name} {why}.", remedy="The workbooks in its folder are all there is."
         )
@@ -291,8 +294,9 @@ async def resume(request: web.Request) -> web.Response:
             return
         if why := why_not_resume(past, context.uploads, context.config, user):
             raise UsageError(why)
-        # When it began stands beside the button.
-        options, upload = SendingOptions(resume_old=True), before.upload if before else None
+        # Should nothing be left of the run, no other rows are sent in its place.
+        upload, digest = (before.upload, before.options.digest) if before else (None, "")
+        options = SendingOptions(resume_old=True, digest=digest)  # when it began stands beside the button
         context.uploads.add_task(TaskKind.SEND, user, upload=upload, run=name, options=options)
 
     await asyncio.to_thread(queue)
@@ -321,15 +325,13 @@ async def undo(request: web.Request) -> web.Response:
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
 
-    def made() -> StoredUpload:
-        earlier = context.uploads.undo_of(past.folder.name)
-        if earlier and earlier.run is None:
-            return earlier
-        return undo_of_run(past, context.uploads, context.config, context.environment, user)
-
-    upload = await looked_up(request, past, made)
+    upload = await looked_up(
+        request, past, lambda: undo_of_run(past, context.uploads, context.config, context.environment, user)
+    )
     context.worker.wake()
-    return context.redirect(request, f"/files/{upload.id}/check")
+    events = await asyncio.to_thread(context.uploads.events, upload=upload.id)
+    said = next((one.text for one in events if (one.upload, one.what) == (upload.id, "undid")), "")
+    return context.redirect(request, f"/files/{upload.id}/check", said)
 
 
 async def repair(request: web.Request) -> web.Response:
@@ -377,8 +379,11 @@ async def write_report(request: web.Request) -> web.Response:
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """Send one of the files that the run has in its folder; the address names its kind, never a path."""
-    past = await run_of(request)
+    """Send one of the files that the run has in its folder; the address names its kind, never a path.
+
+    The page, which the run wrote for those who can open its folder, is sent without the folders of the server.
+    """
+    context, past = context_of(request), await run_of(request)
     files = await asyncio.to_thread(files_of, past)
     found = next((one for one in files if one.kind == request.match_info["kind"]), None)
     if found is None:
@@ -389,6 +394,13 @@ async def download(request: web.Request) -> web.StreamResponse:
         "Content-Disposition": disposition(found.path.name),
         "Cache-Control": "no-store",
     }
+    if found.kind is RunFileKind.PAGE:
+        try:
+            written = await asyncio.to_thread(read_regular, found.path, found.size)
+        except OSError as error:  # it is gone, or is just being written again
+            raise web.HTTPNotFound from error
+        shown = context.hidden_paths.page(written.decode(errors="replace"), past.facts.input)
+        return web.Response(body=shown.encode(), headers=headers)
     return web.FileResponse(found.path, headers=headers)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import hmac
+import re
 import secrets
 import time
 import unicodedata
@@ -20,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 from batch_updater.config.schema import WebSettings
 from batch_updater.runs.uploads import Uploads
@@ -35,6 +37,7 @@ _LONGEST_SAID = 500
 _WRONG_KEYS = 10
 _WRONG_KEYS_WITHIN_S = 60.0
 _LONGEST_NAME = 200
+_EARLIER_SESSION = "The form is of an earlier session. Nothing was done."
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _USER = web.RequestKey("user", str)
 _SESSION = web.RequestKey("session", str)
@@ -88,16 +91,26 @@ def form_token(request: web.Request) -> str:
 
 def require_token(request: web.Request, token: str) -> None:
     """Raise HTTPForbidden unless it is the token of this session."""
-    if not hmac.compare_digest(token.encode(), form_token(request).encode()) or not token:
-        raise web.HTTPForbidden(text="The form is of an earlier session. Nothing was done.")
+    if not hmac.compare_digest(_bytes(token), _bytes(form_token(request))) or not token:
+        raise web.HTTPForbidden(text=_EARLIER_SESSION)
+
+
+def has_known_origin(request: web.Request) -> bool:
+    """Whether the browser says where a form comes from: not by plain http. There the token alone tells."""
+    return request.headers.get("Origin") != "null" or "Sec-Fetch-Site" in request.headers
 
 
 def _signature(session: str, purpose: str) -> str:
-    return hmac.new(session.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(_bytes(session), _bytes(purpose), hashlib.sha256).hexdigest()
 
 
 def _digest(session: str) -> str:
-    return hashlib.sha256(session.encode()).hexdigest()
+    return hashlib.sha256(_bytes(session)).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """Return what a header or an address has said, which need not be UTF-8."""
+    return text.encode(errors="surrogatepass")
 
 
 async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -119,7 +132,7 @@ class AccessKey:
         if len(self._wrong_at) == _WRONG_KEYS and (waits_s := self._wrong_at[0] + _WRONG_KEYS_WITHIN_S - now) > 0:
             text = "Too many wrong keys. Try again in a minute."
             raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(int(waits_s) + 1)})
-        if not hmac.compare_digest(given.encode(errors="replace"), self.text.encode()):
+        if not hmac.compare_digest(_bytes(given), _bytes(self.text)):
             self._wrong_at.append(now)
             raise web.HTTPForbidden(
                 text="The key is wrong. It is new each time the server starts: open the link that it has printed last."
@@ -146,16 +159,22 @@ class Gate:
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request that may be made. Raises HTTPForbidden, HTTPUnauthorized, HTTPTooManyRequests."""
         named = self._user_of_proxy(request) if self._key is None else None
-        _require_own_origin(request, self._own_origins(request))
+        is_plain = self._key is None and not self._is_https(request)
+        _require_own_origin(request, self._own_origins(request), is_plain=is_plain)
         if request.path.startswith(STATIC):
             return await handler(request)
         if self._key and request.method == hdrs.METH_GET and KEY in request.query:
             return await self._sign_in(request, self._key)
         session = request.cookies.get(self._cookie, "")
         user = await to_thread(self._uploads.session_user, _digest(session), datetime.now(UTC)) if session else None
+        if user is None and _is_led(request):
+            # The strict cookie stayed away: not to be taken for no session, nor given anew in place of that of now.
+            return _way_on(_own_path(request.rel_url))
         if named is None and user is None:
             raise web.HTTPUnauthorized(text="Open the link that the server has printed when it was started.")
         is_new = named is not None and user != named
+        if is_new and not has_known_origin(request):  # another site's form would replace the session of now
+            raise web.HTTPForbidden(text=_EARLIER_SESSION)
         if is_new:
             session, user = await self._new_session(named or ""), named
         request[_USER], request[_SESSION] = user or "", session
@@ -172,16 +191,9 @@ class Gate:
     async def _sign_in(self, request: web.Request, key: AccessKey) -> web.StreamResponse:
         """Give the session of a right key to the browser, and leave the key out of its address."""
         key.require(request.query[KEY])
-        path = str(request.rel_url.without_query_params(KEY))
-        if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
-            # A browser that was led here by another site's page would follow a redirection without the new cookie.
-            response = web.Response(
-                text=f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={quote(path, safe="/?=&%")}">'
-                "<title>batch-updater</title>",
-                content_type="text/html",
-            )
-        else:
-            response = web.Response(status=303, headers={"Location": path})
+        path = _own_path(request.rel_url.without_query_params(KEY))
+        # It would follow a redirection without the new cookie.
+        response = _way_on(path) if _is_led(request) else web.Response(status=303, headers={"Location": path})
         self._set_cookie(request, response, await self._new_session(own_user()))
         return response
 
@@ -254,11 +266,31 @@ class Gate:
         signature, _, text = request.cookies.get(self._cookie_of_message, "").partition(".")
         text = unquote(text)
         expected = _signature(request.get(_SESSION, ""), f"said {text}")
-        return text if text and hmac.compare_digest(signature.encode(), expected.encode()) else ""
+        return text if text and hmac.compare_digest(_bytes(signature), _bytes(expected)) else ""
 
     def forget_said(self, response: web.StreamResponse) -> None:
         """Let no further page show it."""
         response.del_cookie(self._cookie_of_message, path="/", httponly=True, samesite="Strict")
+
+
+def _is_led(request: web.Request) -> bool:
+    """Whether a page of another site has led the browser here, which then leaves out strict cookies."""
+    return request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
+
+
+def _own_path(url: URL) -> str:
+    """Return path and query of an address; the start where browsers would take the path for another site's name."""
+    path = str(url)
+    return "/" if re.match(r"/[/\\]", path) else path
+
+
+def _way_on(path: str) -> web.Response:
+    """Return a page of ours that goes on to a path; the browser then sends its strict cookies there."""
+    return web.Response(
+        text=f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={quote(path, safe="/?=&%+:")}">'
+        "<title>batch-updater</title>",
+        content_type="text/html",
+    )
 
 
 def _first(request: web.Request, header: str) -> str:
@@ -266,12 +298,16 @@ def _first(request: web.Request, header: str) -> str:
     return request.headers.get(header, "").split(",")[0].strip()
 
 
-def _require_own_origin(request: web.Request, own: tuple[str, ...]) -> None:
+def _require_own_origin(request: web.Request, own: tuple[str, ...], *, is_plain: bool) -> None:
     """Raise HTTPForbidden for what another site's page makes a browser send; a link to a page may be followed.
 
     A form of a page with `no-referrer` has the origin `null`; then the browser itself has to say that it is our own
     (Fetch, "serializing a request origin"; Fetch Metadata). A program that is no browser says nothing of it, and needs
     the token of the form as everyone does.
+
+    `is_plain`: a proxy is reached by plain http. There browsers say nothing of it, either (Fetch Metadata: only to
+    "potentially trustworthy" addresses), so the form is held against its token alone. A page of another site has none
+    that fits: it can read none, and its own form comes without the strict cookie.
     """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     is_safe = request.method in _SAFE_METHODS
@@ -279,7 +315,7 @@ def _require_own_origin(request: web.Request, own: tuple[str, ...]) -> None:
     if is_link and request.headers.get("Sec-Fetch-Dest", "document") != "document":
         is_link = False  # a frame
     if origin == "null":
-        is_own = site == "same-origin"
+        is_own = site == "same-origin" or (is_plain and not has_known_origin(request) and not is_safe)
     elif origin is not None:
         is_own = origin.lower() in own
     else:

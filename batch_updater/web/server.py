@@ -21,11 +21,12 @@ from aiohttp.typedefs import Handler
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, WebSettings
-from batch_updater.errors import ExitCode, GuardError, LockedError, UsageError
+from batch_updater.errors import ExitCode, GuardError, InputError, LockedError, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import locked_pages
 from batch_updater.runs.sending import responsive
+from batch_updater.runs.store import DamagedStoreError
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -98,6 +99,9 @@ _TITLES = {
     503: "Too much at once",
     507: "No room left",
 }
+_OF_DISK = (
+    "The server cannot read or write one of its own files: there may be no room left, or it is locked, damaged or gone."
+)
 _TEXTS = {
     404: "The address is wrong, what it was about was removed, or you may not see it.",
     405: "This address does not take such a request.",
@@ -125,11 +129,13 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         response = _error_page(request, 409, " ".join(filter(None, (*error.lines, *error.remedy_lines))))
     except (ConnectionError, asyncio.CancelledError):
         raise  # the browser is gone
-    except Exception:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
+    except Exception as error:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
         reference = secrets.token_hex(4)
-        _logger.error("%s %s failed, reference %s\n%s", request.method, request.path, reference, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
-        text = f"This is a fault of the program, not of your file. Tell whoever runs the server: reference {reference}."
-        response = _error_page(request, 500, text)
+        what = f"{request.method} {request.rel_url.raw_path} failed, reference {reference}"
+        _logger.error("%s\n%s", what, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
+        is_of_disk = isinstance(error, (OSError, InputError, ResultsError, StoreError, DamagedStoreError))
+        why = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
+        response = _error_page(request, 500, f"{why} Tell whoever runs the server: reference {reference}.")
     _log(request, response.status, time.monotonic() - started)
     return response
 
@@ -148,11 +154,11 @@ def _error_page(request: web.Request, status: int, text: str) -> web.Response:
 
 
 def _log(request: web.Request, status: int, seconds: float) -> None:
-    """Log an answer: never the query, which may hold the key, nor anything that was typed."""
+    """Log an answer: never the query, which may hold the key, nor anything that was typed. A path is one line."""
     level = logging.WARNING if status in {401, 403, 429, 503} else logging.DEBUG
     if not request.path.startswith(STATIC):
         who, took_ms = known_user(request) or "not signed in", 1000 * seconds
-        _logger.log(level, "%s %s %s, %.0f ms, %s", request.method, request.path, status, took_ms, who)
+        _logger.log(level, "%s %s %s, %.0f ms, %s", request.method, request.rel_url.raw_path, status, took_ms, who)
 
 
 # --- start and end ---

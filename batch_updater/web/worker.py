@@ -7,7 +7,8 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 
@@ -47,7 +48,6 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
-from batch_updater.web.prepared_types import prepare_types
 
 _LOG = logging.getLogger(__name__)
 _CHECKS_AT_ONCE = 4
@@ -56,6 +56,8 @@ _TRIED_EVERY_S = 1.0
 """How often a lock is tried that another process holds."""
 _AFTER_FAULT_S = 5.0
 """Until the queue is read again after the disk has not let us."""
+_TURN_S = 0.1
+"""How long a check waits for another at most: some of its work cannot be interrupted."""
 _RATE_OVER_S = 5.0
 _SAMPLED_EVERY_S = 0.25
 _LOOKED_AT_EVERY_S = 1.0
@@ -86,6 +88,11 @@ class LiveCounts(msgspec.Struct, frozen=True):
     """Seconds until all rows had their turn; None if that cannot be told."""
     message: str = ""
     """What it waits for, such as a service that is down; '' if nothing."""
+
+
+def being_sent(name: str) -> str:
+    """Return why the cells of an upload cannot be changed while it is sent."""
+    return f"{name} is being sent. Its cells can be changed when that has ended."
 
 
 class _Ending(Exception):  # noqa: N818  (no error: the server ends, or a person has stopped the task)
@@ -159,6 +166,48 @@ def _live(rate: _Rate, done: int, total: int | None, outcomes: dict[OutcomeKind,
     return LiveCounts(done, total, {kind: n for kind, n in outcomes.items() if n}, per_s, left_s, message)
 
 
+class _Turns:
+    """Lets the checks compute one after the other, some hundred rows each.
+
+    Threads that compute at the same time are no faster together, and a page would wait for each of them at every step.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        """The first is the one whose turn it is."""
+
+    @contextmanager
+    def taken(self) -> Iterator[Callable[[], None]]:
+        """Take turns within the block; what it gives ends one and waits for the next."""
+        own = [object()]
+        self._begin(own[0])
+
+        def next_turn() -> None:
+            ended, own[0] = own[0], object()
+            with self._changed:
+                self._waiting.append(own[0])
+                self._waiting.remove(ended)
+                self._changed.notify_all()
+            self._wait(own[0])
+
+        try:
+            yield next_turn
+        finally:
+            with self._changed:
+                self._waiting.remove(own[0])
+                self._changed.notify_all()
+
+    def _begin(self, turn: object) -> None:
+        with self._changed:
+            self._waiting.append(turn)
+        self._wait(turn)
+
+    def _wait(self, turn: object) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting[0] is turn, _TURN_S)
+
+
 class _OtherRun:
     """A run of another process, whose database is read now and then."""
 
@@ -193,10 +242,14 @@ class _OpenDrafts:
         self._config = config
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Draft, float]] = {}
+        self._replaced: set[str] = set()
+        """Uploads whose draft is about to be replaced: what is edited in it by now would be lost."""
 
     def get(self, upload: StoredUpload) -> Draft | None:
-        """Return the draft of an upload; None if it has none. Raises what `Draft.open` raises."""
+        """Return the draft of an upload; None if it has none, or is checked again. Raises what `Draft.open` raises."""
         with self._lock:
+            if upload.id in self._replaced or not upload.folder.is_dir():  # which someone may have removed by hand
+                return None
             draft = self._open[upload.id][0] if upload.id in self._open else None
             if draft is None:
                 draft = Draft.open(upload.folder, self._config)
@@ -204,11 +257,19 @@ class _OpenDrafts:
                 self._open[upload.id] = draft, time.monotonic()
             return draft
 
-    def close_one(self, upload_id: str) -> None:
-        """Close the draft of an upload, in whose place another one comes."""
+    @contextmanager
+    def replacing(self, upload_id: str) -> Iterator[None]:
+        """Close the draft of an upload, and give it to no one while another one comes in its place."""
         with self._lock:
-            if upload_id in self._open:
-                self._open.pop(upload_id)[0].close()
+            self._replaced.add(upload_id)
+            draft, _ = self._open.pop(upload_id, (None, 0.0))
+        try:
+            if draft is not None:
+                draft.close()  # waits for an edit that is being made: the new draft has it
+            yield
+        finally:
+            with self._lock:
+                self._replaced.discard(upload_id)
 
     def keep(self, upload_id: str, draft: Draft) -> None:
         """Take the draft of an upload that was checked just now."""
@@ -234,11 +295,11 @@ class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
     def __init__(self, config: Config, environment: Environment, uploads: Uploads) -> None:
-        prepare_types()
         self._config = config
         self._environment = environment
         self._uploads = uploads
         self._drafts = _OpenDrafts(config)
+        self._turns = _Turns()
         self._changed = threading.Condition()
         """Guards the three below; notified when the queue may hold something new."""
         self._work: dict[int, _Work] = {}
@@ -272,13 +333,10 @@ class Worker:
     def draft(self, upload_id: str) -> Draft | None:
         """Return the draft of an upload, which stays open for a while; None if it is not checked.
 
-        None, too, while it is being checked: what is edited then would be lost. Raises ResultsError, and what
-        `Draft.open` raises.
+        None, too, while it is being checked. Raises ResultsError, and what `Draft.open` raises.
         """
         upload = self._uploads.upload(upload_id)
-        if upload is None or self._working_on(upload_id, (TaskKind.CHECK,)):
-            return None
-        return self._drafts.get(upload)
+        return None if upload is None else self._drafts.get(upload)
 
     def live_of_upload(self, upload_id: str) -> LiveCounts | None:
         """Return how far the running task of an upload is; None if none is running."""
@@ -351,7 +409,10 @@ class Worker:
                             wait_s = left_s
                             continue
                         self._uploads.start_task(task.number)
-                        self._work[task.number] = work = _Work(task)
+                        work = _Work(task)
+                        if self._uploads.is_stopped(task.number):  # before the server was killed
+                            work.interrupts.request()
+                        self._work[task.number] = work
                         return work
                 except ResultsError as error:
                     self._log(str(error))
@@ -413,7 +474,7 @@ class Worker:
     def _upload(self, task: Task) -> StoredUpload:
         """Return the upload of a task. Raises UsageError if it was removed."""
         upload = self._uploads.upload(task.upload or "")
-        if upload is None:
+        if upload is None or not (upload.folder / upload.file).exists():
             raise UsageError("The file was removed.", remedy="Upload it once more.")
         return upload
 
@@ -429,23 +490,26 @@ class Worker:
             runs / upload.repairs if upload.repairs else None,
         )
 
-        def progress(rows: int) -> None:
-            self._require_going_on(work)
-            work.read(rows)
+        with self._drafts.replacing(upload.id):
+            try:
+                with self._turns.taken() as next_turn:
 
-        self._drafts.close_one(upload.id)
-        try:
-            draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
-        except OpenQuestionsError as error:
-            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
-            self._uploads.set_asked(upload.id, asked)
-            return
-        except HeaderRowError as error:  # a person can say what its columns are
-            asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
-            self._uploads.set_asked(upload.id, asked)
-            raise
-        self._uploads.set_asked(upload.id, None)
-        self._drafts.keep(upload.id, draft)
+                    def progress(rows: int) -> None:
+                        self._require_going_on(work)
+                        work.read(rows)
+                        next_turn()
+
+                    draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
+            except OpenQuestionsError as error:
+                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                self._uploads.set_asked(upload.id, asked)
+                return
+            except HeaderRowError as error:  # a person can say what its columns are
+                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                self._uploads.set_asked(upload.id, asked)
+                raise
+            self._uploads.set_asked(upload.id, None)
+            self._drafts.keep(upload.id, draft)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
             self._remember(upload, draft, upload.remember, work.task.by)
 
@@ -472,6 +536,7 @@ class Worker:
         return draft
 
     def _compare(self, work: _Work) -> None:
+        self._require_going_on(work)
         draft = self._draft_of(self._upload(work.task))
         work.expect(draft.staged.good)
         with spoken(work.say):
@@ -491,36 +556,44 @@ class Worker:
                 raise past.error
             if past is not None:
                 return self._resume(work, past)
-            if task.upload is None:
-                raise UsageError(f"There is no run {task.run}.")
+            if task.upload is None or not (runs / task.run).exists():
+                raise UsageError(
+                    f"The run {task.run} is gone, and with it which rows were sent.",
+                    remedy="Put its folder back; or send the file again, which sends every row.",
+                )
             remove_unless_begun(runs / task.run)
         upload = self._upload(task)
         draft = self._draft_of(upload)
-        judged = permission(draft, upload, self._uploads, self._config, task.by)
-        if task.options.digest not in {"", judged.digest}:
-            raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
-        if judged.refusal:
-            raise UsageError(judged.refusal, remedy=judged.remedy)
-        with open_draft(
-            draft,
-            self._environment,
-            restart=task.options.restart,
-            approved_by=judged.approval.by if judged.over and judged.approval else "",
-            compare=upload.compare,
-            sent_by=task.by,
-        ) as open_run:
-            # The rows of the run are a copy by now: they are those that were judged.
-            if permission(draft, upload, self._uploads, self._config, task.by).digest != judged.digest:
+        with ExitStack() as until_copied:
+            # No one changes what is judged here until the run has its own copy of it.
+            until_copied.enter_context(draft.held(being_sent(upload.name)))
+            judged = permission(draft, upload, self._uploads, self._config, task.by)
+            if task.options.digest not in {"", judged.digest}:
                 raise UsageError(CHANGED, remedy="Look at the preview once more, and send it from there.")
-            return self._execute(work, open_run)
+            if judged.refusal:
+                raise UsageError(judged.refusal, remedy=judged.remedy)
+            with open_draft(
+                draft,
+                self._environment,
+                approved_by=judged.approval.by if judged.over and judged.approval else "",
+                compare=upload.compare,
+                sent_by=task.by,
+            ) as open_run:
+                until_copied.close()
+                if task.options.earlier not in {None, open_run.earlier.key}:
+                    raise UsageError(
+                        "Another run of these rows has begun or ended since.",
+                        remedy="Look at the preview once more, and send it from there.",
+                    )
+                return self._execute(work, open_run)
 
     def _resume(self, work: _Work, past: PastRun) -> TaskFault | None:
         task = work.task
         if not past.is_unfinished:
             self._follow_up(past, task.by)
             return None
-        # It could begin only with its guards kept or overridden; what is left of it goes the same way.
-        override = "when it was begun" if self._uploads.has_begun(past.folder.name) else ""
+        # Once all rows have kept the guards, or they were overridden, what is left goes the same way.
+        override = past.facts.override if self._uploads.has_begun(past.folder.name) else ""
         if why := why_not_resume(past, self._uploads, self._config, task.by):
             raise UsageError(why)
         with reopen_run(past, self._config, self._environment, override=override, sent_by=task.by) as open_run:

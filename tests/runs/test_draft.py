@@ -10,13 +10,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 import batch_updater
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import Config
 from batch_updater.errors import InputError, UsageError
 from batch_updater.questions import Answers, OpenQuestionsError
 from batch_updater.records import OutcomeKind
-from batch_updater.runs.draft import DRAFT, CellEdit, Draft, Upload, stage_draft
+from batch_updater.runs.draft import DRAFT, CellEdit, Draft, HeldDraftError, Upload, stage_draft
+from batch_updater.runs.history import newest_run
+from batch_updater.runs.open_run import open_draft
+from batch_updater.runs.report import report
+from batch_updater.runs.result import Options
+from batch_updater.runs.run import ActiveRun
 from batch_updater.sandbox.server import Sandbox
 from tests.runs.drafted import DAY, GOOD, ID, NAME, REVENUE, TYPE, configuration, content, drafted, uploaded
 from tests.runs.test_guards import configuration as sending
@@ -118,6 +126,21 @@ def test_a_cell_that_there_is_not_cannot_be_edited(draft: Draft, edit: CellEdit)
         draft.edit([CellEdit(3, REVENUE, "1"), edit], "ann")
     assert content(draft) == before
     assert draft.edits() == ()
+
+
+def test_a_draft_that_is_held_or_closed_says_why_it_cannot_be_changed(draft: Draft) -> None:
+    """It is held while a run takes its copy, and closed while the file is checked again."""
+    edit = [CellEdit(2, NAME, "x")]
+    with draft.held("It is being sent."):
+        with pytest.raises(HeldDraftError, match="It is being sent"):
+            draft.edit(edit, "ann")
+        assert draft.grid().total
+    (row,) = draft.edit(edit, "ann")
+    assert row.cells[NAME] == "x"
+    draft.close()
+    for attempt in (lambda: draft.edit(edit, "ann"), lambda: draft.undo_edit(1, "ann"), draft.grid, draft.digest):
+        with pytest.raises(HeldDraftError, match="being checked again"):
+            attempt()
 
 
 def test_a_typed_number_with_two_readings_is_a_problem(draft: Draft) -> None:
@@ -391,4 +414,61 @@ def test_the_known_names_of_a_refused_row_are_offered_nearest_first(tmp_path: Pa
     assert len(draft.choices(refused, "StageName")) > 1
     (edited,) = draft.edit([CellEdit(refused.number, draft.columns.of_field["StageName"], "closed wom")], "ann")
     assert draft.choices(edited, "StageName")[0] == "Closed Won"
+    draft.close()
+
+
+# --- sent ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_sends_the_rows_as_they_are_edited_and_its_workbook_says_so(tmp_path: Path) -> None:
+    """The workbook that `report` writes from the run's database alone has the same sheet."""
+    with Sandbox() as sandbox:
+        config = Config.model_validate(sending(tmp_path, sandbox.url))
+        draft = drafted(uploaded(tmp_path / "upload", [row(1, type="Prx"), row(2), row(3, revenue="x")]), config)
+        draft.edit([CellEdit(2, TYPE, "Pre"), CellEdit(3, NAME, "edited"), CellEdit(4, REVENUE, "y")], "ann")
+        draft.edit([CellEdit(3, NAME, "edited twice")], "bob")
+        with open_draft(draft, Environment({})) as opened:
+            result = ActiveRun(opened, Options(), Environment({})).execute()
+        draft.close()
+        assert result.summary[OutcomeKind.UPDATED] == 2
+        assert any(b"edited twice" in request.body for request in sandbox.received)
+    again = report(newest_run(tmp_path / "runs"), tmp_path / "again.xlsx")
+    for workbook in (result.results, again.results):
+        assert workbook is not None
+        lines = [[cell.value for cell in line] for line in openpyxl.load_workbook(workbook)["Edits"].iter_rows()]
+        assert [line[:5] for line in lines] == [
+            ["Row", "Column", "Old", "New", "Who"],
+            [2, "Type", "Prx", "Pre", "ann"],
+            [3, "OpportunityName", "a", "edited", "ann"],
+            [3, "OpportunityName", "edited", "edited twice", "bob"],
+            [4, "SalesRevenue", "x", "y", "ann"],
+        ]
+        to_fix = openpyxl.load_workbook(workbook)["To fix"]
+        assert [cell.value for cell in to_fix[2]][0:2] == [4, "invalid"]
+        assert "y" in [cell.value for cell in to_fix[2]]
+
+
+def test_an_undo_workbook_takes_no_change_of_which_nothing_is_expected(tmp_path: Path) -> None:
+    """A newer change of that field could be overwritten; a file that is checked again says the same."""
+    with Sandbox() as sandbox:
+        headers = ("Id", "Type", "OpportunityName")
+        first = uploaded(tmp_path / "first", [["1", "Pre", "a"], ["2", "Pre", "b"]], headers).path
+        config = sending(tmp_path, sandbox.url) | {"sending": {"rate_per_s": 1000, "compare": True}}
+        result = batch_updater.run(first, config)
+        assert result.folder is not None
+        undo = batch_updater.undo(result.folder, config)
+    assert undo.path.exists()
+    folder = tmp_path / "undo"
+    folder.mkdir()
+    shutil.copy(undo.path, folder / "input.xlsx")
+    upload = Upload(folder / "input.xlsx", "undo.xlsx", "undo", str(undo.path))
+    settings = Config.model_validate(config)
+    draft = drafted(upload, settings)
+    assert draft.staged.is_undo
+    assert counts(draft) == (2, 0, 0)
+    draft.edit([CellEdit(2, draft.columns.of_field["OpportunityName"], "x")], "ann")
+    assert counts(draft) == (2, 0, 0)
+    draft.store.execute("DELETE FROM expected WHERE target = (SELECT target FROM rows WHERE number = 2)")
+    (edited,) = draft.edit([CellEdit(2, draft.columns.of_field["OpportunityName"], "y")], "ann")
+    assert [problem.code for problem in edited.problems] == ["not-expected"]
     draft.close()

@@ -54,8 +54,8 @@ def change(draft: Draft, changes: Sequence[_Change], rows: Sequence[int]) -> Non
 
 
 @pytest.mark.parametrize("duplicates", ["reject", "in_order"])
-@settings(max_examples=60)
-@given(rows=st.lists(ROW, min_size=1, max_size=6), changes=st.lists(CHANGE, min_size=1, max_size=8))
+@settings(max_examples=30)
+@given(rows=st.lists(ROW, min_size=1, max_size=6), changes=st.lists(CHANGE, min_size=1, max_size=6))
 def test_edits_come_to_what_staging_them_comes_to(
     duplicates: str, rows: list[list[str]], changes: list[_Change]
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -175,6 +177,17 @@ def test_a_damaged_database_of_such_a_file_is_refused(tmp_path: Path) -> None:
     assert _earlier(tmp_path).resumed is None
     with pytest.raises(InputError, match="is damaged"):
         find_run(tmp_path, folder.name)
+
+
+def test_a_database_of_another_version_is_not_called_damaged(tmp_path: Path) -> None:
+    """Whoever has that version can still read it, and let the run go on."""
+    folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
+    with closing(sqlite3.connect(folder / "run.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 5")
+    for ask in (lambda: find_run(tmp_path, folder.name), lambda: _earlier(tmp_path)):
+        with pytest.raises(InputError, match="is of another version of the program: it is of the format 5") as raised:
+            ask()
+        assert "version" in raised.value.remedy
 
 
 def test_a_run_that_was_never_begun_is_no_run(tmp_path: Path) -> None:

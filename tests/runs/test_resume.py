@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.program import Sandbox, batch_updater, configure, sandbox
+from batch_updater.config.environment import Environment
+from batch_updater.errors import UsageError
+from batch_updater.questions import NO_ANSWERS
+from batch_updater.runs.draft import CellEdit, Draft, Upload, stage_draft
+from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.open_run import open_draft
+from batch_updater.runs.result import Options
+from batch_updater.runs.run import ActiveRun
+from tests.end_to_end.program import TOKEN, Sandbox, batch_updater, configure, sandbox
 from tests.torture.runs import database_of, numbered
+from tests.web.queue import config_in
 
 ROWS = 8
 DONE = 3
@@ -60,6 +70,71 @@ def test_rows_that_another_version_has_judged_are_judged_again(tmp_path: Path, a
     assert resumed(tmp_path, api) == ({"updated": ROWS}, ROWS - DONE)
     report = batch_updater("report", "--json", cwd=tmp_path)
     assert report.outcomes == {"updated": ROWS}
+
+
+def begun(folder: Path, api: Sandbox, *, undone: bool = False) -> Draft:
+    """Change a cell of the file on the page and send the first rows."""
+    (folder / "upload").mkdir()
+    shutil.copy(folder / "rows.csv", folder / "upload" / "input.csv")
+    upload = Upload(folder / "upload" / "input.csv", "rows.csv", "rows", None)
+    draft = stage_draft(upload, config_in(folder, api.url), NO_ANSWERS, None, progress=lambda _: None)
+    draft.edit([CellEdit(ROWS, draft.columns.of_field["OpportunityName"], "edited")], "ann")
+    if undone:
+        draft.undo_edit(1, "ann")
+    sent(draft, limit=DONE)
+    return draft
+
+
+def sent(draft: Draft, limit: int | None = None) -> str:
+    """Send the rows of a draft, or some. Returns the name of the run."""
+    environment = Environment({"NEXUS_TOKEN": TOKEN})
+    with open_draft(draft, environment, sent_by="ann") as opened:
+        ActiveRun(opened, Options(limit=limit), environment).execute(lambda _: None, StopRequests())
+        return opened.folder.name
+
+
+@pytest.fixture(name="page_api")
+def _page_api(tmp_path: Path) -> Iterator[Sandbox]:
+    with sandbox() as served:
+        configure(tmp_path, served.url)
+        numbered(tmp_path / "rows.csv", ROWS)
+        yield served
+
+
+def test_a_run_with_edits_is_not_resumed_with_the_file(tmp_path: Path, page_api: Sandbox) -> None:
+    """It says why not; from the page it goes on with its edits, whichever version has staged it."""
+    draft = begun(tmp_path, page_api)
+    change(tmp_path, OTHER_VERSION)
+    (first,) = (tmp_path / "runs").glob("*/run.sqlite")
+    done = batch_updater("run", "rows.csv", "--yes", cwd=tmp_path)
+    said = f"The unfinished run {first.parent.name} is not resumed, because this has changed since: the edits made on"
+    assert said in " ".join(done.err.split())
+    assert len(page_api.requests()) == DONE + ROWS
+    assert sent(draft) == first.parent.name
+    draft.close()
+    assert len(page_api.requests()) == DONE + ROWS + ROWS - DONE
+    assert page_api.records()[ROWS]["OpportunityName"] == "edited"
+
+
+def test_a_run_without_edits_in_the_end_is_judged_again_from_its_file(tmp_path: Path, page_api: Sandbox) -> None:
+    """The edit that was undone is not made again."""
+    begun(tmp_path, page_api, undone=True).close()
+    change(tmp_path, OTHER_VERSION, "UPDATE rows SET path = '/old' WHERE outcome IS NULL")
+    assert resumed(tmp_path, page_api) == ({"updated": ROWS}, ROWS - DONE)
+    assert page_api.records()[ROWS]["OpportunityName"] != "edited"
+
+
+def test_a_run_that_another_version_has_judged_otherwise_does_not_go_on_from_the_page(
+    tmp_path: Path, page_api: Sandbox
+) -> None:
+    """What would be sent is not what the person sees."""
+    draft = begun(tmp_path, page_api)
+    of_row_7 = "(SELECT fields, path, query, body FROM rows WHERE number = 7)"
+    change(tmp_path, OTHER_VERSION, f"UPDATE rows SET (fields, path, query, body) = {of_row_7} WHERE number = 8")  # noqa: S608
+    with pytest.raises(UsageError, match=r"0\.0 of the program, which has begun it, reads some rows in another way"):
+        sent(draft)
+    draft.close()
+    assert len(page_api.requests()) == DONE
 
 
 def test_a_confirmed_row_that_is_another_request_now_is_sent_again(tmp_path: Path, api: Sandbox) -> None:

@@ -88,7 +88,7 @@ def test_an_equal_task_that_still_waits_is_not_added_twice(uploads: Uploads) -> 
     upload = added(uploads)
     first = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
     assert uploads.add_task(TaskKind.SEND, "ben", upload=upload.id) == first
-    other = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=SendingOptions(restart=True))
+    other = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=SendingOptions(resume_old=True))
     uploads.start_task(first.number)
     assert uploads.add_task(TaskKind.SEND, "anna", upload=upload.id).number not in {first.number, other.number}
     assert [event.what for event in uploads.events(upload=upload.id)] == ["sent", "sent", "sent", "uploaded"]
@@ -191,6 +191,17 @@ def test_a_session_ends_when_it_expires(uploads: Uploads) -> None:
     assert uploads.session_user("other", now) is None
 
 
+def test_a_person_has_a_hundred_sessions(uploads: Uploads) -> None:
+    """The oldest goes, as for a program that keeps no cookies; nobody loses any by what others do."""
+    now = datetime.now(UTC)
+    uploads.add_session("of ben", "ben", now + timedelta(minutes=1))
+    for number in range(102):
+        uploads.add_session(f"digest {number}", "anna", now + timedelta(hours=1, seconds=number))
+    found = [uploads.session_user(f"digest {number}", now) for number in range(102)]
+    assert found == [None] * 2 + ["anna"] * 100
+    assert uploads.session_user("of ben", now) == "ben"
+
+
 def test_many_threads_write_at_once(uploads: Uploads) -> None:
     """Each method is one transaction, and none is lost."""
 
@@ -212,3 +223,10 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "web" / "web.sqlite").write_bytes(b"none of ours" * 100)
     with pytest.raises(ResultsError, match=r"web\.sqlite"):
         Uploads(tmp_path / "web")
+
+
+def test_a_damaged_database_of_the_page_is_to_be_moved_away(tmp_path: Path) -> None:
+    (tmp_path / "web.sqlite").write_bytes(b"x" * 9000)
+    with pytest.raises(ResultsError, match="not a database") as raised:
+        Uploads(tmp_path)
+    assert raised.value.remedy == "Move its folder away, and upload the files again."

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import io
+import json
 import re
 import signal
+from datetime import datetime
 from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import openpyxl
 import pytest
+from filelock import FileLock
 
-from tests.end_to_end.program import sandbox
+from batch_updater.runs.lock import locked
+from tests.end_to_end.program import batch_updater, sandbox
+from tests.web.queue import until
 from tests.web.served import PageServer, configured, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from tests.end_to_end.program import Sandbox
     from tests.web.served import Answer, Browser
 
 HEADERS = ("Id", "Type", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remark")
@@ -189,6 +196,62 @@ def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, *,
     assert "<ins>5</ins>" in row_in(second, 3)
     send(browser, second, 3, {}, with_script=with_script)
     assert "<ins>6</ins>" in row_in(browser.get(f"{path}?row=3"), 3)
+
+
+@pytest.mark.parametrize("with_script", [True, False])
+def test_nothing_is_kept_of_what_is_typed_while_the_file_is_checked_again(
+    browser: Browser, page_server: PageServer, with_script: bool
+) -> None:
+    """The check waits for a lock at its end: the draft that is being replaced takes no edit."""
+    path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
+    page, folder = browser.get(path), page_server.folder / "runs" / "web" / path.split("/")[2]
+    with FileLock(folder / ".draft-lock"):
+        browser.post(path, {})
+        until((folder / "draft.sqlite-ready").exists)
+        reply = send(browser, page, 3, {f"cell-{REVENUE}": "77"}, with_script=with_script)
+        assert reply.status == 409
+        assert "The file is being checked again: try it in a moment." in reply.shown
+        assert with_script or f'name="cell-{REVENUE}" rows="1">\n77</textarea>' in reply.text
+    wait_until(browser, path, "1 row")
+    assert "<ins>" not in row_in(browser.get(f"{path}?row=3"), 3)
+    send(browser, page, 3, {f"cell-{REVENUE}": "77"}, with_script=with_script)
+    assert "<ins>77</ins>" in row_in(browser.get(f"{path}?row=3"), 3)
+
+
+def test_nothing_is_kept_of_what_is_typed_once_a_file_is_to_be_sent(
+    browser: Browser, page_server: PageServer, api: Sandbox
+) -> None:
+    """It waits for another process, and what it sends is what the person saw."""
+    path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
+    page, files = browser.get(path), path.removesuffix("/check")
+    with locked(page_server.folder / "runs", api.url, "nightly.csv"):
+        browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+        reply = send(browser, page, 3, {f"cell-{REVENUE}": "77"})
+        assert reply.status == 409
+        assert "week 48.tsv is being sent. Its cells can be changed when that has ended." in reply.shown
+    until(api.requests)
+    assert [request["path"].rsplit("/", 1)[1] for request in api.requests()] == ["1"]
+
+
+def test_a_row_of_a_run_says_which_of_its_cells_were_changed(browser: Browser, page_server: PageServer) -> None:
+    """By whom, when, and what they held before: on its page, and by `report --row`."""
+    path = checked(browser, GOOD, ("2", "Pre", "b", "<x>", "2026-01-02", ""))
+    files = path.removesuffix("/check")
+    send(browser, browser.get(path), 3, {f"cell-{REVENUE}": "1.5"})
+    browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
+    wait_until(browser, f"{files}/run", "All 2 rows were updated.")
+    run = browser.request("GET", f"{files}/run").location
+    page = browser.get(f"{run}/rows/3")
+    user = getpass.getuser()
+    assert f"SalesRevenue D3: <del>&lt;x&gt;</del> → <ins>1.5</ins>, {user}, <time" in page.text
+    assert "<del>" not in browser.get(f"{run}/rows/2").text
+    told = batch_updater("report", "--row", "3", "--json", cwd=page_server.folder).object
+    at = told["edits"][0].pop("at")
+    assert told["edits"] == [{"cell": "D3", "header": "SalesRevenue", "old": "<x>", "new": "1.5", "by": user}]
+    said = batch_updater("report", "--row", "3", cwd=page_server.folder).out
+    assert f"SalesRevenue D3: <x> → 1.5, {user}, {datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}" in said
+    lines = batch_updater("report", "--rows", cwd=page_server.folder).out.splitlines()
+    assert [len(json.loads(line)["edits"]) for line in lines] == [0, 1]
 
 
 def test_a_value_that_was_not_touched_is_no_conflict(browser: Browser) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_updater.runs.lock import locked
 from tests.web.served import Browser, PageServer, configured, wait_until
 
 if TYPE_CHECKING:
@@ -73,6 +74,22 @@ def test_a_file_is_sent_once_however_often_the_button_is_pressed(browser: Browse
     assert browser.get(f"{files}/run").shown == run.shown
     assert len(api.requests()) == 5
     assert "This was applied before" in browser.get(f"{files}/preview").shown
+
+
+def test_rows_that_another_file_has_sent_meanwhile_are_not_sent_again(browser: Browser, api: Sandbox) -> None:
+    """The person saw a page that said nothing of it; the page as it is by then says so, and sends them."""
+    first, second = checked(browser, rows_of(3)), checked(browser, rows_of(3))
+    old = browser.get(f"{second}/preview")
+    press(browser, browser.get(f"{first}/preview"), f"{first}/send")
+    wait_until(browser, f"{first}/run", "updated")
+    press(browser, old, f"{second}/send")
+    page = wait_until(browser, f"{second}/run", "Another run of these rows has begun or ended since.")
+    assert len(api.requests()) == 3
+    page = browser.get(f"{second}/preview")
+    assert "This was applied before" in page.shown
+    press(browser, page, f"{second}/send")
+    wait_until(browser, f"{second}/run", "updated")
+    assert len(api.requests()) == 6
 
 
 def test_reading_records_first_shows_what_would_change(browser: Browser, api: Sandbox) -> None:
@@ -189,6 +206,41 @@ def test_a_second_person_approves_exactly_what_is_there(team: PageServer, api: S
     assert len(api.requests()) == 5
 
 
+def test_an_approval_is_for_one_sending(team: PageServer, api: Sandbox) -> None:
+    """The same rows once more are another decision, which another approval is for."""
+    anna, ben = (team.browser(X_Forwarded_User=name) for name in ("anna", "ben"))
+    files = checked(anna, rows_of(5))
+    press(ben, ben.get(f"{files}/preview"), f"{files}/approval")
+    for count in (5, 10):
+        press(anna, anna.get(f"{files}/preview"), f"{files}/send")
+        wait_until(anna, f"{files}/run", "All 5 rows were updated.")
+        assert len(api.requests()) == count
+        again = anna.get(f"{files}/preview")
+        assert "disabled" in button(again, "Send 5 rows")
+        assert press(anna, again, f"{files}/send").status == 409
+        assert press(ben, ben.get(f"{files}/preview"), f"{files}/approval").location == f"{files}/preview"
+
+
+def test_nobody_is_another_person_by_the_case_of_a_name(team: PageServer) -> None:
+    """Who signs in as `Ben` may be `ben`: nobody approves what both have a hand in."""
+    upper, lower = (team.browser(X_Forwarded_User=name) for name in ("Ben", "ben"))
+    files = checked(upper, rows_of(5))
+    assert "Ask cleo to approve it." in upper.get(f"{files}/preview").shown
+    page = lower.get(f"{files}/preview")
+    assert "Approve these" not in page.shown
+    refused = lower.post(f"{files}/approval", page.form(f"{files}/send"))
+    assert "Whoever uploaded, answered or edited it cannot approve it." in refused.shown
+
+
+def test_a_name_is_the_same_however_its_letters_are_composed(tmp_path: Path, api: Sandbox) -> None:
+    """A Mac writes `José` in another way into the configuration than the proxy into its header."""
+    web = "auth: proxy, may_send: ['Jose\u0301 ']"
+    with PageServer(configured(tmp_path, api.url, web)) as server:
+        jose = server.browser(X_Forwarded_User="José".encode().decode("latin-1"))
+        files = checked(jose, rows_of(2))
+        assert "disabled" not in button(jose.get(f"{files}/preview"), "Send 2 rows")
+
+
 def test_who_may_not_send_is_told_so(team: PageServer) -> None:
     """The button says why, and a form of one's own does not send."""
     dora = team.browser(X_Forwarded_User="dora")
@@ -207,3 +259,16 @@ def test_open_questions_come_before_the_preview(browser: Browser) -> None:
     files = browser.upload("q.csv", content).location
     wait_until(browser, files, "decimal mark")
     assert browser.request("GET", f"{files}/preview").location == files
+
+
+def test_what_was_taken_from_the_queue_does_not_wait_any_more(tmp_path: Path, api: Sandbox) -> None:
+    """Neither does a page of it that is still open, say that of another person."""
+    with PageServer(configured(tmp_path, api.url)) as server:
+        browser = server.signed_in()
+        files = checked(browser, rows_of(3))
+        with locked(tmp_path / "runs", api.url, "nightly.csv"):
+            press(browser, browser.get(f"{files}/preview"), f"{files}/send")
+            wait_until(browser, f"{files}/run", "nightly.csv")
+            assert browser.post(f"{files}/run", {}).location == f"{files}/preview"
+            assert browser.request("GET", f"{files}/run").location == f"{files}/preview"
+        assert not api.requests()

@@ -6,6 +6,7 @@ import io
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -176,11 +177,13 @@ def test_a_run_is_undone_by_a_new_file(tmp_path: Path, api: Sandbox) -> None:
         check = press(browser, page, f"{run}/undo").location
         assert press(browser, page, f"{run}/undo").location == check
         files = check.removesuffix("/check")
+        assert "3 records can be set back." in browser.get(check).shown
         wait_until(browser, check, "3 rows are good")
         changed = api.records()
         press(browser, browser.get(f"{files}/preview"), f"{files}/send")
         undone = wait_until(browser, f"{files}/run", "All 3 rows were updated.")
         assert "undid" in undone.shown
+        assert "3 records can be set back." in undone.shown
         assert "Undone, at least in part, by the run" in browser.get(run).shown
         values = {number: record["SalesRevenue"] for number, record in api.records().items()}
         assert values != {number: record["SalesRevenue"] for number, record in changed.items()}
@@ -216,6 +219,25 @@ def test_downloads_are_what_the_run_has_in_its_folder(browser: Browser, page_ser
     workbook.unlink()
     workbook.symlink_to(page_server.folder / "config.yaml")
     assert browser.request("GET", f"{run}/files/workbook").status == 404
+
+
+def test_the_page_of_a_run_is_sent_without_the_folders_of_the_server(
+    browser: Browser, page_server: PageServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Those of the results and of the file that the command line was given; on the disk it stays as it is."""
+    file = tmp_path_factory.mktemp("rock & roll") / "q1.csv"
+    file.write_bytes(rows_of(2))
+    assert batch_updater("run", file, "--yes", cwd=page_server.folder).code == 0
+    (written,) = (page_server.folder / "runs").glob("*/report.html")
+    on_disk = written.read_text(encoding="utf-8")
+    sent_page = browser.request("GET", f"/runs/{written.parent.name}/files/page")
+    assert (sent_page.status, f"runs/{written.parent.name}" in sent_page.text) == (200, True)
+    for folder in (page_server.folder, Path(str(file.parent).replace("&", "&amp;"))):
+        assert str(folder) in on_disk
+        assert str(folder) not in sent_page.text
+    assert written.read_text(encoding="utf-8") == on_disk
+    written.unlink()
+    assert browser.request("GET", f"/runs/{written.parent.name}/files/page").status == 404
 
 
 def test_a_workbook_that_is_gone_is_written_again(browser: Browser, page_server: PageServer) -> None:

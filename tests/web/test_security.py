@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import selectors
 import signal
@@ -322,28 +323,46 @@ def test_the_key_opens_the_page_that_the_link_names(site: Site) -> None:
     """Only the key is taken out of it."""
     key = site.server.link.partition("?")[2]
     assert site.server.browser().request("GET", f"/runs/{site.run}?a=b&{key}").location == f"/runs/{site.run}?a=b"
-    assert site.server.browser().request("GET", f"//evil.example/?{key}").headers["Location"].startswith("/") is True
+    headers = {"Host": site.browser.host}
+    answer = site.server.browser().request("GET", f"http://evil.example/settings?{key}", headers=headers)
+    assert answer.location == "/settings"
+
+
+@pytest.mark.parametrize("start", ["//", "///", "/\\", "/\\/"])
+@pytest.mark.parametrize("site_of_link", ["none", "cross-site"])
+def test_a_link_with_the_key_leads_to_no_other_site(start: str, site_of_link: str, site: Site) -> None:
+    """Browsers would take what follows two slashes, of either kind, for a name."""
+    key = site.server.link.partition("?")[2]
+    headers = {"Sec-Fetch-Site": site_of_link, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer = site.server.browser().request("GET", f"{start}evil.example/?{key}", headers=headers)
+    if site_of_link == "none":
+        assert answer.location == "/"
+    else:
+        assert 'content="0;url=/"' in answer.text
 
 
 def test_a_browser_that_another_page_has_led_here_gets_its_cookie_first(site: Site) -> None:
     """It would not send a strict cookie along a redirection; so a page of ours goes on."""
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     browser = site.server.browser()
-    answer = browser.request("GET", f"/settings?{site.server.link.partition('?')[2]}", headers=headers)
+    answer = browser.request("GET", f"/settings?q=a+b:c&{site.server.link.partition('?')[2]}", headers=headers)
     assert answer.status == 200
-    assert 'content="0;url=/settings"' in answer.text
+    assert 'content="0;url=/settings?q=a+b:c"' in answer.text
     assert browser.get("/").status == 200
 
 
 def test_wrong_keys_are_limited_and_not_in_the_log(page_server: PageServer) -> None:
     """After ten of them no key is taken for a minute, the right one included; who is signed in notices nothing."""
     inside, outside = page_server.signed_in(), page_server.browser()
+    assert outside.request("GET", "/a%0a12:00:00%20GET%20/%20200,%20root").status == 401
     found = [outside.request("GET", f"/?key=wrong{number}").status for number in range(12)]
     assert found == [403] * 10 + [429] * 2
     assert outside.request("GET", f"/?{page_server.link.partition('?')[2]}").status == 429
     assert inside.get("/").status == 200
     log = page_server.log.read_text(encoding="utf-8")
     assert "GET / 403" in log
+    assert "GET /a%0a12:00:00%20GET" in log
+    assert not re.search(r"^12:00:00", log, re.MULTILINE)
     assert "wrong1" not in log
 
 
@@ -353,6 +372,15 @@ def test_a_message_for_the_next_page_cannot_be_forged(site: Site) -> None:
     for value in (f"{'0' * 64}.Your%20password%3F", "x", ""):
         forged = Browser(site.server.address, cookies=site.browser.cookies | {name: value})
         assert "password" not in forged.request("GET", "/").text
+
+
+@pytest.mark.parametrize("value", ["\xff\xfe", "x.\xff", "%ff", "\x80"])
+def test_a_cookie_that_is_no_text_is_no_session(value: str, site: Site) -> None:
+    """It is no fault of the program, and no message."""
+    (name,) = site.browser.cookies
+    assert Browser(site.server.address, cookies={name: value}).request("GET", "/").status == 401
+    with_message = Browser(site.server.address, cookies=site.browser.cookies | {f"{name}-said": value})
+    assert with_message.request("GET", "/").status == 200
 
 
 # --- what is typed and uploaded ---
@@ -460,6 +488,15 @@ def test_a_form_that_cannot_be_read_is_refused(body: bytes, site: Site) -> None:
     assert answer.status == 400
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("route", ["/files", "/files/sample"])
+def test_a_form_whose_compression_is_damaged_is_refused(kind: str, route: str, site: Site) -> None:
+    """It is no fault of the program."""
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    answer = site.browser.request("POST", route, b"no gzip at all", headers)
+    assert answer.status == (415 if route == "/files" and "urlencoded" in kind else 400)
+
+
 # --- behind a proxy ---
 
 
@@ -510,6 +547,46 @@ def test_the_name_and_scheme_of_the_site_are_those_that_the_proxy_forwards(team:
         site = "same-origin" if status == 404 else "cross-site"
         answer = browser.post(path, {}, token=token, Origin=origin, **{"Sec-Fetch-Site": site})
         assert answer.status == status, origin
+
+
+NAMELESS = {"Origin": "null", "Sec-Fetch-Site": None}
+"""What a browser says of a form that it sends by plain http, whichever page it is from."""
+
+
+@each(FORMS)
+def test_by_plain_http_a_form_behind_a_proxy_is_taken_for_its_token_alone(route: Route, team: Site) -> None:
+    """A wrong token is refused, and what came with it is not offered to be sent once more."""
+    browser, path = team.server.browser(X_Forwarded_User="anna", X_Forwarded_Proto="http"), route.path("A" * 12, "none")
+    token = browser.token()
+    for wrong in ("0" * 64, ""):
+        answer = browser.post(path, {"answer": "typed elsewhere"}, token=wrong, **NAMELESS)
+        assert answer.status in {403, 404, 415}
+        assert "typed elsewhere" not in answer.text
+    assert browser.post("/files/sample", {}, token="0" * 64, **NAMELESS).status == 403
+    answer = browser.post(path, {}, token=token, **NAMELESS)
+    assert answer.status != 403, answer.shown
+    https = team.server.browser(X_Forwarded_User="anna", X_Forwarded_Proto="https")
+    assert https.post(path, {}, **NAMELESS).status == 403
+
+
+def test_by_plain_http_a_form_of_another_site_leaves_the_session_as_it_is(team: Site) -> None:
+    """It comes without the strict cookie, and gets none."""
+    led = team.server.browser(X_Forwarded_User="anna", X_Forwarded_Proto="http")
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = led.request("POST", "/files/sample", f"token={team.browser.token()}".encode(), {**kind, **NAMELESS})
+    assert (answer.status, answer.headers["Set-Cookie"]) == (403, None)
+
+
+@pytest.mark.parametrize("place", ["cross-site", "same-site"])
+def test_a_link_of_another_site_leaves_the_session_as_it_is(place: str, site: Site, team: Site) -> None:
+    """The strict cookie stays away when it is followed; a page of ours goes on, to which the cookie is sent."""
+    headers = {"Sec-Fetch-Site": place, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for led in (site.server.browser(), team.server.browser(X_Forwarded_User="anna")):
+        answer = led.request("GET", "/settings?a=b", headers=headers)
+        assert (answer.status, answer.headers["Set-Cookie"]) == (200, None)
+        assert 'content="0;url=/settings?a=b"' in answer.text
+        assert "Signed in" not in answer.text
+    assert site.browser.request("GET", "/settings", headers=headers).shown.count("Signed in") == 1
 
 
 # --- starting and ending ---
@@ -605,12 +682,13 @@ class Broken(InThread):
 @pytest.mark.parametrize(
     ("fault", "status", "said"),
     [
-        (ValueError("sandbox-secret in /srv/x"), 500, "reference "),
-        (StoreError("the database /srv/x is full"), 500, "reference "),
+        (ValueError("sandbox-secret in /srv/x"), 500, "a fault of the program"),
+        (StoreError("the database /srv/x is full"), 500, "there may be no room left"),
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/x"), 500, "there may be no room left"),
         (UsageError("That is no row.", remedy="Name another."), 409, "That is no row. Name another."),
         (GuardError("Too many rows."), 409, "Too many rows."),
     ],
-    ids=["ValueError", "StoreError", "UsageError", "GuardError"],
+    ids=["ValueError", "StoreError", "OSError", "UsageError", "GuardError"],
 )
 def test_a_fault_has_a_reference_and_shows_nothing_of_itself(
     fault: Exception, status: int, said: str, tmp_path: Path
@@ -642,7 +720,7 @@ def test_a_fault_has_a_reference_and_shows_nothing_of_itself(
 
 
 def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
-    """All users of a machine can see the words of a command: the key is not among them."""
+    """All users of a machine can see the words of a command: the key is not among them. The file goes with the key."""
     opened = tmp_path / "opened"
     starter = tmp_path / "xdg-open"
     starter.write_text(f'#!/bin/sh\necho "$1" > {opened}.new\nmv {opened}.new {opened}\n', encoding="utf-8")
@@ -656,3 +734,4 @@ def test_the_browser_is_opened_by_way_of_a_private_file(tmp_path: Path) -> None:
         path = Path(opened.read_text(encoding="utf-8").strip())
         assert server.link in path.read_text(encoding="ascii")
         assert (path.stat().st_mode & 0o077, path.parent.stat().st_mode & 0o077) == (0, 0)
+    assert not path.exists()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from itertools import count
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,16 +16,16 @@ from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import SETTINGS_SHEET, OutcomeKind
-from batch_updater.runs.comparison import Comparison
-from batch_updater.runs.draft import CellEdit
+from batch_updater.runs.comparison import Comparison, compare_draft
+from batch_updater.runs.draft import CellEdit, HeldDraftError
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
 from batch_updater.runs.history import PastRun, find_run, past_runs
 from batch_updater.runs.lock import locked
 from batch_updater.runs.permission import Permission, approve, permission
-from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState
+from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState, Uploads
 from tests.end_to_end.program import TOKEN, batch_updater, configure, sandbox
 from tests.torture.runs import numbered
-from tests.web.queue import Queue, add_rows, config_in, numbered_rows, until, working
+from tests.web.queue import OPEN, Queue, add_rows, config_in, numbered_rows, until, working
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +120,19 @@ def test_a_file_that_cannot_be_read_is_a_fault_without_paths(tmp_path: Path, api
         assert str(tmp_path) not in f"{task.fault.message}{task.fault.remedy}"
 
 
+def test_a_file_whose_folder_someone_has_removed_is_to_be_uploaded_again(tmp_path: Path, api: Sandbox) -> None:
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        assert queue.worker.draft(upload.id)
+        rmtree(upload.folder)
+        assert queue.worker.draft(upload.id) is None
+        for kind in TaskKind:
+            task = queue.do(kind, upload)
+            assert task.fault
+            assert (task.fault.message, task.fault.remedy) == ("The file was removed.", "Upload it once more.")
+    assert not api.requests()
+
+
 def test_what_would_change_is_kept_the_largest_jump_first(tmp_path: Path, api: Sandbox) -> None:
     """Page by page; an edit makes another content of it."""
     with working(config_in(tmp_path, api.url, guards={"changed": 10})) as queue:
@@ -137,6 +155,36 @@ def test_what_would_change_is_kept_the_largest_jump_first(tmp_path: Path, api: S
         assert judged(queue, upload, "anna").over
         edited(queue, upload, 5, 3, "77")
         assert not judged(queue, upload, "anna").over
+
+
+def test_a_comparison_is_of_the_content_that_its_digest_names(tmp_path: Path, api: Sandbox) -> None:
+    """Also while someone types: 77 and 78 in turns."""
+    with working(config_in(tmp_path, api.url)) as queue, ThreadPoolExecutor(1) as person:
+        upload = queue.checked(numbered_rows(3))
+        draft, is_done = queue.worker.draft(upload.id), threading.Event()
+        assert draft
+        digests = {}
+        for text in ("78", "77"):
+            draft.edit([CellEdit(3, 3, text)], "anna")
+            digests[draft.digest()] = text
+
+        def types() -> None:
+            while not is_done.is_set():
+                for text in ("78", "77"):
+                    with suppress(HeldDraftError):
+                        draft.edit([CellEdit(3, 3, text)], "anna")
+
+        typing = person.submit(types)
+        try:
+            for _ in range(15):
+                compare_draft(draft, queue.environment)
+                found = Comparison.open(upload.folder)
+                assert found
+                new = {change.new for change in found.changes() if (change.row, change.field) == (3, "SalesRevenue")}
+                assert new == {digests[found.digest]}
+        finally:
+            is_done.set()
+        typing.result()
 
 
 def test_a_sending_waits_while_another_process_holds_the_lock(tmp_path: Path, api: Sandbox) -> None:
@@ -186,6 +234,81 @@ def test_a_run_that_a_person_stops_goes_on_when_a_person_says_so(tmp_path: Path,
         assert past_of(queue, run).counts[OutcomeKind.UPDATED] == 59
         assert len(list(past_runs(config.results.folder))) == 1
     assert len(api.requests()) == 59
+
+
+def test_guards_on_changes_are_judged_where_a_run_goes_on_that_was_stopped_before(tmp_path: Path, api: Sandbox) -> None:
+    """As long as not every record could be read nothing says that the file keeps them."""
+    sending = {"rate_per_s": 30, "concurrency": 5, "retry_budget": 5, "compare": True}
+    with working(config_in(tmp_path, api.url, guards={"changed": 3}, sending=sending)) as queue:
+        upload = queue.checked(numbered_rows(60))
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        queue.worker.wake()
+        api.wait_for(10)
+        run = queue.uploads.tasks(upload.id)[0].run
+        assert run
+        assert queue.worker.stop(run)
+        queue.done(upload)
+        assert past_of(queue, run).is_unfinished
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
+        queue.worker.wake()
+        task = queue.done(upload)
+        assert task.fault
+        assert "guards.changed" in task.fault.message
+    assert {request["method"] for request in api.requests()} == {"GET"}
+
+
+def test_guards_that_were_kept_do_not_hold_up_what_is_left_of_a_run(tmp_path: Path, api: Sandbox) -> None:
+    """All rows were judged when it was begun; those that are left may be over a share of their own total."""
+    sending = {"rate_per_s": 60, "concurrency": 5, "retry_budget": 5, "compare": True}
+    with working(config_in(tmp_path, api.url, guards={"changed": 60}, sending=sending)) as queue:
+        upload = queue.checked(numbered_rows(60))
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        queue.worker.wake()
+        until(lambda: any(request["method"] == "PUT" for request in api.requests()))
+        run = queue.uploads.tasks(upload.id)[0].run
+        assert run
+        assert queue.worker.stop(run)
+        queue.done(upload)
+        assert past_of(queue, run).is_unfinished
+    with working(config_in(tmp_path, api.url, guards={"changed": 1}, sending=sending)) as queue:
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
+        queue.worker.wake()
+        task = queue.done(upload)
+        assert task.state is TaskState.DONE, task.fault
+        assert past_of(queue, run).counts[OutcomeKind.UPDATED] == 60
+
+
+def test_a_task_that_was_stopped_before_the_server_was_killed_is_not_taken_up(tmp_path: Path, api: Sandbox) -> None:
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(5))
+    with closing(Uploads(upload.folder.parent)) as uploads:
+        task = uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        assert uploads.start_task(task.number)
+        assert uploads.stop_task(task.number)
+    with working(queue.config) as queue:
+        assert queue.done(upload).state is TaskState.DONE
+    assert not api.requests()
+
+
+def test_a_run_whose_folder_is_gone_is_not_sent_again_by_going_on(tmp_path: Path, api: Sandbox) -> None:
+    config = config_in(tmp_path, api.url, sending={"rate_per_s": 50, "concurrency": 5, "retry_budget": 5})
+    with working(config) as queue:
+        upload = queue.checked(numbered_rows(60))
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        queue.worker.wake()
+        api.wait_for(20)
+        run = queue.uploads.tasks(upload.id)[0].run
+        assert run
+        assert queue.worker.stop(run)
+        queue.done(upload)
+        sent = len(api.requests())
+        rmtree(config.results.folder / run)
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
+        queue.worker.wake()
+        task = queue.done(upload)
+        assert task.fault
+        assert f"{run} is gone" in task.fault.message
+    assert len(api.requests()) == sent
 
 
 def test_a_task_is_taken_from_the_queue(tmp_path: Path, api: Sandbox) -> None:
@@ -272,6 +395,41 @@ def test_a_run_without_rows_to_repair_is_not_repaired(tmp_path: Path, api: Sandb
             repair_of_run(past_of(queue, run), queue.uploads, "anna")
 
 
+def test_people_who_ask_at_the_same_time_repair_and_undo_a_run_in_one_upload(tmp_path: Path, api: Sandbox) -> None:
+    with working(config_in(tmp_path, api.url)) as queue, ThreadPoolExecutor(4) as people:
+        upload = queue.checked(numbered_rows(20, wrong=[5, 9]))
+        queue.uploads.set_compare(upload.id, "anna", compare=True)
+        past = past_of(queue, queue.do(TaskKind.SEND, upload).run)
+        made = queue.uploads.repair_of(past.folder.name)
+        assert made
+        queue.done(made)
+        queue.uploads.remove(made.id, "anna")
+        names = ("anna", "ben", "carla", "dora")
+        repairs = people.map(lambda name: repair_of_run(past, queue.uploads, name), names)
+        assert len({one.id for one in repairs}) == 1
+        undos = people.map(lambda name: undo_of_run(past, queue.uploads, queue.config, queue.environment, name), names)
+        assert len({one.id for one in undos}) == 1
+        folders = {entry.name for entry in upload.folder.parent.iterdir() if entry.is_dir()}
+        assert folders == {one.id for one in queue.uploads.uploads()}
+
+
+def test_rows_are_not_repaired_once_their_run_is_gone(tmp_path: Path, api: Sandbox) -> None:
+    """Which of them the API refused is known there alone."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(20, wrong=[5]))
+        past = past_of(queue, queue.do(TaskKind.SEND, upload).run)
+        repair = queue.uploads.repair_of(past.folder.name)
+        assert repair
+        queue.done(repair)
+        queue.uploads.remove(repair.id, "anna")
+        repair = repair_of_run(past, queue.uploads, "anna")
+        rmtree(past.folder)
+        queue.worker.wake()
+        task = queue.done(repair)
+        assert task.fault
+        assert f"The run {past.folder.name}, whose rows are repaired here, is gone" in task.fault.message
+
+
 def test_a_run_is_undone_by_an_upload(tmp_path: Path, api: Sandbox) -> None:
     """What the records held before is there again, and the run is known to be undone."""
     with working(config_in(tmp_path, api.url)) as queue:
@@ -281,6 +439,7 @@ def test_a_run_is_undone_by_an_upload(tmp_path: Path, api: Sandbox) -> None:
         after = api.records()
         undo = undo_of_run(past_of(queue, run), queue.uploads, queue.config, queue.environment, "ben")
         queue.worker.wake()
+        assert queue.uploads.events(upload=undo.id)[0].text == "10 records can be set back."
         queue.done(undo)
         task = queue.do(TaskKind.SEND, undo, "ben")
         assert task.state is TaskState.DONE, task.fault
@@ -341,6 +500,63 @@ def test_nothing_else_is_sent_than_what_the_person_saw(tmp_path: Path, api: Sand
         assert "has changed since" in task.fault.message
         assert task.run is None
     assert not api.requests()
+
+
+def test_an_edit_during_a_new_check_is_kept_or_refused(tmp_path: Path, api: Sandbox) -> None:
+    """Whatever was answered to be kept is in the draft in the end."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(400))
+        kept, number = dict[int, str](), 0
+        for _ in range(3):
+            first = queue.worker.draft(upload.id)
+            assert first
+            task = queue.uploads.add_task(TaskKind.CHECK, "anna", upload=upload.id)
+            queue.worker.wake()
+            while (found := queue.uploads.task(task.number)) and found.state in OPEN:
+                number += 1
+                with suppress(HeldDraftError):
+                    draft = queue.worker.draft(upload.id) or first
+                    draft.edit([CellEdit(2 + number % 400, 2, f"name {number}")], "ben")
+                    kept[2 + number % 400] = f"name {number}"
+            with pytest.raises(HeldDraftError, match="The file is being checked again: try it in a moment"):
+                first.edit([CellEdit(2, 2, "lost")], "ben")
+        last = queue.worker.draft(upload.id)
+        assert last
+        assert {row: one.cells[2] for row in kept if (one := last.row(row))} == kept
+
+
+def test_an_edit_that_is_undone_while_the_run_begins_is_not_sent(tmp_path: Path, api: Sandbox) -> None:
+    """The copy of the run may have it, although the draft is before and after it as it was seen."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(3))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        options, is_over = SendingOptions(digest=judged(queue, upload, "anna").digest), threading.Event()
+
+        def edit_and_undo() -> None:
+            for number in count(1):
+                while not is_over.is_set():
+                    with suppress(HeldDraftError):  # a run begins just now
+                        draft.edit([CellEdit(3, 3, "77")], "anna")
+                        break
+                else:
+                    return
+                while True:
+                    with suppress(HeldDraftError):
+                        draft.undo_edit(number, "anna")
+                        break
+
+        thread = threading.Thread(target=edit_and_undo)
+        thread.start()
+        try:
+            for _ in range(20):
+                queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, options=options)
+                queue.worker.wake()
+                queue.done(upload)
+        finally:
+            is_over.set()
+            thread.join()
+    assert not [request for request in api.requests() if "77" in str(request["body"])]
 
 
 def test_no_fault_holds_a_secret(tmp_path: Path) -> None:
