@@ -67,25 +67,30 @@ def permission(draft: Draft, upload: StoredUpload, uploads: Uploads, config: Con
     digest = hashlib.sha256("\n".join(kind).encode()).hexdigest()
     needs_approval = bool(over) or not is_among(user, settings.may_send)
     involved: frozenset[str] = frozenset()
-    approval = None
+    approval, is_approved_by_them = None, False
     if needs_approval and settings.may_approve:
         involved = _involved(draft, upload, uploads)
         found = uploads.approval(upload.id, digest)
         is_of_another = found and not _is_one_of(found.by, involved)
         if found and is_of_another and is_among(found.by, settings.may_approve) and not _is_used(found, upload, config):
-            approval = found
+            is_approved_by_them = _is_one_of(found.by, {user})
+            approval = None if is_approved_by_them else found
     refusal, remedy = "", ""
     if any(not question.is_about_one_cell for question in staged.questions):
         refusal = f"{counted(len(staged.questions), 'question')} about the file must be answered first."
         remedy = "Answer on the page of the file."
     elif not staged.good:
         refusal, remedy = "There is no row that can be sent.", "Repair the rows that need you."
+    elif is_approved_by_them:
+        refusal, remedy = "You have approved it.", "Another person has to send it."
     elif needs_approval and approval is None:
         refusal, remedy = _why_not(over, settings.may_approve, user, involved, settings.may_send)
     elif approval and _is_one_of(user, {approval.by}):
         refusal, remedy = "Whoever has approved it cannot send it.", f"Ask {upload.by} to send it."
     may_not_approve = "" if needs_approval else "It needs no approval."
-    if needs_approval:
+    if is_approved_by_them:
+        may_not_approve = f"{user} has approved it."
+    elif needs_approval:
         may_not_approve = _why_not_approved_by(user, settings.may_approve, involved, approval)
     return Permission(digest, over, needs_approval, approval, refusal, remedy, may_not_approve)
 

@@ -105,14 +105,16 @@ async def receive_file(
     HTTPInsufficientStorage.
     """
     most_bytes = most_mb * 1_000_000
-    _require_length(request, most_bytes + _MOST_BYTES)
+    if request.content_length is not None and request.content_length > most_bytes + _MOST_BYTES:
+        raise _too_large(most_bytes)
     if request.content_type != "multipart/form-data":
         raise web.HTTPUnsupportedMediaType(text="That is no form with a file.")
     received: list[ReceivedFile] = []
+    empty = ""
     is_checked = False
 
     async def take(part: BodyPartReader, read: Callable[[], Awaitable[bytes]]) -> None:
-        nonlocal is_checked
+        nonlocal is_checked, empty
         if part.name == token_field:
             require_token(await _text(read))
             is_checked = True
@@ -129,6 +131,8 @@ async def receive_file(
         path = folder / (f"input.{extension}" if extension else "input")
         if await _write(path, read, most_bytes):
             received.append(ReceivedFile(name, path.name))
+        elif part.filename:
+            empty = name
 
     try:
         await _read_parts(request, take, most_bytes + _MOST_BYTES)
@@ -137,6 +141,8 @@ async def receive_file(
         raise
     if not is_checked:
         require_token("")
+    if empty and not received:
+        raise web.HTTPBadRequest(text=f"{empty} is empty. Choose another file.")
     if not received:
         raise web.HTTPBadRequest(text="Choose a spreadsheet, or paste rows, first.")
     return received[0]

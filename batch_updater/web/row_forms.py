@@ -291,9 +291,7 @@ class RowChange:
             if self.form.undo is not None:
                 self._undo(self.form.undo)
             if self.form.accept and self._row.is_refused:
-                self._draft.accept_row(self._row.number, self._by)
-                self.events.append(("accepted a row", f"{self._columns.row(self._row.number)} is sent as it is"))
-                self.said.append("The row will be sent as it is.")
+                self._accept()
             if self.form.apply is not None and self.form.apply not in self.conflicts:
                 self._apply(self.form.apply, is_changed=self.form.apply in {edit.position for edit in edits})
             if self.form.read is not None:
@@ -345,6 +343,14 @@ class RowChange:
         place, old = self._place(edit.position), _quoted(text_of_cell(edit.old))
         self.events.append(("undid an edit", f"{place}: {_quoted(edit.new)} → {old}"))
         self.said.append(f"{place} is {old} again.")
+
+    def _accept(self) -> None:
+        row = self._draft.accept_row(self._row.number, self._by)
+        if any(problem.code != WAITS for problem in row.problems):
+            self.fault = "It cannot be sent as it is: it is the check that finds it wrong, not the API alone."
+            return
+        self.events.append(("accepted a row", f"{self._columns.row(self._row.number)} is sent as it is"))
+        self.said.append("The row will be sent as it is.")
 
     def _apply(self, position: int, *, is_changed: bool) -> None:
         if position not in self._field_at:

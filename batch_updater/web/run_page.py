@@ -161,11 +161,13 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
     is_open = task is not None and task.state in OPEN
     is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
     facts = tuple((key, context.without_paths(text)) for key, text in view.facts if key not in _FACTS_LEFT_OUT)
+    repairs = _repair_values(context, past, request)
+    is_repaired = repairs["repair"] is not None and repairs["repair"].run is not None
     return {
         "past": past,
         "own": address(name),
         "view": replace(view, facts=facts, stop=context.without_paths(view.stop)),
-        "next_sentences": tuple(_next_sentences(past, view)),
+        "next_sentences": tuple(_next_sentences(past, view, is_repaired=is_repaired)),
         "open_rows": past.summary.total(RUN_AGAIN),
         "files": files,
         "has_workbook": workbook is not None,
@@ -180,7 +182,7 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
         "resume_refusal": why_not_resume(past, context.uploads, context.config, user) if past.is_unfinished else "",
         "can_be_repaired": can_be_repaired(past),
         "events": context.uploads.events(run=name),
-        **_repair_values(context, past, request),
+        **repairs,
     }
 
 
@@ -205,8 +207,11 @@ def _repair_values(context: PageContext, past: PastRun, request: web.Request) ->
     }
 
 
-def _next_sentences(past: PastRun, view: SummaryView) -> Iterator[str]:
-    """Yield what is to be done, in words of the page: what a button does is not said as a command."""
+def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> Iterator[str]:
+    """Yield what is to be done, in words of the page: what a button does is not said as a command.
+
+    `is_repaired`: the rows that need a person were sent in another run.
+    """
     open_rows = past.summary.total(RUN_AGAIN)
     if past.facts.inbox:  # the next night does it, unless a person does
         yield view.next_step.text
@@ -214,7 +219,7 @@ def _next_sentences(past: PastRun, view: SummaryView) -> Iterator[str]:
         yield f"{counted(open_rows, 'row')} {'is' if open_rows == 1 else 'are'} not done. Going on sends just those."
         if Earlier(resumed=past).is_old:
             yield "It started more than a day ago: changes made since could be overwritten."
-    if view.for_review:
+    if view.for_review and not is_repaired:
         needs = "needs a person" if view.for_review == 1 else "need a person"
         yield f"{counted(view.for_review, 'row')} {needs}. Repaired here, just those are sent."
     elif view.next_step.kind is NextKind.NOTHING:

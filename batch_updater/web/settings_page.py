@@ -104,6 +104,7 @@ def _values(context: PageContext, user: str) -> dict[str, object]:
         "names": all_names(config.results.folder),
         "may_send": config.web.may_send,
         "may_approve": config.web.may_approve,
+        "names_of_files": {id_: upload.name for id_, upload in uploads.items()},
         "events": tuple(event for event in context.uploads.events(most=_EVENTS_READ) if seen(event))[:_EVENTS_SHOWN],
     }
 

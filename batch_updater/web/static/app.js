@@ -24,7 +24,11 @@
     all("form[data-upload]").forEach(prepareUpload);
     all("textarea[data-preview]").forEach(preparePreview);
     all("[data-events]").forEach(follow);
-    all("[data-focus]").at(-1)?.focus({ preventScroll: root === document });
+    const named = root === document && document.getElementById(window.location.hash.slice(1));
+    const part = named && named.matches("[tabindex='-1']") && named;
+    const first = document.querySelector("[role=alert][data-focus], [aria-invalid=true][data-focus]");
+    if (part && !first) part.focus(); // the part of the page that its address names
+    else all("[data-focus]").at(-1)?.focus({ preventScroll: root === document });
   }
 
   function tell(text) {
@@ -214,7 +218,28 @@
     if (xhr.status < 400) return;
     const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
     tell(page.querySelector("[role=alert] p")?.textContent ?? "That did not work.");
+    if (xhr.status === 403) renewTokens();
   });
-  document.addEventListener("htmx:sendError", () => tell("The server cannot be reached. Nothing was changed."));
+  document.addEventListener("htmx:sendError", () => {
+    tell("The server cannot be reached. Nothing was changed.");
+    isUnreachable = true;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!event.detail.successful || (event.detail.requestConfig.verb === "get" && !isUnreachable)) return;
+    isUnreachable = false;
+    document.getElementById("toast").replaceChildren();
+  });
+  let isUnreachable = false;
+
+  // Whoever has signed in again meanwhile, in another tab, goes on here: what was typed is not lost with the page.
+  async function renewTokens() {
+    const answer = await fetch(window.location.href);
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const now = page.querySelector("input[name=token]")?.value;
+    const tokens = [...document.querySelectorAll("input[name=token]")].filter((token) => now && token.value !== now);
+    for (const token of tokens) token.value = now;
+    if (tokens.length) tell("You have signed in again since this page was opened. What you typed is still here: save it once more.");
+  }
   prepare(document);
 })();
