@@ -82,11 +82,9 @@ def permission(draft: Draft, upload: StoredUpload, uploads: Uploads, config: Con
     elif not staged.good:
         refusal, remedy = "There is no row that can be sent.", "Repair the rows that need you."
     elif is_approved_by_them:
-        refusal, remedy = "You have approved it.", "Another person has to send it."
+        refusal, remedy = "You have approved it, so another person has to send it.", f"Ask {upload.by} to send it."
     elif needs_approval and approval is None:
         refusal, remedy = _why_not(over, settings.may_approve, user, involved, settings.may_send)
-    elif approval and _is_one_of(user, {approval.by}):
-        refusal, remedy = "Whoever has approved it cannot send it.", f"Ask {upload.by} to send it."
     may_not_approve = "" if needs_approval else "It needs no approval."
     if is_approved_by_them:
         may_not_approve = f"{user} has approved it."
