@@ -617,6 +617,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     with quick_imports():
+        from batch_updater.runs.lock import WEB
         from batch_updater.web import server
 
     config = _config(options)
@@ -630,7 +631,7 @@ def _serve(options: argparse.Namespace) -> int:
             print_line(link, sys.stdout)
             sys.stdout.flush()
         if options.open:
-            path = config.results.folder / "web" / "open.html"
+            path = config.results.folder / WEB / "open.html"
             at_end.callback(path.unlink, missing_ok=True)
             _open_page(link, path)
 

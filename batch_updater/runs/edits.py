@@ -212,7 +212,7 @@ def copy_edits(source: sqlite3.Connection, target: Store) -> None:
 def digest_of_edits(store: Store, columns: Columns) -> str:
     """Return SHA-256 (hex) of what the edits come to, and of the rows that are withheld; '' if there are neither.
 
-    It is the same whoever made them, and in whatever order.
+    Who made them, and in which order, makes no difference.
     """
     digest, is_empty = hashlib.sha256(), True
     for row, texts in edited_rows(store):

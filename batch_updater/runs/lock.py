@@ -29,6 +29,8 @@ _TRIED_FOR_S = 0.2
 """For how long a lock that is held is tried: another process may be letting go of it just now."""
 _OWNER_ASKED_FOR_S = 1.0
 """How long to look for who holds the lock: they write their name right after they have it."""
+WEB = "web"
+"""Name of the folder, in the folder of results, that holds what was given to the page."""
 _MOST_SIGNED_BYTES = 100_000
 
 
@@ -84,7 +86,7 @@ def locked_pages(folder: Path, address: str) -> AbstractContextManager[None]:
     """
     remedy = "Use that one, or stop it first."
     owner = _Owner(address, "server", f"for {folder}", "has been serving", remedy)
-    return _held(folder / "web" / ".lock", owner)
+    return _held(folder / WEB / ".lock", owner)
 
 
 @contextmanager

@@ -25,8 +25,6 @@ from batch_updater.runs import upload_statements
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
 from batch_updater.text.typed_values import typed_json
 
-WEB = "web"
-"""Name of the folder, in the folder of results, that holds what was given to the page."""
 _DATABASE = "web.sqlite"
 _ID_BYTES = 9
 _WAITED_FOR_MS = 10_000

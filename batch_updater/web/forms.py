@@ -161,7 +161,7 @@ async def _write(path: Path, read: Callable[[], Awaitable[bytes]], most_bytes: i
                 await to_thread(file.write, piece)
             await to_thread(_sync, file)
     except OSError as error:
-        text = "The file cannot be kept: there is no room, or the server may not write. Tell whoever runs it."
+        text = "The file cannot be kept: there is no room, or the server may not write. Tell the person who runs it."
         raise web.HTTPInsufficientStorage(text=text) from error
     if is_blank and (size == 0 or path.name == "input.tsv"):
         await to_thread(path.unlink)

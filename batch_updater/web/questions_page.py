@@ -40,11 +40,6 @@ class _CheckedFile(msgspec.Struct, frozen=True):
     """Names of those that can be asked for."""
 
     @property
-    def has_columns(self) -> bool:
-        """Whether the header row is known."""
-        return bool(self.file.columns)
-
-    @property
     def layout_used(self) -> str | None:
         """Name of the layout that the file has."""
         return self.draft.staged.layout if self.draft else None

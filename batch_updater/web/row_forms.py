@@ -94,10 +94,10 @@ class CellForm(msgspec.Struct, frozen=True):
     """All cells with the same problem, this one included; None if it is the only one, or another row offers it."""
     readings: tuple[Choice, ...]
     """How the whole column can be read instead."""
-    alike: int
+    same: int
     """How many rows of the column such an answer is about."""
     conflict: str
-    """Who changed the cell meanwhile, and to what; '' if nobody did."""
+    """Who changed the cell meanwhile, and to what; '' if no one did."""
 
 
 class RowForm(msgspec.Struct, frozen=True):
@@ -191,7 +191,7 @@ class RowInput(msgspec.Struct, frozen=True):
     seen: Mapping[int, str]
     """What each cell showed when the page was made."""
     near: Mapping[int, str]
-    alike: Mapping[int, tuple[int, str, str]]
+    same: Mapping[int, tuple[int, str, str]]
     """How many cells were like this one: count, code of the problem, value."""
     apply: int | None
     """Position of the cell whose value goes into all that are like it."""
@@ -212,10 +212,10 @@ class RowInput(msgspec.Struct, frozen=True):
             found = ((number_in(key.removeprefix(name)), text) for key, text in form.items() if key.startswith(name))
             return {position: form_text(text) for position, text in found if position is not None}
 
-        alike = {}
-        for position, text in by_position("alike-").items():
+        same = {}
+        for position, text in by_position("same-").items():
             count, code, value = (*text.split(":", 2), "", "")[:3]
-            alike[position] = (number_in(count) or 0, code, value)
+            same[position] = (number_in(count) or 0, code, value)
         # What is typed beside a list wins over what is chosen in it.
         others = {position: text for position, text in by_position("other-").items() if text}
         read = number_in(form.get("read", ""))
@@ -223,7 +223,7 @@ class RowInput(msgspec.Struct, frozen=True):
             typed=by_position("cell-") | others,
             seen=by_position("seen-"),
             near=by_position("near-"),
-            alike=alike,
+            same=same,
             apply=number_in(form.get("apply", "")),
             read=read,
             reading=number_in(form.get(f"reading-{read}", "")) or 0,
@@ -241,7 +241,7 @@ def form_text(text: str) -> str:
 
 
 class RowChange:
-    """What a person did to a row, as it is kept: edits, an undo, the same for all cells alike."""
+    """What a person did to a row, as it is kept: edits, an undo, the same for a whole group of cells."""
 
     def __init__(self, draft: Draft, row: DraftRow, form: RowInput, by: str) -> None:
         self._draft = draft
@@ -331,7 +331,7 @@ class RowChange:
         for problem in self._row.problems:
             if problem.field == field:
                 return self._draft.group(problem)
-        count, code, value = self.form.alike.get(position, (0, "", ""))
+        count, code, value = self.form.same.get(position, (0, "", ""))
         return Group(field, position, code, value, count) if code else None
 
     def _undo(self, number: int) -> None:
@@ -476,7 +476,7 @@ class RowForms:
             old=text_of_cell(edit.old) if edit else "",
             group=group,
             readings=ways,
-            alike=self._rows_of_cause.get(problems[0].cause(self._columns), 1) if ways else 0,
+            same=self._rows_of_cause.get(problems[0].cause(self._columns), 1) if ways else 0,
             conflict=change.conflicts.get(position, "") if change else "",
         )
 

@@ -56,7 +56,7 @@ _HEADERS = {
 
 
 def own_user() -> str:
-    """Return the name of whoever has started the program: the one person of `web.auth: token`."""
+    """Return the name of the person who has started the program: the one person of `web.auth: token`."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in many containers
@@ -140,7 +140,7 @@ class AccessKey:
 
 
 class Gate:
-    """Lets requests in. With a key, whoever has it is the one person; without, a proxy says who it is."""
+    """Lets requests in. With a key, the person who has it is the one person; without, a proxy says who it is."""
 
     def __init__(
         self, settings: WebSettings, uploads: Uploads, address: tuple[str, int], key: AccessKey | None
@@ -168,7 +168,7 @@ class Gate:
         session = request.cookies.get(self._cookie, "")
         user = await to_thread(self._uploads.session_user, _digest(session), datetime.now(UTC)) if session else None
         if user is None and _is_led(request):
-            # The strict cookie stayed away: not to be taken for no session, nor given anew in place of that of now.
+            # The strict cookie stayed away: not to be taken for no session, and given no other in place of the one there is.
             return _way_on(_own_path(request.rel_url))
         if named is None and user is None:
             raise web.HTTPUnauthorized(text="Open the link that the server has printed when it was started.")

@@ -24,7 +24,7 @@ from batch_updater.config.schema import Config, WebSettings
 from batch_updater.errors import ExitCode, GuardError, InputError, LockedError, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.runs.interrupts import StopRequests
-from batch_updater.runs.lock import locked_pages
+from batch_updater.runs.lock import WEB, locked_pages
 from batch_updater.runs.sending import responsive
 from batch_updater.runs.store import DamagedStoreError
 from batch_updater.runs.uploads import Uploads
@@ -135,7 +135,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         _logger.error("%s\n%s", what, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
         is_of_disk = isinstance(error, (OSError, InputError, ResultsError, StoreError, DamagedStoreError))
         why = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
-        response = _error_page(request, 500, f"{why} Tell whoever runs the server: reference {reference}.")
+        response = _error_page(request, 500, f"{why} Tell the person who runs the server: reference {reference}.")
     _log(request, response.status, time.monotonic() - started)
     return response
 
@@ -226,7 +226,7 @@ def serve(
     with ExitStack() as stack:
         listening = Listening(config.web)
         stack.enter_context(listening.socket)
-        folder = config.results.folder / "web"
+        folder = config.results.folder / WEB
         private_folder(folder)
         stack.enter_context(locked_pages(config.results.folder, listening.address))
         uploads = Uploads(folder)

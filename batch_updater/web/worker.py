@@ -452,7 +452,7 @@ class Worker:
             fault = self._fault(error, work)
         except Exception:  # noqa: BLE001  (one task must not keep the others back)
             self._log(traceback.format_exc())
-            fault = TaskFault("Internal error.", "Whoever runs this server finds the traceback in its log.")
+            fault = TaskFault("Internal error.", "The traceback is in the log of the server.")
         with self._changed:
             try:
                 if waits is None or self._uploads.is_stopped(task.number):

@@ -176,7 +176,7 @@ def test_an_edited_cell_offers_the_same_for_the_others(browser: Browser) -> None
     assert "All 3 rows are good." in reply.shown
 
 
-def test_all_cells_alike_need_a_new_value_first(browser: Browser) -> None:
+def test_a_group_of_cells_needs_a_new_value_first(browser: Browser) -> None:
     """The button alone would put the wrong value into all of them."""
     path = checked(browser, *[(str(number), "Pre", "b", "x", "2026-01-02", "") for number in range(1, 4)])
     reply = send(browser, browser.get(path), 2, {"apply": str(REVENUE)})
@@ -417,7 +417,7 @@ def test_answers_that_name_no_row_or_no_number_are_refused(browser: Browser) -> 
     for row in ("1", "99", "9" * 30):
         assert browser.post(f"{files}/rows/{row}", {"cell-3": "1"}, token=token).status == 404
     for fields in ({"cell-99": "1"}, {"cell--1": "1"}, {"undo": "77"}, {"apply": "0"}, {"apply": "x"}, {"read": "3"},
-                   {"accept": "1"}, {"cell-5": "1"}, {"alike-3": "::", "apply": "3"}):  # fmt: skip
+                   {"accept": "1"}, {"cell-5": "1"}, {"same-3": "::", "apply": "3"}):  # fmt: skip
         assert browser.post(f"{files}/rows/3", fields, token=token, **HTMX).status == 200
     assert browser.get(f"{path}?edited=1").shown.count("Undo edit") == 0
     assert browser.post(f"{files}/edits/{'9' * 30}/undo", {}, token=token).status == 404

@@ -137,7 +137,7 @@ def test_a_cause_leads_to_its_rows_and_the_focus_with_it(page: Page) -> None:
 
 
 def test_a_press_right_after_typing_takes_what_was_typed(page: Page) -> None:
-    """The row is not swapped under the pointer, and the value goes into all cells alike, once."""
+    """The row is not swapped under the pointer, and the value goes into all cells of the group, once."""
     from playwright.sync_api import expect
 
     page.locator("#row-2 summary").click()
