@@ -82,7 +82,7 @@ def permission(draft: Draft, upload: StoredUpload, uploads: Uploads, config: Con
     elif not staged.good:
         refusal, remedy = "There is no row that can be sent.", "Repair the rows that need you."
     elif is_approved_by_them:
-        refusal, remedy = "You have approved it, so another person has to send it.", f"Ask {upload.by} to send it."
+        refusal, remedy = "You have approved exactly these rows.", "Another person has to send them."
     elif needs_approval and approval is None:
         refusal, remedy = _why_not(over, settings.may_approve, user, involved, settings.may_send)
     may_not_approve = "" if needs_approval else "It needs no approval."

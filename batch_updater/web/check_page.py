@@ -174,7 +174,7 @@ async def _open_draft(context: PageContext, upload: StoredUpload) -> Draft:
 
 
 async def save_row(request: web.Request) -> web.Response:
-    """Keep what was done to a row: edits, an undo, the same value for a whole group of cells, an answer about a column."""
+    """Keep what was done to a row: edits, an undo, the same for a group of cells, an answer about a column."""
     context, upload, form = context_of(request), await upload_of(request), await form_of(request)
     draft = await _open_draft(context, upload)
     row = await asyncio.to_thread(draft.row, _number_in(request, "row"))

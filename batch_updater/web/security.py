@@ -168,7 +168,7 @@ class Gate:
         session = request.cookies.get(self._cookie, "")
         user = await to_thread(self._uploads.session_user, _digest(session), datetime.now(UTC)) if session else None
         if user is None and _is_led(request):
-            # The strict cookie stayed away: not to be taken for no session, and given no other in place of the one there is.
+            # The strict cookie stayed away: there is a session, and no other takes its place.
             return _way_on(_own_path(request.rel_url))
         if named is None and user is None:
             raise web.HTTPUnauthorized(text="Open the link that the server has printed when it was started.")

@@ -186,7 +186,7 @@ def test_a_second_person_approves_exactly_what_is_there(team: PageServer, api: S
     assert button(seen, "Approve these 4 rows")
     assert press(ben, seen, f"{files}/approval").location == f"{files}/preview"
     by_ben = ben.get(f"{files}/preview")
-    assert "You have approved it, so another person has to send it. Ask anna to send it." in by_ben.shown
+    assert "You have approved exactly these rows. Another person has to send them." in by_ben.shown
     assert "Approve these" not in by_ben.shown
     approved = anna.get(f"{files}/preview")
     assert "disabled" not in button(approved, "Send 4 rows")
