@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from asyncio import to_thread
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from markupsafe import Markup
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
-from batch_updater.messages import counted, format_date_time
+from batch_updater.messages import counted
 from batch_updater.reporter.markup import TEMPLATES, as_value, bar_parts, in_body, plain
 from batch_updater.reporter.style import COLOURS
 from batch_updater.runs.run_list import RunList
@@ -37,6 +38,7 @@ from batch_updater.web.security import (
     require_token,
     user_of,
 )
+from batch_updater.web.time_elements import time_element, with_time_elements
 from batch_updater.web.worker import Worker
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
 _TYPED: web.RequestKey[dict[str, str]] = web.RequestKey("typed", dict)
 _KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
 _UPLOADS_AT_ONCE = 4
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
 class StaticFile(msgspec.Struct, frozen=True):
@@ -96,11 +99,13 @@ class PageContext:
         def finalized(value: object) -> object:
             return in_body(hidden.text(value) if type(value) is str else value)
 
+        self.with_times = partial(with_time_elements, finalized)
+        """Makes elements of the times in a message of ours."""
         self._templates = environment_of(here / "templates", finalized, TEMPLATES)
         self._templates.filters |= {
             "plain": lambda text: plain(hidden.text(text)), "value": as_value, "exact": Markup.escape,
-            "thousands": "{:,}".format, "counted": counted, "time": _time_element,
-            "on_page": in_words_of_the_page,
+            "thousands": "{:,}".format, "counted": counted, "grouped": _grouped, "time": time_element,
+            "with_times": self.with_times, "on_page": in_words_of_the_page,
         }  # fmt: skip
         files = {path.name: path.read_bytes() for path in (here / "static").iterdir() if path.suffix in _KINDS}
         files["app.css"] = _style(here / "static").encode()
@@ -156,6 +161,11 @@ _CONTEXT = web.AppKey("context", PageContext)
 
 def _is_among(user: str, names: tuple[str, ...]) -> bool:
     return "*" in names or user in names
+
+
+def _grouped(number: str) -> str:
+    """Return a decimal number with its digits in groups of three; any other text as it is."""
+    return f"{Decimal(number):,f}" if _NUMBER.fullmatch(number) else number
 
 
 def keep_context(app: web.Application, context: PageContext) -> None:
@@ -219,13 +229,6 @@ def is_fragment(request: web.Request) -> bool:
 def _token_field(request: web.Request) -> Markup:
     """Return the field that every form has first."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD_OF_TOKEN, form_token(request))
-
-
-def _time_element(at: datetime) -> Markup:
-    """Return a time that the script shows in the viewer's zone; without it, in the server's."""
-    iso = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    zone = at.astimezone().tzname() or ""
-    return Markup('<time datetime="{}">{} {}</time>').format(iso, format_date_time(at), zone)
 
 
 def _style(folder: Path) -> str:
