@@ -25,7 +25,7 @@ from batch_updater.runs.run_list import RunList
 from batch_updater.runs.uploads import StoredUpload, Uploads
 from batch_updater.text.templates import environment_of
 from batch_updater.version import __version__
-from batch_updater.web.forms import ReceivedFile, read_form, receive_file
+from batch_updater.web.forms import TYPED, ReceivedFile, read_form, receive_file
 from batch_updater.web.hidden_paths import HiddenPaths
 from batch_updater.web.page_words import in_words_of_the_page
 from batch_updater.web.security import (
@@ -52,7 +52,6 @@ __all__ = [
     "user_of",
 ]
 
-_TYPED: web.RequestKey[dict[str, str]] = web.RequestKey("typed", dict)
 _KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
 _UPLOADS_AT_ONCE = 4
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
@@ -192,9 +191,9 @@ async def form_of(request: web.Request) -> dict[str, str]:
     fields = await read_form(request)
     token = fields.pop(FIELD_OF_TOKEN, "")
     if has_known_origin(request):  # else it may be another site that has typed it, to be sent once more
-        request[_TYPED] = fields
+        request[TYPED] = fields
     require_token(request, token)
-    request[_TYPED] = fields
+    request[TYPED] = fields
     return fields
 
 
@@ -210,14 +209,16 @@ async def received_file(request: web.Request, folder: Path) -> ReceivedFile:
     context.receiving += 1
     try:
         most_mb = context.config.web.max_upload_mb
-        return await receive_file(request, folder, most_mb, partial(require_token, request), FIELD_OF_TOKEN)
+        typed = request[TYPED] = {}
+        kept = typed if has_known_origin(request) else None
+        return await receive_file(request, folder, most_mb, partial(require_token, request), FIELD_OF_TOKEN, kept)
     finally:
         context.receiving -= 1
 
 
 def typed_of(request: web.Request) -> Mapping[str, str]:
     """Return what a person has typed into the form of this request, as far as it was read."""
-    typed: Mapping[str, str] = request.get(_TYPED, {})
+    typed: Mapping[str, str] = request.get(TYPED, {})
     return typed
 
 
