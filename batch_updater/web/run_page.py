@@ -213,7 +213,8 @@ def _repair_values(context: PageContext, past: PastRun, request: web.Request) ->
 
 def _in_words_of_the_page(context: PageContext, past: PastRun, view: SummaryView, *, is_repaired: bool) -> SummaryView:
     """Return a view whose words are about this page, not about the workbook and the command line."""
-    when = Markup("{}, {}").format(time_element(view.started_at), duration(past.elapsed_s))
+    lasted = dict(view.facts)["When"].rpartition(", ")[2]
+    when = Markup("{}, {}").format(time_element(view.started_at), lasted)
     facts = (
         (key, context.with_times(text) if key == "Note" else text)
         for key, text in ((key, context.without_paths(text)) for key, text in view.facts)
@@ -251,8 +252,9 @@ def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> I
             yield "It started more than a day ago: changes made since could be overwritten."
     if view.for_review and not is_repaired:
         needs = "needs a person" if view.for_review == 1 else "need a person"
+        they = "It" if view.for_review == 1 else "They"
         repaired = (
-            "That can be done here once the run has come to its end."
+            f"{they} can be repaired here once the run has come to its end."
             if past.is_unfinished
             else "Repaired here, just those are sent."
         )

@@ -109,7 +109,7 @@ def test_a_stopped_run_says_when_its_rows_can_be_repaired_and_its_times_are_elem
     run = sent(browser, rows_of(60).replace(b"1003", b"much"))
     press(browser, wait_until(browser, run, "a second"), f"{run}/stop")
     stopped = finished(browser, run)
-    assert "1 row needs a person. That can be done here once the run has come to its end." in stopped.shown
+    assert "1 row needs a person. It can be repaired here once the run has come to its end." in stopped.shown
     assert (
         "a cell is wrong; nothing was sent: it can be repaired here once the run has come to its end" in stopped.shown
     )
