@@ -409,3 +409,37 @@ def test_by_keyboard_alone(browser: Browser, tmp_path: Path) -> None:
         page.keyboard.press("Space")
         expect(page.get_by_role("heading", name="All 9 rows were updated")).to_be_focused()
         assert set(api.applied()) == set(range(1, 10))
+
+
+def test_what_was_typed_outlives_a_session_and_what_was_changed_has_the_focus(browser: Browser, tmp_path: Path) -> None:
+    """Pasted rows are sent after signing in, a field of one's own is no proposal, and deleting takes a second look."""
+    with sandbox(tmp_path) as api, serve(tmp_path, api) as server, person(browser, server) as one:
+        page, key = one.page, server.address.partition("key=")[2]
+        page.goto(server.address)
+        page.get_by_label("Paste rows").fill("Id\tType\tStageName*\n101\tPre\tProposal\n")
+        page.context.clear_cookies()
+        page.get_by_role("button", name="Use these rows").click()
+        page.get_by_label("Key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Send once more").click()
+
+        row = tour.mapping(page).get_by_role("row").filter(has_text="StageName*")
+        expect(row.get_by_text("proposed")).to_be_visible()
+        row.get_by_role("combobox").select_option("not sent")
+        expect(row.get_by_text("proposed")).to_be_hidden()
+        row.get_by_role("combobox").select_option("=StageName")
+        expect(row.get_by_text("proposed")).to_be_visible()
+        page.get_by_label("Remember for files like this").check()
+        page.get_by_label("Name of the layout").fill("weekly")
+        tour.check(page)
+        expect(page.get_by_role("heading", name="Rows that need someone")).to_be_visible()
+
+        page.get_by_role("link", name="Settings").click()
+        page.get_by_label("New name of weekly").fill("monthly")
+        page.get_by_role("button", name="Rename weekly").click()
+        expect(page.locator("th").get_by_text("monthly")).to_be_focused()
+        expect(page.get_by_role("button", name="Delete monthly")).to_be_hidden()
+        page.locator("summary", has_text="Delete").click()
+        page.get_by_role("button", name="Delete monthly").click()
+        expect(page.get_by_role("heading", name="Layouts")).to_be_focused()
+        expect(page.get_by_text("The layout monthly was deleted.")).to_be_visible()
