@@ -34,6 +34,7 @@ from batch_updater.records import (
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
+from batch_updater.runs.guards import Override
 from batch_updater.runs.lock import holder_of, origin_of
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
@@ -191,9 +192,9 @@ class Facts(msgspec.Struct, frozen=True):
     """Where its rows come from, if they have come back in a results workbook."""
     notes: tuple[str, ...] = ()
     """What a person should have known beforehand."""
-    override: str = ""
-    """Why the page does not judge its guards again where it goes on: all its rows have kept them, or they were
-    overridden, and how; '' as long as neither is so."""
+    overridden: Override | None = None
+    """The guards that the page does not judge again where it goes on: all its rows have kept them, or they were
+    overridden; None as long as neither is so."""
     closed_at: datetime | None = None
     """When a person closed it; None if no one did."""
 

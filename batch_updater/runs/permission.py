@@ -13,7 +13,7 @@ from batch_updater.errors import UsageError
 from batch_updater.messages import counted
 from batch_updater.runs.comparison import Comparison
 from batch_updater.runs.draft import Draft
-from batch_updater.runs.guards import Exceeded, exceeded
+from batch_updater.runs.guards import Exceeded, Override, exceeded
 from batch_updater.runs.history import PastRun, read_run
 from batch_updater.runs.uploads import Approval, StoredUpload, Uploads
 
@@ -38,6 +38,12 @@ class Permission(msgspec.Struct, frozen=True):
     """What to do about that."""
     may_not_approve: str
     """Why the person may not approve it, in a sentence; '' if they may, and it is needed."""
+
+    @property
+    def override(self) -> Override | None:
+        """The guards that the approval overrides: never those on changes that nobody has seen; None if there is none."""
+        keys = tuple(dict.fromkeys(guard.key for guard in self.over))
+        return Override(f"as {self.approval.by} approved", keys) if keys and self.approval else None
 
     @property
     def may_send(self) -> bool:

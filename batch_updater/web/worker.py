@@ -50,6 +50,8 @@ from batch_updater.runs.uploads import (
 )
 
 _LOG = logging.getLogger(__name__)
+_LANE = (TaskKind.COMPARE, TaskKind.SEND)
+"""What makes requests: one at a time, and none while another process does (runs/lock.py)."""
 _CHECKS_AT_ONCE = 4
 """More would share the same processor; so many people see their rows being read at once."""
 _TRIED_EVERY_S = 1.0
@@ -304,8 +306,8 @@ class Worker:
         """Guards the three below; notified when the queue may hold something new."""
         self._work: dict[int, _Work] = {}
         """Number of a task -> that task, as long as a thread works on it."""
-        self._sends_after_s = 0.0
-        """When a sending is tried again, on the monotonic clock: another process holds the lock."""
+        self._lane_after_s = 0.0
+        """When the lane is tried again, on the monotonic clock: another process holds the lock."""
         self._is_ending = False
         self._others: dict[str, _OtherRun] = {}
         self._others_lock = threading.Lock()
@@ -315,8 +317,7 @@ class Worker:
         """Take up what a killed server had left, and begin to work. Raises ResultsError."""
         self._uploads.remove_leftovers()
         self._uploads.take_up_tasks()
-        checks, lane = (TaskKind.CHECK,), (TaskKind.COMPARE, TaskKind.SEND)
-        targets = [(self._work_on, (checks,))] * _CHECKS_AT_ONCE + [(self._work_on, (lane,))]
+        targets = [(self._work_on, ((TaskKind.CHECK,),))] * _CHECKS_AT_ONCE + [(self._work_on, (_LANE,))]
         self._threads = [
             threading.Thread(target=target, args=arguments, name=f"task {number}", daemon=True)
             for number, (target, arguments) in enumerate(targets, 1)
@@ -405,7 +406,7 @@ class Worker:
                 wait_s: float | None = None
                 try:
                     for task in self._ready(kinds):
-                        if task.kind is TaskKind.SEND and (left_s := self._sends_after_s - time.monotonic()) > 0:
+                        if task.kind in _LANE and (left_s := self._lane_after_s - time.monotonic()) > 0:
                             wait_s = left_s
                             continue
                         self._uploads.start_task(task.number)
@@ -462,7 +463,7 @@ class Worker:
             except ResultsError as error:  # it stays in the queue, and is taken up once more
                 self._log(str(error))
             if waits:
-                self._sends_after_s = time.monotonic() + _TRIED_EVERY_S
+                self._lane_after_s = time.monotonic() + _TRIED_EVERY_S
             del self._work[task.number]
             self._changed.notify_all()
 
@@ -575,7 +576,7 @@ class Worker:
             with open_draft(
                 draft,
                 self._environment,
-                approved_by=judged.approval.by if judged.over and judged.approval else "",
+                override=judged.override,
                 compare=upload.compare,
                 sent_by=task.by,
             ) as open_run:
@@ -593,7 +594,7 @@ class Worker:
             self._follow_up(past, task.by)
             return None
         # Once all rows have kept the guards, or they were overridden, what is left goes the same way.
-        override = past.facts.override if self._uploads.has_begun(past.folder.name) else ""
+        override = past.facts.overridden if self._uploads.has_begun(past.folder.name) else None
         if why := why_not_resume(past, self._uploads, self._config, task.by):
             raise UsageError(why)
         with reopen_run(past, self._config, self._environment, override=override, sent_by=task.by) as open_run:
@@ -632,7 +633,7 @@ class Worker:
             return
         try:
             repair_of_run(past, self._uploads, by)
-        except BatchUpdaterError as error:
+        except (BatchUpdaterError, StoreError, DamagedStoreError) as error:
             why = self._redacted(f"Its rows cannot be repaired here: {error}")
             self._uploads.note(_SERVER, "repair failed", run=past.folder.name, text=why)
 

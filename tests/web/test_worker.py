@@ -206,6 +206,22 @@ def test_a_sending_waits_while_another_process_holds_the_lock(tmp_path: Path, ap
     assert len(api.requests()) == 5
 
 
+def test_reading_records_first_waits_while_another_process_holds_the_lock(tmp_path: Path, api: Sandbox) -> None:
+    """Its requests would come on top of the rate of the other."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(5))
+        with locked(queue.config.results.folder, api.url, "nightly.csv"):
+            task = queue.uploads.add_task(TaskKind.COMPARE, "anna", upload=upload.id)
+            queue.worker.wake()
+            until(lambda: queue.uploads.tasks(upload.id)[0].waits_for)
+            waiting = queue.uploads.tasks(upload.id)[0]
+            assert waiting.state is TaskState.WAITING
+            assert "nightly.csv" in waiting.waits_for
+            assert not api.requests()
+        assert queue.done(upload).number == task.number
+        assert Comparison.open(upload.folder)
+
+
 def test_a_run_that_a_person_stops_goes_on_when_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
     """What is in flight is awaited; its counts are there while it runs; nothing is sent twice."""
     config = config_in(tmp_path, api.url, sending={"rate_per_s": 50, "concurrency": 5, "retry_budget": 5})
@@ -475,6 +491,56 @@ def test_a_file_over_a_guard_is_sent_only_after_another_person_approves_it(tmp_p
         task = queue.do(TaskKind.SEND, upload)
         assert task.state is TaskState.DONE, task.fault
     assert len(api.requests()) == 8
+
+
+def test_an_approval_overrides_no_guard_on_changes_that_nobody_has_seen(tmp_path: Path, api: Sandbox) -> None:
+    """Only what was exceeded on the preview is overridden; the rest is judged before anything is sent."""
+    config = config_in(
+        tmp_path, api.url, guards={"rows": 5, "changed": 3}, sending={"compare": True}, web={"may_approve": ["ben"]}
+    )
+    with working(config) as queue:
+        upload = queue.checked(numbered_rows(8))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
+        task = queue.do(TaskKind.SEND, upload)
+        assert task.fault
+        assert "guards.changed" in task.fault.message
+        assert "guards.rows" not in task.fault.message
+        assert {request["method"] for request in api.requests()} == {"GET"}
+        queue.do(TaskKind.COMPARE, upload)
+        assert {guard.key for guard in judged(queue, upload, "ben").over} == {"guards.rows", "guards.changed"}
+        approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
+        task = queue.do(TaskKind.SEND, upload)
+        assert task.state is TaskState.DONE, task.fault
+        assert past_of(queue, task.run).counts[OutcomeKind.UPDATED] == 8
+
+
+def test_what_an_approval_overrides_stays_so_where_a_run_goes_on_that_had_not_read_every_record(
+    tmp_path: Path, api: Sandbox
+) -> None:
+    """The guard that was approved is not judged again, and one that was not is."""
+    sending = {"rate_per_s": 30, "concurrency": 5, "retry_budget": 5, "compare": True}
+    guards = {"rows": 5, "changed": 3}
+    config = config_in(tmp_path, api.url, guards=guards, sending=sending, web={"may_approve": ["ben"]})
+    with working(config) as queue:
+        upload = queue.checked(numbered_rows(60))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        queue.worker.wake()
+        api.wait_for(10)
+        run = queue.uploads.tasks(upload.id)[0].run
+        assert run
+        assert queue.worker.stop(run)
+        queue.done(upload)
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
+        queue.worker.wake()
+        task = queue.done(upload)
+        assert task.fault
+        assert "guards.changed" in task.fault.message
+        assert "guards.rows" not in task.fault.message
 
 
 def test_who_may_not_send_needs_an_approval(tmp_path: Path, api: Sandbox) -> None:
