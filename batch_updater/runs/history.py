@@ -627,16 +627,25 @@ class Earlier(msgspec.Struct, frozen=True):
         return (*said, self.note) if self.note else tuple(said)
 
 
-def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
+def earlier_run(
+    parent: Path,
+    candidate: Candidate,
+    input_path: str | None,
+    stem: str,
+    runs: Iterable[PastRun | DamagedRun] | None = None,
+    *,
+    restart: bool,
+) -> Earlier:
     """Find out what past runs mean for a new one: the newest of the same kind counts.
 
+    `runs`: all of the folder `parent`, if they were read already.
     Raises ResultsError if the folder cannot be read, InputError if a database that may be of the same run is damaged:
     it does not tell then which rows are done; CredentialsError as `Candidate` does.
     """
     note: str | None = None
     undos: list[PastRun] = []
-    runs = list(with_undos(newest_first(past_runs(parent))))
-    for past, undo in runs:
+    every = list(with_undos(newest_first(past_runs(parent) if runs is None else runs)))
+    for past, undo in every:
         if isinstance(past, DamagedRun):
             if not restart and past.may_be_of(candidate.identity.content, stem):
                 raise past.resume_error
@@ -659,7 +668,7 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
         if note is None and is_related and past.is_unfinished:
             changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
-    related = related_runs(runs, candidate.identity.endpoint, candidate.identity.base_url, input_path)
+    related = related_runs(every, candidate.identity.endpoint, candidate.identity.base_url, input_path)
     return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
 
 

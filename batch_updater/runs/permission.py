@@ -41,7 +41,7 @@ class Permission(msgspec.Struct, frozen=True):
 
     @property
     def override(self) -> Override | None:
-        """The guards that the approval overrides: never those on changes that nobody has seen; None if there is none."""
+        """The guards that the approval overrides, never those on changes not seen by then; None if there are none."""
         keys = tuple(dict.fromkeys(guard.key for guard in self.over))
         return Override(f"as {self.approval.by} approved", keys) if keys and self.approval else None
 

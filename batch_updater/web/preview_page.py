@@ -52,7 +52,7 @@ def _values(context: PageContext, upload: StoredUpload, draft: Draft, user: str,
     if compared and compared.digest != content:
         compared = None
     try:
-        earlier = earlier_of(plan, draft.identity, context.environment)
+        earlier = earlier_of(plan, draft.identity, context.environment, context.run_list.runs())
     except BatchUpdaterError as error:  # it is told, and keeps the run from beginning
         earlier = Earlier(note=context.without_paths(error.message))
     with closing(Store.reading(draft.folder / DRAFT)) as store:

@@ -156,7 +156,8 @@ def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
 
 
 def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) -> dict[str, Any]:
-    name, view, workbook, files = past.folder.name, view_of(past), past.workbook, files_of(past)
+    name, runs, workbook, files = past.folder.name, context.run_list.runs(), past.workbook, files_of(past)
+    view = view_of(past, runs)
     user, task = user_of(request), context.uploads.task_of_run(name)
     is_open = task is not None and task.state in OPEN
     is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
@@ -170,7 +171,7 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
         "files": files,
         "has_workbook": workbook is not None,
         "elsewhere": workbook.name if workbook and not is_here else "",
-        "relatives": relatives_of(past),
+        "relatives": relatives_of(past, runs),
         "undo": undo_in_words(past),
         "no_undo": _why_not_undone(past),
         "closing": closing_in_words(past) if past.is_unfinished else (),
@@ -414,7 +415,7 @@ async def find_row(request: web.Request) -> web.Response:
     typed = request.query.get("number", "").strip()
     try:
         number = _number_of(typed)
-        await looked_up(request, past, lambda: next(explained_rows(past, number)))
+        await looked_up(request, past, lambda: next(explained_rows(past, number, context.run_list.runs())))
     except UsageError as error:
         values = await looked_up(request, past, lambda: _values_of_ended(context, past, request))
         return context.page(request, "run.html.j2", status=404, row_fault=error, typed=typed, **values)
