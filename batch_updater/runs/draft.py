@@ -236,6 +236,17 @@ class Draft:
             self.store.close()
             self._writer.close()
 
+    def close_if_unchanged(self) -> bool:
+        """Do the same unless a change is going on, or the draft is held; return whether it is closed."""
+        if not self._changes.acquire(blocking=False):
+            return False
+        try:
+            if not self._held:
+                self.close()
+            return self._is_closed
+        finally:
+            self._changes.release()
+
     @contextmanager
     def _shown(self) -> Iterator[Store]:
         """Give the rows as they were after the last change; the figures are theirs."""

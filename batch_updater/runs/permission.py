@@ -118,6 +118,14 @@ def why_not_resume(past: PastRun, uploads: Uploads, config: Config, user: str) -
     return "" if may else f"{user} may not send (web.may_send)."
 
 
+def why_not_stop(by: str, config: Config, user: str) -> str:
+    """Return why a person may not stop, or close for good, what another one sends, in a sentence; '' if they may."""
+    if user == by or is_among(user, config.web.may_send):
+        return ""
+    sends = f"{by} sends it, and " if by else ""
+    return f"{sends}{user} may not send (web.may_send)."
+
+
 def _is_used(approval: Approval, upload: StoredUpload, config: Config) -> bool:
     """Whether what was approved has been sent since: sending it once more is another decision."""
     past = read_run(config.results.folder / upload.run) if upload.run else None

@@ -24,7 +24,7 @@ from batch_updater.runs.family import relatives_of
 from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run, undo_of_run
 from batch_updater.runs.history import DamagedRun, Earlier, PastRun, run_named
 from batch_updater.runs.lock import holder_of
-from batch_updater.runs.permission import why_not_resume
+from batch_updater.runs.permission import why_not_resume, why_not_stop
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
@@ -129,7 +129,7 @@ async def show_run(request: web.Request) -> web.Response:
     if live is not None:
         if is_fragment(request):  # what was waiting in the queue has begun
             return way_to(request, address(past.folder.name))
-        values = await asyncio.to_thread(_values_of_going, context, past)
+        values = await asyncio.to_thread(_values_of_going, context, past, user_of(request))
         return context.page(request, "going.html.j2", **live_values(live), **values)
     values = await looked_up(request, past, lambda: _values_of_ended(context, past, request))
     if is_fragment(request) and values["task"] is None:  # what was waiting in the queue has ended
@@ -142,7 +142,7 @@ def live_values(live: LiveCounts) -> dict[str, Any]:
     return {"live": live, "left": "" if live.left_s is None else duration(live.left_s)}
 
 
-def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
+def _values_of_going(context: PageContext, past: PastRun, user: str) -> dict[str, Any]:
     name = past.folder.name
     task, events = context.uploads.task_of_run(name), context.uploads.events(run=name)
     return {
@@ -150,6 +150,7 @@ def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
         "own": address(name),
         "is_ours": task is not None and task.state is TaskState.RUNNING,
         "is_stopping": bool(events) and events[0].what == STOPPED,
+        "stop_refusal": why_not_stop(task.by, context.config, user) if task else "",
         "holder": holder_of(past.folder.parent, past.identity.base_url or ""),
         "events": events,
     }
@@ -175,6 +176,7 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
         "undo": undo_in_words(past),
         "no_undo": _why_not_undone(past),
         "closing": closing_in_words(past) if past.is_unfinished else (),
+        "close_refusal": why_not_stop(past.sent_by, context.config, user),
         "task": task if is_open else None,
         "ahead": tasks_ahead_of(context, task) if task and is_open else 0,
         "failed": task.fault if task else None,
@@ -271,10 +273,18 @@ def _event(name: str, data: str) -> bytes:
 async def stop(request: web.Request) -> web.Response:
     """Stop a run that this server is sending: what is in flight is awaited."""
     context, past, _ = context_of(request), await run_of(request), await form_of(request)
-    name = past.folder.name
-    if not await asyncio.to_thread(context.worker.stop, name):
-        raise UsageError("This server is not sending this run.", remedy="It has ended, or another process sends it.")
-    await asyncio.to_thread(context.uploads.note, user_of(request), STOPPED, run=name)
+    name, user = past.folder.name, user_of(request)
+
+    def stopped() -> None:
+        task = context.uploads.task_of_run(name)
+        if task and (why := why_not_stop(task.by, context.config, user)):
+            raise UsageError(why)
+        if not context.worker.stop(name):
+            remedy = "It has ended, or another process sends it."
+            raise UsageError("This server is not sending this run.", remedy=remedy)
+        context.uploads.note(user, STOPPED, run=name)
+
+    await asyncio.to_thread(stopped)
     return context.redirect(request, address(name))
 
 
@@ -301,12 +311,12 @@ async def resume(request: web.Request) -> web.Response:
 
 
 async def close(request: web.Request) -> web.Response:
-    """Close an unfinished run for good."""
+    """Close an unfinished run for good: one's own, or anyone's for those who may send."""
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
 
     def closed() -> None:
-        if why := why_not_resume(past, context.uploads, context.config, user):
+        if why := why_not_stop(past.sent_by, context.config, user):
             raise UsageError(why)
         with run_to_close(past) as unfinished:
             close_run(unfinished)
@@ -358,6 +368,8 @@ async def cancel(request: web.Request) -> web.Response:
     def stopped() -> None:
         sends = (one for one in context.uploads.tasks(upload.id) if one.kind is TaskKind.SEND and one.state in OPEN)
         for task in sends:
+            if why := why_not_stop(task.by, context.config, user):
+                raise UsageError(why)
             context.worker.cancel(task.number)
             context.uploads.note(user, STOPPED, upload=upload.id)
 

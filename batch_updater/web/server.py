@@ -38,6 +38,7 @@ from batch_updater.web import (
     settings_page,
 )
 from batch_updater.web.context import PageContext, context_of, is_fragment, keep_context, typed_of
+from batch_updater.web.forms import parted
 from batch_updater.web.security import KEY, STATIC, AccessKey, Gate, is_loopback, known_user, set_headers
 from batch_updater.web.worker import Worker
 
@@ -142,13 +143,15 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _error_page(request: web.Request, status: int, text: str) -> web.Response:
     context = context_of(request)
+    typed, carried = parted(typed_of(request))
     return context.page(
         request,
         "error_notice.html.j2" if is_fragment(request) else "error.html.j2",
         status=status,
         heading=_TITLES.get(status, "That cannot be done"),
         text=text,
-        typed=typed_of(request),
+        typed=typed,
+        carried=carried,
         asks_for_key=KEY if status == 401 and context.config.web.auth == "token" else "",
     )
 

@@ -48,6 +48,7 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
+from batch_updater.web.open_drafts import OpenDrafts
 
 _LOG = logging.getLogger(__name__)
 _LANE = (TaskKind.COMPARE, TaskKind.SEND)
@@ -64,8 +65,6 @@ _RATE_OVER_S = 5.0
 _SAMPLED_EVERY_S = 0.25
 _LOOKED_AT_EVERY_S = 1.0
 """How often the database of a run of another process is read, at most."""
-_STAYS_OPEN_S = 600.0
-"""How long a draft stays open that no one asks for."""
 _TIDIED_EVERY_S = 60.0
 _REMOVED_EVERY_S = 3600.0
 _SERVER = "batch-updater"
@@ -237,62 +236,6 @@ class _OtherRun:
         return self.counts
 
 
-class _OpenDrafts:
-    """The drafts that are open, by the ids of their uploads. Any thread may ask for one."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._lock = threading.Lock()
-        self._open: dict[str, tuple[Draft, float]] = {}
-        self._replaced: set[str] = set()
-        """Uploads whose draft is about to be replaced: what is edited in it by now would be lost."""
-
-    def get(self, upload: StoredUpload) -> Draft | None:
-        """Return the draft of an upload; None if it has none, or is checked again. Raises what `Draft.open` raises."""
-        with self._lock:
-            if upload.id in self._replaced or not upload.folder.is_dir():  # which someone may have removed by hand
-                return None
-            draft = self._open[upload.id][0] if upload.id in self._open else None
-            if draft is None:
-                draft = Draft.open(upload.folder, self._config)
-            if draft is not None:
-                self._open[upload.id] = draft, time.monotonic()
-            return draft
-
-    @contextmanager
-    def replacing(self, upload_id: str) -> Iterator[None]:
-        """Close the draft of an upload, and give it to no one while another one comes in its place."""
-        with self._lock:
-            self._replaced.add(upload_id)
-            draft, _ = self._open.pop(upload_id, (None, 0.0))
-        try:
-            if draft is not None:
-                draft.close()  # waits for an edit that is being made: the new draft has it
-            yield
-        finally:
-            with self._lock:
-                self._replaced.discard(upload_id)
-
-    def keep(self, upload_id: str, draft: Draft) -> None:
-        """Take the draft of an upload that was checked just now."""
-        with self._lock:
-            self._open[upload_id] = draft, time.monotonic()
-
-    def close_idle(self) -> None:
-        """Close drafts that no one has asked for in a while."""
-        before = time.monotonic() - _STAYS_OPEN_S
-        with self._lock:
-            for upload_id in [one for one, (_, used_at) in self._open.items() if used_at < before]:
-                self._open.pop(upload_id)[0].close()
-
-    def close(self) -> None:
-        """Close all of them."""
-        with self._lock:
-            for draft, _ in self._open.values():
-                draft.close()
-            self._open.clear()
-
-
 class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
@@ -300,7 +243,7 @@ class Worker:
         self._config = config
         self._environment = environment
         self._uploads = uploads
-        self._drafts = _OpenDrafts(config)
+        self._drafts = OpenDrafts(config)
         self._turns = _Turns()
         self._changed = threading.Condition()
         """Guards the three below; notified when the queue may hold something new."""

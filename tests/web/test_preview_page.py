@@ -123,6 +123,7 @@ def test_an_edit_makes_another_preview_of_an_old_page_unsendable(browser: Browse
     refused = press(browser, old, f"{files}/send")
     assert refused.status == 409
     assert "What would be sent has changed since." in refused.shown
+    assert "What you typed" not in refused.shown
     assert api.requests() == []
     assert "disabled" not in button(browser.get(f"{files}/preview"), "Send 3 rows")
 
