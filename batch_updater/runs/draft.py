@@ -305,8 +305,9 @@ class Draft:
     def plan(self) -> Plan:
         """Return the plan of the rows as they are now; its store is that of the draft."""
         return Plan(
-            self.config, self.endpoint, self.snapshot, self.staged, self.store, self.answers, self._known_names()
-        )
+            self.config, self.endpoint, self.snapshot, self.staged, self.store, self.answers, self._known_names(),
+            is_of_page=True,
+        )  # fmt: skip
 
     def _known_names(self) -> RememberedNames:
         """Return the names that the API is known to have by now."""

@@ -270,6 +270,11 @@ class PastRun(msgspec.Struct, frozen=True):
         return named.get(SENT_BY, named.get(RUN_BY, ""))
 
     @property
+    def is_of_page(self) -> bool:
+        """Whether it was begun on the page."""
+        return any(setting.name == SENT_BY for setting in self.facts.settings)
+
+    @property
     def first_round(self) -> str:
         """Name of the folder of the run whose rows have come back in its input; its own where none have."""
         return (self.facts.origin.run if self.facts.origin else "") or self.folder.name

@@ -256,7 +256,17 @@ def reopen_run(
         answers = Answers.from_settings({setting.name: setting.value for setting in facts.settings})
         with folder_faults(past.folder):
             store = stack.enter_context(_reopened_store(past, endpoint))
-        plan = Plan(config, endpoint, snapshot, _staged(past, store), store, answers, names, sent_by=sent_by)
+        plan = Plan(
+            config,
+            endpoint,
+            snapshot,
+            _staged(past, store),
+            store,
+            answers,
+            names,
+            sent_by=sent_by,
+            is_of_page=past.is_of_page,
+        )
         _require_sendable(plan, override)
         yield OpenRun(plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override)
 

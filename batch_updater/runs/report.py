@@ -118,7 +118,7 @@ def _facts_of(past: PastRun, store: Store, staged: StagedInput, runs: Runs | Non
         sheet=past.identity.sheet,
         endpoint=past.identity.endpoint,
         base_url=past.identity.base_url,
-        run_folder=str(past.folder),
+        run_folder=past.folder.name if past.is_of_page else str(past.folder),
         started_at=past.started_at,
         finished_at=finished_at or datetime.now(UTC),
         requests=past.requests,

@@ -283,7 +283,7 @@ class ActiveRun:
         notes = [*self._notes, *filter(None, [self._annotated_copy.note, resumption_note(len(parts))])]
         return replace(
             self._plan.facts("run", parts[0].started_at, writer.store, self._folder.name),
-            run_folder=str(self._folder),
+            run_folder=self._folder.name if self._plan.is_of_page else str(self._folder),
             requests=sum(one.requests for one in (*parts, *self._made(sent))),
             retries=sum(one.retries for one in (*parts, *self._made(sent))),
             stop=stop,

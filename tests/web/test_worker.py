@@ -16,12 +16,14 @@ from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import SETTINGS_SHEET, OutcomeKind
+from batch_updater.runs.check import check
 from batch_updater.runs.comparison import Comparison, compare_draft
 from batch_updater.runs.draft import CellEdit, HeldDraftError
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
 from batch_updater.runs.history import PastRun, find_run, past_runs
 from batch_updater.runs.lock import locked
 from batch_updater.runs.permission import Permission, approve, permission
+from batch_updater.runs.report import report
 from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState, Uploads
 from tests.end_to_end.program import TOKEN, batch_updater, configure, sandbox
 from tests.torture.runs import numbered
@@ -45,6 +47,15 @@ def past_of(queue: Queue, run: str | None) -> PastRun:
     return find_run(queue.config.results.folder, run)
 
 
+def told(workbook: Path | None) -> list[str]:
+    """Return every text of a workbook."""
+    from openpyxl import load_workbook
+
+    assert workbook
+    sheets = load_workbook(workbook).worksheets
+    return [str(cell) for sheet in sheets for row in sheet.iter_rows(values_only=True) for cell in row if cell]
+
+
 def judged(queue: Queue, upload: StoredUpload, user: str) -> Permission:
     draft, found = queue.worker.draft(upload.id), queue.uploads.upload(upload.id)
     assert draft
@@ -65,6 +76,11 @@ def test_rows_are_sent_as_they_are_in_the_draft_and_the_file_stays_as_it_was(tmp
         upload = queue.checked(numbered_rows(20, wrong=[5]))
         before = (upload.folder / upload.file).read_bytes()
         edited(queue, upload, 5, 3, "77")
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        assert not [
+            text for text in told(check(draft.plan(), tmp_path / "check.xlsx").results) if str(tmp_path) in text
+        ]
         task = queue.do(TaskKind.SEND, upload, "carla")
         assert task.state is TaskState.DONE, task.fault
         past = past_of(queue, task.run)
@@ -76,6 +92,10 @@ def test_rows_are_sent_as_they_are_in_the_draft_and_the_file_stays_as_it_was(tmp
     assert past.workbook
     cells = {row[0].value: row[1].value for row in load_workbook(past.workbook)[SETTINGS_SHEET]}
     assert cells["sent by"] == "carla"
+    assert cells["results.folder"] == "runs"
+    assert not [text for text in told(past.workbook) if str(tmp_path) in text]
+    assert past.folder.name in told(past.workbook)
+    assert not [text for text in told(report(past, tmp_path / "again.xlsx").results) if str(tmp_path) in text]
     assert "carla" in (past.folder / "report.html").read_text(encoding="utf-8")
 
 
