@@ -30,6 +30,7 @@ from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
 from batch_updater.runs.uploads import SendingOptions, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
+from batch_updater.web.page_words import in_page_words
 from batch_updater.web.row_forms import GridFilter, grid_of
 from batch_updater.web.send_form import OPEN, send_form, tasks_ahead_of, way_to
 
@@ -162,11 +163,14 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
     user, task = user_of(request), context.uploads.task_of_run(name)
     is_open = task is not None and task.state in OPEN
     is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
-    facts = tuple((key, context.without_paths(text)) for key, text in view.facts if key not in _FACTS_LEFT_OUT)
+    facts = tuple(
+        (key, in_page_words(context.without_paths(text))) for key, text in view.facts if key not in _FACTS_LEFT_OUT
+    )
+    counts = tuple(replace(count, meaning=in_page_words(count.meaning)) for count in view.counts)
     return {
         "past": past,
         "own": address(name),
-        "view": replace(view, facts=facts, stop=context.without_paths(view.stop)),
+        "view": replace(view, facts=facts, counts=counts, stop=in_page_words(context.without_paths(view.stop))),
         "next_sentences": tuple(_next_sentences(past, view)),
         "open_rows": past.summary.total(RUN_AGAIN),
         "files": files,

@@ -49,6 +49,7 @@ from batch_updater.runs.uploads import (
     Uploads,
 )
 from batch_updater.web.open_drafts import OpenDrafts
+from batch_updater.web.page_words import in_page_words
 
 _LOG = logging.getLogger(__name__)
 _LANE = (TaskKind.COMPARE, TaskKind.SEND)
@@ -445,11 +446,11 @@ class Worker:
 
                     draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
             except OpenQuestionsError as error:
-                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
                 return
             except HeaderRowError as error:  # a person can say what its columns are
-                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
                 raise
             self._uploads.set_asked(upload.id, None)
@@ -594,10 +595,12 @@ class Worker:
             remedy = "Read records first; then it can be approved, or correct the file."
         elif isinstance(error, OpenQuestionsError):
             remedy = "Answer on the page of the file."
+        elif isinstance(error, HeaderRowError):
+            remedy = "Correct the header row, or say on the page of the file what its columns are."
         own = str(self._uploads.folder / work.task.upload) if work.task.upload else None
         return TaskFault(
-            self._redacted(error.message, own),
-            self._redacted(remedy, own),
+            in_page_words(self._redacted(error.message, own)),
+            in_page_words(self._redacted(remedy, own)),
             error.place.sheet,
             error.place.cell,
         )
