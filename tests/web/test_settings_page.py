@@ -67,9 +67,9 @@ def test_the_doctor_examines_at_the_press_of_a_button(page_server: PageServer, a
 def test_a_layout_is_renamed_and_deleted(page_server: PageServer) -> None:
     """Who did it is kept."""
     browser = settings(page_server)
-    renamed = browser.post("/settings/layouts/rename", {"layout": "q1", "name": "Pipeline"})
+    renamed = browser.post("/settings/layouts/rename", {"of_layout": "q1", "name": "Pipeline"})
     assert renamed.location == "/settings#layouts"
-    assert browser.post("/settings/layouts/delete", {"layout": "q2"}).location == "/settings#layouts"
+    assert browser.post("/settings/layouts/delete", {"of_layout": "q2"}).location == "/settings#layouts"
     page = browser.get("/settings")
     assert re.findall(r'<tr><th scope="row">([^<]+)</th>', page.text) == ["Pipeline"]
     assert "renamed a layout: q1 is now Pipeline." in page.shown
@@ -83,7 +83,7 @@ def test_a_layout_is_renamed_and_deleted(page_server: PageServer) -> None:
 def test_a_name_that_is_refused_stays_where_it_was_typed(page_server: PageServer, name: str, why: str) -> None:
     """Nothing is renamed."""
     browser = settings(page_server)
-    page = browser.post("/settings/layouts/rename", {"layout": "q1", "name": name})
+    page = browser.post("/settings/layouts/rename", {"of_layout": "q1", "name": name})
     assert page.status == 400
     assert why in page.shown
     assert f'name="name" value="{name}"' in page.text
@@ -93,7 +93,7 @@ def test_a_name_that_is_refused_stays_where_it_was_typed(page_server: PageServer
 def test_a_layout_is_changed_by_a_form_with_its_token_alone(page_server: PageServer) -> None:
     """No address deletes anything."""
     browser = settings(page_server)
-    assert browser.post("/settings/layouts/delete", {"layout": "q1"}, token="0" * 64).status == 403
+    assert browser.post("/settings/layouts/delete", {"of_layout": "q1"}, token="0" * 64).status == 403
     assert browser.request("GET", "/settings/layouts/delete").status in {404, 405}
     assert (page_server.folder / "layouts" / "q1.yaml").exists()
 
