@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import PurePath
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
+from markupsafe import Markup
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, InputError, UsageError
@@ -33,6 +35,7 @@ from batch_updater.web.context import PageContext, context_of, form_of, is_fragm
 from batch_updater.web.page_words import in_page_words
 from batch_updater.web.row_forms import GridFilter, grid_of
 from batch_updater.web.send_form import OPEN, send_form, tasks_ahead_of, way_to
+from batch_updater.web.time_elements import time_element
 
 if TYPE_CHECKING:
     from batch_updater.web.worker import LiveCounts
@@ -45,8 +48,10 @@ _HEARTBEAT_S = 15.0
 """A proxy closes a connection on which nothing comes for a minute or so."""
 _MOST_STREAMS = 100
 _DIGITS_OF_A_NUMBER = 9
-_FACTS_LEFT_OUT = frozenset({"File", "Run folder"})
-"""They are paths of the server."""
+_FACTS_LEFT_OUT = frozenset({"When", "File", "Run folder"})
+"""The time is an element, the others are paths of the server."""
+_RUN_AGAIN = re.compile(r"\b([Rr])un again(?: to go on| without --limit)?\b")
+_ON_TO_FIX = ": repair it on the sheet To fix"
 
 
 class EventStreams:
@@ -163,16 +168,12 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
     user, task = user_of(request), context.uploads.task_of_run(name)
     is_open = task is not None and task.state in OPEN
     is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
-    facts = tuple(
-        (key, in_page_words(context.without_paths(text))) for key, text in view.facts if key not in _FACTS_LEFT_OUT
-    )
-    counts = tuple(replace(count, meaning=in_page_words(count.meaning)) for count in view.counts)
     repairs = _repair_values(context, past, request)
     is_repaired = repairs["repair"] is not None and repairs["repair"].run is not None
     return {
         "past": past,
         "own": address(name),
-        "view": replace(view, facts=facts, counts=counts, stop=in_page_words(context.without_paths(view.stop))),
+        "view": _in_words_of_the_page(context, past, view, is_repaired=is_repaired),
         "next_sentences": tuple(_next_sentences(past, view, is_repaired=is_repaired)),
         "open_rows": past.summary.total(RUN_AGAIN),
         "files": files,
@@ -214,6 +215,32 @@ def _repair_values(context: PageContext, past: PastRun, request: web.Request) ->
     }
 
 
+def _in_words_of_the_page(context: PageContext, past: PastRun, view: SummaryView, *, is_repaired: bool) -> SummaryView:
+    """Return a view whose words are about this page, not about the workbook and the command line."""
+    when = Markup("{}, {}").format(time_element(view.started_at), duration(past.elapsed_s))
+    facts = (
+        (key, context.with_times(text) if key == "Note" else text)
+        for key, text in ((key, in_page_words(context.without_paths(text))) for key, text in view.facts)
+        if key not in _FACTS_LEFT_OUT
+    )
+    repair = ": it can be repaired here once the run has come to its end" if past.is_unfinished else ": repair it below"
+    counts = (
+        replace(count, meaning=going_on(past, count.meaning.replace(_ON_TO_FIX, "" if is_repaired else repair)))
+        for count in view.counts
+    )
+    stop = going_on(past, in_page_words(context.without_paths(view.stop)))
+    return replace(view, facts=(("When", when), *facts), stop=stop, counts=tuple(counts))
+
+
+def going_on(past: PastRun, text: str) -> str:
+    """Return a message in which the button of an unfinished run takes the place of its command."""
+    return _RUN_AGAIN.sub(_press_go_on, text) if past.is_unfinished else text
+
+
+def _press_go_on(found: re.Match[str]) -> str:
+    return f"{'P' if found[1] == 'R' else 'p'}ress “Go on”"
+
+
 def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> Iterator[str]:
     """Yield what is to be done, in words of the page: what a button does is not said as a command.
 
@@ -228,7 +255,12 @@ def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> I
             yield "It started more than a day ago: changes made since could be overwritten."
     if view.for_review and not is_repaired:
         needs = "needs a person" if view.for_review == 1 else "need a person"
-        yield f"{counted(view.for_review, 'row')} {needs}. Repaired here, just those are sent."
+        repaired = (
+            "That can be done here once the run has come to its end."
+            if past.is_unfinished
+            else "Repaired here, just those are sent."
+        )
+        yield f"{counted(view.for_review, 'row')} {needs}. {repaired}"
     elif view.next_step.kind is NextKind.NOTHING:
         yield view.next_step.text
 

@@ -22,6 +22,7 @@ from batch_updater.errors import (
     LockedError,
     ResultsError,
     StoreError,
+    UnreadableFileError,
     UsageError,
 )
 from batch_updater.questions import HeaderRowError, OpenQuestionsError
@@ -603,6 +604,7 @@ class Worker:
             in_page_words(self._redacted(remedy, own)),
             error.place.sheet,
             error.place.cell,
+            is_unreadable=isinstance(error, UnreadableFileError),
         )
 
     def _redacted(self, text: str, path: str | None = None) -> str:

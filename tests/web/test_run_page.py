@@ -91,7 +91,8 @@ def test_stop_awaits_what_is_in_flight_and_go_on_sends_the_rest(slow: PageServer
     assert press(browser, going, f"{run}/stop").location == run
     stopped = finished(browser, run)
     assert re.search(r"\d+ rows are not done\. Going on sends just those\.", stopped.shown), stopped.shown
-    assert "The run ended early: You stopped the run." in stopped.shown
+    assert "The run ended early: You stopped the run. Press “Go on”." in stopped.shown
+    assert "un again" not in stopped.shown
     assert len(api.requests()) < 60
     assert "and running the same file again would send every row" in stopped.shown
 
@@ -100,6 +101,24 @@ def test_stop_awaits_what_is_in_flight_and_go_on_sends_the_rest(slow: PageServer
     assert len(api.requests()) == 60
     for what in ("stopped", "resumed", "sent"):
         assert re.search(rf"<b>[^<]+</b> {what}", ended.text), what
+
+
+def test_a_stopped_run_says_when_its_rows_can_be_repaired_and_its_times_are_elements(slow: PageServer) -> None:
+    """The grid comes with the end of the run: until then no sentence promises it, and none names a sheet."""
+    browser = slow.signed_in()
+    run = sent(browser, rows_of(60).replace(b"1003", b"much"))
+    press(browser, wait_until(browser, run, "a second"), f"{run}/stop")
+    stopped = finished(browser, run)
+    assert "1 row needs a person. That can be done here once the run has come to its end." in stopped.shown
+    assert (
+        "a cell is wrong; nothing was sent: it can be repaired here once the run has come to its end" in stopped.shown
+    )
+    assert "To fix" not in stopped.shown
+    assert re.search(r"<dt>When</dt><dd><time datetime=", stopped.text)
+    assert not re.search(r"\d UTC", re.sub(r"<time .*?</time>", "", stopped.text))
+    press(browser, stopped, f"{run}/resume")
+    ended = wait_until(browser, run, "Rows to repair")
+    assert "a cell is wrong; nothing was sent: repair it below" in ended.shown
 
 
 def test_an_unfinished_run_is_closed_for_good(slow: PageServer) -> None:

@@ -68,10 +68,13 @@ def test_a_layout_is_renamed_and_deleted(page_server: PageServer) -> None:
     """Who did it is kept."""
     browser = settings(page_server)
     renamed = browser.post("/settings/layouts/rename", {"of_layout": "q1", "name": "Pipeline"})
-    assert renamed.location == "/settings#layouts"
+    assert renamed.location == "/settings#layout-1"
+    page = browser.get("/settings")
+    assert 'id="layout-1" tabindex="-1">Pipeline</span>' in page.text
+    assert "The layout q1 is called Pipeline now." in page.shown
     assert browser.post("/settings/layouts/delete", {"of_layout": "q2"}).location == "/settings#layouts"
     page = browser.get("/settings")
-    assert re.findall(r'<tr><th scope="row">([^<]+)</th>', page.text) == ["Pipeline"]
+    assert re.findall(r'id="layout-[0-9]+" tabindex="-1">([^<]+)</span></th>', page.text) == ["Pipeline"]
     assert "renamed a layout: q1 is now Pipeline." in page.shown
     assert "deleted a layout: q2." in page.shown
     assert [path.name for path in (page_server.folder / "layouts").iterdir()] == ["Pipeline.yaml"]
