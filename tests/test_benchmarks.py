@@ -137,7 +137,8 @@ def test_the_cost_of_a_process_is_its_own(tmp_path: Path) -> None:
     told = tmp_path / "told"
     # From a process of its own: the peak of a child is at least what the process that starts it holds at that moment.
     program = (
-        "import json, sys; from dataclasses import asdict; from pathlib import Path; from benchmarks.measure import run; "
+        "import json, sys; from dataclasses import asdict; from pathlib import Path; "
+        "from benchmarks.measure import run; "
         "held = [sys.executable, '-c', 'print(len(bytearray(300_000_000)))']; "
         "print(json.dumps(asdict(run(held, Path(sys.argv[1])))))"
     )
