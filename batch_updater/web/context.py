@@ -27,7 +27,7 @@ from batch_updater.text.templates import environment_of
 from batch_updater.version import __version__
 from batch_updater.web.forms import TYPED, ReceivedFile, read_form, receive_file
 from batch_updater.web.hidden_paths import HiddenPaths
-from batch_updater.web.page_words import in_words_of_the_page
+from batch_updater.web.page_words import in_page_words
 from batch_updater.web.security import (
     FIELD_OF_TOKEN,
     STATIC,
@@ -104,7 +104,7 @@ class PageContext:
         self._templates.filters |= {
             "plain": lambda text: plain(hidden.text(text)), "value": as_value, "exact": Markup.escape,
             "thousands": "{:,}".format, "counted": counted, "grouped": _grouped, "time": time_element,
-            "with_times": self.with_times, "on_page": in_words_of_the_page,
+            "with_times": self.with_times, "in_page_words": in_page_words,
         }  # fmt: skip
         files = {path.name: path.read_bytes() for path in (here / "static").iterdir() if path.suffix in _KINDS}
         files["app.css"] = _style(here / "static").encode()

@@ -12,7 +12,7 @@ import re
 import time
 import unicodedata
 from asyncio import to_thread
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import parse_qsl
@@ -35,6 +35,11 @@ _UNREADABLE = (ValueError, AssertionError, HttpProcessingError, BadHttpMessage, 
 TYPED: web.RequestKey[dict[str, str]] = web.RequestKey("typed", dict)
 """What a person has typed into the form of a request, to be shown if nothing comes of it."""
 _ROWS = "rows"
+_CARRIED = re.compile(
+    r"(?:digest|columns_digest|newest|earlier|of_layout|resume_old|remember|accept|undo|apply|read)"
+    r"|q\..*|(?:seen|near|alike)-\d+"
+)
+"""Fields of our forms in which no one types: what a page was made of, boxes, answers by number, and buttons."""
 PASTED = ("pasted rows", "input.tsv")
 """What pasted rows are called, and the file that they become."""
 
@@ -290,6 +295,20 @@ def _too_large(most_bytes: int) -> web.HTTPRequestEntityTooLarge:
     megabytes = most_bytes // 1_000_000
     text = f"That is too large: more than {megabytes} MB. Nothing was done."
     return web.HTTPRequestEntityTooLarge(most_bytes, 0, text=text)
+
+
+def parted(fields: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the fields that hold what a person has typed, and the others, without which a form is not whole.
+
+    A cell that holds what it showed before was not typed.
+    """
+
+    def is_typed(name: str, value: str) -> bool:
+        is_as_shown = name.startswith("cell-") and value == fields.get(name.replace("cell-", "seen-"))
+        return not is_as_shown and not _CARRIED.fullmatch(name)
+
+    typed = {name: value for name, value in fields.items() if is_typed(name, value)}
+    return typed, {name: value for name, value in fields.items() if name not in typed}
 
 
 def safe_name(name: str) -> str:

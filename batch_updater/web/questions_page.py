@@ -58,6 +58,8 @@ def _checked_file(context: PageContext, upload: StoredUpload) -> _CheckedFile:
     tasks = [task for task in context.uploads.tasks(upload.id) if task.kind is TaskKind.CHECK]
     task = tasks[0] if tasks else None
     is_open = task is not None and task.state in _OPEN
+    # As it is after the look at its tasks: a check that ends between the two has noted what it asks.
+    upload = context.uploads.upload(upload.id) or upload
     waiting = [one.number for one in context.uploads.open_tasks() if one.state is TaskState.WAITING]
     is_read = not is_open and upload.asked is None and task is not None and task.state is TaskState.DONE
     draft = context.worker.draft(upload.id) if is_read else None

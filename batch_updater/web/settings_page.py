@@ -46,13 +46,13 @@ async def run_doctor(request: web.Request) -> web.Response:
 async def rename(request: web.Request) -> web.Response:
     """Rename a layout."""
     form = await form_of(request)
-    return await _changed(request, "renamed a layout", form.get("layout", ""), form.get("name", ""))
+    return await _changed(request, "renamed a layout", form.get("of_layout", ""), form.get("name", ""))
 
 
 async def delete(request: web.Request) -> web.Response:
     """Delete a layout."""
     form = await form_of(request)
-    return await _changed(request, "deleted a layout", form.get("layout", ""), None)
+    return await _changed(request, "deleted a layout", form.get("of_layout", ""), None)
 
 
 async def _changed(request: web.Request, what: str, name: str, new_name: str | None) -> web.Response:

@@ -200,11 +200,11 @@ def test_the_second_of_two_people_sees_what_the_first_typed(browser: Browser, *,
 
 @pytest.mark.parametrize("with_script", [True, False])
 def test_nothing_is_kept_of_what_is_typed_while_the_file_is_checked_again(
-    browser: Browser, page_server: PageServer, with_script: bool
+    browser: Browser, shared_server: PageServer, with_script: bool
 ) -> None:
     """The check waits for a lock at its end: the draft that is being replaced takes no edit."""
     path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
-    page, folder = browser.get(path), page_server.folder / "runs" / "web" / path.split("/")[2]
+    page, folder = browser.get(path), shared_server.folder / "runs" / "web" / path.split("/")[2]
     with FileLock(folder / ".draft-lock"):
         browser.post(path, {})
         until((folder / "draft.sqlite-ready").exists)
@@ -212,16 +212,15 @@ def test_nothing_is_kept_of_what_is_typed_while_the_file_is_checked_again(
         assert reply.status == 409
         assert "The file is being checked again: try it in a moment." in reply.shown
         assert with_script or f'name="cell-{REVENUE}" rows="1">\n77</textarea>' in reply.text
-    wait_until(browser, path, "1 row")
+    wait_until(browser, path, "What next")
     assert "<ins>" not in row_in(browser.get(f"{path}?row=3"), 3)
     send(browser, page, 3, {f"cell-{REVENUE}": "77"}, with_script=with_script)
     assert "<ins>77</ins>" in row_in(browser.get(f"{path}?row=3"), 3)
 
 
-def test_nothing_is_kept_of_what_is_typed_once_a_file_is_to_be_sent(
-    browser: Browser, page_server: PageServer, api: Sandbox
-) -> None:
+def test_nothing_is_kept_of_what_is_typed_once_a_file_is_to_be_sent(page_server: PageServer, api: Sandbox) -> None:
     """It waits for another process, and what it sends is what the person saw."""
+    browser = page_server.signed_in()
     path = checked(browser, GOOD, ("2", "Pre", "b", "x", "2026-01-02", ""))
     page, files = browser.get(path), path.removesuffix("/check")
     with locked(page_server.folder / "runs", api.url, "nightly.csv"):
@@ -233,8 +232,9 @@ def test_nothing_is_kept_of_what_is_typed_once_a_file_is_to_be_sent(
     assert [request["path"].rsplit("/", 1)[1] for request in api.requests()] == ["1"]
 
 
-def test_a_row_of_a_run_says_which_of_its_cells_were_changed(browser: Browser, page_server: PageServer) -> None:
+def test_a_row_of_a_run_says_which_of_its_cells_were_changed(page_server: PageServer) -> None:
     """By whom, when, and what they held before: on its page, and by `report --row`."""
+    browser = page_server.signed_in()
     path = checked(browser, GOOD, ("2", "Pre", "b", "<x>", "2026-01-02", ""))
     files = path.removesuffix("/check")
     send(browser, browser.get(path), 3, {f"cell-{REVENUE}": "1.5"})

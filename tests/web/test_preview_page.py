@@ -81,14 +81,14 @@ def test_rows_that_another_file_has_sent_meanwhile_are_not_sent_again(browser: B
     first, second = checked(browser, rows_of(3)), checked(browser, rows_of(3))
     old = browser.get(f"{second}/preview")
     press(browser, browser.get(f"{first}/preview"), f"{first}/send")
-    wait_until(browser, f"{first}/run", "updated")
+    wait_until(browser, f"{first}/run", "All 3 rows were updated.")
     press(browser, old, f"{second}/send")
     page = wait_until(browser, f"{second}/run", "Another run of these rows has begun or ended since.")
     assert len(api.requests()) == 3
     page = browser.get(f"{second}/preview")
     assert "This was applied before" in page.shown
     press(browser, page, f"{second}/send")
-    wait_until(browser, f"{second}/run", "updated")
+    wait_until(browser, f"{second}/run", "All 3 rows were updated.")
     assert len(api.requests()) == 6
 
 
@@ -127,6 +127,7 @@ def test_an_edit_makes_another_preview_of_an_old_page_unsendable(browser: Browse
     refused = press(browser, old, f"{files}/send")
     assert refused.status == 409
     assert "What would be sent has changed since." in refused.shown
+    assert "What you typed" not in refused.shown
     assert api.requests() == []
     assert "disabled" not in button(browser.get(f"{files}/preview"), "Send 3 rows")
 

@@ -135,6 +135,24 @@ def test_an_unfinished_run_is_closed_for_good(slow: PageServer) -> None:
     assert "Closing it is for good" not in closed.shown
 
 
+def test_who_may_not_send_stops_and_closes_no_run_of_another(tmp_path: Path, api: Sandbox) -> None:
+    """Whoever sends it can, and those who may send."""
+    web = "auth: proxy, may_send: [anna, ben]"
+    with PageServer(configured(tmp_path, api.url, web), **SLOW) as server:
+        anna, ben, dora = (server.browser(X_Forwarded_User=name) for name in ("anna", "ben", "dora"))
+        run = sent(anna, rows_of(60))
+        going = wait_until(dora, run, "a second")
+        assert "disabled" in button(going, "Stop")
+        refused = press(dora, going, f"{run}/stop")
+        assert refused.status == 409
+        assert "anna sends it, and dora may not send (web.may_send)." in refused.shown
+        assert press(ben, wait_until(ben, run, "a second"), f"{run}/stop").status == 303
+        stopped = finished(dora, run)
+        assert "disabled" in button(stopped, "Close this run")
+        assert press(dora, stopped, f"{run}/close").status == 409
+        assert press(anna, finished(anna, run), f"{run}/close").status == 303
+
+
 def test_a_run_of_the_command_line_is_shown_but_not_stopped(slow: PageServer, api: Sandbox) -> None:
     """Its counts are read from its database, and its process is named; afterwards its rows can be repaired."""
     browser, folder = slow.signed_in(), slow.folder
