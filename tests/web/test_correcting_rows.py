@@ -238,3 +238,22 @@ def test_what_is_typed_while_the_server_is_away_stays_with_the_reason_beside_it(
     page.unroute("**/rows/5")
     page.keyboard.press("Enter")
     expect(page.locator("#row-5")).to_contain_text("good now")
+
+
+def test_after_the_last_repair_the_focus_is_on_the_button_that_sends(page: Page, server: PageServer) -> None:
+    """On the page of a run, where it comes with the count of the repaired rows."""
+    from playwright.sync_api import expect
+
+    signed_in = server.signed_in()
+    files = signed_in.upload("stages.csv", b"Id,Type,StageName\n2,Pre,Propsal\n3,Pre,Propsal\n").location
+    wait_until(signed_in, f"{files}/check", "All 2 rows are good.")
+    signed_in.post(f"{files}/send", signed_in.get(f"{files}/preview").form(f"{files}/send"))
+    wait_until(signed_in, f"{files}/run", "None of the 2 rows was updated.")
+    page.goto(f"{server.address.rstrip('/')}{signed_in.request('GET', f'{files}/run').location}")
+    for number in (2, 3):
+        page.locator(f"#row-{number} summary").click()
+        page.get_by_label(f"Another value for StageName, row {number}").fill("Proposal")
+        page.keyboard.press("Enter")
+        expect(page.locator(f"#row-{number}")).to_contain_text("good now")
+        expect(page.get_by_role("button", name=f"Send {number - 1} repaired row")).to_be_visible()
+    expect(page.get_by_role("button", name="Send 2 repaired rows")).to_be_focused()
