@@ -169,7 +169,7 @@ class Run:
         try:
             yield from self._finished.rows()
         except (DamagedStoreError, sqlite3.Error, OSError) as error:
-            raise DamagedRun(Path(self._finished.facts.run_folder or ""), str(error)).error from error
+            raise DamagedRun(self._finished.folder or Path(), str(error)).error from error
 
 
 def run(  # noqa: PLR0913  (keywords)

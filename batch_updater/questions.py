@@ -190,6 +190,10 @@ _KEYS = {
 }
 
 
+OF_PLACE: Final = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
+"""About where the headers are: what to ask about columns follows from the answer."""
+
+
 class Choice(Struct, frozen=True):
     """One of the possible answers to a question."""
 
@@ -233,11 +237,13 @@ class Question(Struct, frozen=True):
     def proposal(self) -> Choice | None:
         """The choice that a form may make beforehand, for a person to see and to change; None if none is likelier.
 
-        It is the only one that is worth listing, or the one field that a column may be if it is sent.
+        The evidence speaks for it alone, or it is the only one that is worth listing, or the one field that a column
+        may be if it is sent. The only sheet or header row that is listed may still be the wrong one: none has fitted.
         """
         listed = self.choices[: self.likely]
+        is_only_one = len(listed) == 1 and self.kind not in OF_PLACE
         is_one_field = self.kind is QuestionKind.COLUMN and self.likely == 2
-        return listed[0] if listed and (self.is_conclusive or is_one_field or len(listed) == 1) else None
+        return listed[0] if listed and (self.is_conclusive or is_one_field or is_only_one) else None
 
     def left_by(self, answers: Answers) -> Question | None:
         """Return the question without the choices, and columns, that other answers rule out; None if they settle it.

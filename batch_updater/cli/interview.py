@@ -14,9 +14,9 @@ from batch_updater.questions import (
     NO_ANSWERS,
     OF_COLUMNS,
     OF_ONE_FILE,
+    OF_PLACE,
     Answers,
     OpenQuestionsError,
-    QuestionKind,
 )
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
-"""About where the headers are: what to ask about columns follows from the answer."""
 _NUMBER = re.compile(r" #+[0-9]+$")
 """What tells columns with the same header apart."""
 _NO = frozenset({"-", "n", "no"})
@@ -80,7 +78,7 @@ class Interview:
                     raise
                 questions = error.questions
             self.asked = self.asked.with_more(_answers_to(questions))
-            if not any(question.kind in _PLACES for question in questions):
+            if not any(question.kind in OF_PLACE for question in questions):
                 mistyped = [question.mistyped for question in questions if question.mistyped]
                 for name in ("columns", *OF_COLUMNS):
                     self._given = self._given.without(name, mistyped)
@@ -131,7 +129,7 @@ def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) ->
     while questions := tuple(left for one in questions if (left := one.left_by(answers))):
         question, *questions = questions
         number += 1
-        is_place, last = question.kind in _PLACES, number + len(questions)
+        is_place, last = question.kind in OF_PLACE, number + len(questions)
         count = f"Question {number} of {last}" if last > 1 and not is_place else "Question"
         choice = _answer_to(question, count)
         answers = _answers_to(choice.then, choice.answers.with_more(answers))

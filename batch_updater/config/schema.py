@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import unicodedata
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from ipaddress import ip_network
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -548,11 +549,24 @@ class Config(ConfigSection):
         """Where layouts are remembered: beside the configuration, else in the current folder."""
         return self._folder / "layouts"
 
+    def within(self, value: object) -> object:
+        """Return a path relative to the configuration, its name if it is elsewhere, and any other value as it is."""
+        match value:
+            case Path():
+                is_below = value.is_relative_to(self._folder)
+                return value.relative_to(self._folder) if is_below else PurePath(value.name)
+            case str():
+                return value.replace(f"{self._folder}{os.sep}", "")
+        return value
 
-def settings_of(config: Config) -> tuple[Setting, ...]:
-    """Return every key and its value as text, without secrets."""
+
+def settings_of(config: Config, *, hides_folders: bool = False) -> tuple[Setting, ...]:
+    """Return every key and its value as text, without secrets.
+
+    `hides_folders`: paths are relative to the folder of the configuration, and of one elsewhere only the name is told.
+    """
     return tuple(
-        Setting(f"{section}.{key}", _shown(f"{section}.{key}", value))
+        Setting(f"{section}.{key}", _shown(f"{section}.{key}", config.within(value) if hides_folders else value))
         for section in Config.model_fields
         for key, value in getattr(config, section)
     )

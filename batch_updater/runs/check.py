@@ -203,17 +203,17 @@ def require_allowed(open_run: OpenRun, compared: RunResult) -> None:
     plan = open_run.plan
     if open_run.needs_changes and compared.is_whole and compared.change_summary:
         place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
-        require_none(exceeded_by_changes(plan.config.guards, compared.change_summary), place)
+        over = exceeded_by_changes(plan.config.guards, compared.change_summary)
+        require_none(over, open_run.override, place)
 
 
 def overridden(open_run: OpenRun, compared: RunResult | None) -> tuple[str, ...]:
     """Return a note for each guard on changes that is overridden, as far as records were read beforehand."""
-    if not open_run.override or compared is None or compared.change_summary is None:
+    override = open_run.override
+    if override is None or compared is None or compared.change_summary is None:
         return ()
-    return tuple(
-        guard.override_note(open_run.override)
-        for guard in exceeded_by_changes(open_run.plan.config.guards, compared.change_summary)
-    )
+    over = exceeded_by_changes(open_run.plan.config.guards, compared.change_summary)
+    return tuple(override.note(guard) for guard in over if override.covers(guard.key))
 
 
 def why_incomplete(compared: RunResult) -> Stop | None:

@@ -29,6 +29,7 @@ from batch_updater.runs.draft import DRAFT, Draft
 from batch_updater.runs.guards import Exceeded, exceeded_by_changes, values_of_changes
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.open_run import locked_results
 from batch_updater.runs.plan import require_comparable
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.store import Store
@@ -162,10 +163,18 @@ def compare_draft(
 ) -> RunResult:
     """Read the record of every row of a draft that would be sent, and keep what would change in its folder.
 
-    Nothing is kept if `interrupts` ended it. Raises what `compare` raises, and ResultsError.
+    Nothing is kept if `interrupts` ended it. It holds the lock of a run, for its requests count as those of one do.
+    Raises what `compare` raises, LockedError, and ResultsError.
     """
-    scratch, path = draft.folder / _SCRATCH, draft.folder / COMPARED
     require_comparable(draft.endpoint)
+    with locked_results(draft.config, draft.snapshot.name):
+        return _compared(draft, environment, progress, interrupts)
+
+
+def _compared(
+    draft: Draft, environment: Environment, progress: Progress | None, interrupts: StopRequests | None
+) -> RunResult:
+    scratch, path = draft.folder / _SCRATCH, draft.folder / COMPARED
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         private_folder(scratch)

@@ -240,6 +240,17 @@ class Draft:
             self.store.close()
             self._writer.close()
 
+    def close_if_unchanged(self) -> bool:
+        """Do the same unless a change is going on, or the draft is held; return whether it is closed."""
+        if not self._changes.acquire(blocking=False):
+            return False
+        try:
+            if not self._held:
+                self.close()
+            return self._is_closed
+        finally:
+            self._changes.release()
+
     @contextmanager
     def _shown(self) -> Iterator[Store]:
         """Give the rows as they were after the last change; the figures are theirs."""
@@ -298,8 +309,9 @@ class Draft:
     def plan(self) -> Plan:
         """Return the plan of the rows as they are now; its store is that of the draft."""
         return Plan(
-            self.config, self.endpoint, self.snapshot, self.staged, self.store, self.answers, self._known_names()
-        )
+            self.config, self.endpoint, self.snapshot, self.staged, self.store, self.answers, self._known_names(),
+            is_of_page=True,
+        )  # fmt: skip
 
     def _known_names(self) -> RememberedNames:
         """Return the names that the API is known to have by now."""

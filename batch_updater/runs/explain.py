@@ -19,7 +19,7 @@ from batch_updater.loader.formats.opening import open_source
 from batch_updater.records import Columns, MadeEdit, Outcome, OutcomeKind, Row, StagedInput
 from batch_updater.reporter.cell_values import shown
 from batch_updater.runs.edits import EditsOfRows, edits_of_row
-from batch_updater.runs.family import rounds_with
+from batch_updater.runs.family import Runs, rounds_with
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.rows import input_row, unsent
 from batch_updater.runs.statements import ENDED_IN_FLIGHT
@@ -77,11 +77,12 @@ class ExplainedRow(msgspec.Struct, frozen=True):
     """The later rounds of the file that have a row that was asked for, by time, and how it ended there."""
 
 
-def explained_rows(past: PastRun, number: int | None = None) -> Iterator[ExplainedRow]:
+def explained_rows(past: PastRun, number: int | None = None, runs: Runs | None = None) -> Iterator[ExplainedRow]:
     """Yield every row of a run in file order, or the one with that number. Memory is flat in the number of rows.
 
-    The number is the one in the first file, for a row that has come back as for any other. Raises InputError if the
-    run's database is damaged, UsageError if it has no such row.
+    The number is the one in the first file, for a row that has come back as for any other. `runs`: all of the run's
+    folder, if they were read already. Raises InputError if the run's database is damaged, UsageError if it has no such
+    row.
     """
     endpoint, base_url = past.endpoint, (past.identity.base_url or "").rstrip("/")
     builder, is_json = RequestBuilder(endpoint), not endpoint.body_format.is_form
@@ -109,7 +110,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
             if number is not None and staged.columns.origin:
                 in_input = _input_rows(past, staged)
                 sheet_row = next((row.number for row in in_input if _stated_number(row) == number), None)
-            rounds = () if number is None else rounds_with(past, number)
+            rounds = () if number is None else rounds_with(past, number, runs)
             later = tuple((run, kind) for run, kind in rounds if run.started_at > past.started_at)
             yield ExplainedRow(
                 input_row(stored, staged), sheet_row, stored.target, staged.columns, past.identity.constants, request,
@@ -118,7 +119,7 @@ def explained_rows(past: PastRun, number: int | None = None) -> Iterator[Explain
             if number is not None:
                 return
         if number is not None:
-            why, remedy = _why_missing(past, staged, number)
+            why, remedy = _why_missing(past, staged, number, runs)
             raise UsageError(f"The run {past.folder.name} has no row {number:,}. {why}".rstrip(), remedy=remedy)
 
 
@@ -142,7 +143,7 @@ def _stated_number(row: SheetRow) -> int | None:
     return int(number) if number.isdecimal() else None
 
 
-def _why_missing(past: PastRun, staged: StagedInput, number: int) -> tuple[str, str]:
+def _why_missing(past: PastRun, staged: StagedInput, number: int, runs: Runs | None) -> tuple[str, str]:
     """Return why a run has no row of that number, and what to do."""
     file, origin, header_row = past.facts.input, staged.columns.origin, staged.columns.header_row
     row, last = None, 0
@@ -154,7 +155,7 @@ def _why_missing(past: PastRun, staged: StagedInput, number: int) -> tuple[str, 
         if row and number > header_row and (stated := _stated_number(row)):
             in_sheet = f'{where}: row {number:,} of the sheet "{staged.sheet}" is row {stated:,} there.'
             return in_sheet, f"Ask for that one: --row {stated}."
-        has_it = [run.folder.name for run, _ in rounds_with(past, number)] or [origin.run]
+        has_it = [run.folder.name for run, _ in rounds_with(past, number, runs)] or [origin.run]
         which = "the first run" if has_it[-1] == origin.run else "the last run that has it"
         other = f", or ask {which}: `batch-updater report {has_it[-1]} --row {number}`" if has_it[-1] else ""
         return f"{where}.", f'Name a row by the number in the first column of the sheet "{staged.sheet}"{other}.'

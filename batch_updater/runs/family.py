@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,7 @@ from batch_updater.runs.store import DamagedStoreError, Store, converted, opened
 _UNSENT = Outcome(0, OutcomeKind.NOT_SENT)
 _WRONG_CHARACTERS = 1_000
 _UNREADABLE = (DamagedStoreError, sqlite3.Error, OSError)
+Runs: TypeAlias = Sequence[PastRun | DamagedRun]
 
 
 def origin_of(columns: Columns, *, run: str, name: str, stem: str, last_row: int) -> Origin:
@@ -75,14 +76,20 @@ class Family(msgspec.Struct, frozen=True):
         return f"{self.file}: {', '.join((of_rows, *more))}.{added}{undone}"
 
 
-def family_of(run: PastRun | DamagedRun | None) -> Family | None:
+def family_of(run: PastRun | DamagedRun | None, runs: Runs | None = None) -> Family | None:
     """Return what a run and the rounds before it have come to; None of a first round.
 
-    None, too, where the first round's folder is gone.
+    None, too, where the first round's folder is gone. `runs`: all of the folder, if they were read already.
     """
     if not isinstance(run, PastRun) or run.facts.origin is None:
         return None
-    return _tallied([one for one in past_runs(run.folder.parent) if isinstance(one, PastRun)], run)
+    return _tallied(_readable(run, runs), run)
+
+
+def _readable(run: PastRun, runs: Runs | None) -> list[PastRun]:
+    """Return the runs of the folder of a run that can be read."""
+    every = past_runs(run.folder.parent) if runs is None else runs
+    return [one for one in every if isinstance(one, PastRun)]
 
 
 def families(runs: Iterable[PastRun | DamagedRun]) -> Mapping[Path, Family]:
@@ -105,17 +112,21 @@ class Relatives(NamedTuple):
     """The newest that has undone some of it; None if none has, as far as that is known."""
 
 
-def relatives_of(run: PastRun) -> Relatives:
-    """Return the runs that a run has to do with."""
-    every = [(one, by) for one, by in with_undos(past_runs(run.folder.parent)) if isinstance(one, PastRun)]
-    rounds = sorted((one for one, _ in every if one.first_round == run.first_round), key=lambda one: one.started_at)
-    return Relatives(tuple(rounds), next((by for one, by in every if one.folder == run.folder), None))
+def relatives_of(run: PastRun, runs: Runs) -> Relatives:
+    """Return the runs that a run has to do with; `runs` are all of its folder, the newest first."""
+    rounds = sorted(
+        (one for one in runs if isinstance(one, PastRun) and one.first_round == run.first_round),
+        key=lambda one: one.started_at,
+    )
+    return Relatives(tuple(rounds), next((by for one, by in with_undos(runs) if one.folder == run.folder), None))
 
 
-def rounds_with(run: PastRun, number: int) -> Iterator[tuple[PastRun, OutcomeKind]]:
-    """Yield the rounds of a run's file that have a row of that number, by time, and how it ended in each."""
-    runs = (one for one in past_runs(run.folder.parent) if isinstance(one, PastRun))
-    rounds = (one for one in runs if one.first_round == run.first_round)
+def rounds_with(run: PastRun, number: int, runs: Runs | None = None) -> Iterator[tuple[PastRun, OutcomeKind]]:
+    """Yield the rounds of a run's file that have a row of that number, by time, and how it ended in each.
+
+    `runs`: all of the folder, if they were read already.
+    """
+    rounds = (one for one in _readable(run, runs) if one.first_round == run.first_round)
     for one in sorted(rounds, key=lambda run: run.started_at):
         with suppress(*_UNREADABLE), opened_store(one.folder / DATABASE) as store:
             for _, kind in _kinds(store, statements.KINDS_OF, numbers=json.dumps([number])):

@@ -31,9 +31,22 @@ class Exceeded(msgspec.Struct, frozen=True):
         """The note of a check."""
         return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
 
-    def override_note(self, how: str) -> str:
-        """Return the note where it is sent all the same; `how` is that such as `by --override-guards`."""
-        return f"A guard is exceeded, and overridden {how}. {self.sentence}"
+
+class Override(msgspec.Struct, frozen=True):
+    """Which guards a person lets a file exceed."""
+
+    how: str
+    """Such as `by --override-guards`."""
+    keys: tuple[str, ...] | None = None
+    """Keys of the guards; None: every guard, those on changes that nobody has seen included."""
+
+    def covers(self, key: str) -> bool:
+        """Whether the guard with that key is overridden."""
+        return self.keys is None or key in self.keys
+
+    def note(self, guard: Exceeded) -> str:
+        """Return the note on a guard where it is sent all the same."""
+        return f"A guard is exceeded, and overridden {self.how}. {guard.sentence}"
 
 
 def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
@@ -67,9 +80,9 @@ def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iter
         )
 
 
-def require_none(exceeded_guards: Iterable[Exceeded], place: Location) -> None:
-    """Raise GuardError, which names every guard that a file is over, if it is over one."""
-    over = tuple(exceeded_guards)
+def require_none(exceeded_guards: Iterable[Exceeded], override: Override | None, place: Location) -> None:
+    """Raise GuardError, which names every guard that a file is over and that is not overridden, if there is one."""
+    over = tuple(guard for guard in exceeded_guards if not (override and override.covers(guard.key)))
     if not over:
         return
     keys = " and ".join(dict.fromkeys(guard.key for guard in over))

@@ -34,6 +34,7 @@ from batch_updater.records import (
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
+from batch_updater.runs.guards import Override
 from batch_updater.runs.lock import holder_of, origin_of
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
@@ -191,9 +192,9 @@ class Facts(msgspec.Struct, frozen=True):
     """Where its rows come from, if they have come back in a results workbook."""
     notes: tuple[str, ...] = ()
     """What a person should have known beforehand."""
-    override: str = ""
-    """Why the page does not judge its guards again where it goes on: all its rows have kept them, or they were
-    overridden, and how; '' as long as neither is so."""
+    overridden: Override | None = None
+    """The guards that the page does not judge again where it goes on: all its rows have kept them, or they were
+    overridden; None as long as neither is so."""
     closed_at: datetime | None = None
     """When a person closed it; None if no one did."""
 
@@ -267,6 +268,11 @@ class PastRun(msgspec.Struct, frozen=True):
         """Who sent it: a person of the page, else the user of the machine; '' if no one is named."""
         named = {setting.name: setting.value for setting in self.facts.settings}
         return named.get(SENT_BY, named.get(RUN_BY, ""))
+
+    @property
+    def is_of_page(self) -> bool:
+        """Whether it was begun on the page."""
+        return any(setting.name == SENT_BY for setting in self.facts.settings)
 
     @property
     def first_round(self) -> str:
@@ -626,16 +632,25 @@ class Earlier(msgspec.Struct, frozen=True):
         return (*said, self.note) if self.note else tuple(said)
 
 
-def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
+def earlier_run(
+    parent: Path,
+    candidate: Candidate,
+    input_path: str | None,
+    stem: str,
+    runs: Iterable[PastRun | DamagedRun] | None = None,
+    *,
+    restart: bool,
+) -> Earlier:
     """Find out what past runs mean for a new one: the newest of the same kind counts.
 
+    `runs`: all of the folder `parent`, if they were read already.
     Raises ResultsError if the folder cannot be read, InputError if a database that may be of the same run is damaged:
     it does not tell then which rows are done; CredentialsError as `Candidate` does.
     """
     note: str | None = None
     undos: list[PastRun] = []
-    runs = list(with_undos(newest_first(past_runs(parent))))
-    for past, undo in runs:
+    every = list(with_undos(newest_first(past_runs(parent) if runs is None else runs)))
+    for past, undo in every:
         if isinstance(past, DamagedRun):
             if not restart and past.may_be_of(candidate.identity.content, stem):
                 raise past.resume_error
@@ -658,7 +673,7 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
         if note is None and is_related and past.is_unfinished:
             changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
-    related = related_runs(runs, candidate.identity.endpoint, candidate.identity.base_url, input_path)
+    related = related_runs(every, candidate.identity.endpoint, candidate.identity.base_url, input_path)
     return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
 
 

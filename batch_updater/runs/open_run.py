@@ -29,7 +29,7 @@ from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.folder import Snapshot, Source, folder_faults
-from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
+from batch_updater.runs.guards import Override, exceeded, guards_on_changes, require_none
 from batch_updater.runs.history import (
     DATABASE,
     Candidate,
@@ -63,15 +63,17 @@ class OpenRun(msgspec.Struct, frozen=True):
     """Secrets that were needed to tell whose run it is, by their keys of the configuration."""
     undoes: str | None = None
     """The folder of the run that it undoes; None if the input is not from there."""
-    override: str = ""
-    """How guards are overridden, such as `by --override-guards`; '' if they are not."""
+    override: Override | None = None
+    """The guards that are overridden; None if none is."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand, the guards that are overridden included."""
-        plan = self.plan
-        over = exceeded(plan.config.guards, plan.staged, plan.store) if self.override else ()
-        return (*plan.notes, *(guard.override_note(self.override) for guard in over))
+        plan, override = self.plan, self.override
+        if override is None:
+            return plan.notes
+        over = exceeded(plan.config.guards, plan.staged, plan.store)
+        return (*plan.notes, *(override.note(guard) for guard in over if override.covers(guard.key)))
 
     @property
     def repeats(self) -> str | None:
@@ -86,8 +88,8 @@ class OpenRun(msgspec.Struct, frozen=True):
     @property
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
-        config = self.plan.config
-        return self.plan.reads_first and not self.override and bool(guards_on_changes(config.guards))
+        guards, override = guards_on_changes(self.plan.config.guards), self.override
+        return self.plan.reads_first and any(not (override and override.covers(key)) for key in guards)
 
     @property
     def to_send(self) -> int:
@@ -149,7 +151,7 @@ def open_run(
     rows of a new run leave something open that an answer would settle, and what `prepare` raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
-    with _locked_results(config, snapshots.name_of(source)), ExitStack() as stack:
+    with locked_results(config, snapshots.name_of(source)), ExitStack() as stack:
         folder = _new_folder(parent, stem, stack)
         opened = open_source(source, config, folder, answers, layout)
         if opened.snapshot.stem != stem:  # only inside a results workbook is what its first file was called
@@ -166,7 +168,7 @@ def open_run(
             partial(_resumed_from_file, opened),
             opened.table.close,
         )
-        override = "by --override-guards" if override_guards else ""
+        override = Override("by --override-guards") if override_guards else None
         yield _opened_run(run_input, folder, config, environment, stack, override, restart=restart)
 
 
@@ -175,22 +177,22 @@ def open_draft(
     draft: Draft,
     environment: Environment,
     *,
-    approved_by: str = "",
+    override: Override | None = None,
     compare: bool = False,
     sent_by: str = "",
 ) -> Iterator[OpenRun]:
     """Do the same for rows that are staged and may have been edited: they are sent as they are in the draft now.
 
-    The run gets a copy of them and of the uploaded file. `approved_by`: who lets guards be overridden; `compare`:
-    records are read before they are changed, whatever the configuration says; `sent_by` is who sends it. Raises what
-    `open_run` raises.
+    The run gets a copy of them and of the uploaded file. `override`: the guards that a person has let it
+    exceed; `compare`: records are read before they are changed, whatever the configuration says; `sent_by` is who sends
+    it. Raises what `open_run` raises.
     """
     plan = replace(draft.plan(), sent_by=sent_by)
     if compare:
         require_comparable(plan.endpoint)
         plan = plan.comparing()
     original, config = plan.snapshot, plan.config
-    with _locked_results(config, original.name), ExitStack() as stack:
+    with locked_results(config, original.name), ExitStack() as stack:
         folder = _new_folder(config.results.folder, original.stem, stack)
         plan = replace(plan, snapshot=replace(original, path=folder / original.path.name))
         with folder_faults(folder):
@@ -203,24 +205,23 @@ def open_draft(
             partial(_resumed_as_staged, plan, draft, original),
             lambda: None,
         )
-        override = f"as {approved_by} approved" if approved_by else ""
         yield _opened_run(run_input, folder, config, environment, stack, override, restart=False)
 
 
 @contextmanager
 def reopen_run(
-    past: PastRun, config: Config, environment: Environment, *, override: str = "", sent_by: str = ""
+    past: PastRun, config: Config, environment: Environment, *, override: Override | None = None, sent_by: str = ""
 ) -> Iterator[OpenRun]:
     """Hold the lock, and give an unfinished run once more, from its own folder: its rows go on as they were staged.
 
-    What the run was told about its input stays so; the API and the account must be those of its beginning. `override`
-    says how guards are overridden, '' if they are not; `sent_by` is who lets it go on. Raises UsageError if API or
-    account have changed, or the run is finished, was closed or was undone, and what `open_run` raises.
+    What the run was told about its input stays so; the API and the account must be those of its beginning. `override`:
+    the guards that it may exceed; `sent_by` is who lets it go on. Raises UsageError if API or account have changed, or
+    the run is finished, was closed or was undone, and what `open_run` raises.
     """
     config = config.model_copy(update={"input": past.facts.reading})
     if past.facts.reads_first:
         config = config.model_copy(update={"sending": config.sending.model_copy(update={"compare": True})})
-    with _locked_results(config, past.facts.input), ExitStack() as stack:
+    with locked_results(config, past.facts.input), ExitStack() as stack:
         past = find_run(past.folder.parent, past.folder.name)  # it may have ended meanwhile
         if not past.is_unfinished:
             raise UsageError(f"The run {past.folder.name} is finished, or was closed: there is nothing to resume.")
@@ -255,14 +256,27 @@ def reopen_run(
         answers = Answers.from_settings({setting.name: setting.value for setting in facts.settings})
         with folder_faults(past.folder):
             store = stack.enter_context(_reopened_store(past, endpoint))
-        plan = Plan(config, endpoint, snapshot, _staged(past, store), store, answers, names, sent_by=sent_by)
+        plan = Plan(
+            config,
+            endpoint,
+            snapshot,
+            _staged(past, store),
+            store,
+            answers,
+            names,
+            sent_by=sent_by,
+            is_of_page=past.is_of_page,
+        )
         _require_sendable(plan, override)
         yield OpenRun(plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override)
 
 
 @contextmanager
-def _locked_results(config: Config, file: str) -> Iterator[None]:
-    """Hold the lock for the API in the folder of results, which is made if need be."""
+def locked_results(config: Config, file: str) -> Iterator[None]:
+    """Hold the lock for the API in the folder of results, which is made if need be; `file` is what others are told.
+
+    Raises LockedError, ResultsError.
+    """
     parent = config.results.folder
     with folder_faults(parent):
         private_folder(parent)
@@ -284,7 +298,7 @@ def _opened_run(
     config: Config,
     environment: Environment,
     stack: ExitStack,
-    override: str,
+    override: Override | None,
     *,
     restart: bool,
 ) -> OpenRun:
@@ -323,12 +337,11 @@ def _candidate(identity: Identity, config: Config, environment: Environment) -> 
     return Candidate(identity, Caller(config.api, reveal)), fetched
 
 
-def _require_sendable(plan: Plan, override: str) -> None:
+def _require_sendable(plan: Plan, override: Override | None) -> None:
     """Raise GuardError if a guard is exceeded that is not overridden, ConfigError if a proxy cannot be used."""
     config = plan.config
-    if not override:
-        place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
-        require_none(exceeded(config.guards, plan.staged, plan.store), place)
+    place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
+    require_none(exceeded(config.guards, plan.staged, plan.store), override, place)
     if plan.staged.good:
         from batch_updater.sender.proxies import require_usable_proxies
 

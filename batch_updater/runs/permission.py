@@ -13,7 +13,7 @@ from batch_updater.errors import UsageError
 from batch_updater.messages import counted
 from batch_updater.runs.comparison import Comparison
 from batch_updater.runs.draft import Draft
-from batch_updater.runs.guards import Exceeded, exceeded
+from batch_updater.runs.guards import Exceeded, Override, exceeded
 from batch_updater.runs.history import PastRun, read_run
 from batch_updater.runs.uploads import Approval, StoredUpload, Uploads
 
@@ -38,6 +38,12 @@ class Permission(msgspec.Struct, frozen=True):
     """What to do about that."""
     may_not_approve: str
     """Why the person may not approve it, in a sentence; '' if they may, and it is needed."""
+
+    @property
+    def override(self) -> Override | None:
+        """The guards that the approval overrides, never those on changes not seen by then; None if there are none."""
+        keys = tuple(dict.fromkeys(guard.key for guard in self.over))
+        return Override(f"as {self.approval.by} approved", keys) if keys and self.approval else None
 
     @property
     def may_send(self) -> bool:
@@ -115,6 +121,14 @@ def why_not_resume(past: PastRun, uploads: Uploads, config: Config, user: str) -
         return f"The run {past.folder.name} is finished, or was closed."
     may = uploads.has_begun(past.folder.name) or is_among(user, config.web.may_send)
     return "" if may else f"{user} may not send (web.may_send)."
+
+
+def why_not_stop(by: str, config: Config, user: str) -> str:
+    """Return why a person may not stop, or close for good, what another one sends, in a sentence; '' if they may."""
+    if user == by or is_among(user, config.web.may_send):
+        return ""
+    sends = f"{by} sends it, and " if by else ""
+    return f"{sends}{user} may not send (web.may_send)."
 
 
 def _is_used(approval: Approval, upload: StoredUpload, config: Config) -> bool:

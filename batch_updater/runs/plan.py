@@ -63,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What of it earlier runs have applied although their input was another."""
     sent_by: str = ""
     """Who sends it on the page; '': the user of this process."""
+    is_of_page: bool = False
+    """Whether people who use the page get its workbooks: they see no folder of the server."""
 
     @property
     def reads_first(self) -> bool:
@@ -75,7 +77,13 @@ class Plan(msgspec.Struct, frozen=True):
         decided = (Setting("--visible-only", "hidden rows are left out"),) if self.staged.visible_only else ()
         answered = itertools.starmap(Setting, self.answers.settings.items())
         person = (Setting(SENT_BY, self.sent_by),) if self.sent_by else ()
-        return (*settings_of(self.config), *decided, *answered, *person, *environment_settings())
+        return (
+            *settings_of(self.config, hides_folders=self.is_of_page),
+            *decided,
+            *answered,
+            *person,
+            *environment_settings(),
+        )
 
     def comparing(self) -> Plan:
         """Return the same with each record read before its update."""

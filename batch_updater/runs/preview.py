@@ -16,6 +16,7 @@ from batch_updater.messages import counted, duration
 from batch_updater.records import Cause, Columns, OutcomeKind, StagedInput
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.explain import ShownRequest
+from batch_updater.runs.family import Runs
 from batch_updater.runs.history import Candidate, Earlier, Identity, PastRun, earlier_run
 from batch_updater.runs.plan import Plan
 
@@ -130,11 +131,11 @@ def preview_of(plan: Plan, earlier: Earlier, notes: Sequence[str], count: int, *
     )
 
 
-def earlier_of(plan: Plan, identity: Identity, environment: Environment) -> Earlier:
-    """Return what past runs mean for a plan that may be sent. Raises what `earlier_run` raises."""
+def earlier_of(plan: Plan, identity: Identity, environment: Environment, runs: Runs) -> Earlier:
+    """Return what past runs, all of the folder of results, mean for a plan. Raises what `earlier_run` raises."""
     caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
     snapshot, parent = plan.snapshot, plan.config.results.folder
-    return earlier_run(parent, Candidate(identity, caller), snapshot.source_path, snapshot.stem, restart=False)
+    return earlier_run(parent, Candidate(identity, caller), snapshot.source_path, snapshot.stem, runs, restart=False)
 
 
 def _time(plan: Plan, count: int, reads: int, *, is_read_twice: bool) -> str:

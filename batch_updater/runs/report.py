@@ -18,7 +18,7 @@ from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN
 from batch_updater.reporter.summary_view import SummaryView, Timeline, summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
-from batch_updater.runs.family import family_of, origin_of
+from batch_updater.runs.family import Runs, family_of, origin_of
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import check_row_count, report_rows, rows_in, tallied, unsent
@@ -62,18 +62,18 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     )
 
 
-def view_of(past: PastRun) -> SummaryView:
+def view_of(past: PastRun, runs: Runs | None = None) -> SummaryView:
     """Return what a report says of a run, at whatever number of rows, and also while it is going on.
 
-    The causes of a run that was cut off are those of its invalid rows if there are many others. Raises InputError if
-    its database is damaged.
+    The causes of a run that was cut off are those of its invalid rows if there are many others. `runs`: all of its
+    folder, if they were read already. Raises InputError if its database is damaged.
     """
     endpoint = past.endpoint
     with past.store(looks_at_all=False) as store:
         staged = past.staged(store)
         stored = None if past.is_cut_off else _stored_view(store)
         causes = stored.causes if stored else _causes(past, store, staged)
-        facts = _facts_of(past, store, staged)
+        facts = _facts_of(past, store, staged, runs)
     timeline = Timeline(past.started_at) if past.parts[-1].results else None  # of a workbook that was written
     view = summary_view(facts, endpoint, staged.columns, replace(past.summary, causes=causes), timeline)
     if stored is None:
@@ -95,7 +95,7 @@ def _causes(past: PastRun, store: Store, staged: StagedInput) -> tuple[Cause, ..
     return tallied(store.rows(unsent(past.stop), statements.ROWS_TO_FIX), staged.columns).causes
 
 
-def _facts_of(past: PastRun, store: Store, staged: StagedInput) -> RunFacts:
+def _facts_of(past: PastRun, store: Store, staged: StagedInput, runs: Runs | None = None) -> RunFacts:
     notes, finished_at = [*past.facts.notes, *filter(None, [past.resumption_note])], past.ended_at
     if past.is_going_on:
         notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")
@@ -107,7 +107,7 @@ def _facts_of(past: PastRun, store: Store, staged: StagedInput) -> RunFacts:
     elif finished_at is None:
         notes.append("The run was cut off: rows in flight count as unconfirmed; its time ends with the last answer.")
         finished_at = store.last_answer_at() or past.parts[-1].started_at
-    family = family_of(past)
+    family = family_of(past, runs)
     origin = origin_of(
         staged.columns, run=past.folder.name, name=past.facts.input, stem=past.facts.stem, last_row=store.last_row()
     )
@@ -118,7 +118,7 @@ def _facts_of(past: PastRun, store: Store, staged: StagedInput) -> RunFacts:
         sheet=past.identity.sheet,
         endpoint=past.identity.endpoint,
         base_url=past.identity.base_url,
-        run_folder=str(past.folder),
+        run_folder=past.folder.name if past.is_of_page else str(past.folder),
         started_at=past.started_at,
         finished_at=finished_at or datetime.now(UTC),
         requests=past.requests,

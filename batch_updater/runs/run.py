@@ -24,6 +24,7 @@ from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
 from batch_updater.runs.family import family_of
 from batch_updater.runs.folder import folder_faults
+from batch_updater.runs.guards import Override
 from batch_updater.runs.history import DATABASE, Facts, read_run, resumption_note
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.names import remember_names
@@ -149,13 +150,14 @@ class ActiveRun:
             raise
         return why_incomplete(compared)
 
-    def _override(self, stop: Stop | None) -> str:
-        """Return the fact `override`; `stop`: why nothing is sent, as where not every record could be read."""
-        if self._open_run.override or stop or self._options.limit is not None:
-            return self._open_run.override
-        return _GUARDS_KEPT
+    def _override(self, stop: Stop | None) -> Override | None:
+        """Return the fact `overridden`; `stop`: why nothing is sent, as where not every record could be read."""
+        override = self._open_run.override
+        if stop or self._options.limit is not None:
+            return override
+        return Override(override.how if override else _GUARDS_KEPT)
 
-    def _writer(self, credentials: Credentials | None, override: str) -> RunWriter:
+    def _writer(self, credentials: Credentials | None, override: Override | None) -> RunWriter:
         path = self._folder / DATABASE
         if resumed := self._open_run.earlier.resumed:
             self._plan.store.close()  # the last connection that is closed takes everything into one file
@@ -163,7 +165,8 @@ class ActiveRun:
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
             self._caller = digest or resumed.facts.caller
             facts: dict[str, object] = {"caller": asdict(digest)} if digest else {}
-            facts |= {"reads_first": self._plan.reads_first, "override": override or resumed.facts.override}
+            override = override or resumed.facts.overridden
+            facts |= {"reads_first": self._plan.reads_first, "overridden": asdict(override) if override else None}
             writer = RunWriter.resume(path, facts, self._started_at)
             self._plan = replace(self._plan, store=writer.store)
             self._open_run = replace(self._open_run, plan=self._plan)
@@ -190,7 +193,7 @@ class ActiveRun:
             repeats=self._open_run.repeats,
             origin=plan.staged.columns.origin,
             notes=self._notes,
-            override=override,
+            overridden=override,
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
@@ -280,7 +283,7 @@ class ActiveRun:
         notes = [*self._notes, *filter(None, [self._annotated_copy.note, resumption_note(len(parts))])]
         return replace(
             self._plan.facts("run", parts[0].started_at, writer.store, self._folder.name),
-            run_folder=str(self._folder),
+            run_folder=self._folder.name if self._plan.is_of_page else str(self._folder),
             requests=sum(one.requests for one in (*parts, *self._made(sent))),
             retries=sum(one.retries for one in (*parts, *self._made(sent))),
             stop=stop,

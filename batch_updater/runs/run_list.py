@@ -127,10 +127,19 @@ class RunList:
         Raises ResultsError if the folder cannot be read.
         """
         with self._lock:
-            known, self._read = self._read, {}
-            runs = [run for folder in run_folders(self._folder) if (run := self._run(folder, known.get(folder)))]
-            listed = [ListedRun(run, undone_by) for run, undone_by in with_undos(newest_first(runs))]
+            listed = [ListedRun(run, undone_by) for run, undone_by in with_undos(self._runs())]
             return tuple(self._grouped(listed))
+
+    def runs(self) -> list[PastRun | DamagedRun]:
+        """Return all runs, the newest first. Raises ResultsError if the folder cannot be read."""
+        with self._lock:
+            return self._runs()
+
+    def _runs(self) -> list[PastRun | DamagedRun]:
+        known, self._read = self._read, {}
+        return newest_first(
+            run for folder in run_folders(self._folder) if (run := self._run(folder, known.get(folder)))
+        )
 
     def _run(self, folder: Path, known: _Read | None) -> PastRun | DamagedRun | None:
         stamp, now = _stamp(folder), time.time_ns()

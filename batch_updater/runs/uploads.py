@@ -100,6 +100,8 @@ class TaskFault(msgspec.Struct, frozen=True):
     remedy: str
     sheet: str | None = None
     cell: str | None = None
+    is_unreadable: bool = False
+    """Whether no answer helps: another file does."""
 
 
 class SendingOptions(msgspec.Struct, frozen=True):
@@ -328,14 +330,19 @@ class Uploads:
     def _first_upload(self, statement: str, **values: object) -> StoredUpload | None:
         return next(map(self._upload, self._read(statement, **values)), None)
 
-    def answer(self, upload_id: str, answers: Answers, by: str, *, layout: str | None, remember: str | None) -> None:
-        """Keep the answers about a file, in place of earlier ones, with a task that checks it again."""
+    def answer(
+        self, upload_id: str, answers: Answers, by: str, *, layout: str | None, remember: str | None, text: str = ""
+    ) -> None:
+        """Keep the answers about a file, in place of earlier ones, with a task that checks it again.
+
+        `text`: what is new about them, in words.
+        """
         values = {
             "upload_id": upload_id, "now": _now(), "given": _json(answers), "by_layout": layout, "as_layout": remember,
         }  # fmt: skip
         with self._writing() as connection:
             connection.execute(upload_statements.SET_ANSWERS, values)
-            _note(connection, by, "answered", upload=upload_id)
+            _note(connection, by, "answered", upload=upload_id, text=text)
             _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
 
     def set_compare(self, upload_id: str, by: str, *, compare: bool) -> None:

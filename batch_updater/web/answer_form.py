@@ -14,6 +14,7 @@ from batch_updater.endpoint.open_columns import field_of
 from batch_updater.questions import (
     NO_ANSWERS,
     OF_COLUMNS,
+    OF_PLACE,
     Answers,
     Choice,
     Question,
@@ -22,8 +23,6 @@ from batch_updater.questions import (
 )
 from batch_updater.records import NOT_SENT
 
-_PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
-"""About where the headers are: what to ask about columns follows from the answer."""
 NOT_SENT_VALUE = "-"
 _FIELD = "="
 """What the value of an option begins with that stands for a field."""
@@ -98,7 +97,7 @@ class AnswerForm:
         self.file = file
         self._endpoint = endpoint
         self._typed = typed
-        self.is_about_place = any(question.kind in _PLACES for question in file.questions)
+        self.is_about_place = any(question.kind in OF_PLACE for question in file.questions)
         self.digest = _digest([column.header for column in file.columns])
         """Of the columns that the form shows: the file may have been read in another way since."""
         self.is_outdated = typed is not None and typed.get("columns_digest", "") != self.digest
@@ -186,7 +185,7 @@ class AnswerForm:
     @property
     def _open_questions(self) -> Iterable[Question]:
         if self.is_about_place:
-            return [question for question in self.file.questions if question.kind in _PLACES][:1]
+            return [question for question in self.file.questions if question.kind in OF_PLACE][:1]
         return [one for one in self.file.questions if one.kind is not QuestionKind.COLUMN or one.mistyped]
 
     @property
@@ -258,7 +257,7 @@ class AnswerForm:
                 chosen=value,
                 is_proposed=self._typed is None and column.header in asked and bool(value),
                 why=tuple(
-                    question.evidence or question.text
+                    question.evidence or _may_be(question, column.header)
                     for question in questions
                     if _headers_of(question) == {column.header} and not question.listed
                 ),
@@ -276,6 +275,12 @@ class AnswerForm:
 def _headers_of(question: Question) -> set[str]:
     """Return the columns that a question is about."""
     return {header for choice in question.choices for header in choice.answers.columns}.union(question.listed)
+
+
+def _may_be(question: Question, header: str) -> str:
+    """Return in a sentence which fields a column may be."""
+    fields = (choice.answers.columns.get(header) for choice in question.choices)
+    return f"It may be {' or '.join(dict.fromkeys(filter(None, fields)))}."
 
 
 def _columns_read(question: Question) -> frozenset[str]:

@@ -110,7 +110,8 @@ async def show(request: web.Request) -> web.Response:
     if task is not None and task.state is TaskState.FAILED:
         return context.page(request, "check_failed.html.j2", upload=upload, fault=task.fault, files=_path(upload))
     # As it is after the look at its tasks: a check that ends between the two has noted what it asks.
-    upload = await asyncio.to_thread(context.uploads.upload, upload.id) or upload
+    newest = await asyncio.to_thread(context.uploads.upload, upload.id)
+    upload = newest or upload
     draft = await asyncio.to_thread(context.worker.draft, upload.id) if upload.asked is None else None
     if draft is None and upload.asked is None:
         return context.page(request, "check_failed.html.j2", upload=upload, fault=None, files=_path(upload))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from asyncio import to_thread
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,16 +18,16 @@ from markupsafe import Markup
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
-from batch_updater.messages import counted, format_date_time
+from batch_updater.messages import counted
 from batch_updater.reporter.markup import TEMPLATES, as_value, bar_parts, in_body, plain
 from batch_updater.reporter.style import COLOURS
 from batch_updater.runs.run_list import RunList
 from batch_updater.runs.uploads import StoredUpload, Uploads
 from batch_updater.text.templates import environment_of
 from batch_updater.version import __version__
-from batch_updater.web.forms import ReceivedFile, read_form, receive_file
+from batch_updater.web.forms import TYPED, ReceivedFile, read_form, receive_file
 from batch_updater.web.hidden_paths import HiddenPaths
-from batch_updater.web.page_words import in_words_of_the_page
+from batch_updater.web.page_words import in_page_words
 from batch_updater.web.security import (
     FIELD_OF_TOKEN,
     STATIC,
@@ -37,6 +38,7 @@ from batch_updater.web.security import (
     require_token,
     user_of,
 )
+from batch_updater.web.time_elements import time_element, with_time_elements
 from batch_updater.web.worker import Worker
 
 __all__ = [
@@ -50,9 +52,9 @@ __all__ = [
     "user_of",
 ]
 
-_TYPED: web.RequestKey[dict[str, str]] = web.RequestKey("typed", dict)
 _KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
 _UPLOADS_AT_ONCE = 4
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
 class StaticFile(msgspec.Struct, frozen=True):
@@ -96,11 +98,13 @@ class PageContext:
         def finalized(value: object) -> object:
             return in_body(hidden.text(value) if type(value) is str else value)
 
+        self.with_times = partial(with_time_elements, finalized)
+        """Makes elements of the times in a message of ours."""
         self._templates = environment_of(here / "templates", finalized, TEMPLATES)
         self._templates.filters |= {
             "plain": lambda text: plain(hidden.text(text)), "value": as_value, "exact": Markup.escape,
-            "thousands": "{:,}".format, "counted": counted, "time": _time_element,
-            "on_page": in_words_of_the_page,
+            "thousands": "{:,}".format, "counted": counted, "grouped": _grouped, "time": time_element,
+            "with_times": self.with_times, "in_page_words": in_page_words,
         }  # fmt: skip
         files = {path.name: path.read_bytes() for path in (here / "static").iterdir() if path.suffix in _KINDS}
         files["app.css"] = _style(here / "static").encode()
@@ -158,6 +162,11 @@ def _is_among(user: str, names: tuple[str, ...]) -> bool:
     return "*" in names or user in names
 
 
+def _grouped(number: str) -> str:
+    """Return a decimal number with its digits in groups of three; any other text as it is."""
+    return f"{Decimal(number):,f}" if _NUMBER.fullmatch(number) else number
+
+
 def keep_context(app: web.Application, context: PageContext) -> None:
     """Let `context_of` return it for the requests of an application."""
     app[_CONTEXT] = context
@@ -182,9 +191,9 @@ async def form_of(request: web.Request) -> dict[str, str]:
     fields = await read_form(request)
     token = fields.pop(FIELD_OF_TOKEN, "")
     if has_known_origin(request):  # else it may be another site that has typed it, to be sent once more
-        request[_TYPED] = fields
+        request[TYPED] = fields
     require_token(request, token)
-    request[_TYPED] = fields
+    request[TYPED] = fields
     return fields
 
 
@@ -200,14 +209,16 @@ async def received_file(request: web.Request, folder: Path) -> ReceivedFile:
     context.receiving += 1
     try:
         most_mb = context.config.web.max_upload_mb
-        return await receive_file(request, folder, most_mb, partial(require_token, request), FIELD_OF_TOKEN)
+        typed = request[TYPED] = {}
+        kept = typed if has_known_origin(request) else None
+        return await receive_file(request, folder, most_mb, partial(require_token, request), FIELD_OF_TOKEN, kept)
     finally:
         context.receiving -= 1
 
 
 def typed_of(request: web.Request) -> Mapping[str, str]:
     """Return what a person has typed into the form of this request, as far as it was read."""
-    typed: Mapping[str, str] = request.get(_TYPED, {})
+    typed: Mapping[str, str] = request.get(TYPED, {})
     return typed
 
 
@@ -219,13 +230,6 @@ def is_fragment(request: web.Request) -> bool:
 def _token_field(request: web.Request) -> Markup:
     """Return the field that every form has first."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD_OF_TOKEN, form_token(request))
-
-
-def _time_element(at: datetime) -> Markup:
-    """Return a time that the script shows in the viewer's zone; without it, in the server's."""
-    iso = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    zone = at.astimezone().tzname() or ""
-    return Markup('<time datetime="{}">{} {}</time>').format(iso, format_date_time(at), zone)
 
 
 def _style(folder: Path) -> str:

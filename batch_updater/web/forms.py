@@ -12,7 +12,7 @@ import re
 import time
 import unicodedata
 from asyncio import to_thread
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import parse_qsl
@@ -32,7 +32,14 @@ _LONGEST_NAME = 150
 _LONGEST_EXTENSION = 8
 _UNREADABLE = (ValueError, AssertionError, HttpProcessingError, BadHttpMessage, web.RequestPayloadError)
 """What aiohttp raises for a body that is none, or not compressed as it says."""
+TYPED: web.RequestKey[dict[str, str]] = web.RequestKey("typed", dict)
+"""What a person has typed into the form of a request, to be shown if nothing comes of it."""
 _ROWS = "rows"
+_CARRIED = re.compile(
+    r"(?:digest|columns_digest|newest|earlier|of_layout|resume_old|remember|accept|undo|apply|read)"
+    r"|q\..*|(?:seen|near|alike)-\d+"
+)
+"""Fields of our forms in which no one types: what a page was made of, boxes, answers by number, and buttons."""
 PASTED = ("pasted rows", "input.tsv")
 """What pasted rows are called, and the file that they become."""
 
@@ -96,56 +103,106 @@ async def read_form(request: web.Request) -> dict[str, str]:
 
 
 async def receive_file(
-    request: web.Request, folder: Path, most_mb: int, require_token: Callable[[str], None], token_field: str
+    request: web.Request,
+    folder: Path,
+    most_mb: int,
+    require_token: Callable[[str], None],
+    token_field: str,
+    typed: dict[str, str] | None,
 ) -> ReceivedFile:
     """Write the file of a form, or its field `rows` with pasted rows, into a folder while it arrives.
 
     The token comes first in the form: nothing is written before it was checked. What was written of a file that is
-    refused is removed. Raises as `read_form` does, HTTPBadRequest also if the form has neither, HTTPForbidden,
-    HTTPInsufficientStorage.
+    refused is removed. With a token that is refused, what was typed is read into `typed`, unless that is None. Raises
+    as `read_form` does, HTTPBadRequest also if the form has neither, HTTPForbidden, HTTPInsufficientStorage.
     """
     most_bytes = most_mb * 1_000_000
     if request.content_length is not None and request.content_length > most_bytes + _MOST_BYTES:
         raise _too_large(most_bytes)
     if request.content_type != "multipart/form-data":
         raise web.HTTPUnsupportedMediaType(text="That is no form with a file.")
-    received: list[ReceivedFile] = []
-    empty = ""
-    is_checked = False
+    form = _FileForm(folder, most_bytes, require_token, token_field, typed)
+    try:
+        await _read_parts(request, form.take, most_bytes + _MOST_BYTES)
+    except BaseException:
+        await to_thread(_remove_input, folder)
+        raise
+    return form.received_file()
 
-    async def take(part: BodyPartReader, read: Callable[[], Awaitable[bytes]]) -> None:
-        nonlocal is_checked, empty
-        if part.name == token_field:
-            require_token(await _text(read))
-            is_checked = True
-            return
-        if not is_checked:
-            require_token("")
+
+class _FileForm:
+    """A form with a file or pasted rows, while its parts arrive."""
+
+    def __init__(
+        self,
+        folder: Path,
+        most_bytes: int,
+        require_token: Callable[[str], None],
+        token_field: str,
+        typed: dict[str, str] | None,
+    ) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._require_token = require_token
+        self._token_field = token_field
+        self._typed = typed
+        self._is_checked = False
+        self._refused: web.HTTPForbidden | None = None
+        self._received: ReceivedFile | None = None
+        self._empty = ""
+
+    async def take(self, part: BodyPartReader, read: Callable[[], Awaitable[bytes]]) -> None:
+        """Take the next part. Raises what `receive_file` raises."""
+        if part.name == self._token_field:
+            self._check(await _text(read))
+        elif self._refused:
+            await self._keep(part, read, self._refused)
+        else:
+            await self._take_content(part, read)
+
+    def received_file(self) -> ReceivedFile:
+        """Return the file, once the form has arrived. Raises HTTPForbidden, HTTPBadRequest."""
+        if self._refused:
+            raise self._refused
+        if not self._is_checked:
+            self._require_token("")
+        if self._received:
+            return self._received
+        if self._empty:
+            raise web.HTTPBadRequest(text=f"{self._empty} is empty. Choose another file.")
+        raise web.HTTPBadRequest(text="Choose a spreadsheet, or paste rows, first.")
+
+    def _check(self, token: str) -> None:
+        try:
+            self._require_token(token)
+        except web.HTTPForbidden as error:
+            if self._typed is None:
+                raise
+            self._refused = error
+        self._is_checked = True
+
+    async def _keep(
+        self, part: BodyPartReader, read: Callable[[], Awaitable[bytes]], refused: web.HTTPForbidden
+    ) -> None:
+        if self._typed is None or part.filename is not None:  # a file is chosen once more
+            raise refused
+        await _collect(part, read, self._typed)
+
+    async def _take_content(self, part: BodyPartReader, read: Callable[[], Awaitable[bytes]]) -> None:
+        if not self._is_checked:
+            self._require_token("")
         name = safe_name(part.filename) if part.filename else PASTED[0] if part.name == _ROWS else ""
         if not name:
             await _text(read)
             return
-        if received:
+        if self._received:
             raise web.HTTPBadRequest(text="One spreadsheet at a time, please.")
         extension = _extension(name) if part.filename else "tsv"
-        path = folder / (f"input.{extension}" if extension else "input")
-        if await _write(path, read, most_bytes):
-            received.append(ReceivedFile(name, path.name))
+        path = self._folder / (f"input.{extension}" if extension else "input")
+        if await _write(path, read, self._most_bytes):
+            self._received = ReceivedFile(name, path.name)
         elif part.filename:
-            empty = name
-
-    try:
-        await _read_parts(request, take, most_bytes + _MOST_BYTES)
-    except BaseException:
-        await to_thread(_remove_input, folder)
-        raise
-    if not is_checked:
-        require_token("")
-    if empty and not received:
-        raise web.HTTPBadRequest(text=f"{empty} is empty. Choose another file.")
-    if not received:
-        raise web.HTTPBadRequest(text="Choose a spreadsheet, or paste rows, first.")
-    return received[0]
+            self._empty = name
 
 
 async def _write(path: Path, read: Callable[[], Awaitable[bytes]], most_bytes: int) -> bool:
@@ -238,6 +295,20 @@ def _too_large(most_bytes: int) -> web.HTTPRequestEntityTooLarge:
     megabytes = most_bytes // 1_000_000
     text = f"That is too large: more than {megabytes} MB. Nothing was done."
     return web.HTTPRequestEntityTooLarge(most_bytes, 0, text=text)
+
+
+def parted(fields: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the fields that hold what a person has typed, and the others, without which a form is not whole.
+
+    A cell that holds what it showed before was not typed.
+    """
+
+    def is_typed(name: str, value: str) -> bool:
+        is_as_shown = name.startswith("cell-") and value == fields.get(name.replace("cell-", "seen-"))
+        return not is_as_shown and not _CARRIED.fullmatch(name)
+
+    typed = {name: value for name, value in fields.items() if is_typed(name, value)}
+    return typed, {name: value for name, value in fields.items() if name not in typed}
 
 
 def safe_name(name: str) -> str:

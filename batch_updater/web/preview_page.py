@@ -52,7 +52,7 @@ def _values(context: PageContext, upload: StoredUpload, draft: Draft, user: str,
     if compared and compared.digest != content:
         compared = None
     try:
-        earlier = earlier_of(plan, draft.identity, context.environment)
+        earlier = earlier_of(plan, draft.identity, context.environment, context.run_list.runs())
     except BatchUpdaterError as error:  # it is told, and keeps the run from beginning
         earlier = Earlier(note=context.without_paths(error.message))
     with closing(Store.reading(draft.folder / DRAFT)) as store:
@@ -63,7 +63,8 @@ def _values(context: PageContext, upload: StoredUpload, draft: Draft, user: str,
         count = _left_to_send(earlier) if earlier.resumed else staged.good
         form = send_form(context, upload, draft, user, count)
         guards = context.config.guards
-        is_read_twice = plan.reads_first and bool(guards_on_changes(guards)) and not form.permission.over
+        approved = {guard.key for guard in form.permission.over}
+        is_read_twice = plan.reads_first and any(key not in approved for key in guards_on_changes(guards))
         notes = map(context.without_paths, plan.notes)
         preview = preview_of(plan, earlier, tuple(notes), count, is_read_twice=is_read_twice)
     changes = compared.changes(after=after, most=_CHANGES_OF_A_PAGE + 1) if compared else ()

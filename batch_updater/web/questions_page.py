@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 import msgspec
@@ -13,6 +13,8 @@ from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.loader.layouts import Layout
 from batch_updater.loader.open_questions import settled_questions
+from batch_updater.questions import ALL_COLUMNS, OF_COLUMNS, Answers
+from batch_updater.records import NOT_SENT
 from batch_updater.runs.draft import Draft
 from batch_updater.runs.folder import safe_stem
 from batch_updater.runs.layouts import layout_file, read_layouts, require_name, same_headers
@@ -22,6 +24,8 @@ from batch_updater.web.context import PageContext, context_of, form_of, is_fragm
 from batch_updater.web.worker import LiveCounts
 
 _OPEN = frozenset({TaskState.WAITING, TaskState.RUNNING})
+_ANSWERS_TOLD = 20
+"""In the log of who did what."""
 
 
 class _CheckedFile(msgspec.Struct, frozen=True):
@@ -146,11 +150,36 @@ async def _answer(request: web.Request) -> web.Response:
     answers, layout = form.answers, typed.get("layout", upload.layout) or None
     is_as_checked = (answers, layout) == (upload.answers, upload.layout) and name in {None, upload.remember}
     if not (is_as_checked and checked.draft):
+        new = list(_new_answers(upload.answers, answers))
+        if layout and layout != upload.layout:
+            new.append(f"the layout is {layout}")
+        text = "; ".join(new[:_ANSWERS_TOLD]) + (f" and {len(new) - _ANSWERS_TOLD:,} more" * (len(new) > _ANSWERS_TOLD))
         await asyncio.to_thread(
-            context.uploads.answer, upload.id, answers, user_of(request), layout=layout, remember=name
+            context.uploads.answer,
+            upload.id,
+            answers,
+            user_of(request),
+            layout=layout,
+            remember=name,
+            text=f"{text}." if text else "",
         )
         context.worker.wake()
     return context.redirect(request, f"/files/{upload.id}/check")
+
+
+def _new_answers(before: Answers, now: Answers) -> Iterator[str]:
+    """Yield in words what is answered otherwise than before."""
+    for header, field in now.columns.items():
+        if header not in before.columns or before.columns[header] != field:
+            yield f"{header} is {NOT_SENT if field is None else field}"
+    for name in ("sheet", "header_row", *OF_COLUMNS, "hidden_rows", "rows_below"):
+        value, earlier, what = getattr(now, name), getattr(before, name), name.replace("_", " ")
+        if isinstance(value, Mapping):
+            for header, answer in value.items():
+                if earlier.get(header) != answer:
+                    yield f"{what} {f'of {header} ' * (header != ALL_COLUMNS)}is {answer}"
+        elif value is not None and value != earlier:
+            yield f"{what}: {value}"
 
 
 def _name_to_remember(context: PageContext, checked: _CheckedFile, typed: str) -> str:

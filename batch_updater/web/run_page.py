@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import PurePath
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
+from markupsafe import Markup
 from msgspec.structs import replace
 
 from batch_updater.errors import BatchUpdaterError, InputError, UsageError
@@ -24,14 +26,16 @@ from batch_updater.runs.family import relatives_of
 from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run, undo_of_run
 from batch_updater.runs.history import DamagedRun, Earlier, PastRun, run_named
 from batch_updater.runs.lock import holder_of
-from batch_updater.runs.permission import why_not_resume
+from batch_updater.runs.permission import why_not_resume, why_not_stop
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
 from batch_updater.runs.uploads import SendingOptions, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
+from batch_updater.web.page_words import in_page_words
 from batch_updater.web.row_forms import GridFilter, grid_of
 from batch_updater.web.send_form import OPEN, send_form, tasks_ahead_of, way_to
+from batch_updater.web.time_elements import time_element
 
 if TYPE_CHECKING:
     from batch_updater.web.worker import LiveCounts
@@ -44,8 +48,10 @@ _HEARTBEAT_S = 15.0
 """A proxy closes a connection on which nothing comes for a minute or so."""
 _MOST_STREAMS = 100
 _DIGITS_OF_A_NUMBER = 9
-_FACTS_LEFT_OUT = frozenset({"File", "Run folder"})
-"""They are paths of the server."""
+_FACTS_LEFT_OUT = frozenset({"When", "File", "Run folder"})
+"""The time is an element, the others are paths of the server."""
+_RUN_AGAIN = re.compile(r"\b([Rr])un again(?: to go on| without --limit)?\b")
+_ON_TO_FIX = ": repair it on the sheet To fix"
 
 
 class EventStreams:
@@ -129,7 +135,7 @@ async def show_run(request: web.Request) -> web.Response:
     if live is not None:
         if is_fragment(request):  # what was waiting in the queue has begun
             return way_to(request, address(past.folder.name))
-        values = await asyncio.to_thread(_values_of_going, context, past)
+        values = await asyncio.to_thread(_values_of_going, context, past, user_of(request))
         return context.page(request, "going.html.j2", **live_values(live), **values)
     values = await looked_up(request, past, lambda: _values_of_ended(context, past, request))
     if is_fragment(request) and values["task"] is None:  # what was waiting in the queue has ended
@@ -142,7 +148,7 @@ def live_values(live: LiveCounts) -> dict[str, Any]:
     return {"live": live, "left": "" if live.left_s is None else duration(live.left_s)}
 
 
-def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
+def _values_of_going(context: PageContext, past: PastRun, user: str) -> dict[str, Any]:
     name = past.folder.name
     task, events = context.uploads.task_of_run(name), context.uploads.events(run=name)
     return {
@@ -150,32 +156,34 @@ def _values_of_going(context: PageContext, past: PastRun) -> dict[str, Any]:
         "own": address(name),
         "is_ours": task is not None and task.state is TaskState.RUNNING,
         "is_stopping": bool(events) and events[0].what == STOPPED,
+        "stop_refusal": why_not_stop(task.by, context.config, user) if task else "",
         "holder": holder_of(past.folder.parent, past.identity.base_url or ""),
         "events": events,
     }
 
 
 def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) -> dict[str, Any]:
-    name, view, workbook, files = past.folder.name, view_of(past), past.workbook, files_of(past)
+    name, runs, workbook, files = past.folder.name, context.run_list.runs(), past.workbook, files_of(past)
+    view = view_of(past, runs)
     user, task = user_of(request), context.uploads.task_of_run(name)
     is_open = task is not None and task.state in OPEN
     is_here = any(file.kind is RunFileKind.WORKBOOK for file in files)
-    facts = tuple((key, context.without_paths(text)) for key, text in view.facts if key not in _FACTS_LEFT_OUT)
     repairs = _repair_values(context, past, request)
     is_repaired = repairs["repair"] is not None and repairs["repair"].run is not None
     return {
         "past": past,
         "own": address(name),
-        "view": replace(view, facts=facts, stop=context.without_paths(view.stop)),
+        "view": _in_words_of_the_page(context, past, view, is_repaired=is_repaired),
         "next_sentences": tuple(_next_sentences(past, view, is_repaired=is_repaired)),
         "open_rows": past.summary.total(RUN_AGAIN),
         "files": files,
         "has_workbook": workbook is not None,
         "elsewhere": workbook.name if workbook and not is_here else "",
-        "relatives": relatives_of(past),
+        "relatives": relatives_of(past, runs),
         "undo": undo_in_words(past),
         "no_undo": _why_not_undone(past),
         "closing": closing_in_words(past) if past.is_unfinished else (),
+        "close_refusal": why_not_stop(past.sent_by, context.config, user),
         "task": task if is_open else None,
         "ahead": tasks_ahead_of(context, task) if task and is_open else 0,
         "failed": task.fault if task else None,
@@ -207,6 +215,32 @@ def _repair_values(context: PageContext, past: PastRun, request: web.Request) ->
     }
 
 
+def _in_words_of_the_page(context: PageContext, past: PastRun, view: SummaryView, *, is_repaired: bool) -> SummaryView:
+    """Return a view whose words are about this page, not about the workbook and the command line."""
+    when = Markup("{}, {}").format(time_element(view.started_at), duration(past.elapsed_s))
+    facts = (
+        (key, context.with_times(text) if key == "Note" else text)
+        for key, text in ((key, in_page_words(context.without_paths(text))) for key, text in view.facts)
+        if key not in _FACTS_LEFT_OUT
+    )
+    repair = ": it can be repaired here once the run has come to its end" if past.is_unfinished else ": repair it below"
+    counts = (
+        replace(count, meaning=going_on(past, count.meaning.replace(_ON_TO_FIX, "" if is_repaired else repair)))
+        for count in view.counts
+    )
+    stop = going_on(past, in_page_words(context.without_paths(view.stop)))
+    return replace(view, facts=(("When", when), *facts), stop=stop, counts=tuple(counts))
+
+
+def going_on(past: PastRun, text: str) -> str:
+    """Return a message in which the button of an unfinished run takes the place of its command."""
+    return _RUN_AGAIN.sub(_press_go_on, text) if past.is_unfinished else text
+
+
+def _press_go_on(found: re.Match[str]) -> str:
+    return f"{'P' if found[1] == 'R' else 'p'}ress “Go on”"
+
+
 def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> Iterator[str]:
     """Yield what is to be done, in words of the page: what a button does is not said as a command.
 
@@ -221,7 +255,12 @@ def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> I
             yield "It started more than a day ago: changes made since could be overwritten."
     if view.for_review and not is_repaired:
         needs = "needs a person" if view.for_review == 1 else "need a person"
-        yield f"{counted(view.for_review, 'row')} {needs}. Repaired here, just those are sent."
+        repaired = (
+            "That can be done here once the run has come to its end."
+            if past.is_unfinished
+            else "Repaired here, just those are sent."
+        )
+        yield f"{counted(view.for_review, 'row')} {needs}. {repaired}"
     elif view.next_step.kind is NextKind.NOTHING:
         yield view.next_step.text
 
@@ -275,10 +314,18 @@ def _event(name: str, data: str) -> bytes:
 async def stop(request: web.Request) -> web.Response:
     """Stop a run that this server is sending: what is in flight is awaited."""
     context, past, _ = context_of(request), await run_of(request), await form_of(request)
-    name = past.folder.name
-    if not await asyncio.to_thread(context.worker.stop, name):
-        raise UsageError("This server is not sending this run.", remedy="It has ended, or another process sends it.")
-    await asyncio.to_thread(context.uploads.note, user_of(request), STOPPED, run=name)
+    name, user = past.folder.name, user_of(request)
+
+    def stopped() -> None:
+        task = context.uploads.task_of_run(name)
+        if task and (why := why_not_stop(task.by, context.config, user)):
+            raise UsageError(why)
+        if not context.worker.stop(name):
+            remedy = "It has ended, or another process sends it."
+            raise UsageError("This server is not sending this run.", remedy=remedy)
+        context.uploads.note(user, STOPPED, run=name)
+
+    await asyncio.to_thread(stopped)
     return context.redirect(request, address(name))
 
 
@@ -305,12 +352,12 @@ async def resume(request: web.Request) -> web.Response:
 
 
 async def close(request: web.Request) -> web.Response:
-    """Close an unfinished run for good."""
+    """Close an unfinished run for good: one's own, or anyone's for those who may send."""
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
 
     def closed() -> None:
-        if why := why_not_resume(past, context.uploads, context.config, user):
+        if why := why_not_stop(past.sent_by, context.config, user):
             raise UsageError(why)
         with run_to_close(past) as unfinished:
             close_run(unfinished)
@@ -362,6 +409,8 @@ async def cancel(request: web.Request) -> web.Response:
     def stopped() -> None:
         sends = (one for one in context.uploads.tasks(upload.id) if one.kind is TaskKind.SEND and one.state in OPEN)
         for task in sends:
+            if why := why_not_stop(task.by, context.config, user):
+                raise UsageError(why)
             context.worker.cancel(task.number)
             context.uploads.note(user, STOPPED, upload=upload.id)
 
@@ -419,7 +468,7 @@ async def find_row(request: web.Request) -> web.Response:
     typed = request.query.get("number", "").strip()
     try:
         number = _number_of(typed)
-        await looked_up(request, past, lambda: next(explained_rows(past, number)))
+        await looked_up(request, past, lambda: next(explained_rows(past, number, context.run_list.runs())))
     except UsageError as error:
         values = await looked_up(request, past, lambda: _values_of_ended(context, past, request))
         return context.page(request, "run.html.j2", status=404, row_fault=error, typed=typed, **values)

@@ -1,7 +1,7 @@
 """Who may make a request: the address it is for, where it comes from, who is signed in, and the token of a form.
 
 All requests pass the gate, unknown addresses and static files included. What it refuses is raised as an HTTP error,
-before anything of the body is read.
+before anything of the body is read; but what a person has typed whose session has ended is read, to be shown again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from yarl import URL
 
 from batch_updater.config.schema import WebSettings
 from batch_updater.runs.uploads import Uploads
+from batch_updater.web.forms import TYPED, read_form
 
 STATIC = "/static/"
 FIELD_OF_TOKEN = "token"  # noqa: S105  (a field's name)
@@ -169,9 +170,9 @@ class Gate:
         user = await to_thread(self._uploads.session_user, _digest(session), datetime.now(UTC)) if session else None
         if user is None and _is_led(request):
             # The strict cookie stayed away: there is a session, and no other takes its place.
-            return _way_on(_own_path(request.rel_url))
+            return _way_on(own_path(request.rel_url))
         if named is None and user is None:
-            raise web.HTTPUnauthorized(text="Open the link that the server has printed when it was started.")
+            raise await self._without_session(request)
         is_new = named is not None and user != named
         if is_new and not has_known_origin(request):  # another site's form would replace the session of now
             raise web.HTTPForbidden(text=_EARLIER_SESSION)
@@ -191,11 +192,40 @@ class Gate:
     async def _sign_in(self, request: web.Request, key: AccessKey) -> web.StreamResponse:
         """Give the session of a right key to the browser, and leave the key out of its address."""
         key.require(request.query[KEY])
-        path = _own_path(request.rel_url.without_query_params(KEY))
+        path = own_path(request.rel_url.without_query_params(KEY))
         # It would follow a redirection without the new cookie.
         response = _way_on(path) if _is_led(request) else web.Response(status=303, headers={"Location": path})
         self._set_cookie(request, response, await self._new_session(own_user()))
         return response
+
+    async def _without_session(self, request: web.Request) -> web.HTTPException:
+        """Return what is told without a session. What was typed is kept on the page, where a key can be typed too.
+
+        With a right key, the error gives a session to the browser, and nothing else is done: what was typed is shown
+        with the token of that session. Raises HTTPTooManyRequests, HTTPRequestTimeout.
+        """
+        sign_in = web.HTTPUnauthorized(text="Open the link that the server has printed when it was started.")
+        if self._key is None or request.method != hdrs.METH_POST:
+            return sign_in
+        try:
+            typed = await read_form(request)
+        except web.HTTPRequestTimeout:
+            raise
+        except web.HTTPException:  # a file, which is chosen once more
+            return sign_in
+        typed.pop(FIELD_OF_TOKEN, None)
+        key = typed.pop(KEY, None)
+        request[TYPED] = typed
+        if key is None:
+            return sign_in
+        try:
+            self._key.require(key)
+        except web.HTTPForbidden as error:
+            return web.HTTPUnauthorized(text=error.text)
+        signed_in = web.HTTPForbidden(text="You are signed in. Nothing was done yet.")
+        request[_USER], request[_SESSION] = own_user(), await self._new_session(own_user())
+        self._set_cookie(request, signed_in, request[_SESSION])
+        return signed_in
 
     async def _new_session(self, user: str) -> str:
         session = secrets.token_urlsafe(32)
@@ -278,7 +308,7 @@ def _is_led(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}
 
 
-def _own_path(url: URL) -> str:
+def own_path(url: URL) -> str:
     """Return path and query of an address; the start where browsers would take the path for another site's name."""
     path = str(url)
     return "/" if re.match(r"/[/\\]", path) else path

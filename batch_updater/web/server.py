@@ -38,7 +38,9 @@ from batch_updater.web import (
     settings_page,
 )
 from batch_updater.web.context import PageContext, context_of, is_fragment, keep_context, typed_of
-from batch_updater.web.security import KEY, STATIC, AccessKey, Gate, is_loopback, known_user, set_headers
+from batch_updater.web.forms import parted
+from batch_updater.web.page_words import in_page_words
+from batch_updater.web.security import KEY, STATIC, AccessKey, Gate, is_loopback, known_user, own_path, set_headers
 from batch_updater.web.worker import Worker
 
 _PORTS_TRIED = 20
@@ -102,6 +104,8 @@ _TITLES = {
 _OF_DISK = (
     "The server cannot read or write one of its own files: there may be no room left, or it is locked, damaged or gone."
 )
+_SEND_AGAIN = "Please send it once more"
+"""Of a form whose session has ended."""
 _TEXTS = {
     404: "The address is wrong, what it was about was removed, or you may not see it.",
     405: "This address does not take such a request.",
@@ -126,7 +130,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.keep_alive is False:
             response.force_close()
     except (UsageError, GuardError, LockedError) as error:
-        response = _error_page(request, 409, " ".join(filter(None, (*error.lines, *error.remedy_lines))))
+        response = _error_page(request, 409, in_page_words(" ".join(filter(None, (*error.lines, *error.remedy_lines)))))
     except (ConnectionError, asyncio.CancelledError):
         raise  # the browser is gone
     except Exception as error:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
@@ -142,13 +146,16 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _error_page(request: web.Request, status: int, text: str) -> web.Response:
     context = context_of(request)
+    typed, carried = parted(typed_of(request))
     return context.page(
         request,
         "error_notice.html.j2" if is_fragment(request) else "error.html.j2",
         status=status,
-        heading=_TITLES.get(status, "That cannot be done"),
+        heading=_SEND_AGAIN if status == 403 and typed else _TITLES.get(status, "That cannot be done"),
         text=text,
-        typed=typed_of(request),
+        typed=typed,
+        carried=carried,
+        action=own_path(request.rel_url.with_query(None)),
         asks_for_key=KEY if status == 401 and context.config.web.auth == "token" else "",
     )
 

@@ -46,32 +46,37 @@ async def run_doctor(request: web.Request) -> web.Response:
 async def rename(request: web.Request) -> web.Response:
     """Rename a layout."""
     form = await form_of(request)
-    return await _changed(request, "renamed a layout", form.get("layout", ""), form.get("name", ""))
+    return await _changed(request, "renamed a layout", form.get("of_layout", ""), form.get("name", ""))
 
 
 async def delete(request: web.Request) -> web.Response:
     """Delete a layout."""
     form = await form_of(request)
-    return await _changed(request, "deleted a layout", form.get("layout", ""), None)
+    return await _changed(request, "deleted a layout", form.get("of_layout", ""), None)
 
 
 async def _changed(request: web.Request, what: str, name: str, new_name: str | None) -> web.Response:
     context, user = context_of(request), user_of(request)
 
-    def change() -> None:
+    def change() -> tuple[str, str]:
+        """Return the part of the page that shows what was changed, and a sentence."""
         folder = context.config.layouts_folder
         if new_name is None:
             delete_layout(folder, name)
             context.uploads.note(user, what, text=f"{name}.")
-        else:
-            called = rename_layout(folder, name, new_name)
-            context.uploads.note(user, what, text=f"{name} is now {called}.")
+            return "layouts", f"The layout {name} was deleted."
+        called = rename_layout(folder, name, new_name)
+        context.uploads.note(user, what, text=f"{name} is now {called}.")
+        listed = read_layouts(folder)
+        names = [layout.name for layout in listed.layouts] + [layout.name for layout in listed.damaged]
+        part = f"layout-{names.index(called) + 1}" if called in names else "layouts"
+        return part, f"The layout {name} is called {called} now."
 
     try:
-        await asyncio.to_thread(change)
+        part, said = await asyncio.to_thread(change)
     except BatchUpdaterError as error:  # what was typed stays where it was typed
         return await _page(request, status=400, refused=(name, new_name or "", error))
-    raise web.HTTPSeeOther("/settings#layouts")
+    return context.redirect(request, f"/settings#{part}", said)
 
 
 async def _page(

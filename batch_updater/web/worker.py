@@ -22,6 +22,7 @@ from batch_updater.errors import (
     LockedError,
     ResultsError,
     StoreError,
+    UnreadableFileError,
     UsageError,
 )
 from batch_updater.questions import HeaderRowError, OpenQuestionsError
@@ -48,8 +49,12 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
+from batch_updater.web.open_drafts import OpenDrafts
+from batch_updater.web.page_words import in_page_words
 
 _LOG = logging.getLogger(__name__)
+_LANE = (TaskKind.COMPARE, TaskKind.SEND)
+"""What makes requests: one at a time, and none while another process does (runs/lock.py)."""
 _CHECKS_AT_ONCE = 4
 """More would share the same processor; so many people see their rows being read at once."""
 _TRIED_EVERY_S = 1.0
@@ -62,8 +67,6 @@ _RATE_OVER_S = 5.0
 _SAMPLED_EVERY_S = 0.25
 _LOOKED_AT_EVERY_S = 1.0
 """How often the database of a run of another process is read, at most."""
-_STAYS_OPEN_S = 600.0
-"""How long a draft stays open that no one asks for."""
 _TIDIED_EVERY_S = 60.0
 _REMOVED_EVERY_S = 3600.0
 _SERVER = "batch-updater"
@@ -235,62 +238,6 @@ class _OtherRun:
         return self.counts
 
 
-class _OpenDrafts:
-    """The drafts that are open, by the ids of their uploads. Any thread may ask for one."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._lock = threading.Lock()
-        self._open: dict[str, tuple[Draft, float]] = {}
-        self._replaced: set[str] = set()
-        """Uploads whose draft is about to be replaced: what is edited in it by now would be lost."""
-
-    def get(self, upload: StoredUpload) -> Draft | None:
-        """Return the draft of an upload; None if it has none, or is checked again. Raises what `Draft.open` raises."""
-        with self._lock:
-            if upload.id in self._replaced or not upload.folder.is_dir():  # which someone may have removed by hand
-                return None
-            draft = self._open[upload.id][0] if upload.id in self._open else None
-            if draft is None:
-                draft = Draft.open(upload.folder, self._config)
-            if draft is not None:
-                self._open[upload.id] = draft, time.monotonic()
-            return draft
-
-    @contextmanager
-    def replacing(self, upload_id: str) -> Iterator[None]:
-        """Close the draft of an upload, and give it to no one while another one comes in its place."""
-        with self._lock:
-            self._replaced.add(upload_id)
-            draft, _ = self._open.pop(upload_id, (None, 0.0))
-        try:
-            if draft is not None:
-                draft.close()  # waits for an edit that is being made: the new draft has it
-            yield
-        finally:
-            with self._lock:
-                self._replaced.discard(upload_id)
-
-    def keep(self, upload_id: str, draft: Draft) -> None:
-        """Take the draft of an upload that was checked just now."""
-        with self._lock:
-            self._open[upload_id] = draft, time.monotonic()
-
-    def close_idle(self) -> None:
-        """Close drafts that no one has asked for in a while."""
-        before = time.monotonic() - _STAYS_OPEN_S
-        with self._lock:
-            for upload_id in [one for one, (_, used_at) in self._open.items() if used_at < before]:
-                self._open.pop(upload_id)[0].close()
-
-    def close(self) -> None:
-        """Close all of them."""
-        with self._lock:
-            for draft, _ in self._open.values():
-                draft.close()
-            self._open.clear()
-
-
 class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
@@ -298,14 +245,14 @@ class Worker:
         self._config = config
         self._environment = environment
         self._uploads = uploads
-        self._drafts = _OpenDrafts(config)
+        self._drafts = OpenDrafts(config)
         self._turns = _Turns()
         self._changed = threading.Condition()
         """Guards the three below; notified when the queue may hold something new."""
         self._work: dict[int, _Work] = {}
         """Number of a task -> that task, as long as a thread works on it."""
-        self._sends_after_s = 0.0
-        """When a sending is tried again, on the monotonic clock: another process holds the lock."""
+        self._lane_after_s = 0.0
+        """When the lane is tried again, on the monotonic clock: another process holds the lock."""
         self._is_ending = False
         self._others: dict[str, _OtherRun] = {}
         self._others_lock = threading.Lock()
@@ -315,8 +262,7 @@ class Worker:
         """Take up what a killed server had left, and begin to work. Raises ResultsError."""
         self._uploads.remove_leftovers()
         self._uploads.take_up_tasks()
-        checks, lane = (TaskKind.CHECK,), (TaskKind.COMPARE, TaskKind.SEND)
-        targets = [(self._work_on, (checks,))] * _CHECKS_AT_ONCE + [(self._work_on, (lane,))]
+        targets = [(self._work_on, ((TaskKind.CHECK,),))] * _CHECKS_AT_ONCE + [(self._work_on, (_LANE,))]
         self._threads = [
             threading.Thread(target=target, args=arguments, name=f"task {number}", daemon=True)
             for number, (target, arguments) in enumerate(targets, 1)
@@ -405,7 +351,7 @@ class Worker:
                 wait_s: float | None = None
                 try:
                     for task in self._ready(kinds):
-                        if task.kind is TaskKind.SEND and (left_s := self._sends_after_s - time.monotonic()) > 0:
+                        if task.kind in _LANE and (left_s := self._lane_after_s - time.monotonic()) > 0:
                             wait_s = left_s
                             continue
                         self._uploads.start_task(task.number)
@@ -462,7 +408,7 @@ class Worker:
             except ResultsError as error:  # it stays in the queue, and is taken up once more
                 self._log(str(error))
             if waits:
-                self._sends_after_s = time.monotonic() + _TRIED_EVERY_S
+                self._lane_after_s = time.monotonic() + _TRIED_EVERY_S
             del self._work[task.number]
             self._changed.notify_all()
 
@@ -501,11 +447,11 @@ class Worker:
 
                     draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
             except OpenQuestionsError as error:
-                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
                 return
             except HeaderRowError as error:  # a person can say what its columns are
-                asked = OpenColumnsQuestions(self._redacted(str(error)), error.questions, error.columns)
+                asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
                 raise
             self._uploads.set_asked(upload.id, None)
@@ -575,7 +521,7 @@ class Worker:
             with open_draft(
                 draft,
                 self._environment,
-                approved_by=judged.approval.by if judged.over and judged.approval else "",
+                override=judged.override,
                 compare=upload.compare,
                 sent_by=task.by,
             ) as open_run:
@@ -593,7 +539,7 @@ class Worker:
             self._follow_up(past, task.by)
             return None
         # Once all rows have kept the guards, or they were overridden, what is left goes the same way.
-        override = past.facts.override if self._uploads.has_begun(past.folder.name) else ""
+        override = past.facts.overridden if self._uploads.has_begun(past.folder.name) else None
         if why := why_not_resume(past, self._uploads, self._config, task.by):
             raise UsageError(why)
         with reopen_run(past, self._config, self._environment, override=override, sent_by=task.by) as open_run:
@@ -632,7 +578,7 @@ class Worker:
             return
         try:
             repair_of_run(past, self._uploads, by)
-        except BatchUpdaterError as error:
+        except (BatchUpdaterError, StoreError, DamagedStoreError) as error:
             why = self._redacted(f"Its rows cannot be repaired here: {error}")
             self._uploads.note(_SERVER, "repair failed", run=past.folder.name, text=why)
 
@@ -650,12 +596,15 @@ class Worker:
             remedy = "Read records first; then it can be approved, or correct the file."
         elif isinstance(error, OpenQuestionsError):
             remedy = "Answer on the page of the file."
+        elif isinstance(error, HeaderRowError):
+            remedy = "Correct the header row, or say on the page of the file what its columns are."
         own = str(self._uploads.folder / work.task.upload) if work.task.upload else None
         return TaskFault(
-            self._redacted(error.message, own),
-            self._redacted(remedy, own),
+            in_page_words(self._redacted(error.message, own)),
+            in_page_words(self._redacted(remedy, own)),
             error.place.sheet,
             error.place.cell,
+            is_unreadable=isinstance(error, UnreadableFileError),
         )
 
     def _redacted(self, text: str, path: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 from batch_updater.loader.open_questions import settled_questions
@@ -101,6 +102,30 @@ def test_a_question_without_a_likely_answer_has_to_be_answered(tmp_path: Path) -
     answered = sent(file, **{asked.key: "1"})
     assert not answered.errors
     assert answered.answers == Answers(sheet="June")
+
+
+def test_the_only_sheet_that_is_listed_is_not_chosen_beforehand_where_it_may_be_the_wrong_one(tmp_path: Path) -> None:
+    """A hidden sheet fits, and a visible one may be meant."""
+    path = workbook(
+        tmp_path / "a.xlsx",
+        {"May": [["What", "Who"], ["a", "b"]], "Old": [["Id", "Type", "StageName"], [5, "Pre", "Won"]]},
+    )
+    book = openpyxl.load_workbook(path)
+    book["Old"].sheet_state = "hidden"
+    book.save(path)
+    (asked,) = AnswerForm(asked_about(path), NEXUS).questions
+    assert [choice.text for choice in asked.question.choices] == ["the hidden sheet 'Old'"]
+    assert (asked.chosen, asked.is_required) == ("", True)
+
+
+def test_a_hint_beside_a_column_asks_nothing(tmp_path: Path) -> None:
+    """It says what the column may be."""
+    form = AnswerForm(
+        asked_about(write(tmp_path / "a.csv", [["Number", "Type", "StageName"], [5, "Pre", "Won"]])), NEXUS
+    )
+    hints = [hint for one in form.columns for hint in one.why]
+    assert hints
+    assert not any("?" in hint for hint in hints), hints
 
 
 def test_another_header_row_lets_go_of_what_was_said_of_columns(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_file_is_sent_once_however_often_the_button_is_pressed(browser: Browse
     assert press(browser, page, f"{files}/send").location == f"{files}/run"
     assert browser.get(f"{files}/run").shown == run.shown
     assert len(api.requests()) == 5
-    assert "This was applied before" in browser.get(f"{files}/preview").shown
+    assert re.search(r"This was applied before \(<time datetime=", browser.get(f"{files}/preview").text)
 
 
 def test_rows_that_another_file_has_sent_meanwhile_are_not_sent_again(browser: Browser, api: Sandbox) -> None:
@@ -81,14 +81,14 @@ def test_rows_that_another_file_has_sent_meanwhile_are_not_sent_again(browser: B
     first, second = checked(browser, rows_of(3)), checked(browser, rows_of(3))
     old = browser.get(f"{second}/preview")
     press(browser, browser.get(f"{first}/preview"), f"{first}/send")
-    wait_until(browser, f"{first}/run", "updated")
+    wait_until(browser, f"{first}/run", "All 3 rows were updated.")
     press(browser, old, f"{second}/send")
     page = wait_until(browser, f"{second}/run", "Another run of these rows has begun or ended since.")
     assert len(api.requests()) == 3
     page = browser.get(f"{second}/preview")
     assert "This was applied before" in page.shown
     press(browser, page, f"{second}/send")
-    wait_until(browser, f"{second}/run", "updated")
+    wait_until(browser, f"{second}/run", "All 3 rows were updated.")
     assert len(api.requests()) == 6
 
 
@@ -102,6 +102,10 @@ def test_reading_records_first_shows_what_would_change(browser: Browser, api: Sa
     assert "60 changes, the largest jumps first" in page.shown
     jumps = re.findall(r'data-label="Jump:">([\d,.]+)<', page.text)
     assert len(jumps) == 50
+    for column in ("Now", "New"):
+        amounts = re.findall(rf'data-label="{column}:">(?:<[^>]+>)*(-?[\d,]+(?:\.\d+)?)<', page.text)
+        assert amounts, page.text
+        assert all(re.fullmatch(r"-?\d{1,3}(,\d{3})*(\.\d+)?", amount) for amount in amounts), amounts
     numbers = [float(jump.replace(",", "")) for jump in jumps]
     assert numbers == sorted(numbers, reverse=True)
     (rest,) = re.findall(r'rel="next" href="([^"]+)"', page.text)
@@ -123,6 +127,7 @@ def test_an_edit_makes_another_preview_of_an_old_page_unsendable(browser: Browse
     refused = press(browser, old, f"{files}/send")
     assert refused.status == 409
     assert "What would be sent has changed since." in refused.shown
+    assert "What you typed" not in refused.shown
     assert api.requests() == []
     assert "disabled" not in button(browser.get(f"{files}/preview"), "Send 3 rows")
 

@@ -102,6 +102,14 @@ def test_a_messy_workbook_is_answered_step_by_step(browser: Browser, tmp_path: P
     assert "day/month" in page.shown
     assert fields(page)["Deal no."] == "=OpportunityId"
     assert fields(page)["Owner"] == "-"
+    log = browser.get(f"{place}/preview").shown
+    for told in (
+        "answered: sheet: Deals",
+        "Deal no. is OpportunityId",
+        "Owner is not sent",
+        "date order of Close date is DMY",
+    ):
+        assert told in log, log
 
 
 def test_what_is_not_certain_has_to_be_chosen(browser: Browser, tmp_path: Path) -> None:
@@ -152,10 +160,13 @@ def test_a_proposed_field_is_marked_and_says_why(browser: Browser) -> None:
 def test_a_file_that_cannot_be_read_says_why_and_takes_another(browser: Browser) -> None:
     """With the remedy, and the way on."""
     place = browser.upload("a.pdf", b"%PDF-1.7 nothing").location
-    page = asked(browser, place)
+    page = wait_until(browser, place, "Upload again")
     assert "It could not be checked a.pdf is a PDF document." in page.shown
-    assert "Upload again" in page.shown
     assert page.form("/files")["token"]
+    assert CHECK not in page.text
+    assert "Another sheet" not in page.shown
+    removed = browser.post(f"{place}/remove", page.form(f"{place}/remove"))
+    assert (removed.location, browser.get(place).status) == ("/", 404)
 
 
 def test_a_header_row_that_does_not_fit_can_be_mapped_all_the_same(browser: Browser) -> None:

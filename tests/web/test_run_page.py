@@ -91,7 +91,8 @@ def test_stop_awaits_what_is_in_flight_and_go_on_sends_the_rest(slow: PageServer
     assert press(browser, going, f"{run}/stop").location == run
     stopped = finished(browser, run)
     assert re.search(r"\d+ rows are not done\. Going on sends just those\.", stopped.shown), stopped.shown
-    assert "The run ended early: You stopped the run." in stopped.shown
+    assert "The run ended early: You stopped the run. Press “Go on”." in stopped.shown
+    assert "un again" not in stopped.shown
     assert len(api.requests()) < 60
     assert "and running the same file again would send every row" in stopped.shown
 
@@ -100,6 +101,24 @@ def test_stop_awaits_what_is_in_flight_and_go_on_sends_the_rest(slow: PageServer
     assert len(api.requests()) == 60
     for what in ("stopped", "resumed", "sent"):
         assert re.search(rf"<b>[^<]+</b> {what}", ended.text), what
+
+
+def test_a_stopped_run_says_when_its_rows_can_be_repaired_and_its_times_are_elements(slow: PageServer) -> None:
+    """The grid comes with the end of the run: until then no sentence promises it, and none names a sheet."""
+    browser = slow.signed_in()
+    run = sent(browser, rows_of(60).replace(b"1003", b"much"))
+    press(browser, wait_until(browser, run, "a second"), f"{run}/stop")
+    stopped = finished(browser, run)
+    assert "1 row needs a person. That can be done here once the run has come to its end." in stopped.shown
+    assert (
+        "a cell is wrong; nothing was sent: it can be repaired here once the run has come to its end" in stopped.shown
+    )
+    assert "To fix" not in stopped.shown
+    assert re.search(r"<dt>When</dt><dd><time datetime=", stopped.text)
+    assert not re.search(r"\d UTC", re.sub(r"<time .*?</time>", "", stopped.text))
+    press(browser, stopped, f"{run}/resume")
+    ended = wait_until(browser, run, "Rows to repair")
+    assert "a cell is wrong; nothing was sent: repair it below" in ended.shown
 
 
 def test_an_unfinished_run_is_closed_for_good(slow: PageServer) -> None:
@@ -114,6 +133,24 @@ def test_an_unfinished_run_is_closed_for_good(slow: PageServer) -> None:
     assert "The run is closed." in closed.shown
     assert "Go on" not in closed.shown
     assert "Closing it is for good" not in closed.shown
+
+
+def test_who_may_not_send_stops_and_closes_no_run_of_another(tmp_path: Path, api: Sandbox) -> None:
+    """Whoever sends it can, and those who may send."""
+    web = "auth: proxy, may_send: [anna, ben]"
+    with PageServer(configured(tmp_path, api.url, web), **SLOW) as server:
+        anna, ben, dora = (server.browser(X_Forwarded_User=name) for name in ("anna", "ben", "dora"))
+        run = sent(anna, rows_of(60))
+        going = wait_until(dora, run, "a second")
+        assert "disabled" in button(going, "Stop")
+        refused = press(dora, going, f"{run}/stop")
+        assert refused.status == 409
+        assert "anna sends it, and dora may not send (web.may_send)." in refused.shown
+        assert press(ben, wait_until(ben, run, "a second"), f"{run}/stop").status == 303
+        stopped = finished(dora, run)
+        assert "disabled" in button(stopped, "Close this run")
+        assert press(dora, stopped, f"{run}/close").status == 409
+        assert press(anna, finished(anna, run), f"{run}/close").status == 303
 
 
 def test_a_run_of_the_command_line_is_shown_but_not_stopped(slow: PageServer, api: Sandbox) -> None:

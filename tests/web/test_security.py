@@ -37,7 +37,9 @@ from tests.in_thread import InThread
 from tests.web.served import Browser, PageServer, configured, multipart, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from tests.web.served import Answer
 
 ROWS = b"Id,Type,OpportunityName\n2,Pre,a\n3,Pre,b\n"
 
@@ -478,6 +480,40 @@ def test_what_was_typed_into_a_form_of_an_old_session_is_not_lost(site: Site) ->
     assert {name: value.replace("\r\n", "\n") for name, value in kept.items()} == {
         name: value.replace("\r\n", "\n") for name, value in typed.items()
     }
+
+
+@pytest.mark.parametrize("path", ["/files", "/files/sample"])
+def test_what_was_typed_without_a_session_is_sent_again_after_signing_in(path: str, page_server: PageServer) -> None:
+    """A wrong key keeps it too; a right one signs in on the same page, and does nothing else."""
+    typed = {"rows": "Id\tType\tStageName\n101\tPre\tWon\n", "remember": "yes"}
+
+    def send(browser: Browser, fields: Mapping[str, str]) -> Answer:
+        kind, body = multipart([(name, None, value.encode()) for name, value in fields.items()])
+        return browser.request("POST", path, body, {"Content-Type": kind})
+
+    visitor = Browser(page_server.address)
+    ended = send(visitor, {"token": "0" * 64, **typed})
+    assert (ended.status, not visitor.cookies) == (401, True)
+    assert "Sign in" in ended.shown
+    assert ended.form(path) == {"key": "on", **typed}
+    wrong = send(visitor, {**ended.form(path), "key": "wrong"})
+    assert (wrong.status, wrong.form(path), not visitor.cookies) == (401, {"key": "on", **typed}, True)
+    signed_in = send(visitor, {**wrong.form(path), "key": page_server.link.partition("key=")[2]})
+    assert "You are signed in. Nothing was done yet." in signed_in.shown
+    again = signed_in.form(path)
+    assert again == {"token": visitor.token(), **typed}
+    assert not list((page_server.folder / "runs" / "web").glob("*/input*"))
+    assert send(visitor, again).status == 303
+
+
+def test_rows_pasted_into_a_page_of_an_old_session_are_not_lost(page_server: PageServer) -> None:
+    """The page that refuses them holds them, with the token of now."""
+    browser = page_server.signed_in()
+    kind, body = multipart([("token", None, b"0" * 64), ("rows", None, b"Id\tType\n5\tPre")])
+    refused = browser.request("POST", "/files", body, {"Content-Type": kind})
+    assert refused.status == 403
+    assert refused.form("/files") == {"token": browser.token(), "rows": "Id\tType\n5\tPre"}
+    assert not list((page_server.folder / "runs" / "web").glob("*/input*"))
 
 
 @pytest.mark.parametrize("body", [b"\xff=1", b"a=%ff", b"&".join([b"a=1"] * 6_000)])

@@ -67,11 +67,14 @@ def test_the_doctor_examines_at_the_press_of_a_button(page_server: PageServer, a
 def test_a_layout_is_renamed_and_deleted(page_server: PageServer) -> None:
     """Who did it is kept."""
     browser = settings(page_server)
-    renamed = browser.post("/settings/layouts/rename", {"layout": "q1", "name": "Pipeline"})
-    assert renamed.location == "/settings#layouts"
-    assert browser.post("/settings/layouts/delete", {"layout": "q2"}).location == "/settings#layouts"
+    renamed = browser.post("/settings/layouts/rename", {"of_layout": "q1", "name": "Pipeline"})
+    assert renamed.location == "/settings#layout-1"
     page = browser.get("/settings")
-    assert re.findall(r'<tr><th scope="row">([^<]+)</th>', page.text) == ["Pipeline"]
+    assert 'id="layout-1" tabindex="-1">Pipeline</span>' in page.text
+    assert "The layout q1 is called Pipeline now." in page.shown
+    assert browser.post("/settings/layouts/delete", {"of_layout": "q2"}).location == "/settings#layouts"
+    page = browser.get("/settings")
+    assert re.findall(r'id="layout-[0-9]+" tabindex="-1">([^<]+)</span></th>', page.text) == ["Pipeline"]
     assert "renamed a layout: q1 is now Pipeline." in page.shown
     assert "deleted a layout: q2." in page.shown
     assert [path.name for path in (page_server.folder / "layouts").iterdir()] == ["Pipeline.yaml"]
@@ -83,7 +86,7 @@ def test_a_layout_is_renamed_and_deleted(page_server: PageServer) -> None:
 def test_a_name_that_is_refused_stays_where_it_was_typed(page_server: PageServer, name: str, why: str) -> None:
     """Nothing is renamed."""
     browser = settings(page_server)
-    page = browser.post("/settings/layouts/rename", {"layout": "q1", "name": name})
+    page = browser.post("/settings/layouts/rename", {"of_layout": "q1", "name": name})
     assert page.status == 400
     assert why in page.shown
     assert f'name="name" value="{name}"' in page.text
@@ -93,7 +96,7 @@ def test_a_name_that_is_refused_stays_where_it_was_typed(page_server: PageServer
 def test_a_layout_is_changed_by_a_form_with_its_token_alone(page_server: PageServer) -> None:
     """No address deletes anything."""
     browser = settings(page_server)
-    assert browser.post("/settings/layouts/delete", {"layout": "q1"}, token="0" * 64).status == 403
+    assert browser.post("/settings/layouts/delete", {"of_layout": "q1"}, token="0" * 64).status == 403
     assert browser.request("GET", "/settings/layouts/delete").status in {404, 405}
     assert (page_server.folder / "layouts" / "q1.yaml").exists()
 

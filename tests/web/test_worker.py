@@ -16,12 +16,14 @@ from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import SETTINGS_SHEET, OutcomeKind
+from batch_updater.runs.check import check
 from batch_updater.runs.comparison import Comparison, compare_draft
 from batch_updater.runs.draft import CellEdit, HeldDraftError
 from batch_updater.runs.follow_ups import repair_of_run, undo_of_run
 from batch_updater.runs.history import PastRun, find_run, past_runs
 from batch_updater.runs.lock import locked
 from batch_updater.runs.permission import Permission, approve, permission
+from batch_updater.runs.report import report
 from batch_updater.runs.uploads import SendingOptions, StoredUpload, TaskKind, TaskState, Uploads
 from tests.end_to_end.program import TOKEN, batch_updater, configure, sandbox
 from tests.torture.runs import numbered
@@ -45,6 +47,15 @@ def past_of(queue: Queue, run: str | None) -> PastRun:
     return find_run(queue.config.results.folder, run)
 
 
+def told(workbook: Path | None) -> list[str]:
+    """Return every text of a workbook."""
+    from openpyxl import load_workbook
+
+    assert workbook
+    sheets = load_workbook(workbook).worksheets
+    return [str(cell) for sheet in sheets for row in sheet.iter_rows(values_only=True) for cell in row if cell]
+
+
 def judged(queue: Queue, upload: StoredUpload, user: str) -> Permission:
     draft, found = queue.worker.draft(upload.id), queue.uploads.upload(upload.id)
     assert draft
@@ -65,6 +76,11 @@ def test_rows_are_sent_as_they_are_in_the_draft_and_the_file_stays_as_it_was(tmp
         upload = queue.checked(numbered_rows(20, wrong=[5]))
         before = (upload.folder / upload.file).read_bytes()
         edited(queue, upload, 5, 3, "77")
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        assert not [
+            text for text in told(check(draft.plan(), tmp_path / "check.xlsx").results) if str(tmp_path) in text
+        ]
         task = queue.do(TaskKind.SEND, upload, "carla")
         assert task.state is TaskState.DONE, task.fault
         past = past_of(queue, task.run)
@@ -76,6 +92,10 @@ def test_rows_are_sent_as_they_are_in_the_draft_and_the_file_stays_as_it_was(tmp
     assert past.workbook
     cells = {row[0].value: row[1].value for row in load_workbook(past.workbook)[SETTINGS_SHEET]}
     assert cells["sent by"] == "carla"
+    assert cells["results.folder"] == "runs"
+    assert not [text for text in told(past.workbook) if str(tmp_path) in text]
+    assert past.folder.name in told(past.workbook)
+    assert not [text for text in told(report(past, tmp_path / "again.xlsx").results) if str(tmp_path) in text]
     assert "carla" in (past.folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -204,6 +224,22 @@ def test_a_sending_waits_while_another_process_holds_the_lock(tmp_path: Path, ap
         assert queue.done(upload).state is TaskState.DONE
         assert queue.uploads.tasks(upload.id)[0].waits_for == ""
     assert len(api.requests()) == 5
+
+
+def test_reading_records_first_waits_while_another_process_holds_the_lock(tmp_path: Path, api: Sandbox) -> None:
+    """Its requests would come on top of the rate of the other."""
+    with working(config_in(tmp_path, api.url)) as queue:
+        upload = queue.checked(numbered_rows(5))
+        with locked(queue.config.results.folder, api.url, "nightly.csv"):
+            task = queue.uploads.add_task(TaskKind.COMPARE, "anna", upload=upload.id)
+            queue.worker.wake()
+            until(lambda: queue.uploads.tasks(upload.id)[0].waits_for)
+            waiting = queue.uploads.tasks(upload.id)[0]
+            assert waiting.state is TaskState.WAITING
+            assert "nightly.csv" in waiting.waits_for
+            assert not api.requests()
+        assert queue.done(upload).number == task.number
+        assert Comparison.open(upload.folder)
 
 
 def test_a_run_that_a_person_stops_goes_on_when_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
@@ -475,6 +511,56 @@ def test_a_file_over_a_guard_is_sent_only_after_another_person_approves_it(tmp_p
         task = queue.do(TaskKind.SEND, upload)
         assert task.state is TaskState.DONE, task.fault
     assert len(api.requests()) == 8
+
+
+def test_an_approval_overrides_no_guard_on_changes_that_nobody_has_seen(tmp_path: Path, api: Sandbox) -> None:
+    """Only what was exceeded on the preview is overridden; the rest is judged before anything is sent."""
+    config = config_in(
+        tmp_path, api.url, guards={"rows": 5, "changed": 3}, sending={"compare": True}, web={"may_approve": ["ben"]}
+    )
+    with working(config) as queue:
+        upload = queue.checked(numbered_rows(8))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
+        task = queue.do(TaskKind.SEND, upload)
+        assert task.fault
+        assert "guards.changed" in task.fault.message
+        assert "guards.rows" not in task.fault.message
+        assert {request["method"] for request in api.requests()} == {"GET"}
+        queue.do(TaskKind.COMPARE, upload)
+        assert {guard.key for guard in judged(queue, upload, "ben").over} == {"guards.rows", "guards.changed"}
+        approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
+        task = queue.do(TaskKind.SEND, upload)
+        assert task.state is TaskState.DONE, task.fault
+        assert past_of(queue, task.run).counts[OutcomeKind.UPDATED] == 8
+
+
+def test_what_an_approval_overrides_stays_so_where_a_run_goes_on_that_had_not_read_every_record(
+    tmp_path: Path, api: Sandbox
+) -> None:
+    """The guard that was approved is not judged again, and one that was not is."""
+    sending = {"rate_per_s": 30, "concurrency": 5, "retry_budget": 5, "compare": True}
+    guards = {"rows": 5, "changed": 3}
+    config = config_in(tmp_path, api.url, guards=guards, sending=sending, web={"may_approve": ["ben"]})
+    with working(config) as queue:
+        upload = queue.checked(numbered_rows(60))
+        draft = queue.worker.draft(upload.id)
+        assert draft
+        approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        queue.worker.wake()
+        api.wait_for(10)
+        run = queue.uploads.tasks(upload.id)[0].run
+        assert run
+        assert queue.worker.stop(run)
+        queue.done(upload)
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
+        queue.worker.wake()
+        task = queue.done(upload)
+        assert task.fault
+        assert "guards.changed" in task.fault.message
+        assert "guards.rows" not in task.fault.message
 
 
 def test_who_may_not_send_needs_an_approval(tmp_path: Path, api: Sandbox) -> None:

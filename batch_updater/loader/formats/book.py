@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 import msgspec
 
-from batch_updater.errors import InputError, Location
+from batch_updater.errors import InputError, Location, UnreadableFileError
 from batch_updater.records import ANNOTATED_MARK, Cell, column_letters
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -96,13 +96,14 @@ class UnreadableError(Exception):
 def faults_named(name: str, sheet: str | None = None) -> Iterator[None]:
     """Make an `InputError` that names the file of what its reader or the library of its format raises."""
     place = Location(file=name, sheet=sheet)
+    error_class = UnreadableFileError if sheet is None else InputError  # another sheet may be read
     try:
         yield
     except UnreadableError as fault:
-        raise InputError(f"{name} {fault.sentence}.", remedy=fault.remedy, place=place) from fault
+        raise error_class(f"{name} {fault.sentence}.", remedy=fault.remedy, place=place) from fault
     except OSError as error:
         message = f"{name} cannot be read: {error.strerror or error}."
-        raise InputError(message, remedy="Check that the file is there and not locked.", place=place) from error
+        raise error_class(message, remedy="Check that the file is there and not locked.", place=place) from error
     except _DAMAGES as error:
         if isinstance(error, (zipfile.BadZipFile, EOFError, zlib.error)):
             what = "it is cut off or was changed on its way"
@@ -110,7 +111,7 @@ def faults_named(name: str, sheet: str | None = None) -> Iterator[None]:
             what = "the XML inside it is broken"
         else:
             what = "it does not hold what a file of its kind holds"
-        raise InputError(f"{name} is damaged: {what}.", remedy=ASK_AGAIN, place=place) from error
+        raise error_class(f"{name} is damaged: {what}.", remedy=ASK_AGAIN, place=place) from error
 
 
 class Book:
