@@ -542,6 +542,8 @@ class MadeEdit(msgspec.Struct, frozen=True):
     at: datetime
     """UTC."""
     is_undone: bool = False
+    batch: int = 0
+    """Number of the first edit that was made together with it; 0 where that does not matter."""
 
 
 class ReportRow(msgspec.Struct, frozen=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Context, Decimal
+from functools import lru_cache
 
 from batch_updater.endpoint.description import Bounds, Field, Kind, ParameterLocation
 from batch_updater.endpoint.request import is_header_value, wire_text
 from batch_updater.loader.refusal import ValueProblem, digits_of, shown
 from batch_updater.loader.text_formats import format_check
 from batch_updater.records import Value
-from batch_updater.text.characters import folded, named, suggestion
+from batch_updater.text.characters import Suggestion, folded, named, suggestion
 
 _EXACT = Context(prec=1_000)
 """Divides numbers of any size that a cell may hold; the usual context gives up at 28 digits."""
@@ -47,10 +48,14 @@ def _judge_of_value(field: Field) -> Callable[[Value], Value] | None:
         valid = [text for value in field.enum if (text := str(value))]  # an empty one is what clears the field
         listed = ", ".join(valid[:_VALUES_LISTED]) + (" ..." if len(valid) > _VALUES_LISTED else "")
 
+        @lru_cache(maxsize=256)
+        def suggested(typed: str) -> Suggestion:  # the same wrong value is often in many cells
+            return suggestion(typed, valid)
+
         def choose(value: Value) -> Value:
             if (described := spelled.get(folded(str(value)))) is not None:
                 return described
-            close, look = suggestion(str(value), valid)
+            close, look = suggested(str(value))
             what = f"a {field.title}" if field.has_title else f"one of the values of {field.name}"
             reason = f"{shown(value, quoted=True)} is not {what}. {look}".rstrip()
             remedy = f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}."

@@ -44,7 +44,7 @@ from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.runs import edits as kept
 from batch_updater.runs import statements
-from batch_updater.runs.encoding import encode_problems
+from batch_updater.runs.encoding import as_list, encode_problems
 from batch_updater.runs.folder import Snapshot, folder_faults, sha256_of
 from batch_updater.runs.grid import ALL, EDITED, RowLists, key_of_cause, key_of_group
 from batch_updater.runs.guards import exceeded
@@ -119,6 +119,8 @@ class DraftRow(msgspec.Struct, frozen=True):
     """Position -> the last edit of that cell that is not undone."""
     is_refused: bool = False
     """Whether it is here because it needed someone in the run that is repaired, and nothing was changed since."""
+    is_wrong: bool = False
+    """Whether the check finds it wrong, whatever the API has refused: a row that only a correction makes good."""
 
 
 class GridPage(msgspec.Struct, frozen=True):
@@ -211,6 +213,8 @@ class Draft:
         self._cached_identity: Identity | None = None
         self._group_lengths: dict[int, int] = {}
         """Key of a group -> its rows; counted when it is asked for, until the next edit."""
+        self._batch_lengths: dict[int, int] = {}
+        """Number of a batch -> its edits that are not undone; counted as the groups are."""
 
     @classmethod
     def open(cls, folder: Path, config: Config) -> Self | None:
@@ -362,6 +366,8 @@ class Draft:
         with self._shown() as store:
             found = editable_rows(store, numbers)
             withheld = kept.why_withheld(store, self.columns, {row: one.texts for row, one in found.items()})
+            refused = [one for row, one in found.items() if withheld.get(row)]
+            wrong = self._rows.found_wrong(refused, store) if refused else frozenset()
             width = len(self.columns.headers)
             return tuple(
                 DraftRow(
@@ -370,6 +376,7 @@ class Draft:
                     self._shown_problems(one.row),
                     {edit.position: edit for edit in one.made.edits},
                     is_refused=bool(withheld.get(number)),
+                    is_wrong=number in wrong if withheld.get(number) else one.row.state == "invalid",
                 )
                 for number, one in found.items()
             )
@@ -433,12 +440,13 @@ class Draft:
         nothing. Raises UsageError for a row or column that there is not.
         """
         with self._changing():
+            first = kept.next_edit(self._writer)
             left = iter([(row, [*of_row]) for row, of_row in groupby(sorted(edits, key=_row), key=_row)])
-            while batch := dict(islice(left, _BATCH)):
-                self._edit(batch, by)
+            while of_rows := dict(islice(left, _BATCH)):
+                self._edit(of_rows, first, by)
         return self._rows_of({edit.row for edit in edits})
 
-    def _edit(self, edits: Mapping[int, Sequence[CellEdit]], by: str) -> int:
+    def _edit(self, edits: Mapping[int, Sequence[CellEdit]], batch: int, by: str) -> int:
         """Do what `edit` does within a transaction, given the edits of each row; return how many cells were changed."""
         rows, made = list[EditableRow](), list[tuple[int, int, int, Cell, str]]()
         found = editable_rows(self._writer, edits)
@@ -458,7 +466,7 @@ class Draft:
                     cells = kept.overlaid(cells, texts)
             if texts:
                 rows.append(EditableRow(one.row, one.cells, one.made, {**one.texts, **texts}))
-        kept.add_edits(self._writer, made, by, datetime.now(UTC))
+        kept.add_edits(self._writer, made, batch, by, datetime.now(UTC))
         self._rows.judge(rows)
         return len(made)
 
@@ -498,17 +506,24 @@ class Draft:
             self._staged = staged
             self._cached_summary = self._cached_identity = None
             self._group_lengths.clear()
+            self._batch_lengths.clear()
 
-    def edit_group(self, group: Group, text: str, by: str) -> int:
-        """Type the same into every cell of a group, in one transaction. Returns how many cells were changed."""
+    def edit_group(self, group: Group, text: str, by: str, *, row: int | None = None) -> int:
+        """Type the same into every cell of a group, in one transaction. Returns how many cells were changed.
+
+        `row`: one whose cell gets the text, too, where it is of the group no more.
+        """
         problem = Problem(0, group.field, group.code, group.value, "", "")
         key = key_of_group(problem, self.columns)
         if key is None or self.columns.of_field.get(group.field) != group.position:
             raise UsageError("There is no such group of cells.", remedy="Load the page again.")
         count, after = 0, BEFORE_ALL_ROWS
         with self._changing():
+            first = kept.next_edit(self._writer)
+            if row is not None:
+                count += self._edit({row: [CellEdit(row, group.position, text)]}, first, by)
             while numbers := self._rows.lists.rows(key, after, _BATCH):
-                count += self._edit({number: [CellEdit(number, group.position, text)] for number in numbers}, by)
+                count += self._edit({number: [CellEdit(number, group.position, text)] for number in numbers}, first, by)
                 after = numbers[-1]
         return count
 
@@ -517,15 +532,45 @@ class Draft:
         with self._changing():
             edit = kept.edit_of_number(self._writer, number)
             if edit is None or edit.is_undone:
-                raise UsageError(f"There is no edit {number:,} that could be undone.", remedy="Load the page again.")
-            before = editable_rows(self._writer, [edit.row])
-            self._writer.execute(
-                statements.UNDO_EDITS, of_row=edit.row, at_position=edit.position, first=number, who=by,
-                when=datetime.now(UTC).timestamp(),
-            )  # fmt: skip
-            left = kept.texts_of(kept.edits_of_row(self._writer, edit.row))
-            self._rows.judge([one._replace(texts=left) for one in before.values()])
+                raise _not_undoable(number)
+            self._undo([edit], by)
         return self._row_of(edit.row)
+
+    def undo_batch(self, number: int, by: str) -> int:
+        """Do what `undo_edit` does for all edits that were made together with one, in one transaction.
+
+        Returns how many these were. Raises UsageError if there is none of them, or if all are undone.
+        """
+        count = 0
+        with self._changing():
+            edit = kept.edit_of_number(self._writer, number)
+            while edit and (batch := kept.edits_of_batch(self._writer, edit.batch, _BATCH)):
+                self._undo(batch, by)
+                count += len(batch)
+            if not count:
+                raise _not_undoable(number)
+        return count
+
+    def _undo(self, edits: Sequence[MadeEdit], by: str) -> None:
+        rows = {edit.row: None for edit in edits}
+        before = editable_rows(self._writer, rows)
+        when = datetime.now(UTC).timestamp()
+        self._writer.executemany(
+            statements.UNDO_EDITS,
+            [
+                {"of_row": edit.row, "at_position": edit.position, "first": edit.number, "who": by, "when": when}
+                for edit in edits
+            ],
+        )
+        left = kept.edits_of_rows(self._writer, as_list(rows))
+        self._rows.judge([one._replace(texts=left[row].texts if row in left else {}) for row, one in before.items()])
+
+    def made_together(self, edit: MadeEdit) -> int:
+        """Return how many edits were made together with one, itself included, as far as they are not undone."""
+        with self._shown() as store:
+            if edit.batch not in self._batch_lengths:
+                self._batch_lengths[edit.batch] = kept.length_of_batch(store, edit.batch)
+            return self._batch_lengths[edit.batch]
 
     def accept_row(self, number: int, by: str) -> DraftRow:
         """Let a row that needed someone in the run that is repaired be sent as it is. Raises UsageError if it is none.
@@ -655,6 +700,10 @@ def stage_draft(
 
 def _row(edit: CellEdit) -> int:
     return edit.row
+
+
+def _not_undoable(number: int) -> UsageError:
+    return UsageError(f"There is no edit {number:,} that could be undone.", remedy="Load the page again.")
 
 
 def _put_in_place(folder: Path) -> None:

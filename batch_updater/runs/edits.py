@@ -32,6 +32,7 @@ class _EditRecord(NamedTuple):
     author: str
     at: _Time
     undone_at: _Time | None
+    batch: _Count
     width: _Count
 
 
@@ -43,7 +44,8 @@ def _made(record: object) -> tuple[MadeEdit, int]:
     except (UndecodableError, ValueError) as error:
         raise DamagedStoreError(f"{_TABLE} holds what is never written there ({error})") from error
     at = datetime.fromtimestamp(one.at, UTC)
-    made = MadeEdit(one.number, one.row, one.position, old, one.new, one.author, at, one.undone_at is not None)
+    is_undone = one.undone_at is not None
+    made = MadeEdit(one.number, one.row, one.position, old, one.new, one.author, at, is_undone, one.batch)
     return made, one.width
 
 
@@ -133,6 +135,23 @@ def edit_of_number(store: Store, number: int) -> MadeEdit | None:
     return None if found is None else _made(found)[0]
 
 
+def edits_of_batch(store: Store, batch: int, most: int) -> tuple[MadeEdit, ...]:
+    """Return some edits that were made together and are not undone, by number. Raises DamagedStoreError."""
+    return tuple(_each(store.execute(statements.EDITS_OF_BATCH, of_batch=batch, most=most).fetchall()))
+
+
+def length_of_batch(store: Store, batch: int) -> int:
+    """Return how many edits that were made together are not undone; it goes over them."""
+    (count,) = store.execute(statements.BATCH_LENGTH, of_batch=batch).fetchone()
+    return int(count)
+
+
+def next_edit(store: Store) -> int:
+    """Return the number that the next edit gets."""
+    (number,) = store.execute(statements.NEXT_EDIT).fetchone()
+    return int(number)
+
+
 def texts_of(edits: Iterable[MadeEdit]) -> dict[int, str]:
     """Return what some edits of one row, by number, come to: position -> text."""
     return {edit.position: edit.new for edit in edits}
@@ -151,13 +170,15 @@ def overlaid(cells: Sequence[Cell], texts: Mapping[int, str]) -> list[Cell]:
     return made
 
 
-def add_edits(store: Store, edits: Iterable[tuple[int, int, int, Cell, str]], by: str, at: datetime) -> None:
+def add_edits(
+    store: Store, edits: Iterable[tuple[int, int, int, Cell, str]], batch: int, by: str, at: datetime
+) -> None:
     """Write edits: row, position, how many cells the row has in the file, the cell before, and the text."""
     store.executemany(
         statements.ADD_EDIT,
         (
-            {"row": row, "position": position, "width": width, "old": encode_cells([[old]], keeps_blank=True)[0],
-             "new": new, "author": by, "at": at.timestamp()}
+            {"batch": batch, "row": row, "position": position, "width": width, "old": encode_cells([[old]],
+             keeps_blank=True)[0], "new": new, "author": by, "at": at.timestamp()}
             for row, position, width, old, new in edits
         ),
     )  # fmt: skip

@@ -173,13 +173,9 @@ class JudgedRows:
 
     def judge(self, rows: Sequence[EditableRow]) -> None:
         """Judge rows again whose edits have changed, or that were accepted, as their own cells say; some hundreds."""
-        edited = [EditedCells(one.row.number, overlaid(one.original, one.texts), one.texts) for one in rows]
-        parsed = [*self._parser.parse_edited(edited)]
+        parsed, targets = self._parsed(rows, self._store)
         withheld = why_withheld(self._store, self._columns, {one.row.number: one.texts for one in rows})
         values = [row.values for row in parsed]
-        targets = self._targets.of_all(values)
-        if self._is_undo:
-            parsed = self._as_expected(edited, parsed, targets)
         changes = [
             (one.row, self._judged(one.row, row, target, cells, fields, withheld.get(one.row.number, ())))
             for one, row, target, cells, fields in zip(
@@ -199,12 +195,28 @@ class JudgedRows:
         found = self._store.execute(statements.REPEATED_AMONG, targets=asked)
         self._repeated.update(dict.fromkeys(target for (target,) in found))
 
+    def found_wrong(self, rows: Sequence[EditableRow], store: Store) -> frozenset[int]:
+        """Return those rows that the check finds wrong as they are, whatever the API has refused; `store`: theirs."""
+        parsed, _ = self._parsed(rows, store)
+        return frozenset(
+            one.row.number
+            for one, row in zip(rows, parsed, strict=True)
+            if row.problems or any(problem.code in _KEPT | {_DUPLICATE} for problem in one.row.problems)
+        )
+
+    def _parsed(self, rows: Sequence[EditableRow], store: Store) -> tuple[list[ParsedRow], list[str | None]]:
+        """Return what the cells of rows say with their edits, and their targets."""
+        edited = [EditedCells(one.row.number, overlaid(one.original, one.texts), one.texts) for one in rows]
+        parsed = [*self._parser.parse_edited(edited)]
+        targets = self._targets.of_all([row.values for row in parsed])
+        return self._as_expected(edited, parsed, targets, store) if self._is_undo else parsed, targets
+
     def _as_expected(
-        self, edited: Sequence[EditedCells], rows: Sequence[ParsedRow], targets: Sequence[str | None]
+        self, edited: Sequence[EditedCells], rows: Sequence[ParsedRow], targets: Sequence[str | None], store: Store
     ) -> list[ParsedRow]:
         """Return rows with a problem where an edit would change a field of which nothing is expected."""
         known, asked = defaultdict[str, set[str]](set), as_list(target or "" for target in targets)
-        for target, field in self._store.execute(statements.EXPECTED_FIELDS, targets=asked):
+        for target, field in store.execute(statements.EXPECTED_FIELDS, targets=asked):
             known[target].add(field)
         return [
             replace(row, problems=(*row.problems, *unexpected(row.number, row.values, self._body, known[target or ""])))

@@ -19,6 +19,7 @@ CREATE TABLE attempts (
 );
 CREATE TABLE edits (
 	number INTEGER NOT NULL,
+	batch INTEGER NOT NULL,
 	"row" INTEGER NOT NULL,
 	position INTEGER NOT NULL,
 	width INTEGER NOT NULL,
@@ -102,6 +103,7 @@ CREATE TABLE run (
 	PRIMARY KEY (name)
 );
 CREATE INDEX edits_by_row ON edits ("row", number);
+CREATE INDEX kept_edits_by_batch ON edits (batch) WHERE undone_at IS NULL;
 
 -- SET_FACT
 INSERT OR REPLACE INTO run (name, value) VALUES (:name, :value);
@@ -156,37 +158,52 @@ FROM draft
 WHERE draft.name = :name;
 
 -- ADD_EDIT
-INSERT INTO edits ("row", position, width, old, new, author, at) VALUES (:row, :position, :width, :old, :new, :author, :at);
+INSERT INTO edits (batch, "row", position, width, old, new, author, at) VALUES (:batch, :row, :position, :width, :old, :new, :author, :at);
+
+-- NEXT_EDIT
+SELECT coalesce(max(edits.number), 0) + 1 AS anon_1
+FROM edits;
 
 -- COPY_EDIT
-INSERT INTO edits (number, "row", position, width, old, new, author, at, undone_by, undone_at) VALUES (:number, :row, :position, :width, :old, :new, :author, :at, :undone_by, :undone_at);
+INSERT INTO edits (number, batch, "row", position, width, old, new, author, at, undone_by, undone_at) VALUES (:number, :batch, :row, :position, :width, :old, :new, :author, :at, :undone_by, :undone_at);
 
 -- ALL_EDITS
-SELECT edits.number, edits."row", edits.position, edits.width, edits.old, edits.new, edits.author, edits.at, edits.undone_by, edits.undone_at
+SELECT edits.number, edits.batch, edits."row", edits.position, edits.width, edits.old, edits.new, edits.author, edits.at, edits.undone_by, edits.undone_at
 FROM edits ORDER BY edits.number;
 
 -- EDITS
-SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.batch, edits.width
 FROM edits
 WHERE edits.number > :after ORDER BY edits.number
  LIMIT :most OFFSET 0;
 
 -- KEPT_EDITS_BY_ROW
-SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.batch, edits.width
 FROM edits
 WHERE (edits."row", edits.number) > (:after_row, :after_number) AND edits.undone_at IS NULL ORDER BY edits."row", edits.number
  LIMIT :most OFFSET 0;
 
 -- EDITS_OF_ROWS
-SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.batch, edits.width
 FROM edits
 WHERE edits."row" IN (SELECT listed.value
 FROM json_each(:numbers) AS listed) AND edits.undone_at IS NULL ORDER BY edits."row", edits.number;
 
 -- EDIT
-SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.width
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.batch, edits.width
 FROM edits
 WHERE edits.number = :number;
+
+-- EDITS_OF_BATCH
+SELECT edits.number, edits."row", edits.position, edits.old, edits.new, edits.author, edits.at, edits.undone_at, edits.batch, edits.width
+FROM edits
+WHERE edits.batch = :of_batch AND edits.undone_at IS NULL ORDER BY edits.number
+ LIMIT :most OFFSET 0;
+
+-- BATCH_LENGTH
+SELECT count(*) AS count_1
+FROM edits
+WHERE edits.batch = :of_batch AND edits.undone_at IS NULL;
 
 -- UNDO_EDITS
 UPDATE edits SET undone_by=:who, undone_at=:when WHERE edits."row" = :of_row AND edits.position = :at_position AND edits.number >= :first AND edits.undone_at IS NULL;

@@ -112,6 +112,7 @@ expected = Table(
 edits = Table(
     "edits", _metadata,  # cells that people have changed on the page
     Column("number", Integer, primary_key=True),  # from 1, by time
+    Column("batch", Integer, nullable=False),  # the number of the first edit that was made together with it
     Column("row", Integer, nullable=False),
     Column("position", Integer, nullable=False),  # of the column, from 0
     Column("width", Integer, nullable=False),  # how many cells the row has in the file
@@ -171,6 +172,7 @@ _is_confirmed = _is(_r.outcome, *_CONFIRMED)
 CREATE = (
     text(f"PRAGMA user_version = {FORMAT}"), *map(CreateTable, _metadata.sorted_tables),
     CreateIndex(Index("edits_by_row", edits.c.row, edits.c.number)),
+    CreateIndex(Index("kept_edits_by_batch", edits.c.batch, sqlite_where=edits.c.undone_at.is_(None))),
 )  # fmt: skip
 SET_FACT = insert(facts).prefix_with("OR REPLACE")
 FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged", facts.c.name != "report")
@@ -186,10 +188,13 @@ DROP_DRAFT_FACT = delete(draft).where(draft.c.name == bindparam("name"))
 DRAFT_FACT = select(draft.c.value).where(draft.c.name == bindparam("name"))
 _e = edits.c
 _is_kept = _e.undone_at.is_(None)
-_whole_edit = select(_e.number, _e.row, _e.position, _e.old, _e.new, _e.author, _e.at, _e.undone_at, _e.width)
+_whole_edit = select(
+    _e.number, _e.row, _e.position, _e.old, _e.new, _e.author, _e.at, _e.undone_at, _e.batch, _e.width
+)  # fmt: skip
 ADD_EDIT = insert(edits).values(
-    {name: bindparam(name) for name in ("row", "position", "width", "old", "new", "author", "at")}
+    {name: bindparam(name) for name in ("batch", "row", "position", "width", "old", "new", "author", "at")}
 )
+NEXT_EDIT = select(func.coalesce(func.max(_e.number), 0) + 1)
 COPY_EDIT = insert(edits)
 ALL_EDITS = select(*_e).order_by(_e.number)
 EDITS = _whole_edit.where(_e.number > bindparam("after")).order_by(_e.number).limit(bindparam("most"))
@@ -199,6 +204,9 @@ KEPT_EDITS_BY_ROW = (
 )  # fmt: skip
 EDITS_OF_ROWS = _whole_edit.where(_e.row.in_(_listed), _is_kept).order_by(_e.row, _e.number)
 EDIT = _whole_edit.where(_e.number == bindparam("number"))
+_in_batch = and_(_e.batch == bindparam("of_batch"), _is_kept)
+EDITS_OF_BATCH = _whole_edit.where(_in_batch).order_by(_e.number).limit(bindparam("most"))
+BATCH_LENGTH = select(func.count()).select_from(edits).where(_in_batch)
 UNDO_EDITS = (
     update(edits)
     .where(

@@ -32,7 +32,7 @@ _WAITED_FOR_MS = 10_000
 _START_AFRESH = "Move its folder away, and upload the files again."
 _MOST_SESSIONS = 100
 """Of one person: as many browsers stay signed in."""
-_CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "accepted a row")
+_CHANGES_CONTENT = ("uploaded", "answered", "edited", "undid an edit", "undid edits", "accepted a row")
 """Events after which a person may not approve the upload: they had a hand in it."""
 _T = TypeVar("_T")
 
@@ -144,8 +144,8 @@ class Event(NamedTuple):
     at: datetime
     by: str
     what: str
-    """`uploaded`, `began to repair`, `answered`, `edited`, `undid an edit`, `approved`, `sent`, `stopped`, `resumed`,
-    `closed`, `undid`, `removed`, `renamed a layout`, `deleted a layout` ..."""
+    """`uploaded`, `began to repair`, `answered`, `edited`, `undid an edit`, `undid edits`, `approved`, `sent`,
+    `stopped`, `resumed`, `closed`, `undid`, `removed`, `renamed a layout`, `deleted a layout` ..."""
     upload: str | None
     run: str | None
     text: str

@@ -18,7 +18,17 @@ from batch_updater.runs.check import check
 from batch_updater.runs.draft import CHECKED_AGAIN, Draft, HeldDraftError
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
-from batch_updater.web.row_forms import Grid, GridFilter, RowChange, RowForm, RowForms, RowInput, grid_of, number_in
+from batch_updater.web.row_forms import (
+    Grid,
+    GridFilter,
+    RowChange,
+    RowForm,
+    RowForms,
+    RowInput,
+    grid_of,
+    number_in,
+    undo_together,
+)
 from batch_updater.web.worker import being_sent
 
 _CAUSES_LISTED = 50
@@ -60,6 +70,8 @@ class _ListedEdit(NamedTuple):
     edit: MadeEdit
     place: str
     old: str
+    together: int
+    """How many edits were made together with it, itself included, where it offers to undo them; else 0."""
 
 
 def _path(upload: StoredUpload) -> str:
@@ -154,15 +166,24 @@ def _whole_page(
 
 
 def _edits_page(request: web.Request, context: PageContext, upload: StoredUpload, draft: Draft) -> web.Response:
-    edits = draft.edits(after=number_in(request.query.get("after", "")) or 0, most=_EDITS_OF_A_PAGE + 1)
+    after = number_in(request.query.get("after", "")) or 0
+    edits = draft.edits(after=after, most=_EDITS_OF_A_PAGE + 1)
+    first_of_batch = {edit.batch: edit.number for edit in reversed(edits) if not edit.is_undone}
     field_at = {position: name for name, position in draft.columns.of_field.items()}
     listed = [
-        _ListedEdit(edit, draft.columns.short_place(edit.row, field_at[edit.position]), text_of_cell(edit.old))
+        _ListedEdit(
+            edit,
+            draft.columns.short_place(edit.row, field_at[edit.position]),
+            text_of_cell(edit.old),
+            draft.made_together(edit) if first_of_batch.get(edit.batch) == edit.number else 0,
+        )
         for edit in edits[:_EDITS_OF_A_PAGE]
         if edit.position in field_at
     ]
     more = edits[_EDITS_OF_A_PAGE - 1].number if len(edits) > _EDITS_OF_A_PAGE else None
-    return context.page(request, "edits.html.j2", upload=upload, files=_path(upload), edits=listed, more=more)
+    return context.page(
+        request, "edits.html.j2", upload=upload, files=_path(upload), edits=listed, after=after, more=more
+    )
 
 
 async def _open_draft(context: PageContext, upload: StoredUpload) -> Draft:
@@ -252,21 +273,28 @@ def _saved(
 
 
 async def undo(request: web.Request) -> web.Response:
-    """Undo an edit on the list of all edits."""
-    context, upload = context_of(request), await upload_of(request)
-    await form_of(request)
+    """Undo an edit on the list of all edits, or all that were made together with it."""
+    context, upload, form = context_of(request), await upload_of(request), await form_of(request)
     draft = await _open_draft(context, upload)
     number = _number_in(request, "number")
     try:
-        row = await asyncio.to_thread(draft.undo_edit, number, user_of(request))
+        what, text = await asyncio.to_thread(_undo, draft, number, user_of(request), with_others="all" in form)
     except HeldDraftError:
         raise
     except UsageError:  # another person was faster: the list shows it
         pass
     else:
-        text = f"edit {number:,}, in {draft.columns.row(row.number)}"
-        await asyncio.to_thread(context.uploads.note, user_of(request), "undid an edit", upload=upload.id, text=text)
-    raise web.HTTPSeeOther(f"{_path(upload)}/check?edited=1#edit-{number}")
+        await asyncio.to_thread(context.uploads.note, user_of(request), what, upload=upload.id, text=text)
+    after = number_in(form.get("after", "")) or 0
+    raise web.HTTPSeeOther(f"{_path(upload)}/check?edited=1&after={after}#edit-{number}")
+
+
+def _undo(draft: Draft, number: int, by: str, *, with_others: bool) -> tuple[str, str]:
+    """Undo an edit; return what was done and to what. Raises UsageError if it is undone already."""
+    if with_others:
+        return undo_together(draft, number, by)
+    row = draft.undo_edit(number, by)
+    return "undid an edit", f"edit {number:,}, in {draft.columns.row(row.number)}"
 
 
 async def check_again(request: web.Request) -> web.Response:

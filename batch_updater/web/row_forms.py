@@ -90,6 +90,8 @@ class CellForm(msgspec.Struct, frozen=True):
     edit: MadeEdit | None
     old: str
     """What it showed before `edit`."""
+    together: int
+    """How many cells were changed together with it, itself included, where it offers to undo them; else 0."""
     group: Group | None
     """All cells with the same problem, this one included; None if it is the only one, or another row offers it."""
     readings: tuple[Choice, ...]
@@ -112,7 +114,8 @@ class RowForm(msgspec.Struct, frozen=True):
     others: tuple[NamedText, ...] | None
     """All other cells; None: not asked for."""
     is_good: bool
-    is_refused: bool
+    may_be_accepted: bool
+    """Whether it can be sent as it is, although the API refused it."""
     fault: str = ""
     """Why nothing of the form could be kept; '' if it could."""
 
@@ -201,6 +204,8 @@ class RowInput(msgspec.Struct, frozen=True):
     """In which of the ways that were offered."""
     undo: int | None
     """Number of the edit that is undone."""
+    undo_all: int | None
+    """Number of an edit that is undone with all that were made together with it."""
     accept: bool
     """Whether a row that the API refused is to be sent as it is."""
 
@@ -228,6 +233,7 @@ class RowInput(msgspec.Struct, frozen=True):
             read=read,
             reading=number_in(form.get(f"reading-{read}", "")) or 0,
             undo=number_in(form.get("undo", "")),
+            undo_all=number_in(form.get("undo-all", "")),
             accept="accept" in form,
         )
 
@@ -280,7 +286,9 @@ class RowChange:
         """Keep it. A cell that another person has changed since the page was made keeps what they typed."""
         listed = self._listed()
         try:
-            edits = self._edits()
+            edits, group = self._edits(), self._filled_group()
+            if group is not None:
+                edits = [edit for edit in edits if edit.position != group.position]
             if edits:
                 self._draft.edit(edits, self._by)
                 for edit in edits:
@@ -290,10 +298,12 @@ class RowChange:
                     )
             if self.form.undo is not None:
                 self._undo(self.form.undo)
+            if self.form.undo_all is not None:
+                self._undo_all(self.form.undo_all)
             if self.form.accept and self._row.is_refused:
                 self._accept()
-            if self.form.apply is not None and self.form.apply not in self.conflicts:
-                self._apply(self.form.apply, is_changed=self.form.apply in {edit.position for edit in edits})
+            if group is not None:
+                self._fill(group)
             if self.form.read is not None:
                 self._read(self.form.read)
         except UsageError as error:
@@ -334,15 +344,28 @@ class RowChange:
         count, code, value = self.form.same.get(position, (0, "", ""))
         return Group(field, position, code, value, count) if code else None
 
-    def _undo(self, number: int) -> None:
+    def _edit_of_number(self, number: int) -> MadeEdit | None:
+        """Return the last edit of a cell, if it has this number; else say why it cannot be undone."""
         edit = next((edit for edit in self._row.edits.values() if edit.number == number), None)
         if edit is None:
             self.fault = "That edit is undone already, or the cell was changed again."
+        return edit
+
+    def _undo(self, number: int) -> None:
+        edit = self._edit_of_number(number)
+        if edit is None:
             return
         self._draft.undo_edit(number, self._by)
         place, old = self._place(edit.position), _quoted(text_of_cell(edit.old))
         self.events.append(("undid an edit", f"{place}: {_quoted(edit.new)} → {old}"))
         self.said.append(f"{place} is {old} again.")
+
+    def _undo_all(self, number: int) -> None:
+        if self._edit_of_number(number) is not None:
+            what, text = undo_together(self._draft, number, self._by)
+            self.events.append((what, text))
+            self.said.append(f"{text}.")
+            self.is_of_many = True
 
     def _accept(self) -> None:
         row = self._draft.accept_row(self._row.number, self._by)
@@ -352,17 +375,20 @@ class RowChange:
         self.events.append(("accepted a row", f"{self._columns.row(self._row.number)} is sent as it is"))
         self.said.append("The row will be sent as it is.")
 
-    def _apply(self, position: int, *, is_changed: bool) -> None:
-        if position not in self._field_at:
-            return
+    def _filled_group(self) -> Group | None:
+        """Return the cells that get what was typed into one of them; None if that was not asked for, or cannot be."""
+        position = self.form.apply
+        if position not in self._field_at or position in self.conflicts:
+            return None
         group, text = self.groups.get(position) or self._group(position), self.form.typed.get(position)
         if group is None or text is None or text == group.value:
             self.fault = "Type or choose another value first: it goes into all cells like this one."
-            return
-        count = self._draft.edit_group(group, text, self._by)
-        if is_changed:  # it is one of them
-            count += 1
-            self.events = [event for event in self.events if not event[1].startswith(f"{self._place(position)}: ")]
+            return None
+        return group
+
+    def _fill(self, group: Group) -> None:
+        text = self.form.typed[group.position]
+        count = self._draft.edit_group(group, text, self._by, row=self._row.number)
         cells = f"{counted(count, 'cell')} of {self._columns.header_of(group.field)}"
         self.events.append(("edited", f"{cells}: {_quoted(group.value)} → {_quoted(text)}"))
         self.said.append(f"{cells} {'is' if count == 1 else 'are'} {_quoted(text)} now.")
@@ -381,6 +407,15 @@ class RowChange:
 
     def _place(self, position: int) -> str:
         return self._columns.short_place(self._row.number, self._field_at[position])
+
+
+def undo_together(draft: Draft, number: int, by: str) -> tuple[str, str]:
+    """Undo all edits that were made together with one; return what was done and to what, for the list of events.
+
+    Raises UsageError if all of them are undone.
+    """
+    count = draft.undo_batch(number, by)
+    return "undid edits", f"{counted(count, 'edit')} made together {'is' if count == 1 else 'are'} undone"
 
 
 def _quoted(text: str) -> str:
@@ -402,6 +437,8 @@ class RowForms:
         self._rows_of_cause = {cause.text: cause.count for cause in causes}
         self._offered: set[tuple[str | None, str, str]] = set()
         """Field, code and value of the cells that a row above offers to change together."""
+        self._undoable: set[int] = set()
+        """Batches of edits that a row above offers to undo."""
         self._open = {
             (name, header)
             for question in draft.questions
@@ -441,7 +478,7 @@ class RowForms:
             ),
             others=others,
             is_good=not row.problems and not row.is_refused,
-            is_refused=row.is_refused,
+            may_be_accepted=row.is_refused and not row.is_wrong,
             fault=change.fault if change else "",
         )
 
@@ -474,6 +511,7 @@ class RowForms:
             near=near,
             edit=edit,
             old=text_of_cell(edit.old) if edit else "",
+            together=self._together(edit) if edit else 0,
             group=group,
             readings=ways,
             same=self._rows_of_cause.get(problems[0].cause(self._columns), 1) if ways else 0,
@@ -487,6 +525,14 @@ class RowForms:
             return None
         self._offered.add(key)
         return self._draft.group(problem)
+
+    def _together(self, edit: MadeEdit) -> int:
+        """Return how many edits were made together with one, unless it is alone, or a row above offers to undo them."""
+        if edit.batch in self._undoable:
+            return 0
+        self._undoable.add(edit.batch)
+        count = self._draft.made_together(edit)
+        return count if count > 1 else 0
 
     def _readings(self, problems: Sequence[Problem], position: int) -> tuple[Choice, ...]:
         """Return how the column of a cell can be read, if that is open or was left so on purpose."""

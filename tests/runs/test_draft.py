@@ -108,6 +108,28 @@ def test_an_undone_edit_takes_the_later_ones_of_its_cell_with_it(draft: Draft) -
         draft.undo_edit(1, "bob")
 
 
+def test_edits_that_were_made_together_are_undone_together(draft: Draft) -> None:
+    """Those that are left of them, with the later ones of their cells; other edits stay, and so does who undid what."""
+    before = draft.summary()
+    draft.edit([CellEdit(5, NAME, "b")], "ann")
+    group = draft.group(draft.grid().rows[0].problems[0])
+    assert group is not None
+    assert draft.edit_group(group, "Post", "ann", row=7) == 3
+    alone, *together = draft.edits()
+    assert [draft.made_together(edit) for edit in (alone, *together)] == [1, 3, 3, 3]
+    draft.undo_edit(together[0].number, "bob")
+    draft.edit([CellEdit(3, TYPE, "Pre")], "cia")
+    assert draft.made_together(together[1]) == 2
+    assert draft.undo_batch(together[0].number, "bob") == 2
+    assert [edit.number for edit in draft.edits() if not edit.is_undone] == [alone.number]
+    assert draft.grid(edited=True).total == 1
+    assert draft.summary() == before
+    with pytest.raises(UsageError, match="There is no edit 2 that could be undone"):
+        draft.undo_batch(together[0].number, "bob")
+    with pytest.raises(UsageError):
+        draft.undo_batch(99, "bob")
+
+
 def test_what_a_cell_shows_already_is_no_edit(draft: Draft) -> None:
     """A form that is sent as it was changes neither rows nor digests."""
     before = content(draft)
@@ -360,10 +382,12 @@ def test_a_complete_draft_takes_its_place_after_a_kill(tmp_path: Path) -> None:
 # --- rows that the API refused ---------------------------------------------------------------------------------------
 
 
-def refused_run(tmp_path: Path, sandbox: Sandbox) -> tuple[Upload, Path]:
-    """Send two rows whose stages the API does not know; return the workbook as an upload."""
+def refused_run(tmp_path: Path, sandbox: Sandbox, *more_rows: list[str]) -> tuple[Upload, Path]:
+    """Send two rows whose stages the API does not know, and more; return the workbook as an upload."""
     headers = ("Id", "Type", "StageName")
-    file = uploaded(tmp_path / "first", [["1", "Pre", "No such stage"], ["2", "Pre", "Nor this one"]], headers).path
+    file = uploaded(
+        tmp_path / "first", [["1", "Pre", "No such stage"], ["2", "Pre", "Nor this one"], *more_rows], headers
+    ).path
     config = sending(tmp_path, sandbox.url)
     result = batch_updater.run(file, config)
     assert result.results is not None
@@ -382,6 +406,7 @@ def test_a_refused_row_waits_for_a_person(tmp_path: Path) -> None:
     draft = drafted(upload, config)
     first, second = draft.grid().rows
     assert first.is_refused
+    assert not first.is_wrong
     assert first.problems[0].field == "StageName"
     assert counts(draft) == (0, 0, 2)
     withheld = draft.identity.edits
@@ -402,6 +427,21 @@ def test_a_refused_row_waits_for_a_person(tmp_path: Path) -> None:
     again = drafted(upload, config)
     assert content(again) == after
     again.close()
+
+
+def test_a_row_that_the_check_finds_wrong_is_not_made_good_by_accepting_it(tmp_path: Path) -> None:
+    """Its cell was wrong in the run already, or another row is about the same record by now."""
+    with Sandbox() as sandbox:
+        upload, _ = refused_run(tmp_path, sandbox, ["3", "Prx", ""])
+        config = configuration(tmp_path, api={"base_url": sandbox.url})
+    draft = drafted(upload, config)
+    assert [(row.is_refused, row.is_wrong) for row in draft.grid().rows] == [(True, False), (True, False), (True, True)]
+    first, second, third = draft.grid().rows
+    draft.edit([CellEdit(second.number, draft.columns.headers.index("Id"), "1")], "ann")
+    assert [(row.is_refused, row.is_wrong) for row in draft.grid().rows] == [(True, True)] * 3
+    for row in (first, third):
+        assert draft.accept_row(row.number, "ann").problems
+    draft.close()
 
 
 def test_the_known_names_of_a_refused_row_are_offered_nearest_first(tmp_path: Path) -> None:

@@ -31,8 +31,10 @@ CHANGE = st.one_of(
     st.integers(1, 8),
     st.lists(st.tuples(st.integers(0, 5), st.just(0), CELLS[0]), min_size=2, max_size=4),
     st.tuples(st.integers(0, 5), *CELLS),
+    st.integers(-8, -1),
 )
-"""An edit, the number of one to undo, edits of several rows at once, or what goes into all cells like one of a row."""
+"""An edit, the number of one to undo (negative: with those made together with it), edits of several rows at once, or
+what goes into all cells like one of a row."""
 _Change = int | tuple[int, int, str] | list[tuple[int, int, str]] | tuple[int, str, str, str, str, str]
 
 
@@ -42,6 +44,8 @@ def change(draft: Draft, changes: Sequence[_Change], rows: Sequence[int]) -> Non
         if isinstance(one, int):
             if one in undoable:
                 draft.undo_edit(one, "bob")
+            elif -one in undoable:
+                draft.undo_batch(-one, "bob")
         elif isinstance(one, list):
             draft.edit([CellEdit(rows[at % len(rows)], position, text) for at, position, text in one], "cia")
         elif len(one) == 3:

@@ -165,6 +165,29 @@ def test_the_same_value_goes_into_all_cells_like_one(browser: Browser, *, with_s
     assert browser.get(f"{path}?edited=1").shown.count("Undo edit") == 28
 
 
+@pytest.mark.parametrize("with_script", [True, False])
+def test_cells_that_were_changed_together_are_put_back_together(browser: Browser, *, with_script: bool) -> None:
+    """In the answer to the change, and on the list of edits, where each is also undone alone."""
+    wrong = [(str(number), "Prx", "b", "1", "2026-01-02", "") for number in range(2, 30)]
+    path = checked(browser, GOOD, *wrong)
+    fill = {f"cell-{TYPE}": "Pre", "apply": str(TYPE)}
+    filled = send(browser, browser.get(path), 3, fill)
+    assert filled.shown.count("Undo all 28") == 1
+    (number,) = re.findall(r'name="undo-all" value="(\d+)"', filled.text)
+    undone = send(browser, browser.get(f"{path}?row=3"), 3, {"undo-all": number}, with_script=with_script)
+    assert "28 edits made together are undone." in undone.shown
+    assert "1 of 29 rows is good. 28 need you." in browser.get(path).shown
+    send(browser, browser.get(path), 4, fill)
+    listed = browser.get(f"{path}?edited=1&after=20")
+    assert listed.shown.count("Undo all 28") == 1
+    action = re.findall(r'action="([^"]*/undo)"', listed.text)[3]
+    one_left = browser.get(browser.post(action, {"after": "20"}).location.partition("#")[0])
+    assert one_left.shown.count("Undo all 27") == 1
+    after = browser.get(browser.post(action.replace("32/", "33/"), {"all": "1"}).location.partition("#")[0])
+    assert "Undo edit" not in after.shown
+    assert "1 of 29 rows is good. 28 need you." in browser.get(path).shown
+
+
 def test_an_edited_cell_offers_the_same_for_the_others(browser: Browser) -> None:
     """The count stays what it was before the edit: it is one of them."""
     path = checked(browser, *[(str(number), "Prx", "b", "1", "2026-01-02", "") for number in range(1, 4)])
@@ -365,16 +388,19 @@ def test_dates_that_were_left_open_can_be_read_one_way_after_all(browser: Browse
 
 def test_rows_that_the_api_refused_are_repaired_on_the_page_of_the_run(browser: Browser) -> None:
     """The API's own reason beside the cell, valid names once it has named them; a row may be sent again as it is."""
-    table = [("Id", "Type", "StageName"), *((str(id_), "Pre", "Propsal") for id_ in (2, 3, 4)), ("5", "Pre", "Propose")]
+    refused = *((str(id_), "Pre", "Propsal") for id_ in (2, 3, 4)), ("5", "Pre", "Propose")
+    table = [("Id", "Type", "StageName"), *refused, ("6", "Prx", "Proposal")]
     text = "\n".join(",".join(cells) for cells in table)
     files = browser.upload("stages.csv", text.encode()).location
-    wait_until(browser, f"{files}/check", "All 4 rows are good.")
+    wait_until(browser, f"{files}/check", "4 of 5 rows are good.")
     browser.post(f"{files}/send", browser.get(f"{files}/preview").form(f"{files}/send"))
-    wait_until(browser, f"{files}/run", "None of the 4 rows was updated.")
+    wait_until(browser, f"{files}/run", "None of the 5 rows was updated.")
     run = browser.request("GET", f"{files}/run").location
     page = wait_until(browser, run, "Rows to repair")
     assert "'Propsal' is not a stage that Nexus accepts." in row_in(page, 2).replace("&#39;", "'")
     assert re.findall(r"<option[^>]*>([^<]*)", row_in(page, 2))[:2] == ["Propsal (now)", "Proposal"]
+    assert "Send as it is" in row_in(page, 5)
+    assert "Send as it is" not in row_in(page, 6)  # the check would find it wrong again
     action, _ = form_in(page, 2)
     repaired = send(browser, page, 2, {"cell-2": "Proposal", "apply": "2"})
     assert result_of(repaired) == "3 cells of StageName are 'Proposal' now. Row 2 is good now."

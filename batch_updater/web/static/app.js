@@ -31,12 +31,16 @@
     else all("[data-focus]").at(-1)?.focus({ preventScroll: root === document });
   }
 
-  function tell(text) {
+  // What could not be done, in a row that is corrected beside what was typed there, which stays.
+  function tell(text, origin) {
     const notice = document.createElement("div");
     notice.className = "notice error";
     notice.setAttribute("role", "alert");
     notice.append(Object.assign(document.createElement("p"), { textContent: text }));
-    document.getElementById("toast").replaceChildren(notice);
+    const form = origin?.closest?.("[data-rows] td form");
+    if (!form) return document.getElementById("toast").replaceChildren(notice);
+    form.querySelector(":scope > .notice")?.remove();
+    form.prepend(notice);
   }
 
   // --- uploads ---
@@ -159,6 +163,7 @@
 
   let pressed = null;
   let typing = null;
+  let left = null; // what had the focus when nothing was left to correct
   const isField = (element) => element?.matches?.("input:not([type=hidden]), textarea") && element.closest("[data-rows]");
 
   // A press on a button of the row, or Enter, sends what was typed: the row must not be swapped under the pointer.
@@ -192,21 +197,32 @@
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     const { target, requestConfig } = event.detail;
+    if (event.target.id === "repaired" && left && [left, document.body].includes(document.activeElement)) goOn();
     if (!target || event.target.id !== target.id || !event.target.closest("[data-rows]")) return; // another part
     const field = typing && document.getElementById(typing.id);
     if (field) field.value = typing.value;
     if (requestConfig.triggeringEvent?.type === "submit") moveOn(event.target);
   }); // not before: until then the new row has the attributes of the old one
 
-  // Enter, or a button: on to the next faulty cell of the row, else to that of a row below.
+  // Enter, or a button: on to the next faulty cell of the row, else to that of a row below, to the next rows, to a row
+  // above; and where nothing is left to correct, to the button that goes on.
   function moveOn(place) {
-    const rows = place.matches("tr") ? [place, ...after(place)] : [...place.querySelectorAll("tr")];
     const faulty = (row) =>
       row.querySelector("[aria-invalid=true]") ?? (row.matches(".wrong") && row.querySelector("td :is(input:not([type=hidden]), select, textarea)"));
-    const next = rows.map(faulty).find(Boolean);
-    if (next === document.activeElement) return;
-    (next || document.querySelector("[rel=next]") || document.getElementById("verdict"))?.focus();
-    if (next?.select && next.value) next.select();
+    const firstOf = (rows) => [...rows].map(faulty).find(Boolean);
+    const next =
+      firstOf(place.matches("tr") ? [place, ...after(place)] : place.querySelectorAll("tr")) ??
+      document.querySelector("[data-rows] [rel=next]") ??
+      firstOf(document.querySelectorAll("[data-rows] tr"));
+    left = next ? null : document.activeElement;
+    if (!next) goOn();
+    else if (next !== document.activeElement) {
+      next.focus();
+      if (next.select && next.value) next.select();
+    }
+  }
+  function goOn() {
+    (document.querySelector("#next .primary, #repaired .primary:enabled") ?? document.querySelector("h1")).focus();
   }
   function* after(row) {
     while ((row = row.nextElementSibling)) yield row;
@@ -217,11 +233,12 @@
     const { xhr } = event.detail;
     if (xhr.status < 400) return;
     const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
-    tell(page.querySelector("[role=alert] p")?.textContent ?? "That did not work.");
-    if (xhr.status === 403) renewTokens();
+    const origin = event.detail.requestConfig.elt;
+    tell(page.querySelector("[role=alert] p")?.textContent ?? "That did not work.", origin);
+    if (xhr.status === 403) renewTokens(origin);
   });
-  document.addEventListener("htmx:sendError", () => {
-    tell("The server cannot be reached. Nothing was changed.");
+  document.addEventListener("htmx:sendError", (event) => {
+    tell("The server cannot be reached. Nothing was changed.", event.detail.requestConfig.elt);
     isUnreachable = true;
   });
   document.addEventListener("htmx:afterRequest", (event) => {
@@ -232,14 +249,14 @@
   let isUnreachable = false;
 
   // Whoever has signed in again meanwhile, in another tab, goes on here: what was typed is not lost with the page.
-  async function renewTokens() {
+  async function renewTokens(origin) {
     const answer = await fetch(window.location.href);
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const now = page.querySelector("input[name=token]")?.value;
     const tokens = [...document.querySelectorAll("input[name=token]")].filter((token) => now && token.value !== now);
     for (const token of tokens) token.value = now;
-    if (tokens.length) tell("You have signed in again since this page was opened. What you typed is still here: save it once more.");
+    if (tokens.length) tell("You have signed in again since this page was opened. What you typed is still here: save it once more.", origin);
   }
   prepare(document);
 })();
