@@ -28,20 +28,21 @@ def repair_of_run(past: PastRun, uploads: Uploads, by: str) -> StoredUpload:
     nothing to repair or the run is unfinished, InputError if the run cannot be read, ResultsError. Where the run read
     every record first, so does the repair: both can be undone then.
     """
-    name = past.folder.name
-    if found := uploads.repair_of(name):
-        return found
-    if past.is_unfinished:
-        raise UsageError(f"The run {name} is unfinished.", remedy="Let it go on first, or close it.")
-    if not can_be_repaired(past):
-        raise UsageError(f"No row of the run {name} needs a repair.")
-    workbook = past.workbook or report(past, None).results
-    if workbook is None:
-        raise UsageError(f"The workbook of the run {name} could not be written.")
-    made = _uploaded(workbook, workbook.name, uploads, by, repairs=name)
-    if past.facts.reads_first:
-        uploads.set_compare(made.id, by, compare=True)
-    return uploads.upload(made.id) or made
+    with uploads.follow_ups:
+        name = past.folder.name
+        if found := uploads.repair_of(name):
+            return found
+        if past.is_unfinished:
+            raise UsageError(f"The run {name} is unfinished.", remedy="Let it go on first, or close it.")
+        if not can_be_repaired(past):
+            raise UsageError(f"No row of the run {name} needs a repair.")
+        workbook = past.workbook or report(past, None).results
+        if workbook is None:
+            raise UsageError(f"The workbook of the run {name} could not be written.")
+        made = _uploaded(workbook, workbook.name, uploads, by, repairs=name)
+        if past.facts.reads_first:
+            uploads.set_compare(made.id, by, compare=True)
+        return uploads.upload(made.id) or made
 
 
 def undo_of_run(past: PastRun, uploads: Uploads, config: Config, environment: Environment, by: str) -> StoredUpload:
@@ -50,12 +51,13 @@ def undo_of_run(past: PastRun, uploads: Uploads, config: Config, environment: En
     Its file is a workbook that is written into the run's folder; what it cannot set back is said by its event. Raises
     what `write_undo` raises.
     """
-    earlier = uploads.undo_of(past.folder.name)
-    if earlier and earlier.run is None:
-        return earlier
-    undo = write_undo(past, None, names_for_undo(past, config.api, environment))
-    name = past.folder.name
-    return _uploaded(undo.path, f"undo of {name}", uploads, by, undoes=name, text=undo.verdict)
+    with uploads.follow_ups:
+        earlier = uploads.undo_of(past.folder.name)
+        if earlier and earlier.run is None:
+            return earlier
+        undo = write_undo(past, None, names_for_undo(past, config.api, environment))
+        name = past.folder.name
+        return _uploaded(undo.path, f"undo of {name}", uploads, by, undoes=name, text=undo.verdict)
 
 
 def _uploaded(

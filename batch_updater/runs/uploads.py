@@ -173,6 +173,8 @@ class Uploads:
         self._opened_at = _now()
         self._path = folder / _DATABASE
         self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
+        self.follow_ups = threading.Lock()
+        """Held while an upload is made of a run's workbook, which two people may ask for at the same time."""
         with self._faults():
             private_folder(folder)
             self._writer = self._opened()
