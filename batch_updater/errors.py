@@ -80,10 +80,6 @@ class InputError(BatchUpdaterError):
     """The file cannot be read, or its header row does not fit the endpoint."""
 
 
-class UnreadableFileError(InputError):
-    """Nothing of the file can be read, or not all of it: it is no spreadsheet, damaged or protected."""
-
-
 class GuardError(BatchUpdaterError):
     """The run would exceed a limit of the section `guards`."""
 

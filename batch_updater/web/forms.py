@@ -36,8 +36,8 @@ TYPED: web.RequestKey[dict[str, str]] = web.RequestKey("typed", dict)
 """What a person has typed into the form of a request, to be shown if nothing comes of it."""
 _ROWS = "rows"
 _CARRIED = re.compile(
-    r"(?:digest|columns_digest|newest|earlier|of_layout|resume_old|remember|accept|undo|apply|read)"
-    r"|q\..*|(?:seen|near|alike)-\d+"
+    r"(?:after|digest|columns_digest|newest|earlier|of_layout|resume_old|remember|accept|undo|apply|read)"
+    r"|q\..*|(?:seen|near|same)-\d+"
 )
 """Fields of our forms in which no one types: what a page was made of, boxes, answers by number, and buttons."""
 PASTED = ("pasted rows", "input.tsv")

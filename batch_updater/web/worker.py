@@ -22,9 +22,9 @@ from batch_updater.errors import (
     LockedError,
     ResultsError,
     StoreError,
-    UnreadableFileError,
     UsageError,
 )
+from batch_updater.loader.formats.book import UnreadableFileError
 from batch_updater.questions import HeaderRowError, OpenQuestionsError
 from batch_updater.records import Outcome, OutcomeKind
 from batch_updater.runs.comparison import compare_draft

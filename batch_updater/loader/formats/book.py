@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 import msgspec
 
-from batch_updater.errors import InputError, Location, UnreadableFileError
+from batch_updater.errors import InputError, Location
 from batch_updater.records import ANNOTATED_MARK, Cell, column_letters
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -36,6 +36,10 @@ GAP_BYTES = 4
 """What each blank cell counts that is not in the file but has one to its right that is."""
 MOST_AREAS = 200_000
 """Merged areas and groups of columns of a sheet: what has more is no table."""
+
+
+class UnreadableFileError(InputError):
+    """Nothing of the file can be read, or not all of it: it is no spreadsheet, damaged or protected."""
 
 
 class SheetRow(NamedTuple):
