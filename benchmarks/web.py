@@ -144,7 +144,7 @@ class Web:
         ]
 
     def goals(self) -> list[Goal]:
-        """Nobody waits for a page, whatever others do, and four people do not need a larger server."""
+        """No one waits for a page, whatever others do, and four people do not need a larger server."""
         answers = [Goal(one.name, "at most", one.bound_s, one.median_s, "{:.3f} s")
                    for one in self.asked if one.bound_s is not None]  # fmt: skip
         crowd, sent = self.crowd, self.meanwhile

@@ -518,7 +518,7 @@ class WebSettings(ConfigSection):
     port: Annotated[Whole, Field(ge=0, le=65_535)] = 8484
     """0: any that is free."""
     auth: Literal["token", "proxy"] = "token"
-    """token: whoever has the key of the printed link; proxy: whom a reverse proxy names in `user_header`."""
+    """token: anyone with the key of the printed link; proxy: the person that a reverse proxy names in `user_header`."""
     user_header: Annotated[str, AfterValidator(_web_header)] = "X-Forwarded-User"
     trusted_proxies: tuple[Annotated[str, AfterValidator(_trusted)], ...] = ("127.0.0.1",)
     may_send: tuple[Annotated[str, AfterValidator(_person)], ...] = ("*",)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import GuardSettings
@@ -77,24 +77,8 @@ class UnreadRow(NamedTuple):
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    digest: str
-    at: datetime
-    records: int
-    unchanged: int
-    sentences: tuple[str, ...]
-    over: tuple[Exceeded, ...]
-    is_whole: bool
-    stop: Stop | None
-    guarded: Mapping[str, str] = {}
+    """A comparison without its rows, as it is kept."""
 
-
-class Comparison(msgspec.Struct, frozen=True):
-    """What the rows of a draft would change, as it was when their records were read. May be used by any thread.
-
-    Every method raises ResultsError if the file cannot be read.
-    """
-
-    path: Path
     digest: str
     """Of the draft that was compared (`Draft.digest`): the comparison says nothing of another one."""
     at: datetime
@@ -114,6 +98,15 @@ class Comparison(msgspec.Struct, frozen=True):
     guarded: Mapping[str, str]
     """What the guards on changes are held against, as `values_of_changes`."""
 
+
+class Comparison(_Facts, frozen=True, kw_only=True):
+    """What the rows of a draft would change, as it was when their records were read. May be used by any thread.
+
+    Every method raises ResultsError if the file cannot be read.
+    """
+
+    path: Path
+
     @classmethod
     def open(cls, folder: Path) -> Self | None:
         """Return the comparison in an upload's folder; None if there is none. Raises ResultsError."""
@@ -123,7 +116,7 @@ class Comparison(msgspec.Struct, frozen=True):
         with _reading(path) as connection:
             (text,) = connection.execute(upload_statements.COMPARED, {"fact": _FACTS}).fetchone()
             facts = typed_json(text, _Facts)
-        return cls(path, *(getattr(facts, name) for name in _Facts.__struct_fields__))
+        return cls(path=path, **asdict(facts))
 
     @property
     def change_count(self) -> int:

@@ -189,9 +189,9 @@ class Draft:
         self.endpoint: Endpoint = decode_endpoint(facts.endpoint)
         self._facts = facts
         self._changes = threading.RLock()
-        """Held by whoever changes the rows. That may take seconds, and others read meanwhile."""
+        """Held while the rows are changed. That may take seconds, and others read meanwhile."""
         self._reading = self._changes if self.store is store else threading.RLock()
-        """Held for a moment, by whoever reads rows and figures, or shows those after a change. Taken second."""
+        """Held for a moment, while rows and figures are read, or those after a change are shown. Taken second."""
         self._is_closed = False
         self._held = ""
         """Why nothing can be changed at this moment; '' if it can."""
@@ -234,7 +234,7 @@ class Draft:
             return cls(folder, config, Store.writing(path), facts)
 
     def close(self) -> None:
-        """Let go of the database, once a change that is going on has ended; whoever still has it is refused."""
+        """Let go of the database, once a change that is going on has ended; later calls are refused."""
         with self._changes, self._reading:
             self._is_closed = True
             self.store.close()

@@ -38,7 +38,7 @@ class Override(msgspec.Struct, frozen=True):
     how: str
     """Such as `by --override-guards`."""
     keys: tuple[str, ...] | None = None
-    """Keys of the guards; None: every guard, those on changes that nobody has seen included."""
+    """Keys of the guards; None: every guard, those on changes that no one has seen included."""
 
     def covers(self, key: str) -> bool:
         """Whether the guard with that key is overridden."""

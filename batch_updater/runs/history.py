@@ -586,7 +586,7 @@ def find_run(parent: Path, run: str) -> PastRun:
 def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
     """Return the run whose folder has that name and nothing else; None if there is none.
 
-    No path gets at anything that is not a folder of results, whoever made it up.
+    No path gets at anything that is not a folder of results, no matter who made it up.
     """
     is_name = PurePath(name).name == name and not name.startswith(".") and not {"\\", "\0"} & {*name}
     return read_run(parent / name) if is_name else None

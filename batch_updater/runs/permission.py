@@ -184,7 +184,7 @@ def _why_not_approved_by(
     if not is_among(user, may_approve):
         return f"{user} may not approve (web.may_approve)."
     if _is_one_of(user, involved):
-        return "Whoever uploaded, answered or edited it cannot approve it."
+        return "A person who uploaded, answered or edited it cannot approve it."
     return f"{approval.by} has approved it." if approval else ""
 
 

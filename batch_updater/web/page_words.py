@@ -11,7 +11,7 @@ _WORDS = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
         # What stands for itself comes before what it is part of.
-        (r"move that folder away, or add --restart", "let whoever runs the server move that folder away"),
+        (r"move that folder away, or add --restart", "let the person who runs the server move that folder away"),
         (r"add --restart", "close that run on its page, then send the file again"),
         (r"add --compare, or set sending\.compare", "choose “Read records first”"),
         (r"Leave out --compare and sending\.compare, or set", "Send it without reading records first, or set"),
@@ -40,7 +40,6 @@ _WORDS = tuple(
         ),
         (r"batch-updater report (\S+) writes it again", r"the page of \1 writes it again"),
         (r"with `batch-updater undo`", "with “Undo this run”"),
-        (r"repair it on the sheet To fix", "repair it below"),
         (rf"[Aa]dd {_OPTION}(?:,? (?:and|or) {_OPTION})*", lambda found: _capital(found[0], f"say so {_THERE}")),
     )
 )
@@ -48,7 +47,7 @@ _WORDS = tuple(
 
 def in_page_words(text: str) -> str:
     """Return a message, note or remedy without options where the page has another way; anything else stays as it is."""
-    if "-" not in text and "sheet To fix" not in text and "by option" not in text:
+    if "-" not in text and "by option" not in text:
         return text
     for pattern, words in _WORDS:
         text = pattern.sub(words, text)

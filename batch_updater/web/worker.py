@@ -446,14 +446,12 @@ class Worker:
                         next_turn()
 
                     draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
-            except OpenQuestionsError as error:
+            except (OpenQuestionsError, HeaderRowError) as error:
                 asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
+                if isinstance(error, HeaderRowError):  # a person can say what its columns are
+                    raise
                 return
-            except HeaderRowError as error:  # a person can say what its columns are
-                asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
-                self._uploads.set_asked(upload.id, asked)
-                raise
             self._uploads.set_asked(upload.id, None)
             self._drafts.keep(upload.id, draft)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
@@ -492,7 +490,7 @@ class Worker:
     def _send(self, work: _Work) -> TaskFault | None:
         """Begin or resume the run of a task. Returns what could not be written at its end.
 
-        A task that has noted a run goes on with that one, and never begins another: rows may have been sent.
+        A task that has noted a run continues that one, and never begins another: rows may have been sent.
         """
         task, runs = work.task, self._config.results.folder
         self._require_going_on(work)

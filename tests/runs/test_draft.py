@@ -213,7 +213,7 @@ def test_a_row_with_too_few_cells_is_whole_once_its_last_one_is_typed(tmp_path: 
 
 
 def test_an_edit_shows_in_identity_and_digest(draft: Draft) -> None:
-    """The same whoever made it; not once it is undone."""
+    """The same for every person who makes it; not once it is undone."""
     identity, digest = draft.identity, draft.digest()
     assert identity.edits == ""
     draft.edit([CellEdit(4, NAME, "other")], "ann")
@@ -266,7 +266,7 @@ def test_a_file_whose_columns_are_open_leaves_no_draft(tmp_path: Path) -> None:
     assert not (tmp_path / "upload" / DRAFT).exists()
 
 
-def test_whoever_waits_may_end_the_check(tmp_path: Path) -> None:
+def test_a_person_who_waits_may_end_the_check(tmp_path: Path) -> None:
     """What `progress` raises comes out, and there is no draft."""
     upload = uploaded(tmp_path / "upload", [row(1)])
 

@@ -180,7 +180,7 @@ def test_a_damaged_database_of_such_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_of_another_version_is_not_called_damaged(tmp_path: Path) -> None:
-    """Whoever has that version can still read it, and let the run go on."""
+    """A person with that version can still read it, and let the run go on."""
     folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
     with closing(sqlite3.connect(folder / "run.sqlite")) as connection:
         connection.execute("PRAGMA user_version = 5")

@@ -102,7 +102,7 @@ def _page_api(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 def test_a_run_with_edits_is_not_resumed_with_the_file(tmp_path: Path, page_api: Sandbox) -> None:
-    """It says why not; from the page it goes on with its edits, whichever version has staged it."""
+    """It says why not; from the page it continues with its edits, whichever version has staged it."""
     draft = begun(tmp_path, page_api)
     change(tmp_path, OTHER_VERSION)
     (first,) = (tmp_path / "runs").glob("*/run.sqlite")

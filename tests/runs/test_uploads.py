@@ -192,7 +192,7 @@ def test_a_session_ends_when_it_expires(uploads: Uploads) -> None:
 
 
 def test_a_person_has_a_hundred_sessions(uploads: Uploads) -> None:
-    """The oldest goes, as for a program that keeps no cookies; nobody loses any by what others do."""
+    """The oldest goes, as for a program that keeps no cookies; no one loses any by what others do."""
     now = datetime.now(UTC)
     uploads.add_session("of ben", "ben", now + timedelta(minutes=1))
     for number in range(102):

@@ -44,7 +44,7 @@ http {
 
 
 class SignIn(InThread):
-    """Does what oauth2-proxy does: whoever has the cookie `who` is signed in."""
+    """Does what oauth2-proxy does: a request with the cookie `who` is signed in."""
 
     port = 0
 
@@ -113,7 +113,7 @@ def site(tmp_path: Path) -> Iterator[tuple[PageServer, str]]:
 
 
 def test_the_documented_proxy_signs_people_in(site: tuple[PageServer, str]) -> None:
-    """Nobody gets past it or names themselves; who is signed in sends a file from page to page, by https alone."""
+    """No one gets past it or names themselves; who is signed in sends a file from page to page, by https alone."""
     server, address = site
     host = {"Host": address.split("/")[2]}
     stranger = SecureBrowser(address, headers={**host, "X-Forwarded-User": "carla"})

@@ -88,7 +88,7 @@ def test_no_sentence_names_an_option_on_the_page(sentence: str) -> None:
         ),
         (
             "To send every row again all the same, move that folder away, or add --restart.",
-            "To send every row again all the same, let whoever runs the server move that folder away.",
+            "To send every row again all the same, let the person who runs the server move that folder away.",
         ),
         (
             "If the file is as it should be, run it with --override-guards, or change guards.rows.",

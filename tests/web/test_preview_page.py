@@ -178,7 +178,7 @@ def team(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
 
 
 def test_a_second_person_approves_exactly_what_is_there(team: PageServer, api: Sandbox) -> None:
-    """Whoever uploaded it cannot; an edit withdraws it, which is told; then it is approved and sent once more."""
+    """Its uploader cannot; an edit withdraws it, which is told; then it is approved and sent once more."""
     anna, ben = (team.browser(X_Forwarded_User=name) for name in ("anna", "ben"))
     files = checked(anna, rows_of(5).replace(b"1003", b"much"))
     page = anna.get(f"{files}/preview")
@@ -226,15 +226,15 @@ def test_an_approval_is_for_one_sending(team: PageServer, api: Sandbox) -> None:
         assert press(ben, ben.get(f"{files}/preview"), f"{files}/approval").location == f"{files}/preview"
 
 
-def test_nobody_is_another_person_by_the_case_of_a_name(team: PageServer) -> None:
-    """Who signs in as `Ben` may be `ben`: nobody approves what both have a hand in."""
+def test_no_one_is_another_person_by_the_case_of_a_name(team: PageServer) -> None:
+    """Who signs in as `Ben` may be `ben`: no one approves what both have a hand in."""
     upper, lower = (team.browser(X_Forwarded_User=name) for name in ("Ben", "ben"))
     files = checked(upper, rows_of(5))
     assert "Ask cleo to approve it." in upper.get(f"{files}/preview").shown
     page = lower.get(f"{files}/preview")
     assert "Approve these" not in page.shown
     refused = lower.post(f"{files}/approval", page.form(f"{files}/send"))
-    assert "Whoever uploaded, answered or edited it cannot approve it." in refused.shown
+    assert "A person who uploaded, answered or edited it cannot approve it." in refused.shown
 
 
 def test_a_name_is_the_same_however_its_letters_are_composed(tmp_path: Path, api: Sandbox) -> None:

@@ -136,7 +136,7 @@ def test_an_unfinished_run_is_closed_for_good(slow: PageServer) -> None:
 
 
 def test_who_may_not_send_stops_and_closes_no_run_of_another(tmp_path: Path, api: Sandbox) -> None:
-    """Whoever sends it can, and those who may send."""
+    """The person who sends it can, and those who may send."""
     web = "auth: proxy, may_send: [anna, ben]"
     with PageServer(configured(tmp_path, api.url, web), **SLOW) as server:
         anna, ben, dora = (server.browser(X_Forwarded_User=name) for name in ("anna", "ben", "dora"))

@@ -112,7 +112,7 @@ def test_names_that_answers_have_listed_are_shown(page_server: PageServer) -> No
 
 
 def test_no_one_sees_what_was_done_to_the_files_of_others(tmp_path: Path, api: Sandbox) -> None:
-    """Whoever may approve does."""
+    """A person who may approve does."""
     (tmp_path / "team").mkdir()
     web = "auth: proxy, may_approve: [ben]"
     with PageServer(configured(tmp_path / "team", api.url, web)) as server:

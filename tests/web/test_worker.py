@@ -486,7 +486,7 @@ def test_a_run_is_undone_by_an_upload(tmp_path: Path, api: Sandbox) -> None:
 
 
 def test_a_file_over_a_guard_is_sent_only_after_another_person_approves_it(tmp_path: Path, api: Sandbox) -> None:
-    """Not by whoever uploaded, edited or sends it, and an edit withdraws it."""
+    """Not by a person who uploaded, edited or sends it, and an edit withdraws it."""
     config = config_in(tmp_path, api.url, guards={"rows": 5}, web={"may_approve": ["anna", "ben", "carla"]})
     with working(config) as queue:
         upload = queue.checked(numbered_rows(8))
@@ -513,7 +513,7 @@ def test_a_file_over_a_guard_is_sent_only_after_another_person_approves_it(tmp_p
     assert len(api.requests()) == 8
 
 
-def test_an_approval_overrides_no_guard_on_changes_that_nobody_has_seen(tmp_path: Path, api: Sandbox) -> None:
+def test_an_approval_overrides_no_guard_on_changes_that_no_one_has_seen(tmp_path: Path, api: Sandbox) -> None:
     """Only what was exceeded on the preview is overridden; the rest is judged before anything is sent."""
     config = config_in(
         tmp_path, api.url, guards={"rows": 5, "changed": 3}, sending={"compare": True}, web={"may_approve": ["ben"]}

@@ -248,7 +248,7 @@
   });
   let isUnreachable = false;
 
-  // Whoever has signed in again meanwhile, in another tab, goes on here: what was typed is not lost with the page.
+  // A person who has signed in again meanwhile, in another tab, continues here: what was typed is not lost with the page.
   async function renewTokens(origin) {
     const answer = await fetch(window.location.href);
     if (!answer.ok) return;
