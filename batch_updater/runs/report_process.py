@@ -194,6 +194,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICER_BY)
     folder, has_ended, voice = Path(sys.argv[1]), threading.Event(), threading.Lock()
+    is_alone = threading.Event()
 
     def listen() -> None:
         if os.read(sys.stdin.fileno(), 1):
@@ -201,7 +202,8 @@ def main() -> None:
             for number in itertools.count(1):
                 time.sleep(_SAID_EVERY_S)
                 say(number)
-        shutil.rmtree(folder, ignore_errors=True)  # the run was killed
+        is_alone.set()  # the run was killed
+        _remove(folder)
         os._exit(1)
 
     def say(message: Report | int) -> None:
@@ -211,12 +213,25 @@ def main() -> None:
                 data = data[os.write(sys.stdout.fileno(), data) :]
 
     # These threads use no stream of Python's: one that is being used while the interpreter ends is a fatal error.
-    threading.Thread(target=listen, daemon=True).start()
-    report = _follow(folder, has_ended)
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        report = _follow(folder, has_ended)
+    except Exception:
+        if is_alone.is_set():  # it lacks what the listener removes, and must not end before that is done
+            listener.join()
+        raise
     try:
         say(report)
     except BrokenPipeError:  # the run was killed in the end
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder while it is still being written to."""
+    with suppress(OSError):  # Windows moves no folder with open files
+        folder = folder.rename(folder.with_name(f"{folder.name}-left"))  # where nothing new is put any more
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _follow(folder: Path, has_ended: threading.Event) -> Report:

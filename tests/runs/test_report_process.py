@@ -173,7 +173,7 @@ def test_a_process_whose_run_was_killed_leaves_nothing_behind(process: ReportPro
     assert process._process.stdin is not None
     process._process.stdin.close()
     process._process.wait(timeout=30)
-    assert not process._folder.exists()
+    assert list(process._folder.parent.glob(f"{process._folder.name}*")) == []
 
 
 def test_a_process_that_ended_leaves_nothing_behind(writer: RunWriter, tmp_path: Path) -> None:
