@@ -527,6 +527,23 @@ class WebSettings(ConfigSection):
     max_upload_mb: Annotated[Whole, Field(ge=1)] = 100
 
 
+def _five_fields(text: str) -> str:
+    if len(text.split()) != 5:
+        raise ValueError("must be five fields of cron: minute, hour, day, month, weekday, as in 0 2 * * *")
+    return text
+
+
+class TeamSettings(ConfigSection):
+    """What several hosts share."""
+
+    database: Reference | None = None
+    """Of a PostgreSQL address, `postgresql://user:password@host/name`; None: this program alone, with SQLite."""
+    block_rows: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1_000
+    """So many rows, about, are one worker's at a time."""
+    nightly: Annotated[str, AfterValidator(_five_fields)] | None = None
+    """When one of the workers runs the unattended job, in the time zone of the host (crontab(5)); None: none does."""
+
+
 class Config(ConfigSection):
     """The whole configuration. Paths are absolute."""
 
@@ -537,6 +554,7 @@ class Config(ConfigSection):
     results: ResultsSettings = Field(default_factory=lambda: ResultsSettings(folder=Path("runs")))
     nightly: NightlySettings = Field(default_factory=NightlySettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    team: TeamSettings = Field(default_factory=TeamSettings)
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     def model_post_init(self, context: Any, /) -> None:

@@ -1,0 +1,1 @@
+"""Several hosts with one queue, one quota and one history, in PostgreSQL."""
