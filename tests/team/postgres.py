@@ -50,7 +50,7 @@ class PostgresServer:
         self._made += 1
         name = f"test_{self._made}"
         with psycopg.connect(self.address(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE DATABASE {name}")
         return self.address(name)
 
     def _pg_ctl(self, *arguments: str) -> None:
@@ -96,8 +96,8 @@ def _as_postgres(command: Sequence[str]) -> None:
     """Run a program as a user that the server accepts: it refuses root."""
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     done = subprocess.run(
-        command, user=user, group="postgres" if os.getuid() == 0 else None, cwd="/", check=False, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120,
+        command, user=user, group="postgres" if os.getuid() == 0 else None, cwd="/", check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
