@@ -66,6 +66,8 @@ class OpenRun(msgspec.Struct, frozen=True):
     """The folder of the run that it undoes; None if the input is not from there."""
     override: Override | None = None
     """The guards that are overridden; None if none is."""
+    is_restart: bool = False
+    """Whether a person wants every row sent, whatever an unfinished run has done of them."""
     is_under_way: bool = False
     """Whether a team is sending the same already: that is followed, and nothing is sent twice."""
 
@@ -296,7 +298,7 @@ def _new_folder(config: Config, stem: str, stack: ExitStack) -> Path:
     parent, now = config.results.folder, datetime.now(UTC)
     with folder_faults(parent):
         if team := team_of(parent):
-            from batch_updater.runs.team_runs import reserve_name
+            from batch_updater.runs.queued_runs import reserve_name
 
             origin = origin_of(config.api.base_url or "")
             folder = snapshots.claim_folder(parent, now, stem, lambda name: reserve_name(team, name, origin))
@@ -339,7 +341,7 @@ def _opened_run(
             raise plan.open_questions
     plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
     _require_sendable(plan, override)
-    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override)
+    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override, is_restart=restart)
 
 
 def _candidate(identity: Identity, config: Config, environment: Environment) -> tuple[Candidate, dict[str, Secret]]:
@@ -380,7 +382,7 @@ def is_begun(folder: Path) -> bool:
         return (folder / DATABASE).exists()
     import psycopg
 
-    from batch_updater.runs.team_runs import release_name
+    from batch_updater.runs.queued_runs import release_name
 
     try:
         return not release_name(team, folder.name)

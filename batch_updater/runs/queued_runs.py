@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -64,7 +63,7 @@ class PartOptions(msgspec.Struct, frozen=True):
     elapsed_s: float = 0.0
 
 
-class TeamRun(msgspec.Struct, frozen=True):
+class QueuedRun(msgspec.Struct, frozen=True):
     """A run as the queue sees it."""
 
     id: int
@@ -101,32 +100,32 @@ _OF_CONTENT = (
 )
 
 
-def team_run(connection: Connection, name: str, *, locked: bool = False) -> TeamRun | None:
+def queued_run(connection: Connection, name: str, *, locked: bool = False) -> QueuedRun | None:
     """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction."""
     record = connection.execute(_LOCKED if locked else _NAMED, [name]).fetchone()
-    return None if record is None else _team_run(record)
+    return None if record is None else _run_of(record)
 
 
-def runs_ahead(connection: Connection, run: TeamRun) -> list[TeamRun]:
+def runs_ahead(connection: Connection, run: QueuedRun) -> list[QueuedRun]:
     """Return the runs for the same API that have their turn before a queued one, in that order."""
     records = connection.execute(_AHEAD, [run.origin, list(UNDER_WAY), run.id, run.submitted_at])
-    return [_team_run(record) for record in records]
+    return [_run_of(record) for record in records]
 
 
-def runs_of_content(connection: Connection, content: str, since: datetime) -> list[TeamRun]:
+def runs_of_content(connection: Connection, content: str, since: datetime) -> list[QueuedRun]:
     """Return the runs of an input that are under way, or were submitted since; `content` is its SHA-256."""
     records = connection.execute(_OF_CONTENT, [content, list(UNDER_WAY), since])
-    return [_team_run(record) for record in records]
+    return [_run_of(record) for record in records]
 
 
-def _team_run(record: Sequence[object]) -> TeamRun:
+def _run_of(record: Sequence[object]) -> QueuedRun:
     number, name, origin, state, part, submitted_at, options, stop = record
     return msgspec.convert(
         {
             "id": number, "name": name, "origin": origin, "state": state, "part": part, "submitted_at": submitted_at,
             "options": msgspec.json.decode(str(options)), "stop": stop and msgspec.json.decode(str(stop)),
         },
-        TeamRun,
+        QueuedRun,
     )  # fmt: skip
 
 
@@ -149,11 +148,4 @@ def release_name(team: TeamDatabase, name: str) -> bool:
     """Let go of a reserved name. Returns whether there is no run of that name then. Raises psycopg.Error."""
     with team.connected() as connection:
         connection.execute("DELETE FROM runs WHERE name = %s AND state = 'staging'", [name])
-        return team_run(connection, name) is None
-
-
-def is_begun(team: TeamDatabase, folder: Path) -> bool:
-    """Whether a run has been submitted under the name of that folder. Raises psycopg.Error."""
-    with team.connected() as connection:
-        found = team_run(connection, folder.name)
-        return found is not None and found.state is not RunState.STAGING
+        return queued_run(connection, name) is None
