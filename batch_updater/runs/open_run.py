@@ -39,6 +39,7 @@ from batch_updater.runs.history import (
     earlier_run,
     find_run,
     read_run,
+    reference_to,
     undone_by,
 )
 from batch_updater.runs.lock import locked, origin_of
@@ -87,7 +88,7 @@ class OpenRun(msgspec.Struct, frozen=True):
             return self.earlier.resumed.facts.repeats
         if finished := self.earlier.finished:
             applied = finished.counts[OutcomeKind.UPDATED] + finished.counts[OutcomeKind.UNCHANGED]
-            return str(finished.folder) if applied and applied == self.plan.staged.good else None
+            return reference_to(finished.folder) if applied and applied == self.plan.staged.good else None
         return self.plan.repeats.run_of_all if self.plan.repeats else None
 
     @property
@@ -405,7 +406,7 @@ def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
             f"{snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
             remedy="Undo it with the configuration with which it was sent.",
         )
-    return str(past.folder)
+    return reference_to(past.folder)
 
 
 def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:

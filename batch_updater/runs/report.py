@@ -36,6 +36,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
     """
     clock = time.monotonic()
+    past.make_folder()
     results = results or past.folder / workbook_name(past.facts.stem, datetime.now(UTC))
     check_replaceable(results)
     endpoint, stop = past.endpoint, past.stop

@@ -1,13 +1,14 @@
-"""Files of a team's runs, which are in its database: any host fetches them into the folder of the run when needed."""
+"""The files of a team's runs: they are in its database, and any host fetches them into the run's folder as needed."""
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from batch_updater.files.writing import private_folder, write_whole
+from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.team_folders import team_of
 
 if TYPE_CHECKING:
@@ -56,39 +57,39 @@ def team_files(folder: Path) -> tuple[TeamFile, ...]:
     team = team_of(folder.parent)
     if team is None:
         return ()
-    with team.connected() as connection:
+    with team.session() as connection:
         found = connection.execute(_NAMED, {"run": folder.name}).fetchall()
     return tuple(TeamFile(*record) for record in found)  # type: ignore[arg-type]
 
 
 def fetched(folder: Path, name: str) -> Path:
-    """Return where a file of a run is on this host: in its folder, into which it is fetched from a team's database.
+    """Return where a file of a run is on this host, if it is anywhere: a team's is fetched into the run's folder.
+
+    Raises ResultsError.
+    """
+    known = next((one for one in team_files(folder) if one.name == name), None)
+    return fetch(folder, known) if known else folder / name
+
+
+def fetch(folder: Path, file: TeamFile) -> Path:
+    """Put a file of a team's run into its folder on this host; returns its path.
 
     One that is there stays unless the database has a later one of that name; a workbook, whose name tells when it was
-    written, always stays. It need not be anywhere. Raises OSError, psycopg.Error.
+    written, always stays: people work in it. Raises ResultsError.
     """
-    path = folder / name
-    known = next((one for one in team_files(folder) if one.name == name), None)
-    if known is None or _is_current(path, known):
-        return path
-    team = team_of(folder.parent)
-    if team is None:
-        raise RuntimeError("files of a team without a database")
-    with team.connected() as connection:
-        record = connection.execute(_CONTENT, {"run": folder.name, "name": name}).fetchone()
-    if record is None:  # the run was removed just now
-        return path
-    private_folder(folder)
-    content = record[0]
-    if not isinstance(content, bytes):
-        raise TypeError("the content of a file is no bytes")
-    written = write_whole(path, lambda draft: draft.write_bytes(content))
-    os.utime(written, (known.written_at.timestamp(), known.written_at.timestamp()))
-    return written
-
-
-def _is_current(path: Path, known: TeamFile) -> bool:
-    if not path.exists():
-        return False
-    is_workbook = path.suffix in {".xlsx", ".xlsm"}
-    return is_workbook or path.stat().st_mtime >= known.written_at.timestamp() - _COARSE_S
+    path, at = folder / file.name, file.written_at.timestamp()
+    with folder_faults(folder):
+        if path.exists() and (path.suffix in {".xlsx", ".xlsm"} or path.stat().st_mtime >= at - _COARSE_S):
+            return path
+        team = team_of(folder.parent)
+        if team is None:
+            raise RuntimeError("a file of a team without a database")
+        with team.session() as connection:
+            found = connection.execute(_CONTENT, {"run": folder.name, "name": file.name}).fetchone()
+        if found is None:  # the run was removed just now
+            return path
+        content = cast("bytes", found[0])
+        private_folder(folder)
+        path = write_whole(path, lambda draft: draft.write_bytes(content))
+        os.utime(path, (at, at))
+    return path
