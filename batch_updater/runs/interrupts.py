@@ -52,12 +52,16 @@ class StopRequests:
             with suppress(RuntimeError):  # the loop was closed meanwhile: the sending has ended
                 ask(self.count)
 
+    def watched(self, ask: Callable[[int], object] = lambda _: None) -> None:
+        """From now on something may be sent: a request calls `ask` with the number of it, or `count` is looked at."""
+        self._ask = ask
+        if self.count:
+            self._ask(self.count)
+
     def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
         """From now on the first request calls `stop`, every further one `abort`, in the loop's thread."""
         # call_soon_threadsafe wakes the loop; a plain call from a signal handler would wait for the next event.
-        self._ask = lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort)
-        if self.count:
-            self._ask(self.count)
+        self.watched(lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort))
 
     def sent(self) -> None:
         """Nothing is being sent any more: the first request changes nothing."""
@@ -99,10 +103,10 @@ class Interrupts(StopRequests):
         finally:
             self._ends_at_once = False
 
-    def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
-        """From now on the first signal calls `stop`, every further one `abort`, in the loop's thread."""
+    def watched(self, ask: Callable[[int], object] = lambda _: None) -> None:
+        """From now on something may be sent: no signal ends the command by itself."""
         self._has_sent, self._ends_at_once = True, False
-        super().sending(loop, stop, abort)
+        super().watched(ask)
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         is_sending = self._ask is not None

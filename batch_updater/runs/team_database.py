@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import TeamSettings
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.errors import ConfigError
+from batch_updater.errors import ConfigError, ResultsError
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
     import psycopg
@@ -41,6 +41,20 @@ class TeamDatabase:
 
         with psycopg.connect(self.address, autocommit=autocommit) as connection:
             yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        import psycopg
+
+        try:
+            with self.connected() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise ResultsError(
+                f"The team's database cannot be used: {str(error).strip().partition(chr(10))[0]}.",
+                remedy="`batch-updater doctor` checks it.",
+            ) from error
 
 
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:
