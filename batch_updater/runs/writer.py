@@ -223,7 +223,7 @@ class RunWriter(RowWriter):
     def __init__(self, path: Path, store: Store, counter: CommitCounter) -> None:
         super().__init__(store)
         self._path = path
-        self._connection = store.connection
+        self._connection = store.sqlite
         self._counter = counter
         self._file = _file_identity(path)
         self._writer.start()
@@ -263,7 +263,7 @@ class RunWriter(RowWriter):
                 counter = undone.enter_context(closing(CommitCounter.create(path, store.last_commit())))
                 sync_folder(path.parent)
             # From now on the main file itself says that it may not be all.
-            _checkpoint(store.connection)
+            _checkpoint(store.sqlite)
             undone.pop_all()
         return cls(path, store, counter)
 

@@ -128,7 +128,7 @@ class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on wi
 class _OwnJobs(JobManager):
     """Leaves a job alone that another worker has by now: it was taken over."""
 
-    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:  # noqa: FBT001  (as called)
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         if await self._is_unchanged(job):
             await super().finish_job(job, status, delete_job)
 
