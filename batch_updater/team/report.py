@@ -31,6 +31,7 @@ from batch_updater.runs.rows import check_row_count, lasting, report_rows, talli
 from batch_updater.runs.run import page_written, workbook_name
 from batch_updater.runs.store import REPORT, Part, Store
 from batch_updater.runs.team_files import MOST_BYTES, fetched, put_file
+from batch_updater.runs.team_runs import TeamState
 from batch_updater.sender.pool import UniformRefusal
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -66,12 +67,18 @@ class PartResult(msgspec.Struct, frozen=True):
 
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
+    content = file_content(team, run, _RESULT)
+    return None if content is None else msgspec.json.decode(content, type=PartResult)
+
+
+def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
+    """Return what a file of a run holds; None if it is not in the database. Raises psycopg.Error."""
     with team.connected() as connection:
         record = connection.execute(
             "SELECT content FROM files JOIN runs ON runs.id = files.run WHERE runs.name = %s AND files.name = %s",
-            [run, _RESULT],
+            [run, name],
         ).fetchone()
-    return None if record is None else msgspec.json.decode(cast("bytes", record[0]), type=PartResult)
+    return None if record is None else cast("bytes", record[0])
 
 
 class _Sent(NamedTuple):
@@ -168,7 +175,8 @@ class _Report:
         """Return the facts about the whole run, the parts before this one included."""
         past, options, sent = self._past, self._options, self._sent
         ended = past.parts[-1]._replace(ended_at=sent.ended_at)
-        facts = facts_of(replace(past, parts=(*past.parts[:-1], ended)), self._store, self._staged)
+        past = replace(past, parts=(*past.parts[:-1], ended), team_state=TeamState.ENDED)
+        facts = facts_of(past, self._store, self._staged)
         notes = (*options.notes, *filter(None, [annotation_note, resumption_note(len(past.parts))]))
         return replace(
             facts,
