@@ -142,7 +142,7 @@ class TeamDatabase:
                 yield connection
         except psycopg.Error as error:
             raise ResultsError(
-                f"The team's database cannot be used: {str(error).strip().partition(chr(10))[0]}.",
+                f"The team's database cannot be used: {reason_of(error)}.",
                 remedy="`batch-updater doctor` checks it.",
             ) from error
 
