@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Never, Self
 
@@ -18,6 +19,15 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+class Detached(Exception):  # noqa: N818  (no error: the run goes on)
+    """A person does not wait any longer for a run that others send: it goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        """Its name is that of the run."""
 
 
 def end_on_signals() -> None:
@@ -80,6 +90,8 @@ class Interrupts(StopRequests):
         self._ends_at_once = False
         self._has_sent = False
         self._previous: dict[signal.Signals, object] = {}
+        self.is_by_person = True
+        """Whether the last signal was Ctrl-C, and not one by which another program ends this one."""
 
     def __enter__(self) -> Self:
         self._previous = {number: signal.signal(number, self._received) for number in _signals()}
@@ -110,6 +122,7 @@ class Interrupts(StopRequests):
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         is_sending = self._ask is not None
+        self.is_by_person = number == signal.SIGINT
         self.request()
         if is_sending:
             return

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -20,12 +20,13 @@ from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.reporter.page import PAGE
 from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
-from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.interrupts import Detached, StopRequests
+from batch_updater.runs.open_run import remove_unless_begun
 from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run, runs_ahead
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
 from batch_updater.runs.team_files import fetched
-from batch_updater.team.report import part_result
+from batch_updater.team.report import file_content, part_result
 
 if TYPE_CHECKING:  # imported only where there is a team
     import psycopg
@@ -50,19 +51,25 @@ _COUNTS = """
 _WORKERS = """
     SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
 _LOG = logging.getLogger(__name__)
-
-
-class Detached(Exception):  # noqa: N818  (no error: a person does not wait any longer, and the run goes on)
-    """A run goes on without the one who has followed it."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-        """Its name is that of the run."""
+_T = TypeVar("_T")
 
 
 AskToStop: TypeAlias = Callable[[], bool]
 """Asks a person who has interrupted whether the run is to be stopped; otherwise it goes on without them."""
+
+
+def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
+    """Return how many rows the part of a run sends that is queued, or was last. Raises psycopg.Error, InputError."""
+    with team.connected() as connection:
+        run = queued_run(connection, past.folder.name)
+        record = connection.execute(
+            "SELECT coalesce(sum(rows), 0)::bigint FROM blocks JOIN runs ON runs.id = blocks.run WHERE runs.name = %s",
+            [past.folder.name],
+        ).fetchone()
+    if run is not None and run.state is RunState.QUEUED:
+        with past.store(looks_at_all=False) as store:
+            return store.to_send(run.options.limit)
+    return cast("int", record[0]) if record else 0
 
 
 class _Look(NamedTuple):
@@ -119,7 +126,7 @@ class _Follower:
         self._interrupts.watched()
         handled, last = 0, None
         while True:
-            look = self._look()
+            look = self._patiently(self._look)
             if look.run is None:
                 raise self._gone(last)
             last = look.run
@@ -131,20 +138,21 @@ class _Follower:
                 handled = self._interrupts.count
             time.sleep(_LOOKED_EVERY_S)
         self._interrupts.sent()
-        return ended(self._team, self._folder, results)
+        return self._patiently(lambda: _ended(self._team, self._folder, results))
 
     # --- what is seen ---
 
-    def _look(self) -> _Look:
-        """Ask the database, which may be away for a while. Raises EndedEarlyError if it stays away."""
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask the database something; it may be away for a while. Raises EndedEarlyError if it stays away."""
         import psycopg
 
         since_s: float | None = None
         while True:
             try:
-                with self._team.connected() as connection:
-                    look = self._looked(connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                answer = ask()
+            except (psycopg.OperationalError, psycopg.InterfaceError, ResultsError) as error:
+                if isinstance(error, ResultsError) and not isinstance(error.__cause__, psycopg.Error):
+                    raise
                 now_s = time.monotonic()
                 if since_s is None:
                     since_s = now_s
@@ -158,7 +166,11 @@ class _Follower:
             else:
                 if since_s is not None:
                     _say("The team's database answers again.")
-                return look
+                return answer
+
+    def _look(self) -> _Look:
+        with self._team.connected() as connection:
+            return self._looked(connection)
 
     def _looked(self, connection: Connection) -> _Look:
         run = queued_run(connection, self._folder.name)
@@ -211,14 +223,17 @@ class _Follower:
             )
         if not self._ask_to_stop():
             raise Detached(self._folder)
-        with self._team.connected(autocommit=False) as connection:
-            had_no_turn = stop_run(connection, name)
-        if had_no_turn:
+        if self._patiently(self._stop):
+            remove_unless_begun(self._folder)
             raise EndedEarlyError("Interrupted before the turn of the run. Nothing was sent.", remedy="Run it again.")
         _say(
             "Stopping: requests in flight are waited for, and the workbook is written. Once more ends at once, without "
             "waiting for it."
         )
+
+    def _stop(self) -> bool:
+        with self._team.connected(autocommit=False) as connection:
+            return stop_run(connection, self._folder.name)
 
     def _gone(self, last: QueuedRun | None) -> UsageError | EndedEarlyError:
         if last is None:
@@ -252,7 +267,7 @@ def stop_run(connection: Connection, name: str, stop: Stop = _STOPPED) -> bool:
     return True
 
 
-def ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
+def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
     """Return how a run has ended, with its files on this host. Raises InputError, EndedEarlyError."""
     past = find_run(folder.parent, folder.name)
     private_folder(folder)
@@ -272,7 +287,6 @@ def ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
         elapsed_s=known.elapsed_s,
         folder=folder,
         fault=known.fault,
-        annotated=fetched(folder, known.annotated) if known.annotated else None,
         annotation_note=known.annotation_note,
         requests=known.requests,
         retries=known.retries,
@@ -281,26 +295,43 @@ def ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
         removed=known.removed,
         uniform_refusal=known.uniform_refusal,
     )
-    return _with_workbook(result, past, known.workbook, results)
+    result = _with_workbook(team, result, past, known.workbook, results)
+    return _with_annotated_copy(team, result, folder, known.annotated)
 
 
-def _with_workbook(result: RunResult, past: PastRun, name: str | None, results: Path | None) -> RunResult:
+def _with_workbook(
+    team: TeamDatabase, result: RunResult, past: PastRun, name: str | None, results: Path | None
+) -> RunResult:
     """Put the workbook where it was asked for; one that the database does not take is written here from the rows."""
     if name is None:
         return result
     asked = results or past.folder / name
     try:
-        workbook = fetched(past.folder, name)
-        if not workbook.is_file():
-            written: Path | None = report.report(past, asked).results
-        elif results:
-            written = write_workbook(results, lambda draft: draft.write_bytes(workbook.read_bytes()))
-        else:
-            written = workbook
+        content = file_content(team, past.folder.name, name)
+        written = report.report(past, asked).results if content is None else _written(asked, content)
     except (OSError, ResultsError) as error:
-        fault = not_written(f"The workbook {asked}", error, OTHER_PLACE)
-        return replace(result, asked_results=asked, fault=f"{result.fault} {fault}" if result.fault else fault)
+        return _with_fault(replace(result, asked_results=asked), f"The workbook {asked}", error)
     return replace(result, asked_results=asked, results=written)
+
+
+def _with_annotated_copy(team: TeamDatabase, result: RunResult, folder: Path, name: str | None) -> RunResult:
+    content = file_content(team, folder.name, name) if name else None
+    if name is None or content is None:
+        return result
+    try:
+        return replace(result, annotated=_written(folder / name, content))
+    except OSError as error:
+        return _with_fault(result, f"The annotated copy {folder / name}", error)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    """Write a workbook; one that is not ours, or open in another program, stays. Raises OSError."""
+    return write_workbook(path, lambda draft: draft.write_bytes(content))
+
+
+def _with_fault(result: RunResult, what: str, error: Exception) -> RunResult:
+    fault = not_written(what, error, OTHER_PLACE)
+    return replace(result, fault=f"{result.fault} {fault}" if result.fault else fault)
 
 
 def _say(text: str) -> None:

@@ -111,6 +111,7 @@ class _Submission(RunBeginning):
 
     def _queued(self, connection: Connection, facts: Mapping[str, object], stop: Stop | None) -> Path:
         """Queue it within a transaction, unless the same was queued meanwhile. Returns the folder of that run."""
+        from batch_updater.runs.history import find_run
         from batch_updater.runs.queued_runs import RunState, queued_run
         from batch_updater.runs.team_files import put_file
         from batch_updater.runs.team_rows import copy_run
@@ -123,7 +124,7 @@ class _Submission(RunBeginning):
                 f"The run {self._folder.name} is gone from the team's database.", remedy="Run the file again."
             )
         resumed = self._open_run.earlier.resumed
-        if resumed and (own.state is not RunState.ENDED or own.part != len(resumed.parts)):
+        if resumed and (own.state is not RunState.ENDED or find_run(self._folder.parent, own.name) != resumed):
             return self._folder  # another host has resumed it
         if not resumed and (same := self._same_run(connection, own)):
             return same
