@@ -425,28 +425,25 @@ def test_the_database_of_a_team_is_given_by_reference(tmp_path: Path) -> None:
         (
             "database: postgresql://me:canary@db.example.com/team",
             (
-                "config.yaml, line 2: team.database must say where the secret is kept: env:NAME, file:PATH or "
+                "team.database must say where the secret is kept: env:NAME, file:PATH or "
                 "command:PROGRAM ARG; never the secret itself."
             ),
         ),
-        ("databse: env:X", "config.yaml, line 2: team.databse is not a key. Did you mean database?"),
-        ("block_rows: 0", "config.yaml, line 2: team.block_rows must be at least 1."),
+        ("databse: env:X", "team.databse is not a key. Did you mean database?"),
+        ("block_rows: 0", "team.block_rows must be at least 1."),
         (
             "nightly: every night",
-            (
-                "config.yaml, line 2: team.nightly must be five fields of cron: minute, hour, day, month, weekday, as in "
-                "0 2 * * *."
-            ),
+            ("team.nightly must be five fields of cron: minute, hour, day, month, weekday, as in 0 2 * * *."),
         ),
         (
             "nightly: 0 25 * * *",
-            "config.yaml, line 2: team.nightly must be five fields of cron, as in 0 2 * * *; '0 25 * * *' is not valid.",
+            "team.nightly must be five fields of cron, as in 0 2 * * *; '0 25 * * *' is not valid.",
         ),
     ],
 )
 def test_what_is_wrong_with_the_team_is_named(tmp_path: Path, text: str, fault: str) -> None:
     """An address that is written out is not repeated: it holds a password."""
-    assert faults(tmp_path, f"team:\n  {text}\n") == [fault]
+    assert faults(tmp_path, f"team:\n  {text}\n") == [f"config.yaml, line 2: {fault}"]
 
 
 def test_a_variable_with_the_address_itself_is_refused(tmp_path: Path) -> None:
