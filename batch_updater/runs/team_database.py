@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
+SCHEMA_VERSION = "0001"
+"""The newest revision in `team/migrations`."""
 _CONNECTS_WITHIN_S = 5
 _KEY = "team.database"
 _BUNDLES = (
@@ -50,13 +52,39 @@ class TeamDatabase:
         with psycopg.connect(self.address, autocommit=autocommit) as connection:
             yield connection
 
+    def require_schema(self) -> None:
+        """Raise ConfigError unless the tables are those of this program. Raises psycopg.Error."""
+        import psycopg
+
+        with self.connected() as connection:
+            try:
+                row = connection.execute("SELECT version_num FROM schema_version").fetchone()
+            except psycopg.errors.UndefinedTable:
+                row = None
+        version = str(row[0]) if row else ""
+        if version > SCHEMA_VERSION:
+            raise ConfigError(
+                f"The team's database has the tables of a newer batch-updater ({version}; this one's are "
+                f"{SCHEMA_VERSION}).",
+                remedy="Install the version that the other hosts have.",
+            )
+        if version < SCHEMA_VERSION:
+            state = f"of an older batch-updater ({version})" if version else "not made yet"
+            raise ConfigError(
+                f"The tables of the team's database are {state}.",
+                remedy="Run batch-updater worker --migrate once, with a role that owns them.",
+            )
+
 
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:
     """Return the database that the configuration names; None if it names none. Raises ConfigError."""
     if settings.database is None:
         return None
-    address = address_of(fetch_secret(settings.database, environment, _KEY).reveal())
-    if password := _parameters_of(address).get("password"):  # an error of the database may quote it alone
+    # Not redacted as a whole: its host and the API's may have much in common, and it begins with the word postgres.
+    text = fetch_secret(settings.database, Environment(environment.variables), _KEY).reveal()
+    environment.redaction.remember_login(text)
+    address = address_of(text)
+    if password := _parameters_of(address).get("password"):  # it may be in the query, too
         environment.redaction.remember(password)
     return TeamDatabase(Secret(address))
 
