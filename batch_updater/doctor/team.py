@@ -43,7 +43,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
         team = team_database(config.team, environment)
         if team is None:
             raise RuntimeError("a team without a database")
-        with team.connected() as connection:
+        with psycopg.connect(team.address, autocommit=True) as connection:
             yield _connection_finding(connection)
             before_s = time.time()
             theirs_s = database_clock_s(connection)
