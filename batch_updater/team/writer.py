@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from batch_updater.errors import StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
+from batch_updater.runs.postgres import RunConnection, TeamConnection, prepare
 from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
@@ -106,7 +107,7 @@ class TeamWriter(RowWriter):
         self._team = team
         self._claim = claim
         self._contact = contact
-        self._rows = _opened(team, claim.run)
+        self._rows = _opened(team, claim)
         super().__init__(self._rows)
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
@@ -154,8 +155,8 @@ class TeamWriter(RowWriter):
     def reconnect(self) -> None:
         """Connect again; if that fails, the next commit fails as well, and this is tried again."""
         try:
-            rows = _opened(self._team, self._claim.run)
-        except (psycopg.Error, FileNotFoundError):
+            rows = _opened(self._team, self._claim)
+        except psycopg.Error:
             return
         self._rows.close()
         self.store = self._rows = rows
@@ -246,11 +247,17 @@ class TeamWriter(RowWriter):
             raise TakenOver("Another worker has taken the block over.")
 
 
-def _opened(team: TeamDatabase, run: str) -> TeamStore:
-    store = team.store_of(Path(run, "run.sqlite"))
-    if not isinstance(store, TeamStore):
-        raise TypeError("the rows of a queued run are not in a team's database")
-    return store
+def _opened(team: TeamDatabase, claim: Claim) -> TeamStore:
+    """Open the rows of the run over a connection of its own: a pool would make others wait for one that is lost."""
+    connection = connect(team)
+    return TeamStore(RunConnection(connection, claim.run_id, lambda lost: lost.close()), Path(claim.run, "run.sqlite"))
+
+
+def connect(team: TeamDatabase) -> TeamConnection:
+    """Return a connection that commits each statement by itself. Raises psycopg.Error."""
+    connection: TeamConnection = psycopg.connect(team.address, autocommit=True)
+    prepare(connection)
+    return connection
 
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,13 @@ from tests.end_to_end.program import TOKEN, environment
 
 ROOT = Path(__file__).parent.parent.parent
 SENDING = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60}"
+
+
+_SUBMIT_ALL = """
+import sys
+from batch_updater.cli import commands
+sys.exit(max(commands.main(["run", file, "--detach"]) for file in sys.argv[1:]))
+"""
 
 
 class WorkerProcess:
@@ -87,6 +94,13 @@ class Host:
         code, out, err = self.run("run", file, "--detach", *options)
         assert code == 0, err
         return out.strip()
+
+    def submit_all(self, files: Iterable[str]) -> subprocess.Popen[str]:
+        """Start a process that queues the runs of some files, one right after the other."""
+        return subprocess.Popen(
+            [sys.executable, "-c", _SUBMIT_ALL, *files], cwd=self.folder, env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
 
     def work(self, concurrency: int = 2, *, quick: bool = True) -> WorkerProcess:
         """Start a worker, and return once it works; `quick`: it counts as dead after 3 seconds."""
