@@ -14,8 +14,11 @@ from typing import Any
 
 import psycopg
 
-from batch_updater.runs.team_database import SCHEMA
+from batch_updater.config.secrets import Secret
+from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
+from batch_updater.team.migrate import migrate
 from tests.end_to_end.program import TOKEN, environment
+from tests.team.postgres import PostgresServer
 
 ROOT = Path(__file__).parent.parent.parent
 SENDING = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60}"
@@ -137,6 +140,15 @@ def hosts(*made: Host) -> Iterator[None]:
         for host in made:
             stack.callback(host.close)
         yield
+
+
+def migrated(server: PostgresServer) -> str:
+    """Return the address of a new database with the tables of this program."""
+    address = server.new_database()
+    database = TeamDatabase(Secret(address_of(address)))
+    migrate(database)
+    database.close()
+    return address
 
 
 def query(address: str, statement: str, *values: object) -> list[Sequence[Any]]:

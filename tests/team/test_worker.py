@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from batch_updater.config.secrets import Secret
-from batch_updater.runs.team_database import TeamDatabase, address_of
-from batch_updater.team.migrate import migrate
 from tests.end_to_end.program import Sandbox, sandbox
-from tests.team.hosts import Host, confirmed_rows, hosts, outcomes_of, query, state_of, until
+from tests.team.hosts import Host, confirmed_rows, hosts, migrated, outcomes_of, query, state_of, until
 from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import numbered, write_rows
@@ -23,11 +20,7 @@ pytestmark = pytest.mark.debian
 @pytest.fixture
 def address(server: PostgresServer) -> str:
     """Return the address of a database with the tables of this program."""
-    address = server.new_database()
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    database.close()
-    return address
+    return migrated(server)
 
 
 def rows_of(requests: list[dict[str, Any]]) -> list[int]:
@@ -168,7 +161,7 @@ def test_a_network_that_is_cut_for_some_seconds_costs_no_row(
             lonely.wait_for("does not answer")
             kept, seen = confirmed_rows(address, run), len(slow_api.requests())
             time.sleep(4)  # so long the network is cut
-            proxy.mend()
+            proxy.join()
             ended(address, run)
             assert not set(rows_of(slow_api.requests()[seen:])) & kept
             assert outcomes_of(address, run) == {"updated": 200}
