@@ -26,6 +26,7 @@ from batch_updater.runs.postgres import RunConnection, TeamConnection, prepare
 from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
+from batch_updater.sender.pool import SETTLED
 
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
@@ -48,6 +49,10 @@ _MADE = """SELECT attempts."row", max(attempts.number) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"
     WHERE attempts.run = %(run)s AND rows.block = %(number)s AND rows.state = 'ready'
     AND attempts.part = (SELECT max(number) FROM parts WHERE run = %(run)s) GROUP BY attempts."row\""""
+
+
+_HELD = """SELECT target, min(number) FROM rows WHERE run = %(run)s AND block = %(number)s AND state = 'finished'
+    AND outcome <> ALL(%(settled)s) GROUP BY target"""
 
 
 class BlockRefusals(msgspec.Struct, frozen=True):
@@ -131,6 +136,12 @@ class TeamWriter(RowWriter):
                 self._rows.execute(statement, block=claim.number)
         connection = self._rows.rows_of_run.connection
         self._made = {int(row): int(made) for row, made in connection.execute(_MADE, claim.key)}
+
+    def held(self) -> dict[str, int]:
+        """Return target -> the row of it that did not settle when an earlier worker sent it. Raises psycopg.Error."""
+        settled = [kind.value for kind in SETTLED]
+        records = self._rows.rows_of_run.connection.execute(_HELD, {**self._claim.key, "settled": settled})
+        return {str(target): int(row) for target, row in records}
 
     def begin(self, counts: Counts, refusals: UniformRefusals) -> None:
         """Begin to write what is learned; `counts` and `refusals` are those of the sender, as they are at any time."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.program import Sandbox, sandbox
-from tests.team.hosts import Host, confirmed_rows, hosts, migrated, outcomes_of, query, state_of, until
+from tests.team.hosts import Host, confirmed_rows, hosts, migrated, outcomes_of, query, require_counted, state_of, until
 from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import numbered, write_rows
@@ -33,6 +33,7 @@ def ended(address: str, run: str, seconds: float = 60) -> None:
         return query(address, "SELECT task_name, args, status::text, worker_id, scheduled_at FROM procrastinate_jobs")
 
     until(lambda: state_of(address, run) == "ended", seconds, jobs)
+    require_counted(address, run)
 
 
 @pytest.fixture
