@@ -7,6 +7,7 @@ as one more parameter.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
@@ -24,6 +25,7 @@ _BATCH = 500
 """Rows that are read at a time of selections of any length."""
 _BEFORE_ALL_ROWS = -1
 _BY_BATCH = "%(batch_rows)s"
+_NUL_IN_JSON = r"\u0000"
 _TRANSACTION = {"BEGIN IMMEDIATE": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK"}
 
 
@@ -39,6 +41,24 @@ def _statements() -> Mapping[str, _Statement]:
     for name, texts in statements_in("postgres.sql").items():
         found.update(zip(sqlite.get(name, texts), texts, strict=True))
     return {named: _Statement(text, _BY_BATCH in text) for named, text in found.items()}
+
+
+def _storable(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return texts as PostgreSQL can hold them: the character NUL as the escape that is shown for it everywhere.
+
+    An answer of an API may hold it. That must not end a run, as it would if PostgreSQL refused the outcome of a row.
+    """
+    if any(type(value) is str and ("\0" in value or _NUL_IN_JSON in value) for value in values.values()):
+        return {name: _without_nul(value, is_json=name == "batch") for name, value in values.items()}
+    return values
+
+
+def _without_nul(value: object, *, is_json: bool = False) -> object:
+    if isinstance(value, list):
+        return [_without_nul(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    return json.dumps(_without_nul(json.loads(value))) if is_json else value.replace("\0", r"\x00")
 
 
 class _BoolAsInteger(Dumper):
@@ -121,7 +141,7 @@ class RunConnection:
     ) -> psycopg.Cursor[tuple[Any, ...]] | BatchCursor:
         """Execute one of `statements`."""
         text, by_batch = _statements()[statement]
-        of_run = {**values, "run": self.run, "earlier_run": self.earlier_run}
+        of_run = {**_storable(values), "run": self.run, "earlier_run": self.earlier_run}
         if not by_batch:
             return self.connection.execute(text, of_run)
 
