@@ -71,8 +71,13 @@ class _BoolAsInteger(Dumper):
 
 
 def prepare(connection: TeamConnection) -> None:
-    """Make a new connection convert values as `sqlite3` does."""
+    """Make a new connection convert values as `sqlite3` does, and read rows in the order of their key. It commits.
+
+    Until PostgreSQL has looked at the rows of a new run, it takes them for few: it would collect all that are left and
+    sort them for every batch that is read.
+    """
     connection.adapters.register_dumper(bool, _BoolAsInteger)
+    connection.execute("SET enable_bitmapscan = off")
 
 
 def run_number(connection: TeamConnection, name: str) -> int:

@@ -31,7 +31,7 @@ _MOST_CONNECTIONS = 32
 PostgreSQL's own is 100, by default."""
 _IDLE_S = 60
 """After this, connections that are not in use are closed."""
-_KEY = "team.database"
+KEY = "team.database"
 
 
 class TeamDatabase:
@@ -95,21 +95,16 @@ class TeamDatabase:
                 version = found and connection.execute("SELECT version_num FROM schema_version").fetchone()
         except psycopg.Error as error:
             raise ConfigError(
-                f"{_KEY}: the team's database cannot be read: {reason_of(error)}.",
+                f"{KEY}: the team's database cannot be read: {reason_of(error)}.",
                 remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
             ) from error
         number = str(version[0]) if version else ""
-        if number > SCHEMA_VERSION:
-            raise ConfigError(
-                f"{_KEY}: the tables of the team's database are those of a newer program ({number}; this one has "
-                f"{SCHEMA_VERSION}).",
-                remedy="Update batch-updater on this host.",
-            )
+        require_not_newer(number)
         if number < SCHEMA_VERSION:
             raise ConfigError(
-                f"{_KEY}: the team's database has no tables of this program yet."
+                f"{KEY}: the team's database has no tables of this program yet."
                 if not number
-                else f"{_KEY}: the tables of the team's database are those of an older program ({number}; this one has "
+                else f"{KEY}: the tables of the team's database are those of an older program ({number}; this one has "
                 f"{SCHEMA_VERSION}).",
                 remedy="batch-updater worker --migrate",
             )
@@ -133,11 +128,21 @@ class TeamDatabase:
         )  # fmt: skip
 
 
+def require_not_newer(version: str) -> None:
+    """Check that the tables of a team's database are none that a later program made. Raises ConfigError."""
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"{KEY}: the tables of the team's database are those of a newer program ({version}; this one has "
+            f"{SCHEMA_VERSION}).",
+            remedy="Update batch-updater on this host.",
+        )
+
+
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:
     """Return the database that the configuration names; None if it names none. Raises ConfigError."""
     if settings.database is None:
         return None
-    return TeamDatabase(Secret(address_of(fetch_secret(settings.database, environment, _KEY).reveal())))
+    return TeamDatabase(Secret(address_of(fetch_secret(settings.database, environment, KEY).reveal())))
 
 
 def address_of(text: str) -> str:
@@ -154,7 +159,7 @@ def address_of(text: str) -> str:
         is_address = False
     if not is_address:
         raise ConfigError(
-            f"{_KEY}: what it refers to is no address of a PostgreSQL database.",
+            f"{KEY}: what it refers to is no address of a PostgreSQL database.",
             remedy="Give postgresql://USER:PASSWORD@HOST/NAME.",
         )
     if not _is_of_this_machine(options.get("host", host)):
