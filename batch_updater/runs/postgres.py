@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -23,6 +24,8 @@ from batch_updater.runs.statements import statements_in
 TeamConnection = psycopg.Connection[tuple[Any, ...]]
 _BATCH = 500
 """Rows that are read at a time of selections of any length."""
+_MOST_IDLE = 8
+"""Connections that are not in use; PostgreSQL's own bound is 100 for all hosts, by default."""
 _BEFORE_ALL_ROWS = -1
 _BY_BATCH = "%(batch_rows)s"
 _NUL_IN_JSON = r"\u0000"
@@ -70,14 +73,51 @@ class _BoolAsInteger(Dumper):
         return b"1" if obj else b"0"
 
 
-def prepare(connection: TeamConnection) -> None:
-    """Make a new connection convert values as `sqlite3` does, and read rows in the order of their key. It commits.
+class Connections:
+    """Connections to a team's database that are kept for the next use. For any number of threads.
 
-    Until PostgreSQL has looked at the rows of a new run, it takes them for few: it would collect all that are left and
-    sort them for every batch that is read.
+    psycopg_pool connects in threads of its own: why that fails is only in its log, with the names of host and user, and
+    after an outage its pauses double while everyone waits.
     """
-    connection.adapters.register_dumper(bool, _BoolAsInteger)
-    connection.execute("SET enable_bitmapscan = off")
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._idle: list[TeamConnection] = []
+
+    def take(self) -> TeamConnection:
+        """Return a connection that works and commits each statement by itself. Raises psycopg.Error."""
+        while self._idle:
+            with suppress(IndexError):  # another thread has taken it
+                connection = self._idle.pop()
+                with suppress(psycopg.Error):  # it was lost meanwhile, as in a restart of PostgreSQL
+                    connection.execute("")
+                    return connection
+                connection.close()
+        connection = psycopg.connect(self._address, autocommit=True)
+        # As `sqlite3` does.
+        connection.adapters.register_dumper(bool, _BoolAsInteger)
+        # Rows are read in the order of their key. Until PostgreSQL has looked at those of a new run, it takes them for
+        # few: it would collect all that are left and sort them for every batch.
+        connection.execute("SET enable_bitmapscan = off")
+        return connection
+
+    def give_back(self, connection: TeamConnection) -> None:
+        """Keep a connection for the next use; one that has failed, or that is one too many, is closed."""
+        with suppress(psycopg.Error):
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                connection.rollback()
+            if not connection.autocommit:
+                connection.autocommit = True
+            if len(self._idle) < _MOST_IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close those that are not in use."""
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop().close()
 
 
 def run_number(connection: TeamConnection, name: str) -> int:

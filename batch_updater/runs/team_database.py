@@ -17,20 +17,13 @@ from batch_updater.errors import ConfigError, UsageError
 from batch_updater.runs.store import Store, reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
-    from psycopg_pool import ConnectionPool
-
-    from batch_updater.runs.postgres import TeamConnection
+    from batch_updater.runs.postgres import Connections, TeamConnection
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
 SCHEMA_VERSION = "0001"
 """The last revision in `batch_updater/team/migrations`."""
 _CONNECTS_WITHIN_S = 5
-_MOST_CONNECTIONS = 32
-"""Of one process: a thread may have several at once, so a bound that is reached would let threads wait for each other.
-PostgreSQL's own is 100, by default."""
-_IDLE_S = 60
-"""After this, connections that are not in use are closed."""
 KEY = "team.database"
 
 
@@ -52,10 +45,13 @@ class TeamDatabase:
 
         Without `autocommit`, what was executed is committed in the end, or nothing of it where that fails.
         """
-        with self._connections.connection() as connection:
-            if connection.autocommit != autocommit:
-                connection.autocommit = autocommit
+        connection = self._connections.take()
+        try:
+            connection.autocommit = autocommit
             yield connection
+            connection.commit()
+        finally:
+            self._connections.give_back(connection)
 
     @contextmanager
     def store(self, run: str) -> Iterator[Store]:
@@ -75,15 +71,13 @@ class TeamDatabase:
         from batch_updater.runs.postgres import RunConnection, run_number
         from batch_updater.runs.team_store import TeamStore
 
-        connection = self._connections.getconn()
+        connection = self._connections.take()
         try:
-            if not connection.autocommit:
-                connection.autocommit = True
             run = run_number(connection, path.parent.name)
         except BaseException:
-            self._connections.putconn(connection)
+            self._connections.give_back(connection)
             raise
-        return TeamStore(RunConnection(connection, run, self._connections.putconn), path)
+        return TeamStore(RunConnection(connection, run, self._connections.give_back), path)
 
     def require_schema(self) -> None:
         """Check that the database can be reached, and that its tables are those of this program. Raises ConfigError."""
@@ -110,22 +104,14 @@ class TeamDatabase:
             )
 
     def close(self) -> None:
-        """Close the connections that are not in use; those that are, once they are given back."""
-        if "_connections" in vars(self):
-            self._connections.close()
-            del self._connections
+        """Close the connections that are not in use."""
+        self._connections.close()
 
     @cached_property
-    def _connections(self) -> ConnectionPool[TeamConnection]:
-        from psycopg_pool import ConnectionPool
+    def _connections(self) -> Connections:
+        from batch_updater.runs.postgres import Connections
 
-        from batch_updater.runs.postgres import prepare
-
-        return ConnectionPool(
-            self.address, min_size=0, max_size=_MOST_CONNECTIONS, max_idle=_IDLE_S, timeout=_CONNECTS_WITHIN_S,
-            configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
-            kwargs={"autocommit": True},
-        )  # fmt: skip
+        return Connections(self.address)
 
 
 def require_not_newer(version: str) -> None:

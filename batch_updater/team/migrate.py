@@ -29,9 +29,8 @@ def migrate(database: TeamDatabase) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
             found = connection.execute(text("SELECT to_regclass('schema_version')")).scalar()
-            require_not_newer(
-                connection.execute(text("SELECT version_num FROM schema_version")).scalar() if found else ""
-            )
+            if found:
+                require_not_newer(str(connection.execute(text("SELECT version_num FROM schema_version")).scalar()))
             configuration = _configuration()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
