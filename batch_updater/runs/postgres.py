@@ -119,6 +119,10 @@ class Connections:
             with suppress(IndexError):
                 self._idle.pop().close()
 
+    def __del__(self) -> None:
+        """Close them where no one has."""
+        self.close()
+
 
 def run_number(connection: TeamConnection, name: str) -> int:
     """Return the number of the run of that name. Raises FileNotFoundError if there is none."""
