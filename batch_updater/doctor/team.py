@@ -13,6 +13,7 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ConfigError
 from batch_updater.messages import counted, duration
 from batch_updater.runs.lock import origin_of
+from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team
     from psycopg import Connection
@@ -63,19 +64,12 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
         yield from skipped(left, _DATABASE)
         return
     except psycopg.Error as error:
-        yield wrong(_DATABASE, f"cannot be used: {'; '.join(_reasons(error))}.", _REACH)
+        yield wrong(_DATABASE, f"cannot be used: {reason_of(error)}.", _REACH)
         yield from skipped(left, _DATABASE)
         return
     yield _workers_finding(shown)
     yield _queue_finding(shown)
     yield _quota_finding(shown, config, endpoint)
-
-
-def _reasons(error: Exception) -> list[str]:
-    """Return what libpq says for each host, without the host: `connection to server at "h", port 1 failed: reason`."""
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "Multiple"))]
-    reasons = [line.rpartition(" failed: ")[2].strip().rstrip(".") for line in lines]
-    return list(dict.fromkeys(reasons)) or [type(error).__name__]
 
 
 def _connection_finding(connection: Connection[tuple[Any, ...]]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -97,7 +98,8 @@ class TeamDatabase:
         import psycopg
 
         try:
-            with self.connected() as connection:
+            # Not from the pool: that tries for a while, and does not say why in the end.
+            with psycopg.connect(self.address, autocommit=True) as connection:
                 (found,) = connection.execute("SELECT to_regclass('schema_version')").fetchone() or (None,)
                 version = found and connection.execute("SELECT version_num FROM schema_version").fetchone()
         except psycopg.Error as error:
@@ -133,6 +135,8 @@ class TeamDatabase:
 
         from batch_updater.runs.postgres import prepare
 
+        # What it logs of a failed attempt has the names of host and user; who waits for a connection is told that.
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
         return ConnectionPool(
             self.address, min_size=0, max_size=_MOST_CONNECTIONS, max_idle=_IDLE_S, timeout=_CONNECTS_WITHIN_S,
             configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
