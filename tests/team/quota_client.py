@@ -8,15 +8,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from subprocess import PIPE, Popen
 from typing import IO
 
+import msgspec
 import uvloop
 
 from batch_updater.config.environment import Environment
@@ -25,7 +25,7 @@ from batch_updater.config.secrets import Secret
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import Outcome
 from batch_updater.runs.sending import responsive
-from batch_updater.runs.team_database import TeamDatabase, address_of
+from batch_updater.runs.team_database import TeamDatabase
 from batch_updater.runs.team_quota import TeamQuota, limits_of
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import Sender, SendResult
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     environment = Environment({"TOKEN": "canary-token"})
     sending = {"rate_per_s": options.rate, "concurrency": options.concurrency, "max_wait_s": options.max_wait}
     config = config_from({"api": {"base_url": options.url, "token": "env:TOKEN"}, "sending": sending}, {})
-    team = TeamDatabase(Secret(address_of(os.environ["TEAM_DATABASE"])))
+    team = TeamDatabase(Secret(os.environ["TEAM_DATABASE"]))
     builder, outcomes = RequestBuilder(ENDPOINT), Counter[str]()
     jobs = map(job, itertools.count(options.first))
 
@@ -67,12 +67,20 @@ def main(arguments: list[str]) -> None:
     with responsive():
         result = uvloop.run(go())
     stopped = result.stop.reason.value if result.stop else None
-    say(json.dumps({"requests": result.requests, "stopped": stopped, "outcomes": outcomes}))
+    say(msgspec.json.encode(Result(result.requests, stopped, dict(outcomes))).decode())
 
 
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+class Result(msgspec.Struct):
+    """What became of its rows."""
+
+    requests: int
+    stopped: str | None
+    outcomes: dict[str, int]
 
 
 class Client:
@@ -84,21 +92,21 @@ class Client:
         self._printed: IO[str] = process.stdout
         assert self._printed.readline() == "begins\n"
 
-    def result(self) -> dict[str, object]:
-        """Return what it prints in the end."""
-        result = json.loads(self._printed.readline())
-        assert isinstance(result, dict)
-        return result
+    def result(self) -> Result:
+        """Wait for its end."""
+        return msgspec.json.decode(self._printed.readline(), type=Result)
 
 
 @contextmanager
-def clients(address: str, url: str, count: int, **options: float) -> Iterator[list[Client]]:
-    """Run some, of which each has rows of its own; those that are left are killed in the end."""
+def clients(
+    address: str, url: str, count: int, *, first: int = 1, environ: Mapping[str, str] | None = None, **options: float
+) -> Iterator[list[Client]]:
+    """Run some, of which each has a million rows of its own; those that are left are killed in the end."""
     typed = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", f"{value:g}")]
-    environment = {**os.environ, "TEAM_DATABASE": address}
+    environment = {**os.environ, "TEAM_DATABASE": address, **(environ or {})}
     processes = [
         Popen(
-            [sys.executable, "-m", "tests.team.quota_client", url, "--first", str(1 + number * 10**6), *typed],
+            [sys.executable, "-m", "tests.team.quota_client", url, "--first", str(first + number * 10**6), *typed],
             env=environment, stdout=PIPE, text=True,
         )
         for number in range(count)

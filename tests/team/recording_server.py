@@ -89,8 +89,8 @@ class RecordingServer:
             self.arrivals.append(arrival)
             status, headers = self.answer(arrival)
             length = _LENGTH.search(data)
-            sent = data[-int(length[1]) :] if length and int(length[1]) else b"{}"
-            body = b'{"ID": %d, "Type": "Pre", %b' % (arrival.record, sent[1:])
+            sent = data[-int(length[1]) :] if length and int(length[1]) else b'{"OpportunityName": "a"}'
+            body = b"" if arrival.method == "HEAD" else b'{"ID": %d, "Type": "Pre", %b' % (arrival.record, sent[1:])
             headers = f"Content-Type: application/json\r\n{headers}Content-Length: {len(body)}"
             connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n".encode() + body)
         except OSError:
