@@ -20,13 +20,15 @@ def migrate(database: TeamDatabase) -> None:
     from sqlalchemy import create_engine, text
 
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.address))
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
-        configuration = _configuration()
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "head")
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
+            configuration = _configuration()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+    finally:
+        engine.dispose()
 
 
 def _configuration() -> Config:
