@@ -41,14 +41,14 @@ def installed(folder: Path) -> Path:
 
 def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
     """`systemd-analyze verify` says nothing at all."""
-    command = ["systemd-analyze", "verify", installed(tmp_path)]
+    command = ["systemd-analyze", "verify", str(installed(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_the_unit_is_hardened(tmp_path: Path) -> None:
     """As those of the nightly job and of the page."""
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", installed(tmp_path)]
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(installed(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
     assert found
