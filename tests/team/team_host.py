@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -49,13 +50,13 @@ class Host:
         path.write_text("\n".join(["Id,Type,OpportunityName", *lines, ""]), encoding="utf-8")
         return path
 
-    def start(self, *arguments: str | Path, **how: object) -> subprocess.Popen[str]:
-        """Start a command."""
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
+    def start(self, *arguments: str | Path, log: IO[str] | None = None) -> subprocess.Popen[str]:
+        """Start a command; without a log what it prints is for `ended`."""
         return subprocess.Popen(
             [sys.executable, "-m", "batch_updater", *map(str, arguments)],
-            cwd=self.folder, env=self.variables, text=True, encoding="utf-8", **streams,
-        )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+            cwd=self.folder, env=self.variables, text=True, encoding="utf-8", stdin=subprocess.DEVNULL,
+            stdout=log or subprocess.PIPE, stderr=subprocess.STDOUT if log else subprocess.PIPE,
+        )  # fmt: skip
 
     def __call__(self, *arguments: str | Path) -> Done:
         """Run a command to its end."""
@@ -74,7 +75,7 @@ class Host:
     def worker(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         """Run a worker on this host, which ends cleanly with the block."""
         with (self.folder / "worker.log").open("a") as log:
-            process = self.start("worker", *options, stdout=log, stderr=subprocess.STDOUT)
+            process = self.start("worker", *options, log=log)
             try:
                 yield process
                 assert process.poll() is None, (self.folder / "worker.log").read_text()

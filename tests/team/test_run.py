@@ -276,27 +276,29 @@ def test_a_check_asks_no_worker(tmp_path: Path, team: TeamDatabase) -> None:
         assert not api.received
 
 
+def write_workbook(path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("Data", 0)
+    sheet.append(["Id", "Type", "OpportunityName"])
+    sheet.append([5, "Pre", "x"])
+    book.save(path)
+
+
 def test_an_annotated_copy_comes_from_any_host(tmp_path: Path, team: TeamDatabase) -> None:
     """With --annotate the host that reports marks the copy of the input that is in the database."""
     with two_hosts(tmp_path, team) as (desk, server, _), server.worker():
-        book = openpyxl.Workbook()
-        book.active.append(["Id", "Type", "OpportunityName"])
-        book.active.append([5, "Pre", "x"])
-        book.save(desk.folder / "c.xlsx")
+        write_workbook(desk.folder / "c.xlsx")
         done = desk("run", "c.xlsx", "--annotate")
         assert done.code == 0, done.err
         assert "Annotated: " in done.out
         (copy,) = (desk.folder / "runs").glob("*/c-annotated.xlsx")
-        assert openpyxl.load_workbook(copy).active.max_column > 3
+        assert openpyxl.load_workbook(copy)["Data"].max_column > 3
 
 
 def test_an_input_of_more_than_64_mb_stays_on_its_host(tmp_path: Path, team: TeamDatabase) -> None:
     """The run is sent all the same, with a note that says where the copy of the input is."""
     with two_hosts(tmp_path, team) as (desk, server, _), server.worker():
-        book = openpyxl.Workbook()
-        book.active.append(["Id", "Type", "OpportunityName"])
-        book.active.append([5, "Pre", "x"])
-        book.save(desk.folder / "c.xlsx")
+        write_workbook(desk.folder / "c.xlsx")
         with zipfile.ZipFile(desk.folder / "c.xlsx", "a") as archive:
             archive.writestr("xl/media/large.bin", os.urandom(65 << 20))
         done = desk("run", "c.xlsx", "--json")
