@@ -93,9 +93,9 @@ class Contact:
         """When it was asked what it has answered last."""
 
     @property
-    def is_lost(self) -> bool:
-        """Whether that is so long ago that others may soon count this worker as dead: nothing may go out any more."""
-        return time.monotonic() - self.asked_at > self._lost_after_s
+    def left_s(self) -> float:
+        """For how many seconds requests may still go out; 0 or less: others may soon count this worker as dead."""
+        return self.asked_at + self._lost_after_s - time.monotonic()
 
 
 class TeamWriter(RowWriter):
@@ -147,10 +147,23 @@ class TeamWriter(RowWriter):
         """Do not wait any longer for a database that is away: what it does not hold is lost. From any thread."""
         self._given_up.set()
 
+    def is_given_up(self, within_s: float) -> bool:
+        """Wait for so many seconds at most; returns whether a database that is away is not waited for any longer."""
+        return self._given_up.wait(within_s)
+
+    def reconnect(self) -> None:
+        """Connect again; if that fails, the next commit fails as well, and this is tried again."""
+        try:
+            rows = _opened(self._team, self._claim.run)
+        except (psycopg.Error, FileNotFoundError):
+            return
+        self._rows.close()
+        self.store = self._rows = rows
+
     def require_writable(self) -> None:
         """Raise StoreError if nothing may go out: the block is another worker's, or may soon be."""
         super().require_writable()
-        if self._contact.is_lost:
+        if self._contact.left_s <= 0:
             self.is_handing_back = True
             raise StoreError("The team's database does not answer.")
 
@@ -188,9 +201,9 @@ class TeamWriter(RowWriter):
             except StoreError as error:
                 return error
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if self._given_up.wait(_AGAIN_AFTER_S):
+                if self.is_given_up(_AGAIN_AFTER_S):
                     return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
-                self._reconnect()
+                self.reconnect()
             except psycopg.Error as error:
                 return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
             else:
@@ -231,14 +244,6 @@ class TeamWriter(RowWriter):
         })  # fmt: skip
         if not written.rowcount:
             raise TakenOver("Another worker has taken the block over.")
-
-    def _reconnect(self) -> None:
-        try:
-            rows = _opened(self._team, self._claim.run)
-        except (psycopg.Error, FileNotFoundError):
-            return  # the commit fails again, and this is tried again
-        self._rows.close()
-        self.store = self._rows = rows
 
 
 def _opened(team: TeamDatabase, run: str) -> TeamStore:
