@@ -197,7 +197,7 @@ def undo_object(undo: Undo) -> dict[str, object]:
     }
 
 
-def columns_object(opened: Opened, saved: Path | None) -> dict[str, object]:
+def columns_object(opened: Opened, saved: Path | str | None) -> dict[str, object]:
     """Return what `columns` prints; `saved` is where the layout was remembered."""
     table = opened.table
     return {

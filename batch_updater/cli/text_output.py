@@ -202,7 +202,7 @@ def _workbook_lines(result: RunResult) -> Iterator[Line]:
         yield from note_lines((result.annotation_note,))
 
 
-def columns_lines(opened: Opened, layout: Path | None) -> Iterator[Line]:
+def columns_lines(opened: Opened, layout: Path | str | None) -> Iterator[Line]:
     """Yield the mapping table of a file; `layout` is where it was saved."""
     table = opened.table
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""

@@ -1,7 +1,7 @@
 """Which folders of results are a team's: the rows of their runs are in its database, and the folders hold files alone.
 
 Nearly everything about a run is found by its folder. What reads or writes rows asks here whether they are elsewhere, so
-that the rest need not know.
+that the rest need not know. The same holds for the folder of layouts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
 
 _joined: dict[Path, TeamDatabase] = {}
-"""As a table of mounts: folder of results -> the database of its runs."""
+"""As a table of mounts: folder of results, or of layouts -> the database that has what would be in it."""
 
 
 @contextmanager
 def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | None]:
-    """Let the folder of results be the team's while it is entered; nothing changes without `team.database`.
+    """Let the folders of results and layouts be the team's while it is entered, if `team.database` is given.
 
     Raises ConfigError if the database's address cannot be had, or its tables are not those of this program.
     """
@@ -32,20 +32,18 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
         return
     from batch_updater.runs.team_database import team_database
 
-    team, folder = team_database(config.team, environment), config.results.folder.resolve()
+    team = team_database(config.team, environment)
     if team is None:
         raise RuntimeError("a team without a database")
-    before = _joined.get(folder)
-    _joined[folder] = team
+    before = dict(_joined)
+    _joined.update(dict.fromkeys((config.results.folder.resolve(), config.layouts_folder.resolve()), team))
     try:
         yield team
     finally:
-        if before is None:
-            del _joined[folder]
-        else:
-            _joined[folder] = before
+        _joined.clear()
+        _joined.update(before)
 
 
 def team_of(folder: Path) -> TeamDatabase | None:
-    """Return the database of the runs in a folder of results; None where they are in that folder."""
+    """Return the database of the runs in a folder of results, or of the layouts; None where they are in that folder."""
     return (_joined.get(folder) or _joined.get(folder.resolve())) if _joined else None
