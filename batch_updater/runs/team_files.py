@@ -59,7 +59,7 @@ def team_files(folder: Path) -> tuple[TeamFile, ...]:
         return ()
     with team.session() as connection:
         found = connection.execute(_NAMED, {"run": folder.name}).fetchall()
-    return tuple(TeamFile(*record) for record in found)  # type: ignore[arg-type]
+    return tuple(TeamFile(*record) for record in found)
 
 
 def fetched(folder: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
+from batch_updater.runs.store import opened_by_team
 
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
@@ -32,18 +33,23 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
         return
     from batch_updater.runs.team_database import team_database
 
-    team = team_database(config.team, environment)
+    team, results = team_database(config.team, environment), config.results.folder
     if team is None:
         raise RuntimeError("a team without a database")
+    team.require_schema()
     before = dict(_joined)
-    _joined.update(dict.fromkeys((config.results.folder.resolve(), config.layouts_folder.resolve()), team))
+    # Runs are also looked for where links lead to.
+    folders = {one for folder in (results, config.layouts_folder) for one in (folder, folder.resolve())}
+    _joined.update(dict.fromkeys(folders, team))
     try:
-        yield team
+        with opened_by_team(results, team.store_of), opened_by_team(results.resolve(), team.store_of):
+            yield team
     finally:
         _joined.clear()
         _joined.update(before)
+        team.close()
 
 
 def team_of(folder: Path) -> TeamDatabase | None:
     """Return the database of the runs in a folder of results, or of the layouts; None where they are in that folder."""
-    return (_joined.get(folder) or _joined.get(folder.resolve())) if _joined else None
+    return _joined.get(folder) if _joined else None
