@@ -212,6 +212,13 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}{_ENDING}"
 
 
+def layout_text(folder: Path, name: str) -> str:
+    """Return what the file of a layout holds. Raises ResultsError if it cannot be read."""
+    path = _file(folder, name)
+    with _changing(path, "read"):
+        return path.read_bytes().decode(errors="replace")
+
+
 def same_headers(folder: Path, layout: Layout) -> str | None:
     """Return the name of another layout with the same headers: files would have both."""
     own = set(map(squeezed, layout.headers))

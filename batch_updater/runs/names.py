@@ -122,7 +122,7 @@ def all_names(folder: Path) -> RememberedNames:
     Raises ResultsError if a team's database cannot be used.
     """
     if team := team_of(folder):
-        return _read_of_team(team)
+        return names_in(team)
     content, fault = _read(folder / NAMES)
     return RememberedNames(content.lists, fault)
 
@@ -200,7 +200,8 @@ def put_names(team: TeamDatabase, lists: Iterable[NamesOfField]) -> None:
             connection.execute(_PUT, {"name": name, "content": content})
 
 
-def _read_of_team(team: TeamDatabase) -> RememberedNames:
+def names_in(team: TeamDatabase) -> RememberedNames:
+    """Return the names of every endpoint, from a team's database. Raises ResultsError if it cannot be used."""
     with team.session() as connection:
         records = connection.execute("SELECT content FROM remembered_names ORDER BY name").fetchall()
     lists, fault = [], ""
