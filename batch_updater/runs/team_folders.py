@@ -18,8 +18,11 @@ from batch_updater.runs.store import opened_by_team
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
 
-_joined: dict[Path, TeamDatabase] = {}
-"""As a table of mounts: folder of results, or of layouts -> the database that has what would be in it."""
+_joined: dict[Path, list[TeamDatabase]] = {}
+"""As a table of mounts: folder of results, or of layouts -> the database that has what would be in it.
+
+Several threads may have joined the same: each has its own connections.
+"""
 
 
 @contextmanager
@@ -37,19 +40,20 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
     if team is None:
         raise RuntimeError("a team without a database")
     team.require_schema()
-    before = dict(_joined)
     # Runs are also looked for where links lead to.
     folders = {one for folder in (results, config.layouts_folder) for one in (folder, folder.resolve())}
-    _joined.update(dict.fromkeys(folders, team))
+    for folder in folders:
+        _joined.setdefault(folder, []).append(team)
     try:
         with opened_by_team(results, team.store_of), opened_by_team(results.resolve(), team.store_of):
             yield team
     finally:
-        _joined.clear()
-        _joined.update(before)
+        for folder in folders:
+            _joined[folder].remove(team)
         team.close()
 
 
 def team_of(folder: Path) -> TeamDatabase | None:
     """Return the database of the runs in a folder of results, or of the layouts; None where they are in that folder."""
-    return _joined.get(folder) if _joined else None
+    teams = _joined.get(folder)
+    return teams[-1] if teams else None
