@@ -441,6 +441,28 @@ def _undo(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _team(options: argparse.Namespace) -> int:
+    from batch_updater.config.loading import load_config
+    from batch_updater.errors import ConfigError
+    from batch_updater.runs.team_database import team_database
+    from batch_updater.team.import_runs import ImportState, import_runs
+
+    config = load_config(_config_path(options), os.environ)
+    team = team_database(config.team, options.environment)
+    if team is None:
+        raise ConfigError("team.database is not set.", remedy="Name the team's database in the configuration.")
+    with contextlib.closing(team):
+        team.require_schema()
+        moved = []
+        for one in import_runs(team, (options.folder or config.results.folder).resolve(), config.layouts_folder):
+            moved.append(one)
+            if not options.json:
+                write_lines(text_output.imported_lines(one), sys.stdout)
+    code = ExitCode.NEEDS_PERSON if any(one.state is ImportState.REFUSED for one in moved) else ExitCode.OK
+    _show(options, json_output.import_object(moved, code), text_output.import_lines(moved))
+    return code
+
+
 def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.nightly.job import run_night
 
@@ -920,5 +942,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "worker": _worker,
     "undo": _undo,
+    "team": _team,
     "completion": _completion,
 }

@@ -61,6 +61,20 @@ class TeamDatabase:
             self._connections.give_back(connection)
 
     @contextmanager
+    def session(self) -> Iterator[TeamConnection]:
+        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        import psycopg
+
+        try:
+            with self.connected() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise ResultsError(
+                f"The team's database cannot be used: {reason_of(error)}.",
+                remedy="See that PostgreSQL runs: batch-updater doctor checks it.",
+            ) from error
+
+    @contextmanager
     def store(self, run: str) -> Iterator[Store]:
         """Open the rows of a run. Raises UsageError if there is no such run, psycopg.Error."""
         try:
@@ -119,20 +133,6 @@ class TeamDatabase:
         from batch_updater.runs.postgres import Connections
 
         return Connections(self.address)
-
-    @contextmanager
-    def session(self) -> Iterator[TeamConnection]:
-        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
-        import psycopg
-
-        try:
-            with self.connected() as connection:
-                yield connection
-        except psycopg.Error as error:
-            raise ResultsError(
-                f"The team's database cannot be used: {reason_of(error)}.",
-                remedy="`batch-updater doctor` checks it.",
-            ) from error
 
 
 def require_not_newer(version: str) -> None:
