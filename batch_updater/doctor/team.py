@@ -98,7 +98,10 @@ def clock_finding(off_s: float) -> Finding:
 
 def _workers_finding(shown: Overview) -> Finding:
     if shown.workers:
-        return ok("team workers", f"{counted(shown.workers, 'worker')} seen within half a minute, on all hosts.")
+        hosts = ", ".join(f"{host} ({count:,})" if count > 1 else host for host, count in shown.workers.items())
+        return ok(
+            "team workers", f"{counted(sum(shown.workers.values()), 'worker')} seen within half a minute: {hosts}."
+        )
     message = "none has been seen within half a minute: what is submitted waits."
     return warning("team workers", message, "Start batch-updater worker on at least one host.")
 

@@ -308,6 +308,11 @@ class PastRun(msgspec.Struct, frozen=True):
         return Stop(reason, last.stop_message or "", last.stop_advice or "") if reason else None
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it waits for its turn with a team's workers."""
+        return self.team_state is TeamState.QUEUED
+
+    @property
     def is_going_on(self) -> bool:
         """Whether a process is working on it at this moment, as far as this machine can tell, or a team will."""
         if self.team_state is not None:

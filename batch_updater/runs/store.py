@@ -334,8 +334,8 @@ class Store:
     @classmethod
     def reading(cls, path: Path) -> Store:
         """Open a run's database for reading. Raises one of `database_errors`, OSError if it is not there."""
-        if team := _teams.get(path.parent.parent):
-            return team(path)
+        if teams := _teams.get(path.parent.parent):
+            return teams[-1](path)
         return cls(_opened_for_reading(path), path)
 
     @classmethod
@@ -860,30 +860,30 @@ def faults_named(path: Path, refused: str = "written") -> Iterator[None]:
         raise StoreError(f"The run's database {path} cannot be {refused}: {reason_of(error)}.") from error
 
 
-_teams: dict[Path, Callable[[Path], Store]] = {}
-"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have."""
+_teams: dict[Path, list[Callable[[Path], Store]]] = {}
+"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have.
+
+Several threads may have joined the same: each has its own.
+"""
 
 
 @contextmanager
 def opened_by_team(folder: Path, store_of: Callable[[Path], Store]) -> Iterator[None]:
     """Let the runs of a folder of results be opened by a team while it is entered."""
-    before = _teams.get(folder)
-    _teams[folder] = store_of
+    every = _teams.setdefault(folder, [])
+    every.append(store_of)
     try:
         yield
     finally:
-        if before is None:
-            del _teams[folder]
-        else:
-            _teams[folder] = before
+        every.remove(store_of)
 
 
 @contextmanager
 def opened_store(path: Path) -> Iterator[Store]:
     """Open the database of any run for reading. Raises DamagedStoreError, OSError if the system withholds it."""
-    if team := _teams.get(path.parent.parent):
+    if teams := _teams.get(path.parent.parent):
         try:
-            with team(path) as store:
+            with teams[-1](path) as store:
                 yield store
         except database_errors() as error:
             raise WithheldStoreError(reason_of(error)) from error

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -22,12 +22,14 @@ from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
+from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
 from batch_updater.team.blocks import CONTACT_S, BlockSending
+from batch_updater.team.nightly import NIGHTLY, register_nightly
 from batch_updater.team.parts import advance, begin
 from batch_updater.team.queue import HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
 _LOOKED_EVERY_S = 0.2
+_NOTE_HOST = "INSERT INTO workers (id, host) VALUES (%(worker)s, %(host)s) ON CONFLICT (id) DO NOTHING"
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
@@ -63,9 +66,11 @@ class TeamWorker:
         environment: Environment,
         concurrency: int,
         say: Callable[[str], None],
+        *,
+        night: Sequence[str],
         timing: Timing = Timing(),  # noqa: B008  (it is immutable)
     ) -> None:
-        """`concurrency`: how many blocks are sent at once."""
+        """`concurrency`: how many blocks are sent at once; `night`: the command of the unattended job."""
         if timing.contact_s + 2 * timing.heartbeat_s >= timing.stalled_s:
             raise ValueError("a worker would count as dead while it still sends")
         self._team = team
@@ -75,6 +80,11 @@ class TeamWorker:
         self._timing = timing
         self._origin = origin_of(config.api.base_url or "")
         self._said = say
+        self._night = night
+        self._queues = {"runs": (runs_queue(self._origin), 1)}  # more would wait: they have the same lock
+        self._queues["blocks"] = blocks_queue(self._origin), concurrency
+        if config.team.nightly is not None:
+            self._queues["nightly"] = NIGHTLY, 1
         self._blocks: set[BlockSending] = set()
         self._threads: set[asyncio.Future[Any]] = set()
         """Of work that is not done."""
@@ -84,7 +94,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _library_logs(self._say), responsive():
+        with _spoken(self._say), responsive():
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -93,6 +103,8 @@ class TeamWorker:
         pause_s, is_lost = 0.5, False
         while not self._ending.is_set():
             app = app_of(self._team, self)
+            if self._config.team.nightly is not None:
+                register_nightly(app, self._config.team.nightly, self._night)
             try:
                 async with app.open_async():
                     await self._leave_behind(app)
@@ -129,10 +141,7 @@ class TeamWorker:
                 fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
                 update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.stalled_s,
             )
-            for name, queue, concurrency in (
-                ("runs", runs_queue(self._origin), 1),  # more would wait: they have the same lock
-                ("blocks", blocks_queue(self._origin), self._concurrency),
-            )
+            for name, (queue, concurrency) in self._queues.items()
         ]  # fmt: skip
         running = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]  # of Procrastinate
         look = asyncio.create_task(self._keep_looking(app, workers))
@@ -153,15 +162,19 @@ class TeamWorker:
 
     async def _keep_looking(self, app: App, workers: list[Worker]) -> None:
         """Keep the heartbeat, also while work is handed back, and queue the jobs of dead workers again."""
-        jobs = app.job_manager
+        jobs, noted = app.job_manager, None
         while True:
             await asyncio.sleep(self._timing.heartbeat_s)
             async with asyncio.timeout(self._timing.contact_s):
+                (taking_blocks,) = (worker.worker_id for worker in workers if worker.worker_name == "blocks")
+                if taking_blocks is not None and taking_blocks != noted:
+                    await jobs.connector.execute_query_async(_NOTE_HOST, worker=taking_blocks, host=machine_name())
+                    noted = taking_blocks
                 for worker in workers:
                     if worker.worker_id is not None:
                         await jobs.update_heartbeat(worker.worker_id)
                 await jobs.prune_stalled_workers(self._timing.stalled_s)
-                for queue in (runs_queue(self._origin), blocks_queue(self._origin)):
+                for queue, _ in self._queues.values():
                     stalled_s = self._timing.stalled_s
                     for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
                         await jobs.retry_job(job)
@@ -212,7 +225,7 @@ class TeamWorker:
         threading.Thread(target=run, name="job", daemon=True).start()
         done = asyncio.wrap_future(future)
         self._threads.add(done)
-        done.add_done_callback(self._threads.discard)
+        done.add_done_callback(self._end_of_thread)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
@@ -225,33 +238,49 @@ class TeamWorker:
             self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
             raise
 
+    def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
+        self._threads.discard(done)
+        if not done.cancelled():
+            done.exception()  # where no one waits for it any more, it need not be said
+
     def _abort(self) -> None:
         for block in self._blocks:
             block.abort()
 
     def _say(self, text: str) -> None:
         at = datetime.now().astimezone()
-        self._said(f"{at:%H:%M:%S} {self._environment.redaction.text(text)}")
+        for line in self._environment.redaction.text(text).splitlines():
+            self._said(f"{at:%H:%M:%S} {line}")
+
+
+class _Spoken(logging.Handler):
+    """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        known = record.__dict__
+        error = record.exc_info[1] if record.exc_info else None
+        if known.get("event") == "stop" and known["why"] != StopReason.INTERRUPTED:
+            self._say(f"The run ends for all: {known['said']}")
+        elif known.get("event") in {"breaker open", "breaker closed"}:
+            self._say(f"{known['event'].capitalize()}: {known['why']}.")
+        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
+            self._say(record.getMessage())
 
 
 @contextmanager
-def _library_logs(say: Callable[[str], None]) -> Iterator[None]:
-    """Say what Procrastinate and psycopg log as an error, except that a connection is lost: that is said once."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            error = record.exc_info[1] if record.exc_info else None
-            if record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
-                say(record.getMessage())
-
-    handler, loggers = Handler(logging.ERROR), [logging.getLogger(name) for name in ("procrastinate", "psycopg")]
-    before = [logger.propagate for logger in loggers]
+def _spoken(say: Callable[[str], None]) -> Iterator[None]:
+    """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
+    handler, loggers = _Spoken(say), [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
     try:
         yield
     finally:
-        for logger, propagates in zip(loggers, before, strict=True):
+        for logger in loggers:
             logger.removeHandler(handler)
-            logger.propagate = propagates
+            logger.propagate = True
