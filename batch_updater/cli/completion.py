@@ -90,7 +90,9 @@ def _can_be_undone(past: PastRun) -> bool:
 
 
 def _layouts(_: str, options: argparse.Namespace) -> list[str]:
-    return sorted(path.stem for path in _config(options).layouts_folder.glob("*.yaml"))
+    from batch_updater.runs.layouts import layout_names
+
+    return layout_names(_config(options).layouts_folder)
 
 
 def _sheets(_: str, options: argparse.Namespace) -> list[str]:

@@ -22,9 +22,10 @@ _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)
 _BEGAN = "%Y%m%d-%H%M%S"
 _INPUT = re.compile(r"input(\.[^/]*)?")
-_OURS = re.compile(
+OURS = re.compile(
     rf"{_INPUT.pattern}|run\.log|report\.html|undo\.xlsx|.+-(results-\d{{8}}-\d{{6}}|annotated)( \(\d+\))?\.xls[xm]"
 )
+"""Names of files in the folder of a run that are ours, besides its database."""
 
 
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> bool:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is certainly ours: a workbook that a person has saved since holds their work."""
-    if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
+    if not OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
         return False
     return path.suffix not in {".xlsx", ".xlsm"} or path.stem == "input" or is_untouched_of_ours(path)
 

@@ -119,7 +119,12 @@ def reason_of(error: Exception) -> str:
     """Return why a database was not read or written, without names of hosts, users and databases."""
     if isinstance(error, (sqlite3.Error, OSError)):
         return str(getattr(error, "strerror", None) or error)
-    return getattr(getattr(error, "diag", None), "message_primary", None) or _QUOTED.sub("…", str(error))
+    if primary := getattr(getattr(error, "diag", None), "message_primary", None):
+        return str(primary)
+    # libpq has a line for each host that it tried, such as: connection to server at "db", port 5432 failed: reason
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "Multiple"))]
+    reasons = dict.fromkeys(line.rpartition(" failed: ")[2].strip().rstrip(".") for line in lines)
+    return _QUOTED.sub("…", "; ".join(reasons)) or type(error).__name__
 
 
 _QUOTED = re.compile(r"""(["']).*?\1""")
@@ -329,8 +334,8 @@ class Store:
     @classmethod
     def reading(cls, path: Path) -> Store:
         """Open a run's database for reading. Raises one of `database_errors`, OSError if it is not there."""
-        if team := _teams.get(path.parent.parent):
-            return team(path)
+        if teams := _teams.get(path.parent.parent):
+            return teams[-1](path)
         return cls(_opened_for_reading(path), path)
 
     @classmethod
@@ -394,11 +399,7 @@ class Store:
 
     def facts(self) -> dict[str, object]:
         """Return the facts about the run, without what the input holds."""
-        what = "its table run"
-        found = {}
-        for name, value in self.execute(statements.FACTS):
-            found[converted(name, str, what)] = _parsed(converted(value, str, what), what)
-        return found
+        return facts_in(self.execute(statements.FACTS))
 
     def fact(self, name: str) -> object:
         """Return one fact; None if there is none of that name."""
@@ -407,7 +408,7 @@ class Store:
 
     def parts(self) -> tuple[Part, ...]:
         """Return every part of the run, by time."""
-        return tuple(map(_part, self.execute(statements.PARTS)))
+        return parts_in(self.execute(statements.PARTS))
 
     def counts(self, unsent: OutcomeKind) -> dict[OutcomeKind, int]:
         """Return how many rows have each outcome."""
@@ -662,6 +663,17 @@ def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -
         return False
 
 
+def facts_in(records: Iterable[tuple[object, ...]]) -> dict[str, object]:
+    """Return the facts that records of `statements.FACTS` hold. Raises DamagedStoreError."""
+    what = "its table run"
+    return {converted(name, str, what): _parsed(converted(value, str, what), what) for name, value in records}
+
+
+def parts_in(records: Iterable[tuple[object, ...]]) -> tuple[Part, ...]:
+    """Return the parts that records of `statements.PARTS` hold. Raises DamagedStoreError."""
+    return tuple(map(_part, records))
+
+
 def _part(record: tuple[object, ...]) -> Part:
     one = converted(record, _PartRecord, "its table parts")
     counts = (
@@ -848,30 +860,30 @@ def faults_named(path: Path, refused: str = "written") -> Iterator[None]:
         raise StoreError(f"The run's database {path} cannot be {refused}: {reason_of(error)}.") from error
 
 
-_teams: dict[Path, Callable[[Path], Store]] = {}
-"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have."""
+_teams: dict[Path, list[Callable[[Path], Store]]] = {}
+"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have.
+
+Several threads may have joined the same: each has its own.
+"""
 
 
 @contextmanager
 def opened_by_team(folder: Path, store_of: Callable[[Path], Store]) -> Iterator[None]:
     """Let the runs of a folder of results be opened by a team while it is entered."""
-    before = _teams.get(folder)
-    _teams[folder] = store_of
+    every = _teams.setdefault(folder, [])
+    every.append(store_of)
     try:
         yield
     finally:
-        if before is None:
-            del _teams[folder]
-        else:
-            _teams[folder] = before
+        every.remove(store_of)
 
 
 @contextmanager
 def opened_store(path: Path) -> Iterator[Store]:
     """Open the database of any run for reading. Raises DamagedStoreError, OSError if the system withholds it."""
-    if team := _teams.get(path.parent.parent):
+    if teams := _teams.get(path.parent.parent):
         try:
-            with team(path) as store:
+            with teams[-1](path) as store:
                 yield store
         except database_errors() as error:
             raise WithheldStoreError(reason_of(error)) from error
