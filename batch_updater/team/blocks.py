@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,11 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.endpoint.stored import decode_endpoint
 from batch_updater.errors import BatchUpdaterError, StoreError
+from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted
-from batch_updater.records import OutcomeKind, Stop, StopReason
+from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
 from batch_updater.runs.queued_runs import QueuedRun, queued_run
+from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
 from batch_updater.runs.store import converted
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
@@ -134,7 +136,7 @@ class BlockSending:
             self._writer = writer
             try:
                 writer.take_over()
-                stop = queued.stop or self._sent(claim, queued, writer)
+                stop = queued.stop or self._logged(claim, queued, writer)
                 writer.flush()
             except TakenOver:
                 self._say(f"{self._name}: another worker has taken it over.")
@@ -192,7 +194,17 @@ class BlockSending:
 
     # --- sending ---
 
-    def _sent(self, claim: Claim, queued: QueuedRun, writer: TeamWriter) -> Stop | None:
+    def _logged(self, claim: Claim, queued: QueuedRun, writer: TeamWriter) -> Stop | None:
+        """Send the rows, with a log in the run's folder on this host; returns and raises what `_sent` does."""
+        folder = self._config.results.folder / self._run
+        with suppress(OSError):  # the log says so itself
+            private_folder(self._config.results.folder)
+            private_folder(folder)
+        with LogFile(folder / "run.log") as log:
+            log.note("block begins", why=f"block {self._number}")
+            return self._sent(claim, queued, writer, log)
+
+    def _sent(self, claim: Claim, queued: QueuedRun, writer: TeamWriter, log: LogFile) -> Stop | None:
         """Send the rows; returns why the run is to end for all, if this block has found a reason. Raises StoreError."""
         facts = converted(writer.store.facts(), _Facts, "its table run")
         endpoint = decode_endpoint(facts.endpoint)
@@ -207,12 +219,17 @@ class BlockSending:
         if quota is None:
             raise RuntimeError("the folder of results is no team's")
         jobs = list(writer.store.jobs(endpoint, block=claim.number))
+
+        def attempted(made: Attempt) -> None:
+            log.attempt(made)
+            writer.attempted(made)
+
         hooks = Hooks(
             before_send=writer.will_send,
             may_send=writer.require_writable,
             on_outcome=writer.settle,
             on_names=writer.learned,
-            on_attempt=writer.attempted,
+            on_attempt=attempted,
         )
         options = self._options(facts, queued, writer, endpoint)
 

@@ -24,6 +24,7 @@ from procrastinate.worker import Worker
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
+from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
@@ -92,7 +93,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _library_logs(self._say), responsive():
+        with _spoken(self._say), responsive():
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -219,7 +220,7 @@ class TeamWorker:
         threading.Thread(target=run, name="job", daemon=True).start()
         done = asyncio.wrap_future(future)
         self._threads.add(done)
-        done.add_done_callback(self._threads.discard)
+        done.add_done_callback(self._end_of_thread)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
@@ -232,6 +233,11 @@ class TeamWorker:
             self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
             raise
 
+    def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
+        self._threads.discard(done)
+        if not done.cancelled():
+            done.exception()  # where no one waits for it any more, it need not be said
+
     def _abort(self) -> None:
         for block in self._blocks:
             block.abort()
@@ -242,24 +248,34 @@ class TeamWorker:
             self._said(f"{at:%H:%M:%S} {line}")
 
 
+class _Spoken(logging.Handler):
+    """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        known = record.__dict__
+        error = record.exc_info[1] if record.exc_info else None
+        if known.get("event") == "stop" and known["why"] != StopReason.INTERRUPTED:
+            self._say(f"The run ends for all: {known['said']}")
+        elif known.get("event") in {"breaker open", "breaker closed"}:
+            self._say(f"{known['event'].capitalize()}: {known['why']}.")
+        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
+            self._say(record.getMessage())
+
+
 @contextmanager
-def _library_logs(say: Callable[[str], None]) -> Iterator[None]:
-    """Say what Procrastinate and psycopg log as an error, except that a connection is lost: that is said once."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            error = record.exc_info[1] if record.exc_info else None
-            if record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
-                say(record.getMessage())
-
-    handler, loggers = Handler(logging.ERROR), [logging.getLogger(name) for name in ("procrastinate", "psycopg")]
-    before = [logger.propagate for logger in loggers]
+def _spoken(say: Callable[[str], None]) -> Iterator[None]:
+    """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
+    handler, loggers = _Spoken(say), [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
     try:
         yield
     finally:
-        for logger, propagates in zip(loggers, before, strict=True):
+        for logger in loggers:
             logger.removeHandler(handler)
-            logger.propagate = propagates
+            logger.propagate = True
