@@ -29,9 +29,9 @@ ROWS = [[number, "Pre", "Proposal", date(2026, 5, 1)] for number in (101, 102)]
 class Host(Inside):
     """One host of a team; of one that has not joined it yet, the address is not used."""
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, url: str) -> None:
         super().__init__(folder)
-        self.address = address
+        self.address, self.url = address, url
 
     @property
     def runs(self) -> Path:
@@ -58,7 +58,7 @@ def member(folder: Path, api: str, address: str) -> Host:
     """Return a host of the team that has sent nothing."""
     folder.mkdir()
     configure(folder, api, OF_A_TEAM)
-    return Host(folder, address)
+    return Host(folder, address, api)
 
 
 def machine_with_runs(folder: Path, api: str, address: str) -> Host:
@@ -68,7 +68,7 @@ def machine_with_runs(folder: Path, api: str, address: str) -> Host:
     """
     folder.mkdir()
     configure(folder, api, SETTINGS)
-    host = Host(folder, address)
+    host = Host(folder, address, api)
     wrong = [[number, "Pre", "Proposal", "31/02/2026"] for number in (103, 104)]
     first = host("run", workbook(folder / "q1.xlsx", {"Data": [HEADERS, *ROWS, *wrong]}), "--yes", "--json")
     repaired = openpyxl.load_workbook(first.object["results"])

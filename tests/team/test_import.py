@@ -32,7 +32,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) ->
 @pytest.fixture
 def fresh(machine: Host, server: PostgresServer) -> Host:
     """Give the same machine with a team that has nothing yet."""
-    return Host(machine.folder, new_database(server))
+    return Host(machine.folder, new_database(server), machine.url)
 
 
 def imported(host: Host) -> dict[str, str]:
@@ -57,7 +57,7 @@ def test_runs_are_copied_as_they_are(fresh: Host) -> None:
     assert done.code == 0
     assert done.out.endswith(
         "5 imported, 0 already there.\n"
-        "What was copied is the team's from now on: send nothing from this folder without\nteam.database.\n"
+        "What was copied is the team's from now on: send nothing from this folder without team.database.\n"
     )
     assert listed(fresh) == alone
     assert {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()} == before
@@ -98,7 +98,7 @@ def test_another_run_of_the_same_name_is_not_taken_for_this_one(fresh: Host) -> 
     assert "The team has another run of that name." in done.out
 
 
-def test_layouts_and_names_are_copied(fresh: Host, server: PostgresServer) -> None:
+def test_layouts_and_names_are_copied(fresh: Host) -> None:
     """Another host has them; a layout of the team is not replaced by another one of its name."""
     fresh("columns", "q1.xlsx", "--save", "before")
     layouts = fresh.folder / "layouts"
@@ -109,7 +109,7 @@ def test_layouts_and_names_are_copied(fresh: Host, server: PostgresServer) -> No
         json.dumps({"lists": [{
             "api": "http://127.0.0.1:1", "endpoint": "nexus-opportunity", "field": "StageName",
             "depends_on": {"LanguageId": "1"}, "seen": "2026-11-01", "names": [{"name": "Angebot", "id": 4}],
-            "caller": {"salt": "00", "headers": {}, "account": None},
+            "caller": {"salt": "00" * 16, "headers": {}, "account": {}},
         }]}),
         encoding="utf-8",
     )  # fmt: skip
