@@ -24,8 +24,9 @@ def address(server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def team(address: str) -> TeamDatabase:
+def team(address: str) -> Iterator[TeamDatabase]:
     """Give a database with the tables of this program."""
     database = TeamDatabase(Secret(address_of(address)))
     migrate(database)
-    return database
+    yield database
+    database.close()
