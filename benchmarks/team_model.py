@@ -5,7 +5,8 @@ It simulates events, from a seed, so that the same numbers give the same result.
     row         made ready in batches, each with a commit; then a permit; then the worker's processor; then the service
     permits     leased from one row of the database, one lease of a worker at a time, in slices of a tenth of a second
     commits     the database's processor, then its log: one flush at a time, which serves all that came before it began
-    blocks      a worker takes one after another, and the next one only when every row of the last has its answer
+    blocks      a worker takes one after another, and the next one only when every row of the last has its answer; its
+                first row goes alone, and then the connections begin one after another within the time of that answer
 
     python -m benchmarks.team_model --workers 1 10 100 --rate 2000
 """
@@ -17,6 +18,7 @@ import heapq
 import random
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ AHEAD_S = 0.1
 SLICE_S = 0.1
 PERMIT_LASTS_S = 0.01
 """As in the program: `runs.writer`, `sender.pool` and `runs.team_quota` say what they are for."""
+DATABASE_CORES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Load:
     cores: int | None = None
     """Of the one machine on which everything runs; None: each worker has a processor of its own, the database others,
     and the service is elsewhere."""
-    database_cores: int = 4
+    database_cores: int = DATABASE_CORES
     """Where the database has a machine of its own."""
     leases_are_flushed: bool = True
     """Whether a lease waits for the disk, and the next one for it."""
@@ -161,13 +164,17 @@ class WriteAheadLog:
 class Worker:
     """One process: what waits in it for what."""
 
+    idle: int
+    """Connections that wait for a row."""
     unmade: int = 0
     """Rows of its block that are not made ready yet."""
     unanswered: int = 0
     """Rows of its block without an answer."""
     ready: int = 0
-    idle: int = 0
-    """Connections that wait for a row."""
+    blocks: int = 0
+    """That it has claimed."""
+    is_answered: bool = False
+    """Whether its block has had its first answer."""
     waiting: int = 0
     """Rows with a connection that wait for a permit."""
     due: int = 0
@@ -208,7 +215,7 @@ class Simulation:
         self._sent_at: list[float] = []
         self._answered = self._lost = self._lease_count = self._commits = 0
         self._last_answer_at = 0.0
-        self._workers = [Worker(idle=load.connections) for _ in range(load.workers)]
+        self._workers = [Worker(1) for _ in range(load.workers)]
         self._ahead = max(1, min(AHEAD_OF_A_CONNECTION * load.connections, round(load.rate_per_s * AHEAD_S)))
 
     def run(self) -> Simulated:
@@ -244,6 +251,7 @@ class Simulation:
     def _claim(self, number: int) -> None:
         worker = self._workers[number]
         worker.unmade = worker.unanswered = min(self._load.block_rows, self._unclaimed)
+        worker.blocks, worker.is_answered, worker.idle = worker.blocks + 1, False, 1
         self._unclaimed -= worker.unmade
         if worker.unmade:
             self._transact(0, lambda: self._at(self._now + self._costs.claim_elapsed_s, lambda: self._make(number)))
@@ -251,10 +259,11 @@ class Simulation:
     def _make(self, number: int) -> None:
         """Make the next rows ready, unless there are enough: one commit says that they may be in flight."""
         worker = self._workers[number]
-        if worker.is_making or not worker.unmade or worker.ready >= self._ahead:
+        is_enough = worker.ready >= self._ahead if worker.is_answered else worker.unmade < worker.unanswered
+        if worker.is_making or not worker.unmade or is_enough:
             return
         worker.is_making = True
-        count = min(self._ahead, worker.unmade)
+        count = min(self._ahead if worker.is_answered else 1, worker.unmade)
         worker.unmade -= count
         worker.batches.append(count)
         self._gather(number)
@@ -407,15 +416,21 @@ class Simulation:
         answered_at = self._now + self._drawn(self._load.latency_s)
         if self._load.cores:
             answered_at += self._processors[number].end_of(self._now, self._costs.service_s) - self._now
-        self._at(answered_at, lambda: self._answer(number))
+        sent_at = self._now
+        self._at(answered_at, lambda: self._answer(number, sent_at))
 
-    def _answer(self, number: int) -> None:
+    def _answer(self, number: int, sent_at: float) -> None:
         worker = self._workers[number]
         self._answered += 1
         self._last_answer_at = self._now
         worker.outcomes += 1
         worker.idle += 1
         worker.unanswered -= 1
+        if not worker.is_answered:
+            worker.is_answered = True
+            for connection in range(1, self._load.connections):
+                began_at = self._now + (self._now - sent_at) * connection / self._load.connections
+                self._at(began_at, partial(self._begin, number, worker.blocks))
         if not worker.is_writing and worker.gathers_since is None:
             self._gather(number)
         if worker.unanswered:
@@ -423,6 +438,13 @@ class Simulation:
             self._make(number)
         else:
             self._claim(number)
+
+    def _begin(self, number: int, block: int) -> None:
+        """Let one more connection take rows, if the block is still that for which it begins."""
+        worker = self._workers[number]
+        if worker.blocks == block:
+            worker.idle += 1
+            self._take(number)
 
 
 def simulated(load: Load, costs: Costs, seed: int = 1) -> Simulated:
