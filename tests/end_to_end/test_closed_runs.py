@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
 ROWS = 60
 

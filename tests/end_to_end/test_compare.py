@@ -16,6 +16,8 @@ import pytest
 
 from tests.end_to_end.program import SAMPLES, batch_updater, configure, sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 FAST = "sending: {rate_per_s: 2000, concurrency: 20, compare: true}\n"
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.end_to_end.inside import Inside
 from tests.endpoint.documents import document
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 @pytest.fixture
 def program(tmp_path: Path) -> Inside:

@@ -20,6 +20,8 @@ from tests.torture.runs import database_of, start, write_rows
 if TYPE_CHECKING:
     from tests.sender.server import Answer, Seen
 
+pytestmark = pytest.mark.usefixtures("store")
+
 RUN = "sending: {rate_per_s: 500, attempts: 4}\n"
 
 

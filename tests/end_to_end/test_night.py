@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _HOUR_S = 3600
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 def opportunities(path: Path, *rows: tuple[object, object, object], age_s: float = _HOUR_S) -> Path:
     write_rows(path, [dict(zip(("Id", "Type", "OpportunityName"), row, strict=True)) for row in rows])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
+import pytest
 
 from tests.end_to_end.program import batch_updater, sandbox
 from tests.end_to_end.test_night import aged, by_name, night, opportunities, prepared
@@ -20,6 +21,8 @@ from tests.torture.runs import confirmed_rows, database_of, ended, numbered, sta
 
 if TYPE_CHECKING:
     from tests.nightly.receivers import Received
+
+pytestmark = pytest.mark.usefixtures("store")
 
 SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
 

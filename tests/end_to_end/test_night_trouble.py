@@ -20,6 +20,8 @@ from tests.torture.runs import ended, start
 _HOUR_S = 3600
 _SHORT = {"BATCH_UPDATER_SENDING__MAX_WAIT_S": "1"}
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 def test_a_row_that_fails_night_after_night_does_not_stop_the_others_for_ever(tmp_path: Path) -> None:
     """Newer files wait with it for two nights; in the third it is for a person, and they have their turn."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.end_to_end.program import Done
     from tests.end_to_end.records_api import Reply
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 class Desk:
     """A folder with a configuration for the API, and commands in it."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 DESCRIPTION = Path(__file__).parent.parent.parent / "batch_updater/endpoint/nexus-opportunity.openapi.yaml"
 FAST = "sending: {rate_per_s: 5000, attempts: 2}\n"
 SLOW = "sending: {rate_per_s: 40, concurrency: 4}\n"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from batch_updater.runs.run_list import RunEntry
 
+pytestmark = pytest.mark.usefixtures("store")
+
 HEADERS = ["Id", "Type", "StageName", "PendingCloseDate"]
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.end_to_end.program import Done
     from tests.sender.server import Answer, Seen
 
+pytestmark = pytest.mark.usefixtures("store")
+
 SECRET = "sandbox-secret"
 SECRETS = ("sandbox-token", SECRET, "sandbox-issued-")
 FAULT_NAMES = [kind.name.replace("-N", "-503" if kind.lowest else "-300") for kind in FAULTS]

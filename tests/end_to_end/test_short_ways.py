@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 ROWS = "Id,Type,SalesRevenue\n1,Pre,100\n2,Pre,abc\n3,Pre,300\n"
 
 

@@ -29,6 +29,8 @@ from tests.end_to_end.program import configure, description_without_reading, san
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("store")
+
 ATTRIBUTES = {
     "OpportunityName": "name", "OpportunityID": "crm_id", "CategoryName": "category_id", "StageName": "stage_id",
     "AcctPotential": "potential", "SalesRevenue": "revenue", "PendingCloseDate": "close_date",
