@@ -211,7 +211,7 @@ def test_a_quick_call_measures_the_page() -> None:
 
 @pytest.mark.debian
 def test_a_quick_call_measures_a_team() -> None:
-    """Workers as processes send what `run`, the page and a nightly job submit; the model has its errors in the table."""
+    """Workers send what `run`, the page and a nightly job submit, and the errors of the model are told."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "team"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
