@@ -156,6 +156,7 @@ def test_csv_comes_from_standard_input_too(tmp_path: Path, api: Sandbox) -> None
     assert (tmp_path / "runs").exists()
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: Path, api: Sandbox) -> None:
     """Copy of the input, database, log and workbook, for their owner alone; no token, and no customer in the log."""
     configure(tmp_path, api.url)
@@ -177,6 +178,7 @@ def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: P
     assert {"event", "row", "attempt", "status"} <= set(json.loads(log.splitlines()[1]))
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_first_signal_ends_a_run_cleanly(tmp_path: Path) -> None:
     """SIGINT: requests in flight are confirmed, the rest is not_sent, the workbook is written, the code is 3."""
     with sandbox("--latency-ms", "50") as slow:
@@ -249,6 +251,7 @@ def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, ap
     assert list((tmp_path / "runs").glob("*/a-results-*.xlsx"))
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_token_that_does_not_come_is_not_waited_for(tmp_path: Path, number: signal.Signals) -> None:
     """A token URL that hangs is not waited for after the first signal: sending.drain_s is for rows."""

@@ -97,6 +97,7 @@ def by_name(done: Done) -> dict[str, str]:
     return {file["name"]: file["disposition"] for file in done.object["files"]}
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> None:
     """Each file goes where it belongs, the others' trouble notwithstanding; each recipient gets one message."""
     with sandbox() as api, mail_server() as mail, webhook() as hook:
@@ -247,6 +248,7 @@ def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
         assert "new" in json.dumps(api.requests()[-1])
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
     """One replaced while it runs keeps its verdict and the new one waits; one changed before its turn is not run."""
     with sandbox() as api:
@@ -268,6 +270,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
     assert names(tmp_path / "attention") == {"a-results", "a.csv"}  # the copy of what was read
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     """A second job exits with 4 and names the first; SIGTERM drains, ends with 3 and keeps what is not done."""
     with sandbox() as api:
@@ -361,6 +364,7 @@ def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, option
     assert names(tmp_path / "done") == {"a.csv", "a-results"}
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_second_signal_ends_the_night_at_once_and_loses_nothing(tmp_path: Path) -> None:
     """Exit 3 although an answer hangs, people are told, the file stays, and the next night does what is left."""
     with sandbox() as api, webhook() as hook:
@@ -391,6 +395,7 @@ def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_p
     assert "start it again" not in told
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
     """After more than 36 hours it is not resumed unattended: the note beside the file says what to do."""
     with sandbox() as api:
@@ -407,6 +412,7 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_that_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
     """A daily job resumes what it began days ago: the time of the last resumption counts."""
     with sandbox() as api:

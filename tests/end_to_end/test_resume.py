@@ -57,6 +57,7 @@ def rows_of(workbook: str) -> list[tuple[object, ...]]:
     return rows
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, api: Sandbox) -> None:
     """What was confirmed is not sent again, and the last workbook is about the whole run."""
     first = interrupted(tmp_path, api)
@@ -77,6 +78,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, api: Sandbox) -
     assert third.object["requests"] == 100
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -123,6 +125,7 @@ def test_another_sheet_is_another_run(tmp_path: Path, api: Sandbox) -> None:
     assert (third.object["run"], third.object["requests"]) == (first.object["run"], 1)
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_restart_starts_a_new_run(tmp_path: Path, api: Sandbox) -> None:
     """With --restart every row is sent again, in a run of its own; later starts know the newer run alone."""
     first = interrupted(tmp_path, api)
@@ -139,6 +142,7 @@ def make_older(database: Path | None, days: float) -> None:
         connection.execute("UPDATE parts SET started_at = started_at - ?", (days * 86_400,))
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_an_old_run_is_resumed_only_if_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
     """After more than a day newer changes could be overwritten: it is asked, or without a terminal needs --yes."""
     interrupted(tmp_path, api)
@@ -249,6 +253,7 @@ def stop_while_it_writes(process: subprocess.Popen[str], runs: Path) -> None:
         pytest.skip("the workbook was written faster than this machine took notice")
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.parametrize(
     "when", ["while a row is in flight", "while the workbook is written", "when every row is done"]
 )
@@ -299,6 +304,7 @@ def test_the_workbook_is_written_again_from_the_folder_alone(tmp_path: Path, api
         assert list(first[name].values) == list(second[name].values)
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Path, api: Sandbox) -> None:
     """Of a description in several files; blanks and other operations change nothing of it, another limit does."""
     text = DESCRIPTION.read_text(encoding="utf-8")
@@ -330,6 +336,7 @@ def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Pat
     assert third.object["run"] != first.object["run"]
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_endpoint_in_a_database_is_told(tmp_path: Path, api: Sandbox) -> None:
     """The message names the database; nothing is guessed."""
     numbered(tmp_path / "rows.csv", 2)
@@ -342,6 +349,7 @@ def test_a_damaged_endpoint_in_a_database_is_told(tmp_path: Path, api: Sandbox) 
     assert "its table run holds no endpoint" in done.err.replace("\n", " ")
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     """What a killed run came to can be looked at without sending anything."""
     numbered(tmp_path / "rows.csv", 50)
@@ -386,6 +394,7 @@ def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sa
     assert page.is_file()
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sandbox) -> None:
     """While its process works on it, `runs` shows it as going on, and its report says how far it has come."""
     numbered(tmp_path / "rows.csv", 5_000)
@@ -404,6 +413,7 @@ def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sa
     assert batch_updater("runs", "--json", cwd=tmp_path).object["runs"][0]["going_on"] is False
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None:
     """Each with its verdict; a folder of something else is no run."""
     none = batch_updater("runs", cwd=tmp_path).out
@@ -418,6 +428,7 @@ def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None
     assert "All 100 rows were updated." in batch_updater("runs", cwd=tmp_path).out
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_database_is_refused(tmp_path: Path, api: Sandbox) -> None:
     """It is unknown what is done: nothing is sent without --restart."""
     interrupted(tmp_path, api)
@@ -440,6 +451,7 @@ def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     assert (done.code, "There is no run" in done.object["error"]["message"]) == (2, True)
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_folder_that_is_removed_under_a_run_ends_it(tmp_path: Path, api: Sandbox) -> None:
     """Nothing more is sent once the database is gone; every row still has its outcome, and the exit code says again."""
     numbered(tmp_path / "rows.csv", 200)
@@ -467,6 +479,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_is_sent(tmp_path: 
         assert "results.folder" in done.object["error"]["remedy"]
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     """After a run its folder alone is there, with what the interface names."""
     interrupted(tmp_path, api)
@@ -479,6 +492,7 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     assert folder.stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: Sandbox) -> None:
     """However often a run is resumed and killed, its copy of the input is there once."""
     first = interrupted(tmp_path, api)
@@ -491,6 +505,7 @@ def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: San
     assert [str(path.parent) for path in tmp_path.glob("runs/*/input.csv")] == [first["run"]]
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_copy_of_the_input_that_is_gone_is_made_again(tmp_path: Path, api: Sandbox) -> None:
     """A run whose folder has lost its copy of the input is resumed all the same, and the new copy is private."""
     first = interrupted(tmp_path, api)
