@@ -377,7 +377,7 @@ def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
     from batch_updater.runs.draft import DRAFT
 
     with closing(Store.reading(draft.folder / DRAFT)) as rows:
-        rows.connection.backup(store.connection)
+        rows.sqlite.backup(store.sqlite)
     return replace(plan, staged=converted(store.fact("staged"), StagedInput, "its table run"), store=store)
 
 

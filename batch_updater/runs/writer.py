@@ -80,7 +80,7 @@ class RunWriter:
         self.taught: list[AllowedList] = []
         """Lists of valid names that answers have taught since the writer began."""
         self._path = path
-        self._connection = store.connection
+        self._connection = store.sqlite
         self._counter = counter
         self._file = _file_identity(path)
         # Without a bound, but never long: every row waits for its first commit, and a worker has one row at a time.
@@ -126,7 +126,7 @@ class RunWriter:
                 counter = undone.enter_context(closing(CommitCounter.create(path, store.last_commit())))
                 sync_folder(path.parent)
             # From now on the main file itself says that it may not be all.
-            _checkpoint(store.connection)
+            _checkpoint(store.sqlite)
             undone.pop_all()
         return cls(path, store, counter)
 
