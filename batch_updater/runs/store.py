@@ -394,11 +394,7 @@ class Store:
 
     def facts(self) -> dict[str, object]:
         """Return the facts about the run, without what the input holds."""
-        what = "its table run"
-        found = {}
-        for name, value in self.execute(statements.FACTS):
-            found[converted(name, str, what)] = _parsed(converted(value, str, what), what)
-        return found
+        return facts_in(self.execute(statements.FACTS))
 
     def fact(self, name: str) -> object:
         """Return one fact; None if there is none of that name."""
@@ -407,7 +403,7 @@ class Store:
 
     def parts(self) -> tuple[Part, ...]:
         """Return every part of the run, by time."""
-        return tuple(map(_part, self.execute(statements.PARTS)))
+        return parts_in(self.execute(statements.PARTS))
 
     def counts(self, unsent: OutcomeKind) -> dict[OutcomeKind, int]:
         """Return how many rows have each outcome."""
@@ -660,6 +656,17 @@ def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -
         return list(zip(*made, strict=True)) == [(path, query, body) for *_, path, query, body in records]
     except (KeyError, TypeError, ValueError, AttributeError):  # a value that the field cannot have
         return False
+
+
+def facts_in(records: Iterable[tuple[object, ...]]) -> dict[str, object]:
+    """Return the facts that records of `statements.FACTS` hold. Raises DamagedStoreError."""
+    what = "its table run"
+    return {converted(name, str, what): _parsed(converted(value, str, what), what) for name, value in records}
+
+
+def parts_in(records: Iterable[tuple[object, ...]]) -> tuple[Part, ...]:
+    """Return the parts that records of `statements.PARTS` hold. Raises DamagedStoreError."""
+    return tuple(map(_part, records))
 
 
 def _part(record: tuple[object, ...]) -> Part:

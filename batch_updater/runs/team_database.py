@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import TeamSettings
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.errors import ConfigError, UsageError
+from batch_updater.errors import ConfigError, ResultsError, UsageError
 from batch_updater.runs.store import Store, reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
@@ -131,6 +131,20 @@ class TeamDatabase:
             configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
             kwargs={"autocommit": True},
         )  # fmt: skip
+
+    @contextmanager
+    def session(self) -> Iterator[TeamConnection]:
+        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        import psycopg
+
+        try:
+            with self.connected() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise ResultsError(
+                f"The team's database cannot be used: {reason_of(error)}.",
+                remedy="`batch-updater doctor` checks it.",
+            ) from error
 
 
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:

@@ -33,7 +33,7 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
         return
     from batch_updater.runs.team_database import team_database
 
-    team, folder = team_database(config.team, environment), config.results.folder
+    team, folder = team_database(config.team, environment), config.results.folder.resolve()
     if team is None:
         raise RuntimeError("a team without a database")
     team.require_schema()
@@ -52,4 +52,4 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
 
 def team_of(folder: Path) -> TeamDatabase | None:
     """Return the database of the runs in a folder of results; None where they are in that folder."""
-    return _joined.get(folder) if _joined else None
+    return (_joined.get(folder) or _joined.get(folder.resolve())) if _joined else None
