@@ -3,7 +3,7 @@
 It simulates events, from a seed, so that the same numbers give the same result. What takes time in it:
 
     row         made ready in batches, each with a commit; then a permit; then the worker's processor; then the service
-    permits     leased from one row of the database, one lease of a worker at a time, in slices of a tenth of a second
+    permits     leased from one row of the database, at most a tenth of a second's for those that wait just now
     commits     the database's processor, then its log: one flush at a time, which serves all that came before it began
     blocks      a worker takes one after another, and the next one only when every row of the last has its answer; its
                 first row goes alone, and then the connections begin one after another within the time of that answer
@@ -29,8 +29,12 @@ UNAWAITED_FOR_S = 0.1
 AHEAD_OF_A_CONNECTION = 4
 AHEAD_S = 0.1
 SLICE_S = 0.1
-PERMIT_LASTS_S = 0.01
-"""As in the program: `runs.writer`, `sender.pool` and `runs.team_quota` say what they are for."""
+QUEUE_S = 0.2
+AHEAD_MORE_S = 0.001
+USABLE_FOR_S = 0.01
+ASK_AHEAD_S = 0.05
+LEASES_APART_S = 0.005
+"""As in the program: `runs.writer`, `sender.pool`, `sender.team_limiter` and `runs.team_quota` say what for."""
 DATABASE_CORES = 4
 
 
@@ -70,7 +74,11 @@ class Load:
     and the service is elsewhere."""
     database_cores: int = DATABASE_CORES
     """Where the database has a machine of its own."""
-    leases_are_flushed: bool = True
+    leases_apart_s: float = LEASES_APART_S
+    """Of one worker, at least."""
+    lease_ahead_s: float = AHEAD_MORE_S
+    """How much later than a round trip takes the first permit of a lease is due."""
+    leases_are_flushed: bool = False
     """Whether a lease waits for the disk, and the next one for it."""
     varies: bool = False
     """Whether latency and a worker's processor time are drawn from exponential distributions, instead of always the
@@ -178,8 +186,11 @@ class Worker:
     waiting: int = 0
     """Rows with a connection that wait for a permit."""
     due: int = 0
-    """Permits leased whose moment has not come."""
+    """Permits leased whose moments have not come; `last_due_at` is the last of these."""
+    last_due_at: float = 0.0
+    asked_at: float = -1.0
     is_leasing: bool = False
+    """Or will be in a moment."""
     is_making: bool = False
     work: deque[tuple[float, Callable[[], None]]] = field(default_factory=deque)
     """For its one thread that computes."""
@@ -210,6 +221,7 @@ class Simulation:
         self._leases: deque[tuple[int, int]] = deque()
         """(Worker, how many permits it asks for) that wait for the row of the quota."""
         self._quota_is_locked = False
+        self._lease_ahead_s = costs.round_trip_elapsed_s + load.lease_ahead_s
         self._next_slot_at = 0.0
         self._unclaimed = load.rows
         self._sent_at: list[float] = []
@@ -328,12 +340,20 @@ class Simulation:
     # --- permits ---
 
     def _lease(self, number: int) -> None:
-        """Ask for the permits that are needed now, if no lease is on its way."""
+        """Ask for the permits that are needed, as soon as it is time for it."""
         worker = self._workers[number]
-        count = min(worker.waiting - worker.due, max(1, int(self._load.rate_per_s * SLICE_S)))
-        if worker.is_leasing or count < 1:
+        if worker.is_leasing or worker.waiting <= worker.due:
             return
         worker.is_leasing = True
+        earliest = worker.asked_at + self._load.leases_apart_s
+        if worker.due:
+            earliest = max(earliest, worker.last_due_at - ASK_AHEAD_S - self._lease_ahead_s)
+        self._at(max(self._now, earliest), lambda: self._ask(number))
+
+    def _ask(self, number: int) -> None:
+        worker = self._workers[number]
+        worker.asked_at = self._now
+        count = worker.waiting - worker.due
 
         def arrived() -> None:
             self._leases.append((number, count))
@@ -345,19 +365,22 @@ class Simulation:
         if self._quota_is_locked or not self._leases:
             return
         self._quota_is_locked = True
-        number, count = self._leases.popleft()
+        number, wanted = self._leases.popleft()
         locked_at = self._now
         self._lease_count += 1
         work_s = self._costs.transaction_s
         self._database_s += work_s
 
         def computed() -> None:
-            first = max(self._next_slot_at, self._now)
+            earliest = self._now + self._lease_ahead_s
+            first = max(self._next_slot_at, earliest)
+            most_s = min(SLICE_S, earliest + QUEUE_S - first)
+            count = min(wanted, max(1, int(most_s * self._load.rate_per_s)))
             self._next_slot_at = first + count / self._load.rate_per_s
             ends_at = self._log.end_of(self._now) if self._load.leases_are_flushed else self._now
-            self._at(ends_at, lambda: unlocked(first))
+            self._at(ends_at, lambda: unlocked(first, count))
 
-        def unlocked(first: float) -> None:
+        def unlocked(first: float, count: int) -> None:
             self._quota_is_locked = False
             self._leased_s += self._now - locked_at
             self._at(self._now + self._costs.round_trip_elapsed_s / 2, lambda: self._leased(number, first, count))
@@ -369,9 +392,10 @@ class Simulation:
         worker = self._workers[number]
         worker.is_leasing = False
         worker.due += count
+        worker.last_due_at = first + (count - 1) / self._load.rate_per_s
         for position in range(count):
             moment = first + position / self._load.rate_per_s
-            if moment + PERMIT_LASTS_S < self._now:
+            if moment + USABLE_FOR_S < self._now:
                 worker.due -= 1
                 self._lost += 1
             else:

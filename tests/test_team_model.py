@@ -14,6 +14,11 @@ FREE = Costs(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 UNLIMITED_PER_S = 1e6
 
 
+def at_once(load: Load) -> Load:
+    """Let permits be there as soon as they are asked for."""
+    return replace(load, leases_apart_s=0.0, lease_ahead_s=0.0)
+
+
 @pytest.mark.parametrize("rate_per_s", [20, 100, 2_000])
 @pytest.mark.parametrize("workers", [1, 4, 30])
 @pytest.mark.parametrize("varies", [False, True])
@@ -39,7 +44,7 @@ def test_one_worker_with_constant_times_is_held_up_by_its_connections_or_by_its_
     """N connections and nothing that waits elsewhere: min(N / (latency + processor), 1 / processor)."""
     connections = 50
     load = Load(1, 20_000, UNLIMITED_PER_S, latency_s, connections, block_rows=20_000)
-    found = simulated(load, replace(FREE, worker_s=worker_s))
+    found = simulated(at_once(load), replace(FREE, worker_s=worker_s))
     expected = min(connections / (latency_s + worker_s), 1 / worker_s)
     assert found.rows_per_s == pytest.approx(expected, rel=0.02)
 
@@ -52,7 +57,7 @@ def test_one_worker_with_times_of_chance_is_the_machine_repairman(latency_s: flo
     every = sum(math.perm(connections, waiting) * ratio**waiting for waiting in range(connections + 1))
     expected = (1 - 1 / every) / worker_s
     load = Load(1, 60_000, UNLIMITED_PER_S, latency_s, connections, block_rows=60_000, varies=True)
-    found = simulated(load, replace(FREE, worker_s=worker_s))
+    found = simulated(at_once(load), replace(FREE, worker_s=worker_s))
     assert found.rows_per_s == pytest.approx(expected, rel=0.02)
 
 
@@ -61,8 +66,8 @@ def test_nothing_rests_while_there_is_work_for_it() -> None:
     workers = Load(4, 40_000, UNLIMITED_PER_S, 0.0, 50, block_rows=10_000, cores=2)
     assert simulated(workers, replace(FREE, worker_s=200e-6)).busy.workers >= 0.98
     database = Load(8, 80_000, UNLIMITED_PER_S, 0.001, 50, block_rows=10_000, database_cores=1)
-    assert simulated(database, replace(FREE, worker_s=100e-6, row_s=200e-6)).busy.database >= 0.95
-    leases = Load(50, 100_000, UNLIMITED_PER_S, 0.005, 5, block_rows=2_000)
+    assert simulated(at_once(database), replace(FREE, worker_s=100e-6, row_s=200e-6)).busy.database >= 0.95
+    leases = Load(50, 100_000, UNLIMITED_PER_S, 0.005, 5, block_rows=2_000, leases_are_flushed=True)
     assert simulated(leases, replace(FREE, worker_s=100e-6, flush_elapsed_s=0.002)).busy.leases >= 0.95
 
 
