@@ -1,4 +1,8 @@
-"""The same tests on both stores: one process with SQLite, and a team's database with a worker."""
+"""The same tests on both stores: one process with SQLite, and a team's database with a worker.
+
+Modules ask for that with `pytestmark = pytest.mark.usefixtures("store")`. Those that end before a row is stored do not:
+what a file, an option or a description says is judged without a store.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,6 @@ import pytest
 from tests.end_to_end.inside import Inside
 from tests.endpoint.documents import document
 
-pytestmark = pytest.mark.usefixtures("store")
-
 
 @pytest.fixture
 def program(tmp_path: Path) -> Inside:

@@ -22,8 +22,6 @@ from tests.loader.test_mutants import DATA, WORKBOOKS, mutant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.usefixtures("store")
-
 TABLE: tuple[tuple[str | int, ...], ...] = (
     ("Id", "Type", "OpportunityName"), (407, "Post", "Ä"), (495, "Pre", "b"), ("x", "Pre", "c"),
 )  # fmt: skip

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("store")
-
 ANSWERS = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "5", "1", "2", "", "")
 """About sheet, header row, four headers, the record's number, the other columns and each of them, hidden rows, dates
 and totals; '' is Enter."""

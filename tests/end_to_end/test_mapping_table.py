@@ -18,8 +18,6 @@ from tests.loader.header_files import FORMATS, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("store")
-
 HEADERS: list[object] = ["Opportunity No.", "Type", "Deal stage", "Owner", "Owner name", "OpportunityName"]
 ROWS: list[list[object]] = [
     HEADERS, [5, "Pre", "Propsal", "me", "Ada", "x"], [6, "Pre", "Qualified", "me", "Bo", "y"],

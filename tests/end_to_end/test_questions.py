@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("store")
-
 KEYS = ("Id", "Type")
 NO_NAME = ("Name (Enter for c,", "-")
 SEND = ("[y/N]", "y")

@@ -13,8 +13,6 @@ from tests.end_to_end.program import SAMPLES, batch_updater, configure
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("store")
-
 GOOD = "Id,Type,OpportunityName\n1,Pre,x\n"
 
 

@@ -6,15 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 import openpyxl
-import pytest
 
 from tests.end_to_end.program import batch_updater, configure, sandbox
 from tests.loader.described import csv_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.usefixtures("store")
 
 HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "OpportunityID", "StageName", "PendingCloseDate")
 ROWS = (
