@@ -18,6 +18,7 @@ from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.run import ActiveRun
+from batch_updater.runs.team_files import MOST_BYTES
 from batch_updater.runs.team_folders import team_of
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -140,6 +141,17 @@ class _Submission(RunBeginning):
         )
         queue.submit(connection, own.name)
         return self._folder
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        copy = self._plan.snapshot.path
+        if copy.stat().st_size <= MOST_BYTES:
+            return super()._notes
+        kept_out = (
+            f"The team's database takes no file of more than {MOST_BYTES >> 20} MB, so the copy of the input is on "
+            f"{machine_name()} alone."
+        )
+        return (*super()._notes, kept_out)
 
     def _same_run(self, connection: Connection, own: QueuedRun) -> Path | None:
         """Return the folder of a run that does the same, and was queued since it was looked for one; else None."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -28,6 +28,7 @@ from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
 from batch_updater.team.blocks import CONTACT_S, BlockSending
+from batch_updater.team.nightly import NIGHTLY, register_nightly
 from batch_updater.team.parts import advance, begin
 from batch_updater.team.queue import HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
@@ -63,9 +64,11 @@ class TeamWorker:
         environment: Environment,
         concurrency: int,
         say: Callable[[str], None],
+        *,
+        night: Sequence[str],
         timing: Timing = Timing(),  # noqa: B008  (it is immutable)
     ) -> None:
-        """`concurrency`: how many blocks are sent at once."""
+        """`concurrency`: how many blocks are sent at once; `night`: the command of the unattended job."""
         if timing.contact_s + 2 * timing.heartbeat_s >= timing.stalled_s:
             raise ValueError("a worker would count as dead while it still sends")
         self._team = team
@@ -75,6 +78,11 @@ class TeamWorker:
         self._timing = timing
         self._origin = origin_of(config.api.base_url or "")
         self._said = say
+        self._night = night
+        self._queues = {"runs": (runs_queue(self._origin), 1)}  # more would wait: they have the same lock
+        self._queues["blocks"] = blocks_queue(self._origin), concurrency
+        if config.team.nightly is not None:
+            self._queues["nightly"] = NIGHTLY, 1
         self._blocks: set[BlockSending] = set()
         self._threads: set[asyncio.Future[Any]] = set()
         """Of work that is not done."""
@@ -93,6 +101,8 @@ class TeamWorker:
         pause_s, is_lost = 0.5, False
         while not self._ending.is_set():
             app = app_of(self._team, self)
+            if self._config.team.nightly is not None:
+                register_nightly(app, self._config.team.nightly, self._night)
             try:
                 async with app.open_async():
                     await self._leave_behind(app)
@@ -129,10 +139,7 @@ class TeamWorker:
                 fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
                 update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.stalled_s,
             )
-            for name, queue, concurrency in (
-                ("runs", runs_queue(self._origin), 1),  # more would wait: they have the same lock
-                ("blocks", blocks_queue(self._origin), self._concurrency),
-            )
+            for name, (queue, concurrency) in self._queues.items()
         ]  # fmt: skip
         running = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]  # of Procrastinate
         look = asyncio.create_task(self._keep_looking(app, workers))
@@ -161,7 +168,7 @@ class TeamWorker:
                     if worker.worker_id is not None:
                         await jobs.update_heartbeat(worker.worker_id)
                 await jobs.prune_stalled_workers(self._timing.stalled_s)
-                for queue in (runs_queue(self._origin), blocks_queue(self._origin)):
+                for queue, _ in self._queues.values():
                     stalled_s = self._timing.stalled_s
                     for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
                         await jobs.retry_job(job)
@@ -231,7 +238,8 @@ class TeamWorker:
 
     def _say(self, text: str) -> None:
         at = datetime.now().astimezone()
-        self._said(f"{at:%H:%M:%S} {self._environment.redaction.text(text)}")
+        for line in self._environment.redaction.text(text).splitlines():
+            self._said(f"{at:%H:%M:%S} {line}")
 
 
 @contextmanager
