@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox
+from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox, worker
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
@@ -355,10 +355,11 @@ def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, option
     variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with sandbox() as api, open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
-        done = subprocess.run(
-            [sys.executable, "-m", "batch_updater", "nightly", *options], cwd=tmp_path, env=variables, stdout=full,
-            stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+        with worker("nightly", cwd=tmp_path):
+            done = subprocess.run(
+                [sys.executable, "-m", "batch_updater", "nightly", *options], cwd=tmp_path, env=variables, stdout=full,
+                stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert "standard output cannot be written" in done.stderr
     assert names(tmp_path / "done") == {"a.csv", "a-results"}

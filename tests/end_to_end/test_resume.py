@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pytest
 
-from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.end_to_end.program import batch_updater, configure, sandbox, worker
 from tests.end_to_end.test_terminal import converse
 from tests.torture.runs import database_of, ended, numbered, start, write_rows
 
@@ -40,10 +40,11 @@ def interrupted(folder: Path, api: Sandbox, rows: int = 100) -> dict[str, Any]:
     numbered(folder / "rows.csv", rows)
     configure(folder, api.url, SLOW)
     before = len(api.requests())
-    process = start(folder, "run", "rows.csv")
-    api.wait_for(before + 12)
-    process.send_signal(signal.SIGINT)
-    code, result, _ = ended(process)
+    with worker("run", cwd=folder):
+        process = start(folder, "run", "rows.csv")
+        api.wait_for(before + 12)
+        process.send_signal(signal.SIGINT)
+        code, result, _ = ended(process)
     assert (code, result["stopped"]) == (3, "interrupted")
     configure(folder, api.url, FAST)
     return result
@@ -57,7 +58,6 @@ def rows_of(workbook: str) -> list[tuple[object, ...]]:
     return rows
 
 
-@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, api: Sandbox) -> None:
     """What was confirmed is not sent again, and the last workbook is about the whole run."""
     first = interrupted(tmp_path, api)
@@ -78,7 +78,6 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, api: Sandbox) -
     assert third.object["requests"] == 100
 
 
-@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -125,7 +124,6 @@ def test_another_sheet_is_another_run(tmp_path: Path, api: Sandbox) -> None:
     assert (third.object["run"], third.object["requests"]) == (first.object["run"], 1)
 
 
-@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_restart_starts_a_new_run(tmp_path: Path, api: Sandbox) -> None:
     """With --restart every row is sent again, in a run of its own; later starts know the newer run alone."""
     first = interrupted(tmp_path, api)
@@ -413,7 +411,6 @@ def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sa
     assert batch_updater("runs", "--json", cwd=tmp_path).object["runs"][0]["going_on"] is False
 
 
-@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None:
     """Each with its verdict; a folder of something else is no run."""
     none = batch_updater("runs", cwd=tmp_path).out
@@ -505,7 +502,6 @@ def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: San
     assert [str(path.parent) for path in tmp_path.glob("runs/*/input.csv")] == [first["run"]]
 
 
-@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_copy_of_the_input_that_is_gone_is_made_again(tmp_path: Path, api: Sandbox) -> None:
     """A run whose folder has lost its copy of the input is resumed all the same, and the new copy is private."""
     first = interrupted(tmp_path, api)
