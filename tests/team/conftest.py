@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -18,8 +19,14 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def team(server: PostgresServer) -> TeamDatabase:
+def address(server: PostgresServer) -> str:
+    """Give the address of an empty database, as a configuration refers to it: that of `team`."""
+    return server.new_database()
+
+
+@pytest.fixture
+def team(address: str) -> Iterator[TeamDatabase]:
     """Give a database with the tables of this program."""
-    database = TeamDatabase(Secret(address_of(server.new_database())))
-    migrate(database)
-    return database
+    with closing(TeamDatabase(Secret(address_of(address)))) as database:
+        migrate(database)
+        yield database
