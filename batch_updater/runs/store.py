@@ -119,11 +119,11 @@ def reason_of(error: Exception) -> str:
     """Return why a database was not read or written, without names of hosts, users and databases."""
     if isinstance(error, (sqlite3.Error, OSError)):
         return str(getattr(error, "strerror", None) or error)
-    return getattr(getattr(error, "diag", None), "message_primary", None) or _QUOTED.sub("…", str(error))
+    if said := getattr(getattr(error, "diag", None), "message_primary", None):
+        return str(said)
+    # libpq puts names in quotes, and the reason behind where it has connected to.
+    return re.sub(r"""(["']).*?\1""", "…", str(error).rpartition(" failed: ")[2].partition("\n")[0]).strip()
 
-
-_QUOTED = re.compile(r"""(["']).*?\1""")
-"""Names in what libpq says of a connection that failed."""
 
 # --- the records that are read ---------------------------------------------------------------------------------------
 
