@@ -38,7 +38,7 @@ from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.team.parts import end_if_done, lock_run, stop_for_all
 from batch_updater.team.queue import HandedBack
-from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter, connect
+from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter
 
 if TYPE_CHECKING:
     from batch_updater.runs.postgres import TeamConnection
@@ -319,18 +319,14 @@ class BlockSending:
     # --- the watch, in its own thread ---
 
     def _watch(self, claim: Claim, queued: QueuedRun) -> None:
-        connection: TeamConnection | None = None
         while not self._over.wait(_WATCHED_EVERY_S):
             asked_at = time.monotonic()
             try:
-                connection = connection or connect(self._team)
-                self._tell_stop(connection, claim)
-                self._learn_of_others(connection, claim, queued)
-                stop, epoch = connection.execute(_LOOK, claim.key).fetchone() or (None, None)
+                with self._team.connected() as connection:
+                    self._tell_stop(connection, claim)
+                    self._learn_of_others(connection, claim, queued)
+                    stop, epoch = connection.execute(_LOOK, claim.key).fetchone() or (None, None)
             except psycopg.Error:
-                if connection is not None:
-                    connection.close()
-                connection = None
                 continue  # how long ago it has answered is looked at elsewhere
             if epoch != claim.epoch:
                 self._ask(self._start_handing_back)
@@ -338,8 +334,6 @@ class BlockSending:
             self._contact.asked_at = max(asked_at, self._contact.asked_at)
             if stop is not None:
                 self._ask(partial(self._end_for_all, msgspec.json.decode(stop, type=Stop)))
-        if connection is not None:
-            connection.close()
 
     def _tell_stop(self, connection: TeamConnection, claim: Claim) -> None:
         """Let the run end for all, once this block has found a reason. What it cannot write, its end tells."""

@@ -22,7 +22,6 @@ from msgspec.structs import replace
 from batch_updater.errors import StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
-from batch_updater.runs.postgres import RunConnection, TeamConnection, prepare
 from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
@@ -45,7 +44,8 @@ _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outc
     earlier_attempts = earlier_attempts + %(tries)s, attempts = 0, problems = NULL,
     before = CASE WHEN %(doubt)s = 1 THEN before END
     WHERE run = %(run)s AND number = %(row)s"""
-_MADE = """SELECT attempts."row", max(attempts.number) FROM attempts
+_MADE = """SELECT attempts."row",
+    max(attempts.number) - coalesce(max(attempts.number) FILTER (WHERE attempts.why = %(in_flight)s), 0) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"
     WHERE attempts.run = %(run)s AND rows.block = %(number)s AND rows.state = 'ready'
     AND attempts.part = (SELECT max(number) FROM parts WHERE run = %(run)s) GROUP BY attempts."row\""""
@@ -112,12 +112,13 @@ class TeamWriter(RowWriter):
         self._team = team
         self._claim = claim
         self._contact = contact
-        self._rows = _opened(team, claim)
+        self._rows = _opened(team, claim.run)
         super().__init__(self._rows)
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
         self._made: dict[int, int] = {}
-        """Row -> attempts at it in this part of the run, before the block was claimed."""
+        """Row -> attempts that an earlier worker made at it, behind one that was left in flight: up to there the
+        statements count themselves."""
         self._has_answer = False
         self._is_answer_told = False
         self._given_up = threading.Event()
@@ -134,8 +135,9 @@ class TeamWriter(RowWriter):
             self._write_block()
             for statement in statements.in_order("READY_BLOCK"):
                 self._rows.execute(statement, block=claim.number)
+        of_block = {**claim.key, "in_flight": statements.ENDED_IN_FLIGHT}
         connection = self._rows.rows_of_run.connection
-        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, claim.key)}
+        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, of_block)}
 
     def held(self) -> dict[str, int]:
         """Return target -> the row of it that did not settle when an earlier worker sent it. Raises psycopg.Error."""
@@ -166,8 +168,8 @@ class TeamWriter(RowWriter):
     def reconnect(self) -> None:
         """Connect again; if that fails, the next commit fails as well, and this is tried again."""
         try:
-            rows = _opened(self._team, self._claim)
-        except psycopg.Error:
+            rows = _opened(self._team, self._claim.run)
+        except (psycopg.Error, FileNotFoundError):
             return
         self._rows.close()
         self.store = self._rows = rows
@@ -187,7 +189,8 @@ class TeamWriter(RowWriter):
         doubt = outcome.maybe_applied or outcome.kind is OutcomeKind.UNCONFIRMED
         self._writes.put(Write((_PUT_BACK,), {
             "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
-            "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause, "doubt": int(doubt),
+            "said": outcome.message.replace("\0", r"\u0000"), "remedy": outcome.advice, "why": outcome.cause,
+            "doubt": int(doubt),
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:
@@ -258,17 +261,11 @@ class TeamWriter(RowWriter):
             raise TakenOver("Another worker has taken the block over.")
 
 
-def _opened(team: TeamDatabase, claim: Claim) -> TeamStore:
-    """Open the rows of the run over a connection of its own: a pool would make others wait for one that is lost."""
-    connection = connect(team)
-    return TeamStore(RunConnection(connection, claim.run_id, lambda lost: lost.close()), Path(claim.run, "run.sqlite"))
-
-
-def connect(team: TeamDatabase) -> TeamConnection:
-    """Return a connection that commits each statement by itself. Raises psycopg.Error."""
-    connection: TeamConnection = psycopg.connect(team.address, autocommit=True)
-    prepare(connection)
-    return connection
+def _opened(team: TeamDatabase, run: str) -> TeamStore:
+    store = team.store_of(Path(run, "run.sqlite"))
+    if not isinstance(store, TeamStore):
+        raise TypeError("the rows of a queued run are not in a team's database")
+    return store
 
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.end_to_end.program import sandbox
-from tests.team.conftest import server  # noqa: F401  (a fixture)
 from tests.team.hosts import Host, confirmed_rows, hosts, migrated, outcomes_of, require_counted, state_of, until
+from tests.team.postgres import postgres_server
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import write_rows
 from tests.torture.test_kill import TENTH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.end_to_end.program import Sandbox
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.debian
 _SENDING = "{{rate_per_s: {rate}, concurrency: 10, attempts: 8, max_wait_s: 60, retry_budget: 5}}"
 _IN_ORDER = "input: {duplicates: in_order}\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Give a server of its own, which is restarted."""
+    with postgres_server() as server:
+        yield server
 
 
 def numbered_in_order(path: Path, count: int) -> None:
