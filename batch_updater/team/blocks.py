@@ -137,7 +137,6 @@ class BlockSending:
             try:
                 writer.take_over()
                 stop = queued.stop or self._logged(claim, queued, writer)
-                writer.flush()
             except TakenOver:
                 self._say(f"{self._name}: another worker has taken it over.")
                 raise HandedBack from None
@@ -240,6 +239,7 @@ class BlockSending:
             self._learn_of_others(connection, claim, queued)
         watch = threading.Thread(target=self._watch, args=(claim, queued), name="block watch", daemon=True)
         sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
+        writer.flush()
         return None if writer.is_handing_back else sent.stop
 
     def _options(self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint) -> SendOptions:
