@@ -31,7 +31,7 @@ from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
 from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
-from batch_updater.runs.store import converted
+from batch_updater.runs.store import DamagedStoreError, converted
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import FAILURES, Sender, SendResult
@@ -146,6 +146,9 @@ class BlockSending:
                 if isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError)):
                     raise error.__cause__ from error
                 stop = Stop(StopReason.DISK, str(error), error.remedy)
+            except DamagedStoreError as error:
+                remedy = "Run the file again with --restart: that sends every row."
+                stop = Stop(StopReason.DISK, f"The rows of the run cannot be read: {error}.", remedy)
             is_done = not writer.is_handing_back or stop is not None
             self._end(claim, writer, stop, is_done=is_done)
             if not is_done:
