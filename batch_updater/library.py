@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from, load_config
@@ -47,9 +49,10 @@ from batch_updater.runs.names import names_for_undo
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options, RunResult
-from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.store import DamagedStoreError
+from batch_updater.runs.team_folders import joined
 from batch_updater.runs.undo import Undo, write_undo
+from batch_updater.team import submit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -304,10 +307,18 @@ def undo(run: Run | FilePath | None = None, config: Configuration = None, *, res
     if named is None and run is not None:
         raise UsageError("A check cannot be undone: it has changed nothing.", remedy="Name a run.")
     configuration = _config(config)
-    folder = configuration.results.folder
-    past = newest_run(folder) if named is None else find_run(folder, os.fspath(named))
-    names = names_for_undo(past, configuration.api, Environment(os.environ))
-    return write_undo(past, _path(results), names)
+    folder, environment = configuration.results.folder, Environment(os.environ)
+    with joined(configuration, environment):
+        past = newest_run(folder) if named is None else find_run(folder, os.fspath(named))
+        return write_undo(past, _path(results), names_for_undo(past, configuration.api, environment))
+
+
+def _rows_of_team(
+    config: Config, environment: Environment, rows: Callable[..., Iterator[ReportRow]], **which: str
+) -> Iterator[ReportRow]:
+    """Go over the rows of a run, for which the team is joined once more."""
+    with joined(config, environment):
+        yield from rows(**which)
 
 
 class _NotBegunError(Exception):
@@ -351,7 +362,7 @@ class _Work(msgspec.Struct):
     def run(self) -> Run:
         config, environment = self._settings(), Environment(os.environ)
         require_sendable(config)
-        with _asking_for_keywords(), open_run(
+        with joined(config, environment), _asking_for_keywords(), open_run(
             self.source, config, environment,
             restart=self.restart, override_guards=self.override_guards,
             answers=self._answers(), layout=self.layout,
@@ -361,7 +372,10 @@ class _Work(msgspec.Struct):
             if self.stop_requests.count:
                 raise _NotBegunError
             options, told = self._options(), self._told(opened.sends(self.limit))
-            return Run(ActiveRun(opened, options, environment).execute(told, self.stop_requests), self.source)
+            result = submit.execute(opened, options, environment, told, self.stop_requests)
+            if config.team.database:
+                result = replace(result, rows=partial(_rows_of_team, config, environment, result.rows))
+            return Run(result, self.source)
 
     def check(self) -> Run:
         config = self._settings()

@@ -21,9 +21,9 @@ from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
-from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
+from batch_updater.errors import BatchUpdaterError, ConfigError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
-from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
+from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import Options, Progress, RunResult
 
+_NO_TEAM = "A worker sends the runs of a team, and the configuration names no team."
 _MAINTAINER = "the person who maintains your installation"
 
 
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(arguments)
         options.environment = environment
         require_open_files()
-        code: int = _COMMANDS[options.command](options)
+        with contextlib.ExitStack() as options.at_end:
+            code: int = _COMMANDS[options.command](options)
     except (BatchUpdaterError, StoreError, Interrupted) as error:
         code = _report(error, environment.redaction.text, as_json="--json" in arguments)
     except KeyboardInterrupt:
@@ -101,10 +103,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     interview = Interview(_answers(options), asking=asking)
-    with _logging(options):
-        result = None
-        while result is None:
-            result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
+    if options.detach:
+        _require_team(config, "--detach")
+    try:
+        with _logging(options):
+            result = None
+            while result is None:
+                result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
+    except Detached as detached:
+        return _detached(detached.folder, options)
     options.interview = interview
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
@@ -151,15 +158,19 @@ def _run_opened(
 ) -> RunResult:
     """Show what would be done, ask whether to do it if there is a person to ask, and do it."""
     with quick_imports():
-        from batch_updater.runs import result, run
+        from batch_updater.runs import result
+        from batch_updater.team import submit  # noqa: F401  (later)
 
+    if opened.is_under_way:
+        write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
+        return _execute(opened, result.Options(_results(options)), opened.sends(None), options)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
     if not options.yes and not _on_terminal():
         opened.require_recent()
     count = opened.sends(options.limit)
     if opened.to_send and (asking or not options.json):
-        write_lines(preview.preview_lines(opened, count, asking=asking), sys.stderr)
+        write_lines(preview.preview_lines(opened, count, options.environment, asking=asking), sys.stderr)
     may_lose = _may_lose(opened.plan, options, tell=not options.json)
     choices = result.Options(
         _results(options), options.limit, options.keep_going, None, _from_anywhere(options), may_lose=may_lose
@@ -168,8 +179,57 @@ def _run_opened(
     if asking:
         to_run, choices = _ask_to_send(opened, choices, count, options.environment, to_fix)
     options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
-    with _progress(count) as (progress, interrupts):
-        return run.ActiveRun(to_run, choices, options.environment).execute(progress, interrupts)
+    return _execute(to_run, choices, count, options)
+
+
+def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Namespace) -> RunResult:
+    """Send `count` rows, or let a team do so. Raises Detached if its end is not waited for."""
+    from batch_updater.team import submit
+
+    with _progress(0 if options.detach else count) as (progress, interrupts):
+        if options.detach:
+            raise Detached(submit.submit(opened, choices, options.environment, interrupts))
+        ask = _ask_to_stop(opened.folder.name, interrupts)
+        return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
+
+
+def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
+    """Return what asks a person who has pressed Ctrl-C whether the run of a team is stopped; else it is."""
+
+    def ask() -> bool:
+        if not _on_terminal() or not interrupts.is_by_person:
+            return True
+        interrupts.sent()  # a second Ctrl-C ends the question, and is no answer: the run goes on
+        try:
+            return preview.ask_to_stop(run)
+        except KeyboardInterrupt:
+            return False
+        finally:
+            interrupts.watched()
+
+    return ask
+
+
+def _detached(folder: Path, options: argparse.Namespace) -> int:
+    """Say which run goes on without us."""
+    if options.json:
+        known = {"schema": 1, "command": "run", "run": str(folder), "detached": True, "exit_code": 0}
+        json_output.write_object(known, sys.stdout)
+        return ExitCode.OK
+    print_line(folder.name, sys.stdout)
+    config = ("--config", str(options.config)) if options.config else ()
+    follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
+    lines = (text_output.Line("The run goes on. To follow it:", 0), text_output.Line(f"    {follow}"))
+    write_lines(lines, sys.stderr)
+    return ExitCode.OK
+
+
+def _require_team(config: Config, option: str) -> None:
+    if config.team.database is None:
+        raise UsageError(
+            f"{option} is for a run that the workers of a team send, and the configuration names no team.",
+            remedy="Leave it out, or set team.database.",
+        )
 
 
 def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
@@ -269,6 +329,8 @@ def _runs(options: argparse.Namespace) -> int:
     from batch_updater.runs.history import find_run, past_runs, with_undos
 
     folder = _config(options).results.folder
+    if options.follow is not None:
+        return _follow(options)
     if options.close is not None:
         closed = [(_closed(find_run(folder, options.close), options), None)]
         _show(options, json_output.run_list_object(closed, {}), text_output.run_list_lines(closed, {}))
@@ -277,6 +339,29 @@ def _runs(options: argparse.Namespace) -> int:
     rounds = families(run for run, _ in runs)
     _show(options, json_output.run_list_object(runs, rounds), text_output.run_list_lines(runs, rounds))
     return ExitCode.OK
+
+
+def _follow(options: argparse.Namespace) -> int:
+    """Wait for the end of a run that a team sends, and print how it ended."""
+    from batch_updater.runs.history import find_run
+    from batch_updater.runs.team_folders import team_of
+    from batch_updater.team import follow
+
+    config = _config(options)
+    _require_team(config, "--follow")
+    past = find_run(config.results.folder, options.follow)
+    team = team_of(past.folder.parent)
+    if team is None:
+        raise UsageError(f"{options.follow} is no run of the team.", remedy="`batch-updater runs` lists its runs.")
+    try:
+        with _logging(options), _progress(follow.rows_to_send(team, past)) as (progress, interrupts):
+            result = follow.follow(
+                team, past.folder, results=_results(options), progress=progress, interrupts=interrupts,
+                ask_to_stop=_ask_to_stop(past.folder.name, interrupts),
+            )  # fmt: skip
+    except Detached as detached:
+        return _detached(detached.folder, options)
+    return _end(result, options, _next_step(result, _invocation_here(result.facts.invocation, options)))
 
 
 def _closed(past: PastRun, options: argparse.Namespace) -> PastRun:
@@ -308,10 +393,17 @@ def _report_again(options: argparse.Namespace) -> int:
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
-    invocation, default = past.facts.invocation, _config_path(options)
+    return _end(result, options, _next_step(result, _invocation_here(past.facts.invocation, options)))
+
+
+def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
+    """Return the command line that has started a run as it is typed in this folder."""
+    default = _config_path(options)
+    if invocation and _config(options).team.database is not None:  # that of the run may be on another host
+        return replace(invocation, config=str(options.config) if options.config else None)
     if invocation and default and options.config is None and invocation.config == str(default.resolve()):
-        invocation = replace(invocation, config=None)  # it is found in this folder without being named
-    return _end(result, options, _next_step(result, invocation))
+        return replace(invocation, config=None)  # it is found in this folder without being named
+    return invocation
 
 
 def _explain(options: argparse.Namespace, past: PastRun) -> None:
@@ -349,6 +441,28 @@ def _undo(options: argparse.Namespace) -> int:
     _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
     _open(undo.path, options, is_next=bool(undo.rows))
     return ExitCode.OK
+
+
+def _team(options: argparse.Namespace) -> int:
+    from batch_updater.config.loading import load_config
+    from batch_updater.errors import ConfigError
+    from batch_updater.runs.team_database import team_database
+    from batch_updater.team.import_runs import ImportState, import_runs
+
+    config = load_config(_config_path(options), os.environ)
+    team = team_database(config.team, options.environment)
+    if team is None:
+        raise ConfigError("team.database is not set.", remedy="Name the team's database in the configuration.")
+    with contextlib.closing(team):
+        team.require_schema()
+        moved = []
+        for one in import_runs(team, (options.folder or config.results.folder).resolve(), config.layouts_folder):
+            moved.append(one)
+            if not options.json:
+                write_lines(text_output.imported_lines(one), sys.stdout)
+    code = ExitCode.NEEDS_PERSON if any(one.state is ImportState.REFUSED for one in moved) else ExitCode.OK
+    _show(options, json_output.import_object(moved, code), text_output.import_lines(moved))
+    return code
 
 
 def _nightly(options: argparse.Namespace) -> int:
@@ -505,13 +619,12 @@ def _endpoints(options: argparse.Namespace) -> int:
 
 
 def _template(options: argparse.Namespace) -> int:
-    from batch_updater.config.loading import load_config
     from batch_updater.endpoint.adjusted import endpoint_for
     from batch_updater.loader.open_headers import possible_columns
     from batch_updater.reporter.template import write_template
     from batch_updater.runs.names import remembered_names
 
-    config = load_config(_config_path(options), os.environ)
+    config = _config(options)
     endpoint = endpoint_for(config.api, config.input.constants)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     # A CSV file has no sheet that says so.
@@ -566,7 +679,8 @@ def _demo(options: argparse.Namespace) -> int:
     from batch_updater.cli import demo
     from batch_updater.files.samples import SAMPLE, sample
     from batch_updater.reporter.next_step import NextKind, NextStep
-    from batch_updater.runs import open_run, result, run
+    from batch_updater.runs import open_run, result
+    from batch_updater.team import submit
 
     with (
         demo.sandbox() as url,
@@ -575,9 +689,9 @@ def _demo(options: argparse.Namespace) -> int:
         open_run.open_run(sample(SAMPLE), config, options.environment, restart=True) as opened,
     ):
         if not options.json:
-            write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
+            write_lines(preview.preview_lines(opened, opened.to_send, options.environment), sys.stderr)
         with _progress(opened.to_send) as (progress, interrupts):
-            ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
+            ended = submit.execute(opened, result.Options(), options.environment, progress, interrupts)
     text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
     return _end(ended, options, NextStep(NextKind.RUN, text, command))
 
@@ -644,6 +758,66 @@ def _serve(options: argparse.Namespace) -> int:
         return server.serve(config, options.environment, interrupts, started, _config_path(options))
 
 
+def _worker(options: argparse.Namespace) -> int:
+    if options.migrate:
+        return _migrate(options)
+    with quick_imports():
+        from batch_updater.config.schema import require_sendable
+        from batch_updater.endpoint.adjusted import endpoint_for
+        from batch_updater.runs.team_folders import team_of
+        from batch_updater.sender.auth import fetch_credentials
+        from batch_updater.team.metrics import metrics_address, serve_metrics
+        from batch_updater.team.worker import TeamWorker
+
+    address = metrics_address(options.metrics_port) if options.metrics_port else None
+    config = _config(options)
+    team = team_of(config.results.folder)
+    if team is None:
+        raise UsageError(_NO_TEAM, remedy="Set team.database; batch-updater run needs no worker without it.")
+    require_sendable(config)
+    fetch_credentials(config.api, endpoint_for(config.api, config.input.constants), options.environment)
+
+    def say(text: str) -> None:
+        print_line(text, sys.stderr)
+
+    with contextlib.ExitStack() as stack:
+        if address is not None:
+            port = stack.enter_context(serve_metrics(team, address))
+            say(f"Figures for Prometheus: http://{address.host}:{port}/metrics")
+        interrupts = stack.enter_context(Interrupts())
+        night = [sys.executable, "-m", "batch_updater", "nightly"]
+        night += ["--config", str(options.config)] if options.config else []
+        TeamWorker(team, config, options.environment, options.concurrency, say, night=night).run(interrupts)
+    if options.json:
+        json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
+    return ExitCode.OK
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from batch_updater.config.loading import load_config
+    from batch_updater.runs.store import reason_of
+    from batch_updater.runs.team_database import team_database
+    from batch_updater.team.migrate import migrate
+
+    config = load_config(_config_path(options), os.environ)
+    team = team_database(config.team, options.environment)
+    if team is None:
+        raise UsageError(_NO_TEAM, remedy="Set team.database.")
+    try:
+        migrate(team)
+    except SQLAlchemyError as error:
+        why = reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        message = f"team.database: the tables cannot be brought up to this program: {why}."
+        raise ConfigError(message, remedy="batch-updater doctor examines the database.") from error
+    if options.json:
+        json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
+    else:
+        print_line("The tables of the team's database are those of this program.", sys.stdout)
+    return ExitCode.OK
+
+
 def _open_page(link: str, path: Path) -> None:
     """Open a link with a key in the browser, by way of a private file: all users can see the words of a command."""
     from batch_updater.cli import viewer
@@ -699,9 +873,13 @@ def _config_path(options: argparse.Namespace) -> Path | None:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    """Load the configuration, with what the command line says on top."""
+    """Load the configuration, with what the command line says on top, and join its team if it names one."""
     from batch_updater.config.loading import load_config
+    from batch_updater.runs.team_folders import joined
 
+    if hasattr(options, "loaded"):
+        loaded: Config = options.loaded
+        return loaded
     config = load_config(_config_path(options), os.environ)
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
@@ -709,7 +887,9 @@ def _config(options: argparse.Namespace) -> Config:
         sections["sending"] = config.sending.model_copy(update={"compare": True})
     if getattr(options, "annotate", False):
         sections["results"] = config.results.model_copy(update={"annotate": True})
-    return config.model_copy(update=sections)
+    options.loaded = config.model_copy(update=sections)
+    options.at_end.enter_context(joined(options.loaded, options.environment))
+    return _config(options)
 
 
 def _past_run(options: argparse.Namespace, what: str | None) -> PastRun:
@@ -762,6 +942,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "init": _init,
     "nightly": _nightly,
     "serve": _serve,
+    "worker": _worker,
     "undo": _undo,
+    "team": _team,
     "completion": _completion,
 }

@@ -178,6 +178,7 @@ _YES = _option("--yes", action="store_true", help="ask nothing")
 _CONSTANT = "a constant for every row; repeatable"
 _VISIBLE = "leave out the rows that are hidden in the sheet (filtered, or by hand)"
 _ANNOTATE = "write a copy of the workbook, with outcomes and faulty cells marked"
+_DETACH = "print the name of the run, and do not wait for its end (of a team: team.database)"
 _FILE = "the spreadsheet; - reads CSV from standard input"
 _FIX = "instead of FILE: the newest results workbook that has rows to fix"
 _MAP = "which field a column is, or nothing behind = for a column that is not sent; repeatable"
@@ -233,6 +234,7 @@ _RUN = (
     _COMPARE,
     _option("--restart", action="store_true", help="start a new run instead of resuming an unfinished one"),
     _option("--override-guards", action="store_true", help="send although a limit of the section guards is exceeded"),
+    _option("--detach", action="store_true", help=_DETACH),
     _YES,
 )
 _FAULT = "play a fault with probability P; repeatable"
@@ -275,10 +277,22 @@ _SERVE = (
     _option("--port", metavar="PORT", type=_port, help=_WEB_PORT),
     _option("--open", action="store_true", help="open the page in the browser"),
 )
+_BLOCKS_AT_ONCE = "how many blocks of a run to send at once, each with sending.concurrency connections (default: 1)"
+_MIGRATE = "bring the tables of the team's database up to this program, and do nothing else"
+_METRICS_PORT = "serve figures for Prometheus on this port of this machine, or on HOST:PORT"
+_WORKER = (
+    _CONFIG,
+    _option("--concurrency", type=_count, metavar="N", default=1, help=_BLOCKS_AT_ONCE),
+    _option("--migrate", action="store_true", help=_MIGRATE),
+    _option("--metrics-port", metavar="PORT", help=_METRICS_PORT),
+)
 _SHELL = "the shell that you type commands in"
 _DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
+_TEAM_IMPORT = "copy what the team's database does not have yet; it may be done again at any time"
+_TEAM_FOLDER = "the folder of results to copy (default: results.folder of the configuration)"
 _CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
+_FOLLOW = "wait for the end of a run that a team is sending, as `run` does"
 _ROW = "say why this row ended as it did, and write nothing"
 _UNDO = "where to write it (default: undo.xlsx in the run's folder)"
 _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
@@ -319,7 +333,14 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         "sandbox --port 8099 --rate 100 --fault status-503=0.05",
     ),
     "runs": (
-        (_CONFIG, _option("--close", metavar="RUN", help=_CLOSE), _YES),
+        (
+            _CONFIG,
+            _option("--close", metavar="RUN", help=_CLOSE),
+            _option("--follow", metavar="RUN", help=_FOLLOW),
+            _RESULTS,
+            _OPEN,
+            _YES,
+        ),
         "list past runs and their outcomes, the newest first; or close one that is not to be resumed",
         "runs",
     ),
@@ -357,10 +378,24 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         "the whole job in a browser: serve the page for it",
         "serve --open",
     ),
+    "worker": (
+        _WORKER,
+        "send the runs in the queue of a team, until told to stop",
+        "worker --concurrency 2",
+    ),
     "undo": (
         (*_OF_PAST_RUN, _option("--results", type=Path, metavar="FILE", help=_UNDO)),
         "write a workbook that undoes a past run; sends nothing",
         "undo 20261231-235900-changes",
+    ),
+    "team": (
+        (
+            _option("action", metavar="import", choices=("import",), help=_TEAM_IMPORT),
+            _option("folder", metavar="FOLDER", type=Path, nargs="?", help=_TEAM_FOLDER),
+            _CONFIG,
+        ),
+        "move the runs, names and layouts of this machine into the team's database",
+        "team import",
     ),
     "completion": (
         (_option("shell", metavar="SHELL", choices=("bash", "zsh", "powershell"), help=_SHELL),),

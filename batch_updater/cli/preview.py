@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from batch_updater.config.environment import Environment
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
@@ -39,12 +40,13 @@ _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 10
 
 
-def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
+def preview_lines(open_run: OpenRun, count: int, environment: Environment, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
     from batch_updater.runs.preview import preview_of
 
     is_read_twice = open_run.plan.reads_first and (asking or open_run.needs_changes)
-    shown = preview_of(open_run.plan, open_run.earlier, open_run.notes, count, is_read_twice=is_read_twice)
+    plan, earlier = open_run.plan, open_run.earlier
+    shown = preview_of(plan, earlier, open_run.notes, count, environment, is_read_twice=is_read_twice)
     texts: dict[str, Iterable[str]] = {
         "File": [shown.source],
         "Columns": mapping_texts(shown.columns, _LABEL_WIDTH),
@@ -54,6 +56,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         "Note": map(with_relative_paths, shown.notes),
         "To": [shown.destination],
         "Time": [shown.time],
+        "Quota": [shown.quota] if shown.quota else [],
         "Undo": [shown.undo],
     }
     if request := shown.first:
@@ -85,6 +88,13 @@ def reads_lines(plan: Plan) -> Iterator[Line]:
 def earlier_lines(open_run: OpenRun) -> Iterator[Line]:
     """Yield what past runs of the same input mean for this one."""
     return (Line(text, 0) for text in open_run.earlier.sentences)
+
+
+def under_way(open_run: OpenRun) -> str:
+    """Return that a team is sending the same already, or will."""
+    past = open_run.earlier.resumed
+    since = f" since {format_time(past.parts[-1].started_at)}" if past else ""
+    return f"The same file is with the workers of the team{since}. Following its run: {open_run.folder.name}"
 
 
 class Consent(Enum):
@@ -134,6 +144,12 @@ def ask_to_close(run: PastRun) -> bool:
     lines = (f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.", *closing_in_words(run))
     write_lines((Line(text, 0) for text in lines), sys.stderr)
     return ask(f"Close the run {run.folder.name}? [y/N]") in {"y", "yes"}
+
+
+def ask_to_stop(run: str) -> bool:
+    """Ask whether a run of the team is stopped. Anything but stop lets it go on, and does not wait for it."""
+    question = f"Stop the run {run}, or detach, so that it goes on without you? Type stop, or Enter to detach:"
+    return ask(question) in {"s", "stop"}
 
 
 def ask_to_lose(lost: str) -> bool:

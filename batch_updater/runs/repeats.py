@@ -13,7 +13,7 @@ from batch_updater.messages import counted, format_date_time
 from batch_updater.records import StagedInput
 from batch_updater.reporter.summary import NEEDS_NOTHING
 from batch_updater.runs import statements
-from batch_updater.runs.history import DATABASE, PastRun
+from batch_updater.runs.history import DATABASE, PastRun, reference_to
 from batch_updater.runs.store import DamagedStoreError, Store, opened_store
 
 _SAMPLE = 50
@@ -47,8 +47,8 @@ class Repeats(msgspec.Struct, frozen=True):
 
     @property
     def run_of_all(self) -> str | None:
-        """The folder of the one run that has applied every good row; None if there is none."""
-        return str(self.runs[0].folder) if self.rows == self.good and len(self.runs) == 1 else None
+        """Return the one run that has applied every good row, as facts name it; None if there is none."""
+        return reference_to(self.runs[0].folder) if self.rows == self.good and len(self.runs) == 1 else None
 
     @property
     def _instead(self) -> str:
@@ -93,13 +93,10 @@ def repeats_of(store: Store, staged: StagedInput, earlier: Sequence[PastRun]) ->
 
 def _repeated(store: Store, path: Path) -> tuple[list[int], int]:
     """Return the rows to be sent that a run has applied with the same request, and how many rows it has applied."""
-    with opened_store(path):  # it is whole, and of this format
-        pass
-    store.attach(path)
-    try:
-        (is_likely,) = store.execute(statements.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
+    with opened_store(path) as earlier:  # it is whole, and of this format
+        with earlier.applied_lent_to(store, _SAMPLE):
+            (is_likely,) = store.execute(statements.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
         if not is_likely:
             return [], 0
-        return store.numbers(statements.REPEATED_IN_EARLIER), store.numbers(statements.APPLIED_EARLIER)[0]
-    finally:
-        store.detach()
+        with earlier.applied_lent_to(store):
+            return store.numbers(statements.REPEATED_IN_EARLIER), store.numbers(statements.APPLIED_EARLIER)[0]

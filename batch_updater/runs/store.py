@@ -119,11 +119,16 @@ def reason_of(error: Exception) -> str:
     """Return why a database was not read or written, without names of hosts, users and databases."""
     if isinstance(error, (sqlite3.Error, OSError)):
         return str(getattr(error, "strerror", None) or error)
-    if said := getattr(getattr(error, "diag", None), "message_primary", None):
-        return str(said)
-    # libpq puts names in quotes, and the reason behind where it has connected to.
-    return re.sub(r"""(["']).*?\1""", "…", str(error).rpartition(" failed: ")[2].partition("\n")[0]).strip()
+    if primary := getattr(getattr(error, "diag", None), "message_primary", None):
+        return str(primary)
+    # libpq has a line for each host that it tried, such as: connection to server at "db", port 5432 failed: reason
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "Multiple"))]
+    reasons = dict.fromkeys(line.rpartition(" failed: ")[2].strip().rstrip(".") for line in lines)
+    return _QUOTED.sub("…", "; ".join(reasons)) or type(error).__name__
 
+
+_QUOTED = re.compile(r"""(["']).*?\1""")
+"""Names in what libpq says of a connection that failed."""
 
 # --- the records that are read ---------------------------------------------------------------------------------------
 
@@ -329,8 +334,8 @@ class Store:
     @classmethod
     def reading(cls, path: Path) -> Store:
         """Open a run's database for reading. Raises one of `database_errors`, OSError if it is not there."""
-        if team := _teams.get(path.parent.parent):
-            return team(path)
+        if teams := _teams.get(path.parent.parent):
+            return teams[-1](path)
         return cls(_opened_for_reading(path), path)
 
     @classmethod
@@ -394,11 +399,7 @@ class Store:
 
     def facts(self) -> dict[str, object]:
         """Return the facts about the run, without what the input holds."""
-        what = "its table run"
-        found = {}
-        for name, value in self.execute(statements.FACTS):
-            found[converted(name, str, what)] = _parsed(converted(value, str, what), what)
-        return found
+        return facts_in(self.execute(statements.FACTS))
 
     def fact(self, name: str) -> object:
         """Return one fact; None if there is none of that name."""
@@ -407,7 +408,7 @@ class Store:
 
     def parts(self) -> tuple[Part, ...]:
         """Return every part of the run, by time."""
-        return tuple(map(_part, self.execute(statements.PARTS)))
+        return parts_in(self.execute(statements.PARTS))
 
     def counts(self, unsent: OutcomeKind) -> dict[OutcomeKind, int]:
         """Return how many rows have each outcome."""
@@ -566,9 +567,9 @@ class Store:
         self.expected()
         if self.numbers(statements.WAITING_FOR_NOTHING):
             raise DamagedStoreError("its rows wait for rows that need no repair")
-        noted = self.parts()[-1].counts  # before the rows: a run that ends just now notes the counts of its last rows
+        parts = self.parts()  # before the rows: a run that ends just now notes the counts of its last rows
         counts = self.counts(OutcomeKind.NOT_SENT)
-        noted = noted or counts
+        noted = parts[-1].counts or counts if parts else counts  # a team's run has no part before its turn
         if counts[OutcomeKind.PLANNED] or any(noted.get(kind, 0) != count for kind, count in counts.items()):
             raise DamagedStoreError("its rows are not those that were counted when the run ended")
         for row in self.rows(Outcome(0, OutcomeKind.NOT_SENT)):
@@ -604,6 +605,20 @@ class Store:
     def attach(self, path: Path) -> None:
         """Open another run's database for reading, as `earlier`, until `detach`. Raises sqlite3.Error."""
         self.sqlite.execute("ATTACH ? AS earlier", (f"{path.absolute().as_uri()}?mode=ro",))
+
+    @contextmanager
+    def applied_lent_to(self, store: Store, most: int | None = None) -> Iterator[None]:  # noqa: ARG002  (as a team's)
+        """Let another store read the rows that this run has applied as those of `earlier`, at least the first `most`.
+
+        Raises one of `database_errors`.
+        """
+        if self.path is None:
+            raise TypeError("the rows of a temporary store are not lent")
+        store.attach(self.path)
+        try:
+            yield
+        finally:
+            store.detach()
 
     def detach(self) -> None:
         """Close the other run's database."""
@@ -660,6 +675,17 @@ def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -
         return list(zip(*made, strict=True)) == [(path, query, body) for *_, path, query, body in records]
     except (KeyError, TypeError, ValueError, AttributeError):  # a value that the field cannot have
         return False
+
+
+def facts_in(records: Iterable[tuple[object, ...]]) -> dict[str, object]:
+    """Return the facts that records of `statements.FACTS` hold. Raises DamagedStoreError."""
+    what = "its table run"
+    return {converted(name, str, what): _parsed(converted(value, str, what), what) for name, value in records}
+
+
+def parts_in(records: Iterable[tuple[object, ...]]) -> tuple[Part, ...]:
+    """Return the parts that records of `statements.PARTS` hold. Raises DamagedStoreError."""
+    return tuple(map(_part, records))
 
 
 def _part(record: tuple[object, ...]) -> Part:
@@ -848,30 +874,30 @@ def faults_named(path: Path, refused: str = "written") -> Iterator[None]:
         raise StoreError(f"The run's database {path} cannot be {refused}: {reason_of(error)}.") from error
 
 
-_teams: dict[Path, Callable[[Path], Store]] = {}
-"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have."""
+_teams: dict[Path, list[Callable[[Path], Store]]] = {}
+"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have.
+
+Several threads may have joined the same: each has its own.
+"""
 
 
 @contextmanager
 def opened_by_team(folder: Path, store_of: Callable[[Path], Store]) -> Iterator[None]:
     """Let the runs of a folder of results be opened by a team while it is entered."""
-    before = _teams.get(folder)
-    _teams[folder] = store_of
+    every = _teams.setdefault(folder, [])
+    every.append(store_of)
     try:
         yield
     finally:
-        if before is None:
-            del _teams[folder]
-        else:
-            _teams[folder] = before
+        every.remove(store_of)
 
 
 @contextmanager
 def opened_store(path: Path) -> Iterator[Store]:
     """Open the database of any run for reading. Raises DamagedStoreError, OSError if the system withholds it."""
-    if team := _teams.get(path.parent.parent):
+    if teams := _teams.get(path.parent.parent):
         try:
-            with team(path) as store:
+            with teams[-1](path) as store:
                 yield store
         except database_errors() as error:
             raise WithheldStoreError(reason_of(error)) from error

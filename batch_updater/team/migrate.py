@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,13 +18,14 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 def migrate(database: TeamDatabase) -> None:
     """Bring the tables up to this program, in one transaction, one host after the other. Raises ConfigError."""
+    import psycopg
     from alembic import command
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    address = database.address.partition("://")[2]
-    engine = create_engine(f"postgresql+psycopg://{address}", poolclass=NullPool)
+    connect = partial(psycopg.connect, database.address)
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))

@@ -19,8 +19,14 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def team(server: PostgresServer) -> Iterator[TeamDatabase]:
+def address(server: PostgresServer) -> str:
+    """Give the address of an empty database, as a configuration refers to it: that of `team`."""
+    return server.new_database()
+
+
+@pytest.fixture
+def team(address: str) -> Iterator[TeamDatabase]:
     """Give a database with the tables of this program."""
-    with closing(TeamDatabase(Secret(address_of(server.new_database())))) as database:
+    with closing(TeamDatabase(Secret(address_of(address)))) as database:
         migrate(database)
         yield database

@@ -1,4 +1,4 @@
--- The schema is made, and found by search_path, before this runs.
+-- The schema is made, and found by search_path, before this runs; so are the tables of Procrastinate.
 CREATE TABLE runs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,  -- of its folder, on every host
@@ -107,3 +107,7 @@ CREATE TABLE months (
 CREATE TABLE layouts (name text PRIMARY KEY, content text NOT NULL, changed_at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE remembered_names (name text PRIMARY KEY, content text NOT NULL);  -- of all APIs, as in names.json
 CREATE TABLE salts (name text PRIMARY KEY, salt text NOT NULL);
+CREATE TABLE workers (
+    id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE,  -- of what takes its blocks
+    host text NOT NULL
+);

@@ -1,0 +1,76 @@
+"""What a team's database says of runs: many of them in three queries, since each query crosses the network."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
+
+_NAMES = "SELECT name FROM runs WHERE state <> 'staging'"
+_STAMPS = """
+    SELECT runs.name, runs.id, runs.state, runs.changed_at, count(parts.number), max(parts.ended_at)
+    FROM runs LEFT JOIN parts ON parts.run = runs.id WHERE runs.state <> 'staging' GROUP BY runs.id"""
+_RUNS = "SELECT id, name, state, submitted_at FROM runs WHERE state <> 'staging' AND name = ANY(%(names)s)"
+_FACTS = "SELECT run, name, value FROM run WHERE run = ANY(%(runs)s) AND name NOT IN ('staged', 'report')"
+_PARTS = """
+    SELECT run, started_at, ended_at, requests, retries, elapsed_s, stopped, stop_message, stop_advice, results, counts
+    FROM parts WHERE run = ANY(%(runs)s) ORDER BY run, number"""
+
+
+class TeamState(StrEnum):
+    """What a team's workers do with a run."""
+
+    STAGING = "staging"
+    """Its name is reserved while a host reads its rows: it is none yet."""
+    QUEUED = "queued"
+    SENDING = "sending"
+    REPORTING = "reporting"
+    """Every row of the part has had its turn, and the workbook is being written."""
+    ENDED = "ended"
+
+
+class TeamRun(NamedTuple):
+    """What the database says of a run, as it stands there."""
+
+    name: str
+    state: TeamState
+    submitted_at: datetime
+    """When its last part was."""
+    facts: list[tuple[Any, ...]]
+    """Records as `statements.FACTS` gives them."""
+    parts: list[tuple[Any, ...]]
+    """Records as `statements.PARTS` gives them."""
+
+
+def team_run_names(team: TeamDatabase) -> list[str]:
+    """Return the names of all runs, the newest first. Raises ResultsError."""
+    with team.session() as connection:
+        return sorted((str(name) for (name,) in connection.execute(_NAMES)), reverse=True)
+
+
+def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
+    """Return name -> what changes with what is known of the run; None while it is changing all the time.
+
+    Raises ResultsError.
+    """
+    with team.session() as connection:
+        found = connection.execute(_STAMPS).fetchall()
+    return {str(name): tuple(stamp) if stamp[1] == TeamState.ENDED else None for name, *stamp in found}
+
+
+def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamRun]:
+    """Yield the runs of those names that there are, in this order. Raises ResultsError."""
+    with team.session() as connection:
+        runs: list[tuple[Any, ...]] = connection.execute(_RUNS, {"names": list(names)}).fetchall()
+        facts: dict[int, list[tuple[Any, ...]]] = {run: [] for run, *_ in runs}
+        parts: dict[int, list[tuple[Any, ...]]] = {run: [] for run, *_ in runs}
+        for found, statement in ((facts, _FACTS), (parts, _PARTS)):
+            run: Any
+            for run, *record in connection.execute(statement, {"runs": list(found)}):
+                found[run].append(tuple(record))
+    by_name = {name: TeamRun(name, TeamState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
+    return (by_name[name] for name in names if name in by_name)
