@@ -12,7 +12,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.secrets import fetch_secret
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
-from batch_updater.errors import CredentialsError, StoreError
+from batch_updater.errors import ConfigError
 from batch_updater.messages import counted, duration
 from batch_updater.records import Cause, Columns, OutcomeKind, StagedInput
 from batch_updater.runs.caller import Caller
@@ -186,9 +186,8 @@ def _left_of_quota(plan: Plan, requests: int, environment: Environment) -> str:
     from batch_updater.runs.team_quota import quota_for
 
     try:
-        quota = quota_for(plan.config, environment)
-        used = quota.used_this_month() if quota else 0
-    except (CredentialsError, StoreError) as error:  # as will the run be told
+        used = quota_for(plan.config, environment).used_this_month()
+    except ConfigError as error:  # as will the run be told
         return f"not known. {error}"
     except psycopg.Error as error:
         return f"not known: {reason_of(error)}"

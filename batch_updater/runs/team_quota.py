@@ -126,6 +126,11 @@ class TeamQuota:
         """Give the probe back; the next one may go after that share of the pause that is due."""
         await self._execute("PROBE_FAILED", lambda: {"share": pause_share})
 
+    def cut_off(self) -> None:
+        """Let no call wait for an answer any longer."""
+        if self._connection is not None and not self._connection.closed:
+            _cut_off(self._connection.fileno())
+
     async def end(self, unused: int) -> None:
         """Have permits that were not used not count towards the month, if the database can be reached; disconnect."""
         import psycopg
