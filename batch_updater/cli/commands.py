@@ -399,6 +399,8 @@ def _report_again(options: argparse.Namespace) -> int:
 def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
     """Return the command line that has started a run as it is typed in this folder."""
     default = _config_path(options)
+    if invocation and _config(options).team.database is not None:  # that of the run may be on another host
+        return replace(invocation, config=str(options.config) if options.config else None)
     if invocation and default and options.config is None and invocation.config == str(default.resolve()):
         return replace(invocation, config=None)  # it is found in this folder without being named
     return invocation

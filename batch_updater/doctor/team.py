@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from batch_updater.config.environment import Environment
@@ -44,7 +45,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
         team = team_database(config.team, environment)
         if team is None:
             raise RuntimeError("a team without a database")
-        with psycopg.connect(team.address, autocommit=True) as connection:
+        with closing(team), psycopg.connect(team.address, autocommit=True) as connection:
             yield _connection_finding(connection)
             before_s = time.time()
             theirs_s = database_clock_s(connection)

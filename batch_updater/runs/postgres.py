@@ -119,6 +119,10 @@ class Connections:
             with suppress(IndexError):
                 self._idle.pop().close()
 
+    def __del__(self) -> None:
+        """Close them where no one has."""
+        self.close()
+
 
 def run_number(connection: TeamConnection, name: str) -> int:
     """Return the number of the run of that name. Raises FileNotFoundError if there is none."""
@@ -175,6 +179,7 @@ class RunConnection:
         self.connection = connection
         """For statements of the team's own tables."""
         self._give_back = give_back
+        self._is_closed = False
 
     @property
     def in_transaction(self) -> bool:
@@ -210,5 +215,7 @@ class RunConnection:
         self.connection.rollback()
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._give_back(self.connection)
+        """Give the connection back; as with one of SQLite, nothing happens the second time."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._give_back(self.connection)

@@ -567,9 +567,9 @@ class Store:
         self.expected()
         if self.numbers(statements.WAITING_FOR_NOTHING):
             raise DamagedStoreError("its rows wait for rows that need no repair")
-        noted = self.parts()[-1].counts  # before the rows: a run that ends just now notes the counts of its last rows
+        parts = self.parts()  # before the rows: a run that ends just now notes the counts of its last rows
         counts = self.counts(OutcomeKind.NOT_SENT)
-        noted = noted or counts
+        noted = parts[-1].counts or counts if parts else counts  # a team's run has no part before its turn
         if counts[OutcomeKind.PLANNED] or any(noted.get(kind, 0) != count for kind, count in counts.items()):
             raise DamagedStoreError("its rows are not those that were counted when the run ended")
         for row in self.rows(Outcome(0, OutcomeKind.NOT_SENT)):
@@ -605,6 +605,20 @@ class Store:
     def attach(self, path: Path) -> None:
         """Open another run's database for reading, as `earlier`, until `detach`. Raises sqlite3.Error."""
         self.sqlite.execute("ATTACH ? AS earlier", (f"{path.absolute().as_uri()}?mode=ro",))
+
+    @contextmanager
+    def applied_lent_to(self, store: Store, most: int | None = None) -> Iterator[None]:  # noqa: ARG002  (as a team's)
+        """Let another store read the rows that this run has applied as those of `earlier`, at least the first `most`.
+
+        Raises one of `database_errors`.
+        """
+        if self.path is None:
+            raise TypeError("the rows of a temporary store are not lent")
+        store.attach(self.path)
+        try:
+            yield
+        finally:
+            store.detach()
 
     def detach(self) -> None:
         """Close the other run's database."""

@@ -13,7 +13,7 @@ from batch_updater.runs import statements
 from batch_updater.runs.postgres import RunConnection, TeamConnection
 from batch_updater.runs.store import Store
 
-_TABLES = ("run", "parts", "rows", "attempts", "names", "expected", "edits", "refusals")
+TABLES = ("run", "parts", "rows", "attempts", "names", "expected", "edits", "refusals")
 _HAVE_POSITIONS = {"names", "expected"}
 _READ_AT_ONCE = 1_000
 """Records that are fetched from the team's database at a time."""
@@ -37,7 +37,7 @@ def copy_run(
     `cut_into_blocks` finds nothing to change, which would write each of them a second time. Within the transaction of
     `connection`. Raises psycopg.Error and sqlite3.Error.
     """
-    for table in _TABLES:
+    for table in TABLES:
         found = store.sqlite.execute(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  (constants)
         names = [name for name, *_ in found.description]
         records: Iterator[tuple[Any, ...]] = found
@@ -100,7 +100,7 @@ def copy_back(source: RunConnection, store: Store) -> None:
     """
     with source.connection.transaction():
         source.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for table in _TABLES:
+        for table in TABLES:
             columns = [name for name, *_ in store.sqlite.execute(f"SELECT * FROM {table}").description]  # noqa: S608
             names, marks = _quoted(columns), ", ".join("?" * len(columns))
             order = "position" if table in _HAVE_POSITIONS else "1"
