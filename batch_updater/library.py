@@ -47,9 +47,9 @@ from batch_updater.runs.names import names_for_undo
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options, RunResult
-from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.store import DamagedStoreError
 from batch_updater.runs.undo import Undo, write_undo
+from batch_updater.team import submit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -361,7 +361,7 @@ class _Work(msgspec.Struct):
             if self.stop_requests.count:
                 raise _NotBegunError
             options, told = self._options(), self._told(opened.sends(self.limit))
-            return Run(ActiveRun(opened, options, environment).execute(told, self.stop_requests), self.source)
+            return Run(submit.execute(opened, options, environment, told, self.stop_requests), self.source)
 
     def check(self) -> Run:
         config = self._settings()

@@ -151,7 +151,8 @@ def _run_opened(
 ) -> RunResult:
     """Show what would be done, ask whether to do it if there is a person to ask, and do it."""
     with quick_imports():
-        from batch_updater.runs import result, run
+        from batch_updater.runs import result
+        from batch_updater.team import submit
 
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
@@ -169,7 +170,7 @@ def _run_opened(
         to_run, choices = _ask_to_send(opened, choices, count, options.environment, to_fix)
     options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
     with _progress(count) as (progress, interrupts):
-        return run.ActiveRun(to_run, choices, options.environment).execute(progress, interrupts)
+        return submit.execute(to_run, choices, options.environment, progress, interrupts)
 
 
 def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
@@ -566,7 +567,8 @@ def _demo(options: argparse.Namespace) -> int:
     from batch_updater.cli import demo
     from batch_updater.files.samples import SAMPLE, sample
     from batch_updater.reporter.next_step import NextKind, NextStep
-    from batch_updater.runs import open_run, result, run
+    from batch_updater.runs import open_run, result
+    from batch_updater.team import submit
 
     with (
         demo.sandbox() as url,
@@ -577,7 +579,7 @@ def _demo(options: argparse.Namespace) -> int:
         if not options.json:
             write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
         with _progress(opened.to_send) as (progress, interrupts):
-            ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
+            ended = submit.execute(opened, result.Options(), options.environment, progress, interrupts)
     text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
     return _end(ended, options, NextStep(NextKind.RUN, text, command))
 

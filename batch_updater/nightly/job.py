@@ -29,7 +29,7 @@ from batch_updater.runs.interrupts import Interrupted, Interrupts
 from batch_updater.runs.lock import locked_inbox
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options, RunResult
-from batch_updater.runs.run import ActiveRun
+from batch_updater.team import submit
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
@@ -245,7 +245,7 @@ class _NightlyJob(msgspec.Struct):
                         return decision
                     runs.note = opened.earlier.note or ""
                 options = Options(inbox=str(self.config.nightly.inbox))
-                result = ActiveRun(opened, options, self.environment).execute(None, self.interrupts)
+                result = submit.execute(opened, options, self.environment, None, self.interrupts)
             runs.made.append(result)
             if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
                 return dispositions.decide_run(result, pending.nights_with(self.started_at))

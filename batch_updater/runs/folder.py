@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -244,8 +244,13 @@ def _write_faults(path: Path) -> Iterator[None]:
         ) from error
 
 
-def claim_folder(parent: Path, started_at: datetime, stem: str) -> Path:
-    """Make a private folder for a run, `YYYYMMDD-HHMMSS-<stem>` (UTC), or with `-2`, `-3` ... if that is taken."""
+def claim_folder(
+    parent: Path, started_at: datetime, stem: str, is_free: Callable[[str], bool] = lambda _: True
+) -> Path:
+    """Make a private folder for a run, `YYYYMMDD-HHMMSS-<stem>` (UTC), or with `-2`, `-3` ... if that is taken.
+
+    `is_free` says whether no other host has taken a name.
+    """
     name, taken = f"{started_at:%Y%m%d-%H%M%S}-{stem}", 1
     while True:
         folder = parent / (name if taken == 1 else f"{name}-{taken}")
@@ -254,7 +259,10 @@ def claim_folder(parent: Path, started_at: datetime, stem: str) -> Path:
         except FileExistsError:
             taken += 1
         else:
-            return folder
+            if is_free(folder.name):
+                return folder
+            folder.rmdir()
+            taken += 1
 
 
 @contextmanager

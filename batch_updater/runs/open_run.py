@@ -41,11 +41,12 @@ from batch_updater.runs.history import (
     read_run,
     undone_by,
 )
-from batch_updater.runs.lock import locked
+from batch_updater.runs.lock import locked, origin_of
 from batch_updater.runs.names import remembered_names
 from batch_updater.runs.plan import Opened, Plan, open_source, require_comparable
 from batch_updater.runs.repeats import repeats_of
 from batch_updater.runs.store import DamagedStoreError, Store, converted, faults_named
+from batch_updater.runs.team_folders import team_of
 from batch_updater.version import __version__
 
 if TYPE_CHECKING:  # a run of the command line needs nothing of it
@@ -65,6 +66,8 @@ class OpenRun(msgspec.Struct, frozen=True):
     """The folder of the run that it undoes; None if the input is not from there."""
     override: Override | None = None
     """The guards that are overridden; None if none is."""
+    is_under_way: bool = False
+    """Whether a team is sending the same already: that is followed, and nothing is sent twice."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -145,19 +148,20 @@ def open_run(
 ) -> Iterator[OpenRun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it resumes.
 
-    A new folder is removed again if no run comes of it. `restart`: do not resume an unfinished run. Raises
-    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
-    header's value cannot be fetched, InputError if the database of such a run is damaged, OpenQuestionsError if the
-    rows of a new run leave something open that an answer would settle, and what `prepare` raises.
+    In a team no lock is held: its queue sees to it that an API has one run at a time. A new folder is removed again if
+    no run comes of it. `restart`: do not resume an unfinished run. Raises LockedError, ResultsError if the folder
+    cannot be made, GuardError unless `override_guards`, CredentialsError if a header's value cannot be fetched,
+    InputError if the database of such a run is damaged, OpenQuestionsError if the rows of a new run leave something
+    open that an answer would settle, and what `prepare` raises.
     """
-    parent, stem = config.results.folder, snapshots.stem_of(source)
+    stem = snapshots.stem_of(source)
     with locked_results(config, snapshots.name_of(source)), ExitStack() as stack:
-        folder = _new_folder(parent, stem, stack)
+        folder = _new_folder(config, stem, stack)
         opened = open_source(source, config, folder, answers, layout)
         if opened.snapshot.stem != stem:  # only inside a results workbook is what its first file was called
             opened.table.close()
-            shutil.rmtree(folder)
-            folder = _new_folder(parent, opened.snapshot.stem, stack)
+            remove_unless_begun(folder)
+            folder = _new_folder(config, opened.snapshot.stem, stack)
             opened = open_source(source, config, folder, answers, layout)
         stack.callback(opened.table.close)
         run_input = _RunInput(
@@ -193,7 +197,7 @@ def open_draft(
         plan = plan.comparing()
     original, config = plan.snapshot, plan.config
     with locked_results(config, original.name), ExitStack() as stack:
-        folder = _new_folder(config.results.folder, original.stem, stack)
+        folder = _new_folder(config, original.stem, stack)
         plan = replace(plan, snapshot=replace(original, path=folder / original.path.name))
         with folder_faults(folder):
             snapshots.restore_copy(original, plan.snapshot.path)
@@ -275,19 +279,29 @@ def reopen_run(
 def locked_results(config: Config, file: str) -> Iterator[None]:
     """Hold the lock for the API in the folder of results, which is made if need be; `file` is what others are told.
 
-    Raises LockedError, ResultsError.
+    A team has a queue instead. Raises LockedError, ResultsError.
     """
     parent = config.results.folder
     with folder_faults(parent):
         private_folder(parent)
+    if team_of(parent):
+        yield
+        return
     with locked(parent, config.api.base_url or "", file):
         yield
 
 
-def _new_folder(parent: Path, stem: str, stack: ExitStack) -> Path:
-    """Return a new folder, which goes with the stack if no run comes of it."""
+def _new_folder(config: Config, stem: str, stack: ExitStack) -> Path:
+    """Return a new folder, which goes with the stack if no run comes of it; in a team its name is on all hosts."""
+    parent, now = config.results.folder, datetime.now(UTC)
     with folder_faults(parent):
-        folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
+        if team := team_of(parent):
+            from batch_updater.runs.team_runs import reserve_name
+
+            origin = origin_of(config.api.base_url or "")
+            folder = snapshots.claim_folder(parent, now, stem, lambda name: reserve_name(team, name, origin))
+        else:
+            folder = snapshots.claim_folder(parent, now, stem)
     stack.callback(remove_unless_begun, folder)
     return folder
 
@@ -312,8 +326,10 @@ def _opened_run(
             plan = run_input.resume(earlier.resumed)
         stack.callback(plan.store.close)
         run_input.close()  # Windows removes no folder with a file that is open
-        shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
+        remove_unless_begun(folder)  # now, and not in the end: a killed process would leave it
         folder = earlier.resumed.folder
+        if team_of(folder.parent) and earlier.resumed.is_going_on:
+            return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override, is_under_way=True)
     else:
         with folder_faults(config.results.folder):
             store = stack.enter_context(Store.draft(folder / DATABASE))
@@ -350,8 +366,26 @@ def _require_sendable(plan: Plan, override: Override | None) -> None:
 
 def remove_unless_begun(folder: Path) -> None:
     """Remove the folder of a run of which nothing came: without a database nothing of it was sent."""
-    if not (folder / DATABASE).exists():
+    if not is_begun(folder):
         shutil.rmtree(folder, ignore_errors=not folder.exists())
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether anything came of a new run: a database, or a run of the team. Lets go of a name that was reserved.
+
+    Where a team's database cannot be asked it counts as begun, and the name is free again after a day.
+    """
+    team = team_of(folder.parent)
+    if team is None:
+        return (folder / DATABASE).exists()
+    import psycopg
+
+    from batch_updater.runs.team_runs import release_name
+
+    try:
+        return not release_name(team, folder.name)
+    except psycopg.Error:
+        return True
 
 
 def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
@@ -387,9 +421,11 @@ def _resumed_from_file(opened: Opened, past: PastRun) -> Plan:
     Nothing of the input is read unless another version of the program staged the run.
     """
     copy, path = past.folder / past.facts.input_file, past.folder / DATABASE
+    private_folder(past.folder)  # of a team's run it may be on another host
     snapshots.restore_copy(opened.snapshot, copy)
     opened = replace(opened, snapshot=replace(opened.snapshot, path=copy))
-    if past.facts.staged_by != __version__:
+    # Another host of a team may be sending them, and each has its own version.
+    if past.facts.staged_by != __version__ and not team_of(past.folder.parent):
         try:
             _judge_again(opened, path)
             past = find_run(past.folder.parent, past.folder.name)
@@ -405,6 +441,7 @@ def _resumed_as_staged(plan: Plan, draft: Draft, original: Snapshot, past: PastR
     Raises UsageError if they are not: another version of the program has judged them otherwise.
     """
     copy = past.folder / past.facts.input_file
+    private_folder(past.folder)
     snapshots.restore_copy(original, copy)
     store = _reopened_store(past, plan.endpoint)
     if draft.digest_of(store) != draft.digest():

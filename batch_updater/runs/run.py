@@ -9,28 +9,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
-from batch_updater.endpoint.stored import encode_endpoint
-from batch_updater.errors import GuardError, ResultsError, StoreError
+from batch_updater.errors import ResultsError, StoreError
 from batch_updater.files.writing import OTHER_PLACE, ROOM_THERE, check_replaceable, not_written
 from batch_updater.records import RunFacts, Stop, StopReason
 from batch_updater.reporter.page import PAGE, RowsForReview, write_page
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs.annotate import AnnotatedCopy
-from batch_updater.runs.caller import CallerDigest, new_salt
-from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
+from batch_updater.runs.beginning import RunBeginning
 from batch_updater.runs.family import family_of
 from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.guards import Override
-from batch_updater.runs.history import DATABASE, Facts, read_run, resumption_note
+from batch_updater.runs.history import DATABASE, read_run, resumption_note
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.names import remember_names
-from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
-from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
+from batch_updater.runs.result import Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run_log import LogFile
@@ -46,28 +42,11 @@ if TYPE_CHECKING:  # imported only where something is sent: it takes long
 
 
 _NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
-_GUARDS_KEPT = "when it was begun"
-"""How the guards are overridden for what is left of a run of which all rows have kept them."""
 _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the run at once."
 
 
-class ActiveRun:
+class ActiveRun(RunBeginning):
     """One run, or one more part of it: from what was begun to its workbook."""
-
-    def __init__(self, open_run: OpenRun, options: Options, environment: Environment) -> None:
-        self._open_run = open_run
-        self._plan = open_run.plan
-        self._folder = open_run.folder
-        # A person who starts a run again has seen that all rows are refused in the same way, so this says nothing of
-        # the set-up any more. At night no one has, until a row is confirmed.
-        resumed = open_run.earlier.resumed
-        is_known = resumed is not None and (options.inbox is None or bool(resumed.confirmed))
-        self._options = replace(options, keep_going=options.keep_going or is_known)
-        self._environment = environment
-        self._annotated_copy = AnnotatedCopy.of(self._plan, may_lose=options.may_lose)
-        self._started_at = datetime.now(UTC)
-        self._readings = [options.compared] if options.compared else []
-        self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
 
     def execute(self, progress: Progress | None = None, interrupts: StopRequests | None = None) -> RunResult:
         """Send every good row that is not done yet, then write the workbook.
@@ -75,17 +54,11 @@ class ActiveRun:
         Raises ConfigError if a token cannot be fetched, ResultsError if the workbook's place is taken or the folder
         cannot be written, GuardError if a guard is exceeded: then nothing was sent.
         """
-        from batch_updater.sender.auth import fetch_credentials
-
         results = self._options.results or self._folder / workbook_name(self._plan.snapshot.stem, self._started_at)
         check_replaceable(results)
         sent: SendResult | None = None
         process: ReportProcess | None = None
-        credentials = None
-        if self._open_run.to_send:
-            credentials = fetch_credentials(
-                self._plan.config.api, self._plan.endpoint, self._environment, self._open_run.fetched
-            )
+        credentials = self._credentials()
         stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with folder_faults(self._folder):
@@ -133,68 +106,18 @@ class ActiveRun:
             "settings": dict(plan.settings) | {name: value for name, value in asked.items() if value},
         }
 
-    def _stop_beforehand(self, interrupts: StopRequests | None) -> Stop | None:
-        """Return why nothing is sent, as where not every record could be read to judge changes. Raises GuardError."""
-        compared = self._options.compared
-        if compared is not None and compared.stop and compared.is_stopped:
-            return replace(compared.stop, message=f"Nothing was sent. {compared.stop.message}")
-        if not self._open_run.needs_changes:
-            return None
-        if compared is None or why_incomplete(compared):
-            compared = compare_beforehand(self._plan, self._options, self._environment, None, interrupts)
-            self._readings.append(compared)
-        try:
-            require_allowed(self._open_run, compared)
-        except GuardError as error:
-            error.requests, error.retries, error.throttled = compared.requests, compared.retries, compared.throttled
-            raise
-        return why_incomplete(compared)
-
-    def _override(self, stop: Stop | None) -> Override | None:
-        """Return the fact `overridden`; `stop`: why nothing is sent, as where not every record could be read."""
-        override = self._open_run.override
-        if stop or self._options.limit is not None:
-            return override
-        return Override(override.how if override else _GUARDS_KEPT)
-
     def _writer(self, credentials: Credentials | None, override: Override | None) -> RunWriter:
-        path = self._folder / DATABASE
+        path, plan = self._folder / DATABASE, self._plan
         if resumed := self._open_run.earlier.resumed:
-            self._plan.store.close()  # the last connection that is closed takes everything into one file
-            # By the token of this part a later one knows the account, wherever the token is kept by then.
-            digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
+            plan.store.close()  # the last connection that is closed takes everything into one file
+            digest = self._digest(credentials) if credentials else None
             self._caller = digest or resumed.facts.caller
-            facts: dict[str, object] = {"caller": asdict(digest)} if digest else {}
-            override = override or resumed.facts.overridden
-            facts |= {"reads_first": self._plan.reads_first, "overridden": asdict(override) if override else None}
-            writer = RunWriter.resume(path, facts, self._started_at)
-            self._plan = replace(self._plan, store=writer.store)
+            writer = RunWriter.resume(path, self._changed_facts(resumed, digest, override), self._started_at)
+            self._plan = replace(plan, store=writer.store)
             self._open_run = replace(self._open_run, plan=self._plan)
             return writer
-        plan = self._plan
-        self._caller = _digest(self._open_run, new_salt(), credentials)
-        opening = Facts(
-            identity=self._open_run.candidate.identity,
-            caller=self._caller,
-            input=plan.snapshot.name,
-            input_path=plan.snapshot.source_path,
-            input_file=plan.snapshot.path.name,
-            stem=plan.snapshot.stem,
-            endpoint=encode_endpoint(plan.endpoint),
-            reading=plan.config.input,
-            settings=plan.settings,
-            staged_by=__version__,
-            rows=plan.staged.rows,
-            reads_first=plan.reads_first,
-            is_undo=plan.staged.is_undo,
-            undoes=self._open_run.undoes,
-            invocation=self._options.invocation,
-            inbox=self._options.inbox,
-            repeats=self._open_run.repeats,
-            origin=plan.staged.columns.origin,
-            notes=self._notes,
-            overridden=override,
-        )
+        self._caller = self._digest(credentials)
+        opening = self._facts_of_run(self._caller, override)
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
     def _report_process(self, writer: RunWriter) -> ReportProcess | None:
@@ -271,12 +194,6 @@ class ActiveRun:
         """Return what made requests in this part of the run: readings of all records beforehand, and the sending."""
         return [*self._readings, *([sent] if sent else [])]
 
-    @property
-    def _notes(self) -> tuple[str, ...]:
-        """What a person should know beforehand, and why an earlier run of the file is not resumed."""
-        over = overridden(self._open_run, self._options.compared)
-        return (*self._open_run.notes, *over, *filter(None, [self._open_run.earlier.note]))
-
     def _facts(self, writer: RunWriter, sent: SendResult | None, stop: Stop | None) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
         parts, family = writer.store.parts(), family_of(read_run(self._folder))
@@ -347,8 +264,3 @@ def _ending(finished: RunResult, environment: Environment) -> dict[str, object]:
         "seconds": round(finished.elapsed_s, 3),
         "results": str(finished.results) if finished.results else None,
     }
-
-
-def _digest(open_run: OpenRun, salt: str, credentials: Credentials | None) -> CallerDigest:
-    token = credentials.token if credentials else None
-    return open_run.candidate.caller.digest(salt, token.reveal() if token else None)

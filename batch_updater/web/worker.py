@@ -31,13 +31,12 @@ from batch_updater.runs.comparison import compare_draft
 from batch_updater.runs.draft import Draft, Upload, stage_draft
 from batch_updater.runs.folder import safe_stem
 from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run
-from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, read_run
+from batch_updater.runs.history import DamagedRun, PastRun, read_run
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.layouts import require_name, write_layout
-from batch_updater.runs.open_run import OpenRun, open_draft, remove_unless_begun, reopen_run
+from batch_updater.runs.open_run import OpenRun, is_begun, open_draft, remove_unless_begun, reopen_run
 from batch_updater.runs.permission import CHANGED, permission, why_not_resume
 from batch_updater.runs.result import Options
-from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.run_log import spoken
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import DamagedStoreError
@@ -49,6 +48,7 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
+from batch_updater.team import submit
 from batch_updater.web.open_drafts import OpenDrafts
 from batch_updater.web.page_words import in_page_words
 
@@ -559,9 +559,9 @@ class Worker:
             known = plan.store.counts(OutcomeKind.NOT_SENT)
             work.expect(plan.staged.rows, {kind: n for kind, n in known.items() if kind in _SETTLED})
             with spoken(work.say):
-                result = ActiveRun(open_run, Options(), self._environment).execute(work.settled, work.interrupts)
+                result = submit.execute(open_run, Options(), self._environment, work.settled, work.interrupts)
         finally:
-            if not (folder / DATABASE).exists():  # nothing came of it, and its folder goes
+            if not is_begun(folder):  # nothing came of it, and its folder goes
                 self._uploads.set_task_run(task.number, task.run if task.upload is None else None)
         past = read_run(folder)
         if isinstance(past, PastRun) and not past.is_unfinished:
