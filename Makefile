@@ -55,8 +55,10 @@ samples: $(READY)
 
 # The statements as SQLite takes them; after each change of runs/tables.py or runs/upload_tables.py.
 sql: $(READY)
-	$(BIN)/python -m batch_updater.runs.tables > batch_updater/runs/sqlite.sql.new
+	$(BIN)/python -m batch_updater.runs.tables sqlite > batch_updater/runs/sqlite.sql.new
 	mv batch_updater/runs/sqlite.sql.new batch_updater/runs/sqlite.sql
+	$(BIN)/python -m batch_updater.runs.tables postgres > batch_updater/runs/postgres.sql.new
+	mv batch_updater/runs/postgres.sql.new batch_updater/runs/postgres.sql
 	$(BIN)/python -m batch_updater.runs.upload_tables > batch_updater/runs/uploads.sql.new
 	mv batch_updater/runs/uploads.sql.new batch_updater/runs/uploads.sql
 	$(BIN)/python -m batch_updater.runs.team_upload_tables > batch_updater/runs/team_uploads.sql.new

@@ -48,6 +48,7 @@ from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.store import DamagedStoreError
+from batch_updater.runs.team_folders import joined
 from batch_updater.runs.undo import Undo, write_undo
 from batch_updater.team import submit
 
@@ -304,10 +305,10 @@ def undo(run: Run | FilePath | None = None, config: Configuration = None, *, res
     if named is None and run is not None:
         raise UsageError("A check cannot be undone: it has changed nothing.", remedy="Name a run.")
     configuration = _config(config)
-    folder = configuration.results.folder
-    past = newest_run(folder) if named is None else find_run(folder, os.fspath(named))
-    names = names_for_undo(past, configuration.api, Environment(os.environ))
-    return write_undo(past, _path(results), names)
+    folder, environment = configuration.results.folder, Environment(os.environ)
+    with joined(configuration, environment):
+        past = newest_run(folder) if named is None else find_run(folder, os.fspath(named))
+        return write_undo(past, _path(results), names_for_undo(past, configuration.api, environment))
 
 
 class _NotBegunError(Exception):
@@ -351,7 +352,7 @@ class _Work(msgspec.Struct):
     def run(self) -> Run:
         config, environment = self._settings(), Environment(os.environ)
         require_sendable(config)
-        with _asking_for_keywords(), open_run(
+        with joined(config, environment), _asking_for_keywords(), open_run(
             self.source, config, environment,
             restart=self.restart, override_guards=self.override_guards,
             answers=self._answers(), layout=self.layout,

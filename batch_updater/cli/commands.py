@@ -23,7 +23,7 @@ from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
-from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
+from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(arguments)
         options.environment = environment
         require_open_files()
-        code: int = _COMMANDS[options.command](options)
+        with contextlib.ExitStack() as options.at_end:
+            code: int = _COMMANDS[options.command](options)
     except (BatchUpdaterError, StoreError, Interrupted) as error:
         code = _report(error, environment.redaction.text, as_json="--json" in arguments)
     except KeyboardInterrupt:
@@ -101,10 +102,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     interview = Interview(_answers(options), asking=asking)
-    with _logging(options):
-        result = None
-        while result is None:
-            result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
+    if options.detach:
+        _require_team(config, "--detach")
+    try:
+        with _logging(options):
+            result = None
+            while result is None:
+                result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
+    except Detached as detached:
+        return _detached(detached.folder, options)
     options.interview = interview
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
@@ -152,8 +158,11 @@ def _run_opened(
     """Show what would be done, ask whether to do it if there is a person to ask, and do it."""
     with quick_imports():
         from batch_updater.runs import result
-        from batch_updater.team import submit
+        from batch_updater.team import submit  # noqa: F401  (later)
 
+    if opened.is_under_way:
+        write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
+        return _execute(opened, result.Options(_results(options)), opened.sends(None), options)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
     if not options.yes and not _on_terminal():
@@ -169,8 +178,57 @@ def _run_opened(
     if asking:
         to_run, choices = _ask_to_send(opened, choices, count, options.environment, to_fix)
     options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
-    with _progress(count) as (progress, interrupts):
-        return submit.execute(to_run, choices, options.environment, progress, interrupts)
+    return _execute(to_run, choices, count, options)
+
+
+def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Namespace) -> RunResult:
+    """Send `count` rows, or let a team do so. Raises Detached if its end is not waited for."""
+    from batch_updater.team import submit
+
+    with _progress(0 if options.detach else count) as (progress, interrupts):
+        if options.detach:
+            raise Detached(submit.submit(opened, choices, options.environment, interrupts))
+        ask = _ask_to_stop(opened.folder.name, interrupts)
+        return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
+
+
+def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
+    """Return what asks a person who has pressed Ctrl-C whether the run of a team is stopped; else it is."""
+
+    def ask() -> bool:
+        if not _on_terminal() or not interrupts.is_by_person:
+            return True
+        interrupts.sent()  # a second Ctrl-C ends the question, and is no answer: the run goes on
+        try:
+            return preview.ask_to_stop(run)
+        except KeyboardInterrupt:
+            return False
+        finally:
+            interrupts.watched()
+
+    return ask
+
+
+def _detached(folder: Path, options: argparse.Namespace) -> int:
+    """Say which run goes on without us."""
+    if options.json:
+        known = {"schema": 1, "command": "run", "run": str(folder), "detached": True, "exit_code": 0}
+        json_output.write_object(known, sys.stdout)
+        return ExitCode.OK
+    print_line(folder.name, sys.stdout)
+    config = ("--config", str(options.config)) if options.config else ()
+    follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
+    lines = (text_output.Line("The run goes on. To follow it:", 0), text_output.Line(f"    {follow}"))
+    write_lines(lines, sys.stderr)
+    return ExitCode.OK
+
+
+def _require_team(config: Config, option: str) -> None:
+    if config.team.database is None:
+        raise UsageError(
+            f"{option} is for a run that the workers of a team send, and the configuration names no team.",
+            remedy="Leave it out, or set team.database.",
+        )
 
 
 def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
@@ -270,6 +328,8 @@ def _runs(options: argparse.Namespace) -> int:
     from batch_updater.runs.history import find_run, past_runs, with_undos
 
     folder = _config(options).results.folder
+    if options.follow is not None:
+        return _follow(options)
     if options.close is not None:
         closed = [(_closed(find_run(folder, options.close), options), None)]
         _show(options, json_output.run_list_object(closed, {}), text_output.run_list_lines(closed, {}))
@@ -278,6 +338,29 @@ def _runs(options: argparse.Namespace) -> int:
     rounds = families(run for run, _ in runs)
     _show(options, json_output.run_list_object(runs, rounds), text_output.run_list_lines(runs, rounds))
     return ExitCode.OK
+
+
+def _follow(options: argparse.Namespace) -> int:
+    """Wait for the end of a run that a team sends, and print how it ended."""
+    from batch_updater.runs.history import find_run
+    from batch_updater.runs.team_folders import team_of
+    from batch_updater.team import follow
+
+    config = _config(options)
+    _require_team(config, "--follow")
+    past = find_run(config.results.folder, options.follow)
+    team = team_of(past.folder.parent)
+    if team is None:
+        raise UsageError(f"{options.follow} is no run of the team.", remedy="`batch-updater runs` lists its runs.")
+    try:
+        with _logging(options), _progress(follow.rows_to_send(team, past)) as (progress, interrupts):
+            result = follow.follow(
+                team, past.folder, results=_results(options), progress=progress, interrupts=interrupts,
+                ask_to_stop=_ask_to_stop(past.folder.name, interrupts),
+            )  # fmt: skip
+    except Detached as detached:
+        return _detached(detached.folder, options)
+    return _end(result, options, _next_step(result, _invocation_here(result.facts.invocation, options)))
 
 
 def _closed(past: PastRun, options: argparse.Namespace) -> PastRun:
@@ -309,10 +392,15 @@ def _report_again(options: argparse.Namespace) -> int:
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
-    invocation, default = past.facts.invocation, _config_path(options)
+    return _end(result, options, _next_step(result, _invocation_here(past.facts.invocation, options)))
+
+
+def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
+    """Return the command line that has started a run as it is typed in this folder."""
+    default = _config_path(options)
     if invocation and default and options.config is None and invocation.config == str(default.resolve()):
-        invocation = replace(invocation, config=None)  # it is found in this folder without being named
-    return _end(result, options, _next_step(result, invocation))
+        return replace(invocation, config=None)  # it is found in this folder without being named
+    return invocation
 
 
 def _explain(options: argparse.Namespace, past: PastRun) -> None:
@@ -506,13 +594,12 @@ def _endpoints(options: argparse.Namespace) -> int:
 
 
 def _template(options: argparse.Namespace) -> int:
-    from batch_updater.config.loading import load_config
     from batch_updater.endpoint.adjusted import endpoint_for
     from batch_updater.loader.open_headers import possible_columns
     from batch_updater.reporter.template import write_template
     from batch_updater.runs.names import remembered_names
 
-    config = load_config(_config_path(options), os.environ)
+    config = _config(options)
     endpoint = endpoint_for(config.api, config.input.constants)
     names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     # A CSV file has no sheet that says so.
@@ -701,9 +788,13 @@ def _config_path(options: argparse.Namespace) -> Path | None:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    """Load the configuration, with what the command line says on top."""
+    """Load the configuration, with what the command line says on top, and join its team if it names one."""
     from batch_updater.config.loading import load_config
+    from batch_updater.runs.team_folders import joined
 
+    if hasattr(options, "loaded"):
+        loaded: Config = options.loaded
+        return loaded
     config = load_config(_config_path(options), os.environ)
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
@@ -711,7 +802,9 @@ def _config(options: argparse.Namespace) -> Config:
         sections["sending"] = config.sending.model_copy(update={"compare": True})
     if getattr(options, "annotate", False):
         sections["results"] = config.results.model_copy(update={"annotate": True})
-    return config.model_copy(update=sections)
+    options.loaded = config.model_copy(update=sections)
+    options.at_end.enter_context(joined(options.loaded, options.environment))
+    return _config(options)
 
 
 def _past_run(options: argparse.Namespace, what: str | None) -> PastRun:

@@ -178,6 +178,7 @@ _YES = _option("--yes", action="store_true", help="ask nothing")
 _CONSTANT = "a constant for every row; repeatable"
 _VISIBLE = "leave out the rows that are hidden in the sheet (filtered, or by hand)"
 _ANNOTATE = "write a copy of the workbook, with outcomes and faulty cells marked"
+_DETACH = "print the name of the run, and do not wait for its end (of a team: team.database)"
 _FILE = "the spreadsheet; - reads CSV from standard input"
 _FIX = "instead of FILE: the newest results workbook that has rows to fix"
 _MAP = "which field a column is, or nothing behind = for a column that is not sent; repeatable"
@@ -233,6 +234,7 @@ _RUN = (
     _COMPARE,
     _option("--restart", action="store_true", help="start a new run instead of resuming an unfinished one"),
     _option("--override-guards", action="store_true", help="send although a limit of the section guards is exceeded"),
+    _option("--detach", action="store_true", help=_DETACH),
     _YES,
 )
 _FAULT = "play a fault with probability P; repeatable"
@@ -279,6 +281,7 @@ _SHELL = "the shell that you type commands in"
 _DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
 _CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
+_FOLLOW = "wait for the end of a run that a team is sending, as `run` does"
 _ROW = "say why this row ended as it did, and write nothing"
 _UNDO = "where to write it (default: undo.xlsx in the run's folder)"
 _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
@@ -319,7 +322,14 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         "sandbox --port 8099 --rate 100 --fault status-503=0.05",
     ),
     "runs": (
-        (_CONFIG, _option("--close", metavar="RUN", help=_CLOSE), _YES),
+        (
+            _CONFIG,
+            _option("--close", metavar="RUN", help=_CLOSE),
+            _option("--follow", metavar="RUN", help=_FOLLOW),
+            _RESULTS,
+            _OPEN,
+            _YES,
+        ),
         "list past runs and their outcomes, the newest first; or close one that is not to be resumed",
         "runs",
     ),

@@ -87,6 +87,13 @@ def earlier_lines(open_run: OpenRun) -> Iterator[Line]:
     return (Line(text, 0) for text in open_run.earlier.sentences)
 
 
+def under_way(open_run: OpenRun) -> str:
+    """Return that a team is sending the same already."""
+    past = open_run.earlier.resumed
+    since = f" since {format_time(past.parts[-1].started_at)}" if past else ""
+    return f"The team has been sending this file{since}. Following that run: {open_run.folder.name}"
+
+
 class Consent(Enum):
     """A person's answer to the question whether to send."""
 
@@ -134,6 +141,12 @@ def ask_to_close(run: PastRun) -> bool:
     lines = (f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.", *closing_in_words(run))
     write_lines((Line(text, 0) for text in lines), sys.stderr)
     return ask(f"Close the run {run.folder.name}? [y/N]") in {"y", "yes"}
+
+
+def ask_to_stop(run: str) -> bool:
+    """Ask whether a run of the team is stopped. Anything but stop lets it go on, and does not wait for it."""
+    question = f"Stop the run {run}, or detach, so that it goes on without you? Type stop, or Enter to detach:"
+    return ask(question) in {"s", "stop"}
 
 
 def ask_to_lose(lost: str) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from batch_updater.errors import ResultsError
 from batch_updater.files.writing import ROOM_THERE, fitting_name, not_written
+from batch_updater.records import Columns
 from batch_updater.reporter.copy_losses import Annotatable, examine
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import RunResult
@@ -30,10 +31,15 @@ class AnnotatedCopy(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, plan: Plan, *, may_lose: bool) -> AnnotatedCopy:
         """Look at the input of a run or a check. Raises OSError."""
-        source, found = plan.snapshot.path, None
-        if plan.config.results.annotate:
-            # Its rows are known by the numbers of the first file, and the new workbook has the same columns.
-            found = Annotatable(refusal=_OF_RESULTS) if plan.staged.columns.origin else examine(source)
+        if not plan.config.results.annotate:
+            return cls(plan.snapshot.path)
+        return cls.of_input(plan.snapshot.path, plan.staged.columns, may_lose=may_lose)
+
+    @classmethod
+    def of_input(cls, source: Path, columns: Columns, *, may_lose: bool) -> AnnotatedCopy:
+        """Look at an input of which a copy is asked for. Raises OSError."""
+        # Its rows are known by the numbers of the first file, and the new workbook has the same columns.
+        found = Annotatable(refusal=_OF_RESULTS) if columns.origin else examine(source)
         return cls(source, found, may_lose)
 
     @property

@@ -12,7 +12,6 @@ from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.history import DATABASE, PastRun, find_run
-from batch_updater.runs.lock import locked
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.store import Part
 from batch_updater.runs.writer import RunWriter
@@ -36,7 +35,7 @@ def run_to_close(past: PastRun) -> Iterator[PastRun]:
     its database is damaged.
     """
     _require_unfinished(past)
-    with locked(past.folder.parent, past.identity.base_url or "", str(past.folder)):
+    with past.locked(str(past.folder)):
         past = find_run(past.folder.parent, str(past.folder))
         _require_unfinished(past)
         yield past

@@ -726,7 +726,7 @@ def _take_over_edits(path: Path, sheet: str | None, columns: Columns, store: Sto
             return
         staged = converted(earlier.fact("staged"), StagedInput, "its table run")
         if staged.sheet == sheet and staged.columns.first_column == columns.first_column:
-            kept.copy_edits(earlier.connection, store)
+            kept.copy_edits(earlier.sqlite, store)
 
 
 def _keep_refusals(upload: Upload, store: Store) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
-from batch_updater.errors import InputError, UsageError
+from batch_updater.errors import InputError, ResultsError, UsageError
 from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.records import Columns, MadeEdit, Outcome, OutcomeKind, Row, StagedInput
@@ -24,6 +24,7 @@ from batch_updater.runs.history import PastRun
 from batch_updater.runs.rows import input_row, unsent
 from batch_updater.runs.statements import ENDED_IN_FLIGHT
 from batch_updater.runs.store import BEFORE_ALL_ROWS, NO_SNAPSHOTS, StoredAttempt, StoredRow
+from batch_updater.runs.team_files import fetched
 from batch_updater.sender.idempotency import idempotency_key
 
 READ = "GET"
@@ -126,8 +127,8 @@ def explained_rows(past: PastRun, number: int | None = None, runs: Runs | None =
 def _input_rows(past: PastRun, staged: StagedInput) -> Iterator[SheetRow]:
     """Yield the rows of the run's copy of its input that are not blank, from the header row on; none if it has gone."""
     settings = past.facts.reading.model_copy(update={"header_row": staged.columns.header_row})
-    with suppress(InputError), ExitStack() as stack:
-        book = open_source(past.folder / past.facts.input_file, settings, name=past.facts.input)
+    with suppress(InputError, ResultsError), ExitStack() as stack:
+        book = open_source(fetched(past.folder, past.facts.input_file), settings, name=past.facts.input)
         stack.callback(book.close)
         for index, sheet in enumerate(book.sheets):
             if sheet.name == staged.sheet:

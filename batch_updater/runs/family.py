@@ -20,7 +20,7 @@ from batch_updater.messages import counted, what_is_wrong
 from batch_updater.records import Columns, Origin, Outcome, OutcomeKind
 from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON
 from batch_updater.runs import statements
-from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, past_runs, read_run, with_undos
+from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, past_runs, read_run, reference_to, with_undos
 from batch_updater.runs.store import DamagedStoreError, Store, converted, opened_store
 
 _UNSENT = Outcome(0, OutcomeKind.NOT_SENT)
@@ -148,7 +148,7 @@ def _tallied(runs: Sequence[PastRun], last: PastRun) -> Family | None:
             last.facts.origin.file,
             first,
             later,
-            tuple(run.folder.name for run in rounds if str(run.folder.resolve()) in undone),
+            tuple(run.folder.name for run in rounds if reference_to(run.folder.resolve()) in undone),
         )
     except _UNREADABLE:
         return None

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -20,7 +20,8 @@ from batch_updater.config.environment import RUN_BY, SENT_BY
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
-from batch_updater.errors import InputError, Location, ResultsError, UsageError
+from batch_updater.errors import InputError, Location, LockedError, ResultsError, UsageError
+from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted, format_time
 from batch_updater.records import (
     Invocation,
@@ -33,9 +34,9 @@ from batch_updater.records import (
 )
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
-from batch_updater.runs.folder import safe_stem, sha256_of
+from batch_updater.runs.folder import folder_faults, safe_stem, sha256_of
 from batch_updater.runs.guards import Override
-from batch_updater.runs.lock import holder_of, origin_of
+from batch_updater.runs.lock import holder_of, locked, origin_of
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
     DamagedStoreError,
@@ -44,9 +45,14 @@ from batch_updater.runs.store import (
     Store,
     WithheldStoreError,
     converted,
+    facts_in,
     is_left_alone,
     opened_store,
+    parts_in,
 )
+from batch_updater.runs.team_files import fetch, fetched, team_files
+from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.team_runs import TeamRun, TeamState, read_team_runs, team_run_names
 
 DATABASE = "run.sqlite"
 _LOG = "run.log"
@@ -60,6 +66,8 @@ _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
 _RELATED = 5
 """Runs that are held against the rows of an input: each costs a look at its database."""
+_FEW_OF_TEAM, _MANY_OF_TEAM = 10, 500
+"""So many runs of a team are read at once: few at first, since the newest may be all that is asked for."""
 _PERHAPS_UNDONE = "A run has been undone since. If it was this one, the rows that count as done are not: add --restart."
 _CUT_OFF = Stop(
     StopReason.INTERRUPTED,
@@ -214,6 +222,8 @@ class PastRun(msgspec.Struct, frozen=True):
     """Every outcome, those with no row too."""
     confirmed: int
     """Rows that a resumed run keeps."""
+    team_state: TeamState | None = None
+    """What a team's workers do with it; None of a run that one process sends."""
 
     @property
     def identity(self) -> Identity:
@@ -299,7 +309,9 @@ class PastRun(msgspec.Struct, frozen=True):
 
     @property
     def is_going_on(self) -> bool:
-        """Whether a process is working on it at this moment, as far as this machine can tell."""
+        """Whether a process is working on it at this moment, as far as this machine can tell, or a team will."""
+        if self.team_state is not None:
+            return self.team_state is not TeamState.ENDED
         if self.ended_at:
             return False
         holder = holder_of(self.folder.parent, self.identity.base_url or "")
@@ -354,12 +366,33 @@ class PastRun(msgspec.Struct, frozen=True):
     def workbook(self) -> Path | None:
         """Its last results workbook, in its folder if that was moved with it; None if it is not there.
 
-        Where that is gone, one that `report` has written counts.
+        Where that is gone, one that `report` has written counts. A team's comes from its database. Raises
+        ResultsError if it cannot.
         """
         written = self.parts[-1].results
-        places = [Path(written), self.folder / PurePath(written).name] if written else []
+        places = [Path(written), fetched(self.folder, PurePath(written).name)] if written else []
         places += sorted(self.folder.glob("*-results-*.xlsx"), reverse=True)
         return next((place.resolve() for place in places if place.is_file()), None)
+
+    @contextmanager
+    def locked(self, file: str) -> Iterator[None]:
+        """Let no one work on it meanwhile; `file` is what others are told. Raises LockedError while it is going on."""
+        if self.team_state is None:
+            with locked(self.folder.parent, self.identity.base_url or "", file):
+                yield
+            return
+        if self.is_going_on:
+            raise LockedError(
+                f"The run {self.folder.name} is going on.",
+                remedy=f"Wait until it has ended: `batch-updater runs --follow {self.folder.name}`.",
+            )
+        yield
+
+    def make_folder(self) -> None:
+        """Make its folder where a team has sent it on other hosts alone. Raises ResultsError."""
+        if self.team_state is not None:
+            with folder_faults(self.folder):
+                private_folder(self.folder)
 
     @property
     def is_unfinished(self) -> bool:
@@ -412,6 +445,12 @@ class DamagedRun(msgspec.Struct, frozen=True):
     def error(self) -> InputError:
         """The error of a command that needs that run."""
         remedy = "The workbooks in that folder are all there is."
+        if team_of(self.folder.parent):
+            return InputError(
+                f"The outcomes of the run {self.folder.name} cannot be read: its part of the team's database "
+                f"{self.what.rstrip('.')}.",
+                remedy="Its workbooks are all there is.",
+            )
         if self.is_withheld:
             remedy = "Ask for it as the user that ran it."
         elif self.is_of_other_version:
@@ -425,6 +464,12 @@ class DamagedRun(msgspec.Struct, frozen=True):
     @property
     def resume_error(self) -> InputError:
         """The error of a run that may have to resume it."""
+        if team_of(self.folder.parent):
+            return InputError(
+                f"Which rows are done cannot be told: of the earlier run {self.folder.name}, its part of the team's "
+                f"database {self.what.rstrip('.')}.",
+                remedy="Look at its workbooks. To send every row again all the same, add --restart.",
+            )
         again = "To send every row again all the same, move that folder away, or add --restart."
         remedy = f"Look at the workbooks in that folder. {again}"
         if self.is_withheld:
@@ -440,6 +485,9 @@ class DamagedRun(msgspec.Struct, frozen=True):
 
     def may_be_of(self, content: str, stem: str) -> bool:
         """Whether it may have worked on that content: its copy of the input tells; without one, its name."""
+        for file in team_files(self.folder):
+            if PurePath(file.name).stem == "input":
+                fetch(self.folder, file)
         try:
             digests = {sha256_of(copy) for copy in self.folder.iterdir() if copy.stem == "input" and copy.is_file()}
         except OSError:
@@ -460,7 +508,12 @@ class DamagedRun(msgspec.Struct, frozen=True):
 
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
-    """Read the database of a run; None if the folder holds none, and nothing that only a run leaves."""
+    """Read the database of a run; None if the folder holds none, and nothing that only a run leaves.
+
+    A team's run need have no folder on this host. Raises ResultsError if the team's database cannot be used.
+    """
+    if team_of(folder.parent):
+        return next(_runs_of([folder]), None)
     try:
         return _read(folder)
     except DamagedStoreError as error:
@@ -478,22 +531,43 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
 
 def _read(folder: Path) -> PastRun:
     with opened_store(folder / DATABASE) as store:
-        facts = converted(store.facts(), Facts, "its table run", lambda section, value: section.model_validate(value))
-        parts = store.parts()
-        if safe_stem(f"{facts.stem}.x") != facts.stem:  # it becomes part of a path
-            raise DamagedStoreError("its table run holds a name that is never given")
-        if not parts:
-            raise DamagedStoreError("it does not say when the run was started")
-        # Of a part that has ended the counts are noted: going over all rows of all runs would take long.
-        counts = {**dict.fromkeys(OutcomeKind, 0), **(parts[-1].counts or store.counts(OutcomeKind.NOT_SENT))}
-        if sum(counts.values()) != facts.rows or counts[OutcomeKind.PLANNED]:
-            raise DamagedStoreError("its rows are not those of its input")
+        past = _checked(folder, store.facts(), store.parts(), store.counts)
         store.require_all_commits()
+    return past
+
+
+def _read_of_team(folder: Path, found: TeamRun) -> PastRun:
+    def counts(unsent: OutcomeKind) -> Mapping[OutcomeKind, int]:
+        with opened_store(folder / DATABASE) as store:
+            return store.counts(unsent)
+
+    # Before a worker begins with it, a run has no part.
+    queued = Part(found.submitted_at, None, 0, 0, 0.0, None, None, None, None)
+    parts = parts_in(found.parts) or (() if found.state is TeamState.ENDED else (queued,))
+    return msgspec.structs.replace(_checked(folder, facts_in(found.facts), parts, counts), team_state=found.state)
+
+
+def _checked(
+    folder: Path,
+    facts: dict[str, object],
+    parts: tuple[Part, ...],
+    count: Callable[[OutcomeKind], Mapping[OutcomeKind, int]],
+) -> PastRun:
+    """Return what a database says of a run; `count` goes over its rows. Raises DamagedStoreError."""
+    known = converted(facts, Facts, "its table run", lambda section, value: section.model_validate(value))
+    if safe_stem(f"{known.stem}.x") != known.stem:  # it becomes part of a path
+        raise DamagedStoreError("its table run holds a name that is never given")
+    if not parts:
+        raise DamagedStoreError("it does not say when the run was started")
+    # Of a part that has ended the counts are noted: going over all rows of all runs would take long.
+    counts = {**dict.fromkeys(OutcomeKind, 0), **(parts[-1].counts or count(OutcomeKind.NOT_SENT))}
+    if sum(counts.values()) != known.rows or counts[OutcomeKind.PLANNED]:
+        raise DamagedStoreError("its rows are not those of its input")
     try:
-        origin_of(facts.identity.base_url or "")
+        origin_of(known.identity.base_url or "")
     except ValueError as error:
         raise DamagedStoreError(f"the address of its API is none: {error}") from error
-    return PastRun(folder, facts, parts, counts, sum(counts[kind] for kind in CONFIRMED))
+    return PastRun(folder, known, parts, counts, sum(counts[kind] for kind in CONFIRMED))
 
 
 def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
@@ -505,7 +579,12 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
 
 def run_folders(parent: Path) -> list[Path]:
-    """Return the folders in a folder of results, the newest runs first. Raises ResultsError."""
+    """Return the folders in a folder of results, the newest runs first; those of all hosts of a team.
+
+    Raises ResultsError.
+    """
+    if team := team_of(parent):
+        return [parent / name for name in team_run_names(team)]
     try:
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -518,8 +597,22 @@ def run_folders(parent: Path) -> list[Path]:
         ) from error
 
 
-def _runs_of(folders: Iterable[Path]) -> Iterator[PastRun | DamagedRun]:
-    return (run for run in map(read_run, folders) if run is not None)
+def _runs_of(folders: Sequence[Path]) -> Iterator[PastRun | DamagedRun]:
+    """Yield the runs of folders that lie together; those of a team are read many at a time."""
+    team = team_of(folders[0].parent) if folders else None
+    if team is None:
+        yield from (run for run in map(read_run, folders) if run is not None)
+        return
+    at, most = 0, _FEW_OF_TEAM
+    while some := folders[at : at + most]:
+        by_name = {folder.name: folder for folder in some}
+        for found in read_team_runs(team, by_name):
+            folder = by_name[found.name]
+            try:
+                yield _read_of_team(folder, found)
+            except DamagedStoreError as error:
+                yield DamagedRun.of(folder, error)
+        at, most = at + most, _MANY_OF_TEAM
 
 
 def newest_run(parent: Path) -> PastRun:
@@ -527,7 +620,8 @@ def newest_run(parent: Path) -> PastRun:
     runs = past_runs(parent)
     newest = next(runs, None)
     if newest is None:
-        raise UsageError(f"There are no runs in {parent}.", remedy="Check results.folder, or name a run's folder.")
+        where, key = _where_runs_are(parent)
+        raise UsageError(f"There are no runs in {where}.", remedy=f"Check {key}, or name a run's folder.")
     second = newest.folder.name[:15]
     newest = newest_first([newest, *takewhile(lambda run: run.folder.name[:15] == second, runs)])[0]
     if isinstance(newest, DamagedRun):
@@ -559,9 +653,13 @@ def newest_to_fix(parent: Path) -> PastRun:
             remedy=f"Name the workbook if you have moved it, or write it: `batch-updater report {gone.folder.name}`.",
         )
     listed = "`batch-updater runs` says how each run ended. " if later else ""
-    raise UsageError(
-        f"No results workbook in {parent} has rows to fix.", remedy=f"{listed}Name a file, or check results.folder."
-    )
+    where, key = _where_runs_are(parent)
+    raise UsageError(f"No results workbook in {where} has rows to fix.", remedy=f"{listed}Name a file, or check {key}.")
+
+
+def _where_runs_are(parent: Path) -> tuple[str, str]:
+    """Return where the runs of a folder of results are, in words, and the key of the configuration that says so."""
+    return ("the team's database", "team.database") if team_of(parent) else (str(parent), "results.folder")
 
 
 def find_run(parent: Path, run: str) -> PastRun:
@@ -579,7 +677,8 @@ def find_run(parent: Path, run: str) -> PastRun:
         if found is not None:
             return found
     is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
-    what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {parent}."
+    where, _ = _where_runs_are(parent)
+    what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {where}."
     raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
 
 
@@ -730,6 +829,11 @@ def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
     return None
 
 
+def reference_to(folder: Path) -> str:
+    """Return how the facts of one run name another: by its folder, and in a team, where that differs, by its name."""
+    return folder.name if team_of(folder.parent) else str(folder)
+
+
 def with_undos(
     runs: Iterable[PastRun | DamagedRun],
 ) -> Iterator[tuple[PastRun | DamagedRun, PastRun | None]]:
@@ -739,7 +843,7 @@ def with_undos(
         if isinstance(past, DamagedRun):
             yield past, None
             continue
-        folder = str(past.folder.resolve())
+        folder = reference_to(past.folder.resolve())
         yield past, next((one for one in undos if one.facts.undoes == folder), None)
         if past.facts.is_undo and past.confirmed:
             undos.append(past)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Never, Self
 
@@ -18,6 +19,15 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+class Detached(Exception):  # noqa: N818  (no error: the run goes on)
+    """A person does not wait any longer for a run that others send: it goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        """Its name is that of the run."""
 
 
 def end_on_signals() -> None:
@@ -52,12 +62,16 @@ class StopRequests:
             with suppress(RuntimeError):  # the loop was closed meanwhile: the sending has ended
                 ask(self.count)
 
+    def watched(self, ask: Callable[[int], object] = lambda _: None) -> None:
+        """From now on something may be sent: a request calls `ask` with the number of it, or `count` is looked at."""
+        self._ask = ask
+        if self.count:
+            self._ask(self.count)
+
     def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
         """From now on the first request calls `stop`, every further one `abort`, in the loop's thread."""
         # call_soon_threadsafe wakes the loop; a plain call from a signal handler would wait for the next event.
-        self._ask = lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort)
-        if self.count:
-            self._ask(self.count)
+        self.watched(lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort))
 
     def sent(self) -> None:
         """Nothing is being sent any more: the first request changes nothing."""
@@ -76,6 +90,8 @@ class Interrupts(StopRequests):
         self._ends_at_once = False
         self._has_sent = False
         self._previous: dict[signal.Signals, object] = {}
+        self.is_by_person = True
+        """Whether the last signal was Ctrl-C, and not one by which another program ends this one."""
 
     def __enter__(self) -> Self:
         self._previous = {number: signal.signal(number, self._received) for number in _signals()}
@@ -99,13 +115,14 @@ class Interrupts(StopRequests):
         finally:
             self._ends_at_once = False
 
-    def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
-        """From now on the first signal calls `stop`, every further one `abort`, in the loop's thread."""
+    def watched(self, ask: Callable[[int], object] = lambda _: None) -> None:
+        """From now on something may be sent: no signal ends the command by itself."""
         self._has_sent, self._ends_at_once = True, False
-        super().sending(loop, stop, abort)
+        super().watched(ask)
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         is_sending = self._ask is not None
+        self.is_by_person = number == signal.SIGINT
         self.request()
         if is_sending:
             return

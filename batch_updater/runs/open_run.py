@@ -39,6 +39,7 @@ from batch_updater.runs.history import (
     earlier_run,
     find_run,
     read_run,
+    reference_to,
     undone_by,
 )
 from batch_updater.runs.lock import locked, origin_of
@@ -66,6 +67,8 @@ class OpenRun(msgspec.Struct, frozen=True):
     """The folder of the run that it undoes; None if the input is not from there."""
     override: Override | None = None
     """The guards that are overridden; None if none is."""
+    is_restart: bool = False
+    """Whether a person wants every row sent, whatever an unfinished run has done of them."""
     is_under_way: bool = False
     """Whether a team is sending the same already: that is followed, and nothing is sent twice."""
 
@@ -85,7 +88,7 @@ class OpenRun(msgspec.Struct, frozen=True):
             return self.earlier.resumed.facts.repeats
         if finished := self.earlier.finished:
             applied = finished.counts[OutcomeKind.UPDATED] + finished.counts[OutcomeKind.UNCHANGED]
-            return str(finished.folder) if applied and applied == self.plan.staged.good else None
+            return reference_to(finished.folder) if applied and applied == self.plan.staged.good else None
         return self.plan.repeats.run_of_all if self.plan.repeats else None
 
     @property
@@ -296,7 +299,7 @@ def _new_folder(config: Config, stem: str, stack: ExitStack) -> Path:
     parent, now = config.results.folder, datetime.now(UTC)
     with folder_faults(parent):
         if team := team_of(parent):
-            from batch_updater.runs.team_runs import reserve_name
+            from batch_updater.runs.queued_runs import reserve_name
 
             origin = origin_of(config.api.base_url or "")
             folder = snapshots.claim_folder(parent, now, stem, lambda name: reserve_name(team, name, origin))
@@ -339,7 +342,7 @@ def _opened_run(
             raise plan.open_questions
     plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
     _require_sendable(plan, override)
-    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override)
+    return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override, is_restart=restart)
 
 
 def _candidate(identity: Identity, config: Config, environment: Environment) -> tuple[Candidate, dict[str, Secret]]:
@@ -380,7 +383,7 @@ def is_begun(folder: Path) -> bool:
         return (folder / DATABASE).exists()
     import psycopg
 
-    from batch_updater.runs.team_runs import release_name
+    from batch_updater.runs.queued_runs import release_name
 
     try:
         return not release_name(team, folder.name)
@@ -403,7 +406,7 @@ def _undone_run(snapshot: Snapshot, candidate: Candidate) -> str | None:
             f"{snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
             remedy="Undo it with the configuration with which it was sent.",
         )
-    return str(past.folder)
+    return reference_to(past.folder)
 
 
 def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
@@ -411,7 +414,7 @@ def _copied_plan(plan: Plan, draft: Draft, store: Store) -> Plan:
     from batch_updater.runs.draft import DRAFT
 
     with closing(Store.reading(draft.folder / DRAFT)) as rows:
-        rows.connection.backup(store.connection)
+        rows.sqlite.backup(store.sqlite)
     return replace(plan, staged=converted(store.fact("staged"), StagedInput, "its table run"), store=store)
 
 

@@ -13,7 +13,7 @@ from batch_updater.messages import counted, format_date_time
 from batch_updater.records import StagedInput
 from batch_updater.reporter.summary import NEEDS_NOTHING
 from batch_updater.runs import statements
-from batch_updater.runs.history import DATABASE, PastRun
+from batch_updater.runs.history import DATABASE, PastRun, reference_to
 from batch_updater.runs.store import DamagedStoreError, Store, opened_store
 
 _SAMPLE = 50
@@ -47,8 +47,8 @@ class Repeats(msgspec.Struct, frozen=True):
 
     @property
     def run_of_all(self) -> str | None:
-        """The folder of the one run that has applied every good row; None if there is none."""
-        return str(self.runs[0].folder) if self.rows == self.good and len(self.runs) == 1 else None
+        """Return the one run that has applied every good row, as facts name it; None if there is none."""
+        return reference_to(self.runs[0].folder) if self.rows == self.good and len(self.runs) == 1 else None
 
     @property
     def _instead(self) -> str:

@@ -36,13 +36,14 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
     """
     clock = time.monotonic()
+    past.make_folder()
     results = results or past.folder / workbook_name(past.facts.stem, datetime.now(UTC))
     check_replaceable(results)
     endpoint, stop = past.endpoint, past.stop
     without_turn = unsent(stop)
     with past.store() as store:
         staged = past.staged(store)
-        facts = _facts_of(past, store, staged)
+        facts = facts_of(past, store, staged)
         for_review = RowsForReview(staged.columns, endpoint)
         rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))
         with write_faults(results, OTHER_PLACE):
@@ -73,7 +74,7 @@ def view_of(past: PastRun, runs: Runs | None = None) -> SummaryView:
         staged = past.staged(store)
         stored = None if past.is_cut_off else _stored_view(store)
         causes = stored.causes if stored else _causes(past, store, staged)
-        facts = _facts_of(past, store, staged, runs)
+        facts = facts_of(past, store, staged, runs)
     timeline = Timeline(past.started_at) if past.parts[-1].results else None  # of a workbook that was written
     view = summary_view(facts, endpoint, staged.columns, replace(past.summary, causes=causes), timeline)
     if stored is None:
@@ -95,7 +96,8 @@ def _causes(past: PastRun, store: Store, staged: StagedInput) -> tuple[Cause, ..
     return tallied(store.rows(unsent(past.stop), statements.ROWS_TO_FIX), staged.columns).causes
 
 
-def _facts_of(past: PastRun, store: Store, staged: StagedInput, runs: Runs | None = None) -> RunFacts:
+def facts_of(past: PastRun, store: Store, staged: StagedInput, runs: Runs | None = None) -> RunFacts:
+    """Return what a report says of a run besides its rows. `runs`: all of its folder, if they were read already."""
     notes, finished_at = [*past.facts.notes, *filter(None, [past.resumption_note])], past.ended_at
     if past.is_going_on:
         notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")

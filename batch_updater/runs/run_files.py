@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from batch_updater.reporter.page import PAGE
 from batch_updater.runs.history import PastRun
+from batch_updater.runs.team_files import fetch, team_files
 from batch_updater.runs.undo import UNDO
 
 
@@ -32,7 +33,13 @@ class RunFile(NamedTuple):
 
 
 def files_of(past: PastRun) -> tuple[RunFile, ...]:
-    """Return the files that a run has in its folder, the last of each kind."""
+    """Return the files that a run has in its folder, the last of each kind; those of a team are fetched.
+
+    Raises ResultsError if they cannot be.
+    """
+    for file in team_files(past.folder):
+        if file.name != past.facts.input_file:
+            fetch(past.folder, file)
     return tuple(
         RunFile(kind, path, found.st_size)
         for kind, path in _places(past)

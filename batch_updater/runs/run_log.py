@@ -91,6 +91,8 @@ class _Spoken(logging.Handler):
                 )
             case "breaker closed":
                 self._say("The service answers again: going on.")
+            case "followed":
+                self._say(getattr(record, "why", ""))
 
 
 @contextmanager

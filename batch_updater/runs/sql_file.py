@@ -15,7 +15,8 @@ REPLACES = "replaces"
 BY_BATCH = "by_batch"
 """Execution option of a selection of any length whose first column is the number of a row and which is in that order.
 
-PostgreSQL gives it to a program as a whole, so it is read in batches: each begins behind the last row of the one before.
+PostgreSQL gives it to a program as a whole, so it is read in batches: each begins behind the last row of the one
+before.
 """
 BATCH_ROWS = "batch_rows"
 """Parameter of such a statement."""

@@ -160,7 +160,7 @@ class Staging:
         for columns in (self._good(good), self._invalid(invalid)):
             # Columns that hold nothing are left out: the module sqlite3 takes longer for a None than for a text.
             text = statements.with_columns(statement, columns)
-            self._store.connection.executemany(text, zip(*columns.values(), strict=False))
+            self._store.sqlite.executemany(text, zip(*columns.values(), strict=False))
 
     def _make_edits(self) -> None:
         """Put what people have typed into the rows that there are, and judge them again."""

@@ -40,14 +40,17 @@ def statements_in(file: str) -> dict[str, tuple[str, ...]]:
 
 def __getattr__(name: str) -> str:
     """Return a statement by its name."""
-    if name.startswith("_") or name not in statements_in("sqlite.sql"):
+    if name.startswith("_"):
         raise AttributeError(name)
-    return statements_in("sqlite.sql")[name][0]
+    try:
+        return in_order(name)[0]
+    except KeyError:
+        raise AttributeError(name) from None
 
 
 def in_order(name: str) -> tuple[str, ...]:
-    """Return statements that are executed one after the other."""
-    return statements_in("sqlite.sql")[name]
+    """Return statements that are executed one after the other; those of a team alone as PostgreSQL takes them."""
+    return statements_in("sqlite.sql").get(name) or statements_in("postgres.sql")[name]
 
 
 def with_columns(statement: str, names: Collection[str]) -> str:

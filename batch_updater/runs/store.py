@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from heapq import merge
 from io import FileIO
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -82,6 +84,46 @@ _NO_ROOM = frozenset({
 })  # fmt: skip
 """SQLite's codes where the index of a write-ahead log, which reading needs too, can be neither made nor grown."""
 
+
+class Cursor(Protocol):
+    """The records of one statement, as those of `sqlite3`."""
+
+    def fetchone(self) -> Any: ...  # noqa: D102
+    def fetchmany(self, size: int, /) -> list[Any]: ...  # noqa: D102
+    def fetchall(self) -> list[Any]: ...  # noqa: D102
+    def __iter__(self) -> Iterator[Any]: ...
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Connection(Protocol):
+    """What a store asks of a connection: one of `sqlite3`, or one to a team's database.
+
+    Statements are named by their texts for SQLite. Every method raises one of `database_errors`.
+    """
+
+    @property
+    def in_transaction(self) -> bool: ...  # noqa: D102
+    def execute(self, statement: str, values: Mapping[str, object] = ..., /) -> Cursor: ...  # noqa: D102
+    def executemany(self, statement: str, records: Iterable[Mapping[str, object]], /) -> object: ...  # noqa: D102
+    def rollback(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+def database_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what a connection raises, and others: psycopg is imported where there is a team, and only there."""
+    psycopg = sys.modules.get("psycopg")
+    return (sqlite3.Error, *others) if psycopg is None else (sqlite3.Error, psycopg.Error, *others)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a database was not read or written, without names of hosts, users and databases."""
+    if isinstance(error, (sqlite3.Error, OSError)):
+        return str(getattr(error, "strerror", None) or error)
+    return getattr(getattr(error, "diag", None), "message_primary", None) or _QUOTED.sub("…", str(error))
+
+
+_QUOTED = re.compile(r"""(["']).*?\1""")
+"""Names in what libpq says of a connection that failed."""
 
 # --- the records that are read ---------------------------------------------------------------------------------------
 
@@ -258,7 +300,7 @@ def _parsed(text: str, what: str) -> object:
 class Store:
     """The database of one run, over one connection. Every reading method raises DamagedStoreError."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None, counted: int | None = None) -> None:
+    def __init__(self, connection: Connection, path: Path | None, counted: int | None = None) -> None:
         """`path` is None for a temporary one; `counted`: how many commits it must hold, where that is known."""
         self.connection = connection
         self.path = path
@@ -285,8 +327,10 @@ class Store:
             return store
 
     @classmethod
-    def reading(cls, path: Path) -> Self:
-        """Open a run's database for reading. Raises sqlite3.Error."""
+    def reading(cls, path: Path) -> Store:
+        """Open a run's database for reading. Raises one of `database_errors`, OSError if it is not there."""
+        if team := _teams.get(path.parent.parent):
+            return team(path)
         return cls(_opened_for_reading(path), path)
 
     @classmethod
@@ -309,6 +353,13 @@ class Store:
             stack.pop_all()
         self.connection.close()
         self.connection, self.path = connection, path
+
+    @property
+    def sqlite(self) -> sqlite3.Connection:
+        """Its connection, of a store that is a file."""
+        if not isinstance(self.connection, sqlite3.Connection):
+            raise TypeError("the rows of this store are in a team's database")
+        return self.connection
 
     @property
     def has_write_ahead_log(self) -> bool:
@@ -343,11 +394,7 @@ class Store:
 
     def facts(self) -> dict[str, object]:
         """Return the facts about the run, without what the input holds."""
-        what = "its table run"
-        found = {}
-        for name, value in self.execute(statements.FACTS):
-            found[converted(name, str, what)] = _parsed(converted(value, str, what), what)
-        return found
+        return facts_in(self.execute(statements.FACTS))
 
     def fact(self, name: str) -> object:
         """Return one fact; None if there is none of that name."""
@@ -356,7 +403,7 @@ class Store:
 
     def parts(self) -> tuple[Part, ...]:
         """Return every part of the run, by time."""
-        return tuple(map(_part, self.execute(statements.PARTS)))
+        return parts_in(self.execute(statements.PARTS))
 
     def counts(self, unsent: OutcomeKind) -> dict[OutcomeKind, int]:
         """Return how many rows have each outcome."""
@@ -391,24 +438,29 @@ class Store:
                 return
             yield _stored_row(record, unsent)
 
-    def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
+    def jobs(self, endpoint: Endpoint, limit: int | None = None, block: int | None = None) -> Iterator[Prepared]:
         """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit.
 
-        A row that was added on the sheet To fix comes behind the row that it is below. Raises StoreError.
+        A row that was added on the sheet To fix comes behind the row that it is below. `block`: only those of a part of
+        a team's run, whatever the limit, which has counted when the run was cut. Raises StoreError.
         """
         builder = RequestBuilder(endpoint)
+        of: dict[str, object] = {"limit": limit} if block is None else {"block": block}
+        added_jobs = statements.ADDED_JOBS if block is None else statements.BLOCK_ADDED_JOBS
         try:
-            added = self.execute(statements.ADDED_JOBS, limit=limit).fetchall()
-            records = (map(_job_record, some) for some in (self._job_records(limit), added))
+            added = self.execute(added_jobs, **of).fetchall()
+            records = (map(_job_record, some) for some in (self._job_records(of), added))
             for row in merge(*records, key=lambda row: (row.number if row.place is None else row.place, row.number)):
                 job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
                 yield Prepared(job, builder.of(job, row.path, row.query, row.body))
-        except (sqlite3.Error, DamagedStoreError, UndecodableError) as error:
+        except (DamagedStoreError, UndecodableError) as error:
             raise StoreError(f"The run's database {self.path} cannot be read: {error}.") from error
+        except database_errors() as error:
+            raise StoreError(f"The run's database {self.path} cannot be read: {reason_of(error)}.") from error
 
-    def _job_records(self, limit: int | None) -> Iterator[tuple[Any, ...]]:
-        after = BEFORE_ALL_ROWS
-        while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
+    def _job_records(self, of: Mapping[str, object]) -> Iterator[tuple[Any, ...]]:
+        after, jobs = BEFORE_ALL_ROWS, statements.BLOCK_JOBS if "block" in of else statements.JOBS
+        while batch := self.execute(jobs, after=after, most=_BATCH, **of).fetchall():
             yield from batch
             after = batch[-1][0]
 
@@ -503,9 +555,7 @@ class Store:
 
     def require_whole(self) -> None:
         """Check every page of the file and every record in it; takes some 10 us a row."""
-        (found,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise DamagedStoreError(str(found))
+        self.require_pages()
         self.require_all_commits()
         self.last_commit()
         self.names()
@@ -523,6 +573,12 @@ class Store:
             if row.outcome.kept:
                 _require_json(row.number, row.outcome.kept)
 
+    def require_pages(self) -> None:
+        """Check every page of the file."""
+        (found,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise DamagedStoreError(str(found))
+
     def require_requests(self, endpoint: Endpoint) -> None:
         """Check that every request that is stored is the one that its row's values make; takes some 10 us a row."""
         builder, records = RequestBuilder(endpoint), self.execute(statements.REQUESTS)
@@ -536,16 +592,14 @@ class Store:
         """Give a copy for a comparison, in which what was done counts as having no turn. Raises StoreError."""
         with Store.draft(path) as copy:
             with faults_named(path):
-                self.connection.backup(copy.connection)
+                self.sqlite.backup(copy.sqlite)
                 with copy.transaction():
-                    copy.make_ready()
-                    for statement in statements.in_order("FORGET_RESULTS"):
-                        copy.execute(statement)
+                    copy.forget_results()
             yield copy
 
     def attach(self, path: Path) -> None:
         """Open another run's database for reading, as `earlier`, until `detach`. Raises sqlite3.Error."""
-        self.connection.execute("ATTACH ? AS earlier", (f"{path.absolute().as_uri()}?mode=ro",))
+        self.sqlite.execute("ATTACH ? AS earlier", (f"{path.absolute().as_uri()}?mode=ro",))
 
     def detach(self) -> None:
         """Close the other run's database."""
@@ -558,6 +612,12 @@ class Store:
         for statement in (
             statements.NEVER_SENT, statements.KEEP_IN_FLIGHT, statements.RESUME, statements.COUNT_AS_EARLIER,
         ):  # fmt: skip
+            self.execute(statement)
+
+    def forget_results(self) -> None:
+        """Let nothing be known of what became of the rows that are still to be sent, for a comparison."""
+        self.make_ready()
+        for statement in statements.in_order("FORGET_RESULTS"):
             self.execute(statement)
 
     def learn(self, lists: Iterable[AllowedList]) -> None:
@@ -578,8 +638,8 @@ class Store:
         """Execute a statement once for each record."""
         self.connection.executemany(statement, records)
 
-    def execute(self, statement: str, **values: object) -> sqlite3.Cursor:
-        """Execute a statement. Raises sqlite3.Error."""
+    def execute(self, statement: str, **values: object) -> Cursor:
+        """Execute a statement. Raises one of `database_errors`."""
         return self.connection.execute(statement, values)
 
 
@@ -596,6 +656,17 @@ def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -
         return list(zip(*made, strict=True)) == [(path, query, body) for *_, path, query, body in records]
     except (KeyError, TypeError, ValueError, AttributeError):  # a value that the field cannot have
         return False
+
+
+def facts_in(records: Iterable[tuple[object, ...]]) -> dict[str, object]:
+    """Return the facts that records of `statements.FACTS` hold. Raises DamagedStoreError."""
+    what = "its table run"
+    return {converted(name, str, what): _parsed(converted(value, str, what), what) for name, value in records}
+
+
+def parts_in(records: Iterable[tuple[object, ...]]) -> tuple[Part, ...]:
+    """Return the parts that records of `statements.PARTS` hold. Raises DamagedStoreError."""
+    return tuple(map(_part, records))
 
 
 def _part(record: tuple[object, ...]) -> Part:
@@ -780,14 +851,38 @@ def faults_named(path: Path, refused: str = "written") -> Iterator[None]:
     """Turn what fails in a database into a StoreError that names it."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise StoreError(f"The run's database {path} cannot be {refused}: {why}.") from error
+    except database_errors(OSError) as error:
+        raise StoreError(f"The run's database {path} cannot be {refused}: {reason_of(error)}.") from error
+
+
+_teams: dict[Path, Callable[[Path], Store]] = {}
+"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have."""
+
+
+@contextmanager
+def opened_by_team(folder: Path, store_of: Callable[[Path], Store]) -> Iterator[None]:
+    """Let the runs of a folder of results be opened by a team while it is entered."""
+    before = _teams.get(folder)
+    _teams[folder] = store_of
+    try:
+        yield
+    finally:
+        if before is None:
+            del _teams[folder]
+        else:
+            _teams[folder] = before
 
 
 @contextmanager
 def opened_store(path: Path) -> Iterator[Store]:
     """Open the database of any run for reading. Raises DamagedStoreError, OSError if the system withholds it."""
+    if team := _teams.get(path.parent.parent):
+        try:
+            with team(path) as store:
+                yield store
+        except database_errors() as error:
+            raise WithheldStoreError(reason_of(error)) from error
+        return
     _require_files(path)
     if not path.stat().st_size:
         raise DamagedStoreError("it is empty")

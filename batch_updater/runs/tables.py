@@ -7,19 +7,27 @@ than a small run to send its rows.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     Column,
+    Delete,
     Float,
     Index,
+    Insert,
     Integer,
     MetaData,
+    Select,
     Table,
     Text,
+    Update,
     and_,
     bindparam,
     case,
+    cast,
+    column,
     delete,
     exists,
     func,
@@ -31,12 +39,16 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    type_coerce,
     update,
 )  # fmt: skip
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql import ClauseElement, visitors
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import TypeEngine
 
-from batch_updater.runs.sql_file import as_sql_file
+from batch_updater.runs.sql_file import BY_BATCH, EARLIER, REPLACES, as_file, as_sql_file, statements_of
 from batch_updater.runs.statements import (
     CONFIRMED,
     EDITED_ROWS,
@@ -47,6 +59,7 @@ from batch_updater.runs.statements import (
     WAITS,
     WAITS_FOR_ROW,
 )
+from batch_updater.runs.team_compiler import postgres_text
 
 _metadata = MetaData()
 
@@ -85,6 +98,7 @@ rows = Table(
     Column("problems", Text),
     Column("message", Text), Column("advice", Text), Column("cause", Text),
     Column("before", Text), Column("reported", Text),  # JSON: the record before the update, and what came back
+    Column("block", Integer, system=True),  # in PostgreSQL alone: the part of the run that a worker sends
 )  # fmt: skip
 attempts = Table(
     "attempts", _metadata,  # of rows that took more than one request, or did not succeed
@@ -154,9 +168,17 @@ named = Table(
 )  # fmt: skip
 
 _r = rows.c
-_listed = select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value)
+_most = bindparam("most", type_=Integer)
+_listed = select(
+    func.json_each(bindparam("numbers", type_=Text)).table_valued(column("value", Integer), name="listed").c.value
+)
 """The elements of an array of JSON."""
 _last_part = select(func.max(parts.c.number)).scalar_subquery()
+
+
+def _replacing(table: Table) -> Insert:
+    """Return an insertion that takes the place of the record with the same key."""
+    return insert(table).prefix_with("OR REPLACE", dialect="sqlite").execution_options(**{REPLACES: True})
 
 
 def _is(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
@@ -174,7 +196,7 @@ CREATE = (
     CreateIndex(Index("edits_by_row", edits.c.row, edits.c.number)),
     CreateIndex(Index("kept_edits_by_batch", edits.c.batch, sqlite_where=edits.c.undone_at.is_(None))),
 )  # fmt: skip
-SET_FACT = insert(facts).prefix_with("OR REPLACE")
+SET_FACT = _replacing(facts)
 FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged", facts.c.name != "report")
 FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 
@@ -183,7 +205,7 @@ FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 CREATE_DRAFT = tuple(map(CreateTable, _of_drafts.sorted_tables))
 INDEX_DRAFT = CreateIndex(Index("rows_by_target", rows.c.target))
 """Made once the rows are there, which is faster. A run needs none, and no column of it changes there."""
-SET_DRAFT_FACT = insert(draft).prefix_with("OR REPLACE")
+SET_DRAFT_FACT = _replacing(draft)
 DROP_DRAFT_FACT = delete(draft).where(draft.c.name == bindparam("name"))
 DRAFT_FACT = select(draft.c.value).where(draft.c.name == bindparam("name"))
 _e = edits.c
@@ -196,16 +218,17 @@ ADD_EDIT = insert(edits).values(
 )
 NEXT_EDIT = select(func.coalesce(func.max(_e.number), 0) + 1)
 COPY_EDIT = insert(edits)
-ALL_EDITS = select(*_e).order_by(_e.number)
-EDITS = _whole_edit.where(_e.number > bindparam("after")).order_by(_e.number).limit(bindparam("most"))
+ALL_EDITS = select(*_e).order_by(_e.number).execution_options(**{BY_BATCH: True})
+EDITS = _whole_edit.where(_e.number > bindparam("after")).order_by(_e.number).limit(_most)
+_after_edit = tuple_(bindparam("after_row", type_=Integer), bindparam("after_number", type_=Integer))
 KEPT_EDITS_BY_ROW = (
-    _whole_edit.where(tuple_(_e.row, _e.number) > tuple_(bindparam("after_row"), bindparam("after_number")), _is_kept)
-    .order_by(_e.row, _e.number).limit(bindparam("most"))
+    _whole_edit.where(tuple_(_e.row, _e.number) > _after_edit, _is_kept)
+    .order_by(_e.row, _e.number).limit(_most)
 )  # fmt: skip
 EDITS_OF_ROWS = _whole_edit.where(_e.row.in_(_listed), _is_kept).order_by(_e.row, _e.number)
 EDIT = _whole_edit.where(_e.number == bindparam("number"))
 _in_batch = and_(_e.batch == bindparam("of_batch"), _is_kept)
-EDITS_OF_BATCH = _whole_edit.where(_in_batch).order_by(_e.number).limit(bindparam("most"))
+EDITS_OF_BATCH = _whole_edit.where(_in_batch).order_by(_e.number).limit(_most)
 BATCH_LENGTH = select(func.count()).select_from(edits).where(_in_batch)
 UNDO_EDITS = (
     update(edits)
@@ -223,7 +246,7 @@ DROP_LOST_EDITS = (
 )  # fmt: skip
 """Edits of rows that are not read any more."""
 _f = refusals.c
-ADD_REFUSAL = insert(refusals).prefix_with("OR REPLACE")
+ADD_REFUSAL = _replacing(refusals)
 ALL_REFUSALS = select(*_f).order_by(_f.row)
 _open_refusal = select(_f.row, _f.problems, _f.by_cell).where(_f.accepted_at.is_(None))
 REFUSALS_OF = _open_refusal.where(_f.row.in_(_listed))
@@ -232,7 +255,7 @@ ACCEPT = (
     .values(accepted_by=bindparam("who"), accepted_at=bindparam("when"))
 )  # fmt: skip
 OPEN_REFUSALS = _open_refusal.order_by(_f.row)
-SET_NAMED = insert(named).prefix_with("OR REPLACE")
+SET_NAMED = _replacing(named)
 NAMED = select(named.c.field, named.c.content, named.c.rows)
 _g, _l = grid.c, lists.c
 ADD_TO_GRID = text("INSERT OR REPLACE INTO grid SELECT :key, value FROM json_each(:numbers)")
@@ -250,7 +273,7 @@ LISTS = select(_l.key, _l.cause, _l.rows)
 LIST_LENGTH = select(_l.rows).where(_l.key == bindparam("of_key"))
 GRID_ROWS = (
     select(_g.row).where(_g.key == bindparam("of_key"), _g.row > bindparam("after"))
-    .order_by(_g.row).limit(bindparam("most"))
+    .order_by(_g.row).limit(_most)
 )  # fmt: skip
 GRID_COUNT = select(func.count()).select_from(grid).where(_g.key == bindparam("of_key"))
 _drafted = select(
@@ -261,7 +284,9 @@ NEEDING_SOMEONE = (
     select(_r.number, _r.state, _r.problems)
     .where(or_(_r.state == "invalid", _r.waits_for.is_not(None))).order_by(_r.number)
 )  # fmt: skip
-_listed_targets = select(func.json_each(bindparam("targets")).table_valued("value", name="listed").c.value)
+_listed_targets = select(
+    func.json_each(bindparam("targets", type_=Text)).table_valued(column("value", Text), name="listed").c.value
+)
 REPEATED_AMONG = (
     select(_r.target).where(_r.target.in_(_listed_targets)).group_by(_r.target)
     .having(or_(func.count() > 1, func.max(_r.is_repeated) == 1))
@@ -284,13 +309,13 @@ REQUESTS_IN_ORDER = (
 # --- staging ---------------------------------------------------------------------------------------------------------
 
 STAGE = insert(rows).values({name: bindparam(name) for name in STAGED})
-STAGE_AGAIN = insert(rows).prefix_with("OR REPLACE").values({name: bindparam(name) for name in STAGED})
+STAGE_AGAIN = _replacing(rows).values({name: bindparam(name) for name in STAGED})
 EXPECT = insert(expected)
 EXPECTED_FIELDS = select(expected.c.target, expected.c.field).where(expected.c.target.in_(_listed_targets))
 EXPECTED = select(*expected.c).order_by(literal_column("rowid"))
 CELLS = (
     select(_r.number, _r.cells, func.coalesce(_r.problems.like(bindparam("ragged")), False))
-    .where(_r.number > bindparam("after")).order_by(_r.number).limit(bindparam("most"))
+    .where(_r.number > bindparam("after")).order_by(_r.number).limit(_most)
 )  # fmt: skip
 _same_target = select(_r.target).where(_r.target.is_not(None)).group_by(_r.target).having(func.count() > 1)
 _judged = select(_r.number, _r.state, _r.target, _r.cells, _r.problems)
@@ -308,6 +333,7 @@ SET_PROBLEMS = update(rows).where(_r.number == bindparam("row")).values(problems
 REQUESTS = (
     select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body)
     .where(_is_good, not_(func.coalesce(_is_confirmed, False))).order_by(_r.number)
+    .execution_options(**{BY_BATCH: True})
 )  # fmt: skip
 _w = rows.alias("waited_for").c
 WAITING_FOR_NOTHING = (
@@ -325,53 +351,52 @@ _kind = case(
     (_r.state == "in_flight", "unconfirmed"),
     (_r.outcome.is_not(None), _r.outcome),
     (_r.waits_for.is_not(None), "not_sent"),
-    else_=bindparam("unsent"),
+    else_=bindparam("unsent", type_=Text),
 )
 """The one outcome of a row; `unsent` is that of a row without a turn: `not_sent`, or `planned` in a check."""
-KINDS = select(_r.number, _kind)
+KINDS = select(_r.number, _kind).execution_options(**{BY_BATCH: True})
 _is_listed = _r.number.in_(_listed)
 LISTED = _judged.where(_is_listed)
 KINDS_OF = KINDS.where(_is_listed)
 """The outcomes of the rows whose numbers are in an array of JSON."""
 LAST_ROW = select(func.coalesce(func.max(_r.number), 0))
-ADDED_ROWS = select(_r.number).where(_r.number >= bindparam("first")).order_by(_r.number).limit(bindparam("most"))
+ADDED_ROWS = select(_r.number).where(_r.number >= bindparam("first")).order_by(_r.number).limit(_most)
 _every_row = select(
     _r.number, _r.state, _kind, _r.waits_for, _r.is_repeated, _r.maybe_applied,
     (_r.earlier_attempts + _r.attempts).label("attempts"), _r.status, _r.sent_at, _r.seconds, _r.target, _r.cells,
     _r.fields, _r.body, _r.problems, _r.message, _r.advice, _r.cause, _r.before, _r.reported,
-).where(_r.number > bindparam("after")).order_by(_r.number)  # fmt: skip
+).where(_r.number > bindparam("after")).order_by(_r.number).execution_options(**{BY_BATCH: True})  # fmt: skip
 ROWS = _every_row
 INVALID_ROWS = _every_row.where(_r.state == "invalid")
 ROWS_TO_FIX = _every_row.where(not_(_is(_kind, "updated", "unchanged", "planned")))
 COUNTS = select(_kind.label("kind"), func.count()).select_from(rows).group_by(literal_column("kind"))
 LAST_ANSWER_AT = select(func.max(_r.sent_at + func.coalesce(_r.seconds, 0.0)))
-NUMBER_AT = select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at"))
+NUMBER_AT = select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at", type_=Integer))
 _field = func.json_each(_r.fields, "$[1]").table_valued("type", "value")
 _is_empty = or_(_field.c.type == "null", _field.c.value == "[]", _field.c.value == "{}")
 CLEARING = (
     select(_r.number).where(_is_good, exists(select(_field.c.type).where(_is_empty)))
-    .order_by(_r.number).limit(bindparam("most"))
+    .order_by(_r.number).limit(_most)
 )  # fmt: skip
-FIRST_INVALID = select(_r.number, _r.problems).where(_r.state == "invalid").order_by(_r.number).limit(bindparam("most"))
+FIRST_INVALID = select(_r.number, _r.problems).where(_r.state == "invalid").order_by(_r.number).limit(_most)
 
 # --- sending ---------------------------------------------------------------------------------------------------------
 
-_item = func.json_each(bindparam("batch")).table_valued("value", name="item")
+_item = func.json_each(bindparam("batch", type_=Text)).table_valued("value", name="item")
 
 
-def _of_item(at: int) -> ColumnElement[Any]:
-    return func.json_extract(_item.c.value, f"$[{at}]")
+def _of_item(at: int, kind: type[TypeEngine[Any]] = Text) -> ColumnElement[Any]:
+    return func.json_extract(_item.c.value, f"$[{at}]", type_=kind)
 
 
-_LAST_OF_LIMIT = (
-    select(_r.number).where(_is_good).order_by(_r.number).limit(1).offset(bindparam("limit") - 1)
-).scalar_subquery()
-_IN_LIMIT = or_(bindparam("limit").is_(None), _LAST_OF_LIMIT.is_(None), _r.number <= _LAST_OF_LIMIT)
+_limit = bindparam("limit", type_=Integer)
+_LAST_OF_LIMIT = (select(_r.number).where(_is_good).order_by(_r.number).limit(1).offset(_limit - 1)).scalar_subquery()
+_IN_LIMIT = or_(_limit.is_(None), _LAST_OF_LIMIT.is_(None), _r.number <= _LAST_OF_LIMIT)
 """What is confirmed counts towards the limit."""
 _jobs = select(
     _r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied, _r.place
 ).where(_is_ready, _IN_LIMIT)  # fmt: skip
-JOBS = _jobs.where(_r.number > bindparam("after"), _r.place.is_(None)).order_by(_r.number).limit(bindparam("most"))
+JOBS = _jobs.where(_r.number > bindparam("after"), _r.place.is_(None)).order_by(_r.number).limit(_most)
 _added_from = (
     select(func.json_extract(facts.c.value, "$.columns.origin.next_row")).where(facts.c.name == "staged")
 ).scalar_subquery()
@@ -381,9 +406,10 @@ COUNT_TO_SEND = (
 )
 _is_in_flight = _of_item(1).is_(None)
 WRITE_MANY = (
-    update(rows).where(_r.number == _of_item(0)).values(
+    update(rows).where(_r.number == _of_item(0, Integer)).values(
         commit_number=bindparam("commit"), state=case((_is_in_flight, "in_flight"), else_="finished"),
-        outcome=_of_item(1), attempts=_of_item(2), status=_of_item(3), sent_at=_of_item(4), seconds=_of_item(5),
+        outcome=_of_item(1), attempts=_of_item(2, Integer), status=_of_item(3, Integer),
+        sent_at=_of_item(4, Float), seconds=_of_item(5, Float),
         before=func.coalesce(_r.before, _of_item(6)), reported=_of_item(7), maybe_applied=0,
         message="", advice="", cause="", problems=null(),
     )
@@ -397,30 +423,32 @@ SETTLE = (
         commit_number=bindparam("commit"), state="finished", outcome=bindparam("kind"),
         attempts=bindparam("tries"), status=bindparam("http"), message=bindparam("said"), advice=bindparam("remedy"),
         cause=bindparam("why"), problems=bindparam("found"), sent_at=bindparam("at"), seconds=bindparam("took"),
-        before=func.coalesce(_r.before, bindparam("record")), reported=bindparam("answer"),
+        before=func.coalesce(_r.before, bindparam("record", type_=Text)), reported=bindparam("answer"),
         maybe_applied=bindparam("doubt"),
     )
 )  # fmt: skip
 KEEP_BEFORE = (
-    update(rows).where(_r.number == _of_item(0))
+    update(rows).where(_r.number == _of_item(0, Integer))
     .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, _of_item(1)))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
-KEEP_FINE_ATTEMPTS = insert(attempts).prefix_with("OR REPLACE").from_select(
+KEEP_FINE_ATTEMPTS = _replacing(attempts).from_select(
     ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message"),
     select(
-        _of_item(0), _last_part, _of_item(1), bindparam("commit"), _of_item(2), _of_item(3), _of_item(4), _of_item(5),
-        _of_item(6), _of_item(7), literal_column("''"),
+        _of_item(0, Integer), _last_part, _of_item(1, Integer), bindparam("commit", type_=Integer), _of_item(2),
+        _of_item(3, Float), _of_item(4, Float), _of_item(5, Float), _of_item(6, Integer), _of_item(7),
+        literal_column("''"),
     ).select_from(_item),
 )  # fmt: skip
 """Writes many attempts that have gone well."""
-KEEP_ATTEMPT = insert(attempts).prefix_with("OR REPLACE").from_select(
+KEEP_ATTEMPT = _replacing(attempts).from_select(
     ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
      "answer"),
     select(
-        bindparam("of_row"), _last_part, bindparam("nth"), bindparam("commit"), bindparam("verb"), bindparam("at"),
-        bindparam("wait"), bindparam("took"), bindparam("http"), bindparam("meaning"), bindparam("said"),
-        bindparam("text"),
+        bindparam("of_row", type_=Integer), _last_part, bindparam("nth", type_=Integer),
+        bindparam("commit", type_=Integer), bindparam("verb", type_=Text), bindparam("at", type_=Float),
+        bindparam("wait", type_=Float), bindparam("took", type_=Float), bindparam("http", type_=Integer),
+        bindparam("meaning", type_=Text), bindparam("said", type_=Text), bindparam("text", type_=Text),
     ),
 )  # fmt: skip
 ATTEMPTS = (
@@ -430,7 +458,7 @@ ATTEMPTS = (
     ).where(attempts.c.row == bindparam("of_row")).order_by(attempts.c.part, attempts.c.number)
 )  # fmt: skip
 REQUEST = select(_r.path, _r.query, _r.body).where(_r.number == bindparam("of_row"))
-LEARN = insert(names).prefix_with("OR REPLACE").values(
+LEARN = _replacing(names).values(
     commit_number=bindparam("commit"), field=bindparam("field"), depends_on=bindparam("depends_on"),
     list=bindparam("list"),
 )  # fmt: skip
@@ -475,17 +503,23 @@ NEVER_SENT = (
 )  # fmt: skip
 """Of rows that a part of the run left in flight, no update went out if that part read records first: what a record was
 is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly."""
-KEEP_IN_FLIGHT = insert(attempts).from_select(
-    ("row", "part", "number", "commit_number", "why"),
-    select(
-        _r.number, _last_part,
-        func.coalesce(
-            select(func.max(attempts.c.number))
-            .where(attempts.c.row == _r.number, attempts.c.part == _last_part).scalar_subquery(), 0,
-        ) + 1,
-        _r.commit_number, literal_column(f"'{ENDED_IN_FLIGHT}'"),
-    ).where(_r.state == "in_flight"),
-)  # fmt: skip
+
+
+def _keep_in_flight(*of: ColumnElement[bool]) -> Insert:
+    last_number = (
+        select(func.max(attempts.c.number))
+        .where(attempts.c.row == _r.number, attempts.c.part == _last_part).scalar_subquery()
+    )  # fmt: skip
+    return insert(attempts).from_select(
+        ("row", "part", "number", "commit_number", "why"),
+        select(
+            _r.number, _last_part, func.coalesce(last_number, 0) + 1, _r.commit_number,
+            literal_column(f"'{ENDED_IN_FLIGHT}'"),
+        ).where(_r.state == "in_flight", *of),
+    )  # fmt: skip
+
+
+KEEP_IN_FLIGHT = _keep_in_flight()
 """What came of the last attempt at these rows is not known."""
 RESUME = (
     update(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False))).values(
@@ -614,17 +648,19 @@ LOST_ROWS = (
 
 # --- other runs ------------------------------------------------------------------------------------------------------
 
-_other_run = Table("rows", MetaData(schema="earlier"), *(Column(column.name, column.type) for column in rows.columns))
+_other_run = Table("rows", MetaData(schema=EARLIER), *(Column(column.name, column.type) for column in rows.columns))
 """The rows of another run, whose database is attached as `earlier`."""
 _o = _other_run.c
 _is_applied = _is(_o.outcome, "updated", "unchanged")
 _same_request = and_(_r.path == _o.path, _r.query == _o.query, _r.body == _o.body)
 _first_applied = (
-    select(_o.number, _o.path, _o.query, _o.body).where(_is_applied).order_by(_o.number).limit(bindparam("most"))
+    select(_o.number, _o.path, _o.query, _o.body).where(_is_applied).order_by(_o.number).limit(_most)
 ).subquery()
 _first_rows = (
     select(_r.path, _r.query, _r.body).where(_is_good)
-    .where(_r.number <= select(func.max(_first_applied.c.number)).scalar_subquery() + bindparam("further"))
+    .where(
+        _r.number <= select(func.max(_first_applied.c.number)).scalar_subquery() + bindparam("further", type_=Integer)
+    )
 ).subquery()  # fmt: skip
 FIRST_REPEATED = select(
     exists(
@@ -639,6 +675,65 @@ FIRST_REPEATED = select(
 REPEATED_IN_EARLIER = select(_r.number).distinct().where(_is_good, _is_applied, _same_request).order_by(_r.number)
 APPLIED_EARLIER = select(func.count()).select_from(_other_run).where(_is_applied)
 
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+_in_block = _r.block == bindparam("block", type_=Integer)
+_blocks = Table(
+    "blocks", MetaData(),
+    Column("number", Integer, primary_key=True),
+    Column("state", Text), Column("epoch", Integer), Column("rows", Integer), Column("counts", Text),
+    Column("refusals", Text), Column("requests", Integer), Column("retries", Integer), Column("throttled", Integer),
+    Column("host", Text), Column("claimed_at", Text),
+)  # fmt: skip
+_b = _blocks.c
+_is_cut = and_(_is_ready, _IN_LIMIT)
+_fresh = {
+    "counts": "{}", "refusals": null(), "requests": 0, "retries": 0, "throttled": 0, "host": null(),
+    "claimed_at": null(), "epoch": _b.epoch + 1,
+}  # fmt: skip
+_sizes = select(_r.block, literal_column("'waiting'"), func.count()).where(_r.block.is_not(None)).group_by(_r.block)
+_new_blocks = postgresql.insert(_blocks).from_select(("number", "state", "rows"), _sizes)
+_element = (
+    func.json_array_elements(type_coerce(cast(_r.fields, JSON)[1], JSON))
+    .table_valued(column("value", JSON), name="element")
+)  # fmt: skip
+_has_nothing = or_(func.json_typeof(_element.c.value) == "null", _is(cast(_element.c.value, Text), "[]", "{}"))
+ON_POSTGRES: Mapping[str, ClauseElement | tuple[ClauseElement, ...]] = {
+    # What the fact `staged` holds may have characters that PostgreSQL's functions for JSON refuse.
+    "ADDED_JOBS": _jobs.where(_r.place.is_not(None)).order_by(_r.place, _r.number),
+    "CLEARING": (
+        select(_r.number).where(_is_good, exists(select(_element.c.value).where(_has_nothing)))
+        .order_by(_r.number).limit(_most)
+    ),
+    # The rows of one target are in one block, which is sent in their order.
+    "CUT_INTO_BLOCKS": (
+        update(rows).where(or_(_is_cut, _r.block.is_not(None))).values(
+            block=case((_is_cut, func.abs(func.hashtextextended(_r.target, 0) % bindparam("blocks", type_=Integer))))
+        ),
+        update(_blocks).values(state="done", rows=0, **_fresh),
+        _new_blocks.on_conflict_do_update(
+            index_elements=["run", "number"],
+            set_={"state": _new_blocks.excluded.state, "rows": _new_blocks.excluded.rows},
+        ),
+    ),
+    "BLOCK_JOBS": (
+        select(*_jobs.selected_columns).where(_is_ready, _in_block, _r.number > bindparam("after"), _r.place.is_(None))
+        .order_by(_r.number).limit(_most)
+    ),
+    "BLOCK_ADDED_JOBS": (
+        select(*_jobs.selected_columns).where(_is_ready, _in_block, _r.place.is_not(None))
+        .order_by(_r.place, _r.number)
+    ),
+    # Of a block that another worker had: in this order, within one transaction.
+    "READY_BLOCK": (
+        NEVER_SENT.where(_in_block),
+        _keep_in_flight(_in_block),
+        RESUME.where(_r.state == "in_flight", _in_block),
+        COUNT_AS_EARLIER.where(_r.state == "ready", _in_block),
+    ),
+}  # fmt: skip
+"""Statements that only PostgreSQL has, for runs of a team, and those that have another form there."""
+
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
@@ -647,5 +742,27 @@ def as_sqlite() -> str:
     return as_sql_file(globals(), "tables.py")
 
 
+def as_postgres() -> str:
+    """Return every statement over the tables of a run, the run in every key, as `statements` reads them.
+
+    Tables that no run has, and statements that make or change a table, are SQLite's alone.
+    """
+    named = {**statements_of(globals()), **ON_POSTGRES}
+    of_runs = {
+        name: clauses
+        for name, value in named.items()
+        if all(map(_is_over_runs, clauses := value if isinstance(value, tuple) else (value,)))
+    }
+    return as_file(of_runs, "tables.py", postgres_text)
+
+
+def _is_over_runs(clause: ClauseElement) -> bool:
+    elements = list(visitors.iterate(clause))
+    used = {one for element in elements if isinstance(one := getattr(element, "table", element), Table)}
+    return isinstance(clause, (Select, Insert, Update, Delete)) and used <= {
+        *_metadata.sorted_tables, _other_run, _blocks,
+    }  # fmt: skip
+
+
 if __name__ == "__main__":
-    sys.stdout.write(as_sqlite())
+    sys.stdout.write({"sqlite": as_sqlite, "postgres": as_postgres}[sys.argv[1]]())

@@ -5,20 +5,32 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import TeamSettings
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.errors import ConfigError
+from batch_updater.errors import ConfigError, ResultsError, UsageError
+from batch_updater.runs.store import Store, reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
-    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from batch_updater.runs.postgres import TeamConnection
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
+SCHEMA_VERSION = "0002"
+"""The last revision in `batch_updater/team/migrations`."""
 _CONNECTS_WITHIN_S = 5
+_MOST_CONNECTIONS = 32
+"""Of one process: a thread may have several at once, so a bound that is reached would let threads wait for each other.
+PostgreSQL's own is 100, by default."""
+_IDLE_S = 60
+"""After this, connections that are not in use are closed."""
 _KEY = "team.database"
 
 
@@ -35,12 +47,104 @@ class TeamDatabase:
         return self._address.reveal()
 
     @contextmanager
-    def connected(self, *, autocommit: bool = True) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-        """Give a connection whose tables are found without their schema. Raises psycopg.Error."""
+    def connected(self, *, autocommit: bool = True) -> Iterator[TeamConnection]:
+        """Give a connection whose tables are found without their schema. Raises psycopg.Error.
+
+        Without `autocommit`, what was executed is committed in the end, or nothing of it where that fails.
+        """
+        with self._connections.connection() as connection:
+            if connection.autocommit != autocommit:
+                connection.autocommit = autocommit
+            yield connection
+
+    @contextmanager
+    def store(self, run: str) -> Iterator[Store]:
+        """Open the rows of a run. Raises UsageError if there is no such run, psycopg.Error."""
+        try:
+            store = self.store_of(Path(run, "run.sqlite"))
+        except FileNotFoundError as error:
+            raise UsageError(f"The team has no run {run}.", remedy="batch-updater runs lists those it has.") from error
+        with store:
+            yield store
+
+    def store_of(self, path: Path) -> Store:
+        """Open the rows of a run for reading by the path that its database would have, were it a file.
+
+        Raises psycopg.Error, FileNotFoundError if there is no such run.
+        """
+        from batch_updater.runs.postgres import RunConnection, run_number
+        from batch_updater.runs.team_store import TeamStore
+
+        connection = self._connections.getconn()
+        try:
+            if not connection.autocommit:
+                connection.autocommit = True
+            run = run_number(connection, path.parent.name)
+        except BaseException:
+            self._connections.putconn(connection)
+            raise
+        return TeamStore(RunConnection(connection, run, self._connections.putconn), path)
+
+    def require_schema(self) -> None:
+        """Check that the database can be reached, and that its tables are those of this program. Raises ConfigError."""
         import psycopg
 
-        with psycopg.connect(self.address, autocommit=autocommit) as connection:
-            yield connection
+        try:
+            with self.connected() as connection:
+                (found,) = connection.execute("SELECT to_regclass('schema_version')").fetchone() or (None,)
+                version = found and connection.execute("SELECT version_num FROM schema_version").fetchone()
+        except psycopg.Error as error:
+            raise ConfigError(
+                f"{_KEY}: the team's database cannot be read: {reason_of(error)}.",
+                remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
+            ) from error
+        number = str(version[0]) if version else ""
+        if number > SCHEMA_VERSION:
+            raise ConfigError(
+                f"{_KEY}: the tables of the team's database are those of a newer program ({number}; this one has "
+                f"{SCHEMA_VERSION}).",
+                remedy="Update batch-updater on this host.",
+            )
+        if number < SCHEMA_VERSION:
+            raise ConfigError(
+                f"{_KEY}: the team's database has no tables of this program yet."
+                if not number
+                else f"{_KEY}: the tables of the team's database are those of an older program ({number}; this one has "
+                f"{SCHEMA_VERSION}).",
+                remedy="batch-updater worker --migrate",
+            )
+
+    def close(self) -> None:
+        """Close the connections that are not in use; those that are, once they are given back."""
+        if "_connections" in vars(self):
+            self._connections.close()
+            del self._connections
+
+    @cached_property
+    def _connections(self) -> ConnectionPool[TeamConnection]:
+        from psycopg_pool import ConnectionPool
+
+        from batch_updater.runs.postgres import prepare
+
+        return ConnectionPool(
+            self.address, min_size=0, max_size=_MOST_CONNECTIONS, max_idle=_IDLE_S, timeout=_CONNECTS_WITHIN_S,
+            configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
+            kwargs={"autocommit": True},
+        )  # fmt: skip
+
+    @contextmanager
+    def session(self) -> Iterator[TeamConnection]:
+        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        import psycopg
+
+        try:
+            with self.connected() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise ResultsError(
+                f"The team's database cannot be used: {reason_of(error)}.",
+                remedy="`batch-updater doctor` checks it.",
+            ) from error
 
 
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:

@@ -1,69 +1,95 @@
-"""Files of a team's runs, which are in its database so that any host can show them: input copy, workbook, page."""
+"""The files of a team's runs: they are in its database, and any host fetches them into the run's folder as needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from batch_updater.files.writing import private_folder, write_whole
+from batch_updater.runs.folder import folder_faults
+from batch_updater.runs.team_folders import team_of
 
-if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
+if TYPE_CHECKING:
+    from psycopg import Connection
 
-    from batch_updater.runs.team_database import TeamDatabase
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Larger files stay on the host that has written them."""
+_COARSE_S = 2
+"""File systems keep times to so many seconds at worst (FAT)."""
 
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
+_PUT = """
+    INSERT INTO files (run, name, content, written_at) VALUES (%(run)s, %(name)s, %(content)s, %(at)s)
+    ON CONFLICT (run, name) DO UPDATE SET content = excluded.content, written_at = excluded.written_at"""
+_NAMED = """
+    SELECT files.name, octet_length(files.content), files.written_at FROM files JOIN runs ON runs.id = files.run
+    WHERE runs.name = %(run)s ORDER BY files.written_at, files.name"""
+_CONTENT = """
+    SELECT files.content FROM files JOIN runs ON runs.id = files.run
+    WHERE runs.name = %(run)s AND files.name = %(name)s"""
 
-MOST_MB = 64
-MOST_BYTES = MOST_MB << 20
-"""The largest file that is put into the database: one is read and written as a whole."""
+
+class TeamFile(NamedTuple):
+    """A file of a run in the team's database."""
+
+    name: str
+    size: int
+    """In bytes."""
+    written_at: datetime
 
 
-def put_file(connection: Connection, run: int, path: Path, name: str | None = None) -> bool:
-    """Put a file of a run into the database, in place of one of that name; `name`: another than it has on the disk.
+def put_file(connection: Connection[tuple[object, ...]], run: int, path: Path) -> bool:
+    """Write a file of the run with that id into the database, in place of the one of its name.
 
-    Returns whether it is there now: one of more than `MOST_BYTES` is kept out. Raises OSError, psycopg.Error.
+    Returns whether it is there: one of more than `MOST_BYTES` is not. Raises OSError, psycopg.Error.
     """
-    if path.stat().st_size > MOST_BYTES:
+    found = path.stat()
+    if found.st_size > MOST_BYTES:
         return False
-    put_content(connection, run, name or path.name, path.read_bytes())
+    at = datetime.fromtimestamp(found.st_mtime).astimezone()
+    connection.execute(_PUT, {"run": run, "name": path.name, "content": path.read_bytes(), "at": at})
     return True
 
 
-def put_content(connection: Connection, run: int, name: str, content: bytes) -> None:
-    """Put what a file of a run holds into the database, in place of one of that name. Raises psycopg.Error."""
-    connection.execute(
-        "INSERT INTO files (run, name, content) VALUES (%s, %s, %s) ON CONFLICT (run, name)"
-        " DO UPDATE SET content = excluded.content, written_at = clock_timestamp()",
-        [run, name, content],
-    )
+def team_files(folder: Path) -> tuple[TeamFile, ...]:
+    """Return the files of the run of a folder that a team's database has, the newest last; none without a team."""
+    team = team_of(folder.parent)
+    if team is None:
+        return ()
+    with team.session() as connection:
+        found = connection.execute(_NAMED, {"run": folder.name}).fetchall()
+    return tuple(TeamFile(*record) for record in found)
 
 
-def get_file(team: TeamDatabase, run: str, name: str) -> bytes | None:
-    """Return what a file of the run of that name holds; None if it is not in the database. Raises psycopg.Error."""
-    with team.connected() as connection:
-        record = connection.execute(
-            "SELECT content FROM files JOIN runs ON runs.id = files.run WHERE runs.name = %s AND files.name = %s",
-            [run, name],
-        ).fetchone()
-    return None if record is None else cast("bytes", record[0])
+def fetched(folder: Path, name: str) -> Path:
+    """Return where a file of a run is on this host, if it is anywhere: a team's is fetched into the run's folder.
 
-
-def fetch_into(team: TeamDatabase, folder: Path, names: Iterable[str]) -> list[Path]:
-    """Put files of a run into its folder on this host, those that are in the database; returns where they are.
-
-    Raises OSError, psycopg.Error.
+    Raises ResultsError.
     """
-    fetched = []
-    for name in names:
-        if (content := get_file(team, folder.name, name)) is not None:
-            private_folder(folder)
-            write_content(folder / name, content)
-            fetched.append(folder / name)
-    return fetched
+    known = next((one for one in team_files(folder) if one.name == name), None)
+    return fetch(folder, known) if known else folder / name
 
 
-def write_content(path: Path, content: bytes) -> None:
-    """Write a file as a whole: it is there with all that it holds, or not at all. Raises OSError."""
-    write_whole(path, lambda draft: draft.write_bytes(content))
+def fetch(folder: Path, file: TeamFile) -> Path:
+    """Put a file of a team's run into its folder on this host; returns its path.
+
+    One that is there stays unless the database has a later one of that name; a workbook, whose name tells when it was
+    written, always stays: people work in it. Raises ResultsError.
+    """
+    path, at = folder / file.name, file.written_at.timestamp()
+    with folder_faults(folder):
+        if path.exists() and (path.suffix in {".xlsx", ".xlsm"} or path.stat().st_mtime >= at - _COARSE_S):
+            return path
+        team = team_of(folder.parent)
+        if team is None:
+            raise RuntimeError("a file of a team without a database")
+        with team.session() as connection:
+            found = connection.execute(_CONTENT, {"run": folder.name, "name": file.name}).fetchone()
+        if found is None:  # the run was removed just now
+            return path
+        content = cast("bytes", found[0])
+        private_folder(folder)
+        path = write_whole(path, lambda draft: draft.write_bytes(content))
+        os.utime(path, (at, at))
+    return path

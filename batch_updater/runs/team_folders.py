@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
+from batch_updater.runs.store import opened_by_team
 
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
@@ -32,20 +33,23 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
         return
     from batch_updater.runs.team_database import team_database
 
-    team, folder = team_database(config.team, environment), config.results.folder
+    team, folder = team_database(config.team, environment), config.results.folder.resolve()
     if team is None:
         raise RuntimeError("a team without a database")
+    team.require_schema()
     before = _joined.get(folder)
     _joined[folder] = team
     try:
-        yield team
+        with opened_by_team(folder, team.store_of):
+            yield team
     finally:
         if before is None:
             del _joined[folder]
         else:
             _joined[folder] = before
+        team.close()
 
 
 def team_of(folder: Path) -> TeamDatabase | None:
     """Return the database of the runs in a folder of results; None where they are in that folder."""
-    return _joined.get(folder) if _joined else None
+    return (_joined.get(folder) or _joined.get(folder.resolve())) if _joined else None

@@ -1,33 +1,31 @@
-"""The runs of a team as its queue sees them: their names, which part of one is queued or sent, with which options."""
+"""What a team's database says of runs: many of them in three queries, since each query crosses the network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
-from batch_updater.records import Invocation, Stop
-
-if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
+if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
 
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
+_NAMES = "SELECT name FROM runs WHERE state <> 'staging'"
+_STAMPS = """
+    SELECT runs.name, runs.id, runs.state, runs.changed_at, count(parts.number), max(parts.ended_at)
+    FROM runs LEFT JOIN parts ON parts.run = runs.id WHERE runs.state <> 'staging' GROUP BY runs.id"""
+_RUNS = "SELECT id, name, state, submitted_at FROM runs WHERE state <> 'staging' AND name = ANY(%(names)s)"
+_FACTS = "SELECT run, name, value FROM run WHERE run = ANY(%(runs)s) AND name NOT IN ('staged', 'report')"
+_PARTS = """
+    SELECT run, started_at, ended_at, requests, retries, elapsed_s, stopped, stop_message, stop_advice, results, counts
+    FROM parts WHERE run = ANY(%(runs)s) ORDER BY run, number"""
 
-_RESERVED_FOR = timedelta(days=1)
-"""How long a name is kept for rows that are being read: whoever reads for longer was killed."""
 
-
-class RunState(StrEnum):
-    """What the team does with a run."""
+class TeamState(StrEnum):
+    """What a team's workers do with a run."""
 
     STAGING = "staging"
-    """Its name is reserved while a host reads its rows."""
+    """Its name is reserved while a host reads its rows: it is none yet."""
     QUEUED = "queued"
     SENDING = "sending"
     REPORTING = "reporting"
@@ -35,125 +33,44 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
-UNDER_WAY = (RunState.QUEUED, RunState.SENDING, RunState.REPORTING)
-"""States of a run that some host will end."""
+class TeamRun(NamedTuple):
+    """What the database says of a run, as it stands there."""
 
-
-class PartOptions(msgspec.Struct, frozen=True):
-    """What one part of a run was asked for; the column `options`."""
-
-    host: str = ""
-    """The machine on which it was started."""
-    limit: int | None = None
-    """Send only the first so many good rows."""
-    keep_going: bool = False
-    """Whether to go on although the first rows were all refused in the same way."""
-    annotate: bool = False
-    """Whether an annotated copy is written."""
-    may_lose: bool = False
-    """Whether a person has agreed to what that copy loses."""
-    invocation: Invocation | None = None
-    inbox: str | None = None
-    repeats: str | None = None
-    notes: tuple[str, ...] = ()
-    """What a person should have known beforehand."""
-    requests: int = 0
-    """Made before the part was queued, as where every record was read to judge the changes; so the next three."""
-    retries: int = 0
-    throttled: int = 0
-    elapsed_s: float = 0.0
-
-
-class TeamRun(msgspec.Struct, frozen=True):
-    """A run as the queue sees it."""
-
-    id: int
     name: str
-    """Of its folder."""
-    origin: str
-    """Scheme, host and port of the API."""
-    state: RunState
-    part: int
-    """The part that is queued or sent, or was the last; 0: none yet."""
+    state: TeamState
     submitted_at: datetime
-    options: PartOptions
-    stop: Stop | None
-    """Why the part ends early; the first reason counts."""
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether some host will end it."""
-        return self.state in UNDER_WAY
+    """When its last part was."""
+    facts: list[tuple[Any, ...]]
+    """Records as `statements.FACTS` gives them."""
+    parts: list[tuple[Any, ...]]
+    """Records as `statements.PARTS` gives them."""
 
 
-_SELECT = """SELECT runs.id, runs.name, origin, state, part, submitted_at, options, stop FROM runs """
-_NAMED = _SELECT + "WHERE name = %s"
-_LOCKED = _NAMED + " FOR UPDATE"
-_AHEAD = (
-    _SELECT
-    + """WHERE origin = %s AND state = ANY(%s) AND id <> %s AND (state <> 'queued' OR submitted_at < %s)
-    ORDER BY state = 'queued', submitted_at"""
-)
-_OF_CONTENT = (
-    _SELECT
-    + """JOIN run ON run.run = runs.id AND run.name = 'identity' AND run.value::json ->> 'content' = %s
-    WHERE state = ANY(%s) OR (state <> 'staging' AND submitted_at >= %s) ORDER BY submitted_at DESC"""
-)
+def team_run_names(team: TeamDatabase) -> list[str]:
+    """Return the names of all runs, the newest first. Raises ResultsError."""
+    with team.session() as connection:
+        return sorted((str(name) for (name,) in connection.execute(_NAMES)), reverse=True)
 
 
-def team_run(connection: Connection, name: str, *, locked: bool = False) -> TeamRun | None:
-    """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction."""
-    record = connection.execute(_LOCKED if locked else _NAMED, [name]).fetchone()
-    return None if record is None else _team_run(record)
+def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
+    """Return name -> what changes with what is known of the run; None while it is changing all the time.
 
-
-def runs_ahead(connection: Connection, run: TeamRun) -> list[TeamRun]:
-    """Return the runs for the same API that have their turn before a queued one, in that order."""
-    records = connection.execute(_AHEAD, [run.origin, list(UNDER_WAY), run.id, run.submitted_at])
-    return [_team_run(record) for record in records]
-
-
-def runs_of_content(connection: Connection, content: str, since: datetime) -> list[TeamRun]:
-    """Return the runs of an input that are under way, or were submitted since; `content` is its SHA-256."""
-    records = connection.execute(_OF_CONTENT, [content, list(UNDER_WAY), since])
-    return [_team_run(record) for record in records]
-
-
-def _team_run(record: Sequence[object]) -> TeamRun:
-    number, name, origin, state, part, submitted_at, options, stop = record
-    return msgspec.convert(
-        {
-            "id": number, "name": name, "origin": origin, "state": state, "part": part, "submitted_at": submitted_at,
-            "options": msgspec.json.decode(str(options)), "stop": stop and msgspec.json.decode(str(stop)),
-        },
-        TeamRun,
-    )  # fmt: skip
-
-
-def reserve_name(team: TeamDatabase, name: str, origin: str) -> bool:
-    """Reserve the name of a new run on all hosts; returns whether it was free. Raises psycopg.Error.
-
-    Names that were reserved more than a day ago are free again: of those runs nothing came.
+    Raises ResultsError.
     """
-    with team.connected() as connection:
-        connection.execute(
-            "DELETE FROM runs WHERE state = 'staging' AND submitted_at < clock_timestamp() - %s", [_RESERVED_FOR]
-        )
-        made = connection.execute(
-            "INSERT INTO runs (name, origin) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id", [name, origin]
-        )
-        return made.fetchone() is not None
+    with team.session() as connection:
+        found = connection.execute(_STAMPS).fetchall()
+    return {str(name): tuple(stamp) if stamp[1] == TeamState.ENDED else None for name, *stamp in found}
 
 
-def release_name(team: TeamDatabase, name: str) -> bool:
-    """Let go of a reserved name. Returns whether there is no run of that name then. Raises psycopg.Error."""
-    with team.connected() as connection:
-        connection.execute("DELETE FROM runs WHERE name = %s AND state = 'staging'", [name])
-        return team_run(connection, name) is None
-
-
-def is_begun(team: TeamDatabase, folder: Path) -> bool:
-    """Whether a run has been submitted under the name of that folder. Raises psycopg.Error."""
-    with team.connected() as connection:
-        found = team_run(connection, folder.name)
-        return found is not None and found.state is not RunState.STAGING
+def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamRun]:
+    """Yield the runs of those names that there are, in this order. Raises ResultsError."""
+    with team.session() as connection:
+        runs: list[tuple[Any, ...]] = connection.execute(_RUNS, {"names": list(names)}).fetchall()
+        facts: dict[int, list[tuple[Any, ...]]] = {run: [] for run, *_ in runs}
+        parts: dict[int, list[tuple[Any, ...]]] = {run: [] for run, *_ in runs}
+        for found, statement in ((facts, _FACTS), (parts, _PARTS)):
+            run: Any
+            for run, *record in connection.execute(statement, {"runs": list(found)}):
+                found[run].append(tuple(record))
+    by_name = {name: TeamRun(name, TeamState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
+    return (by_name[name] for name in names if name in by_name)

@@ -59,7 +59,6 @@ from batch_updater.reporter.undo_workbook import (
     write_undo_workbook,
 )
 from batch_updater.runs.history import PastRun
-from batch_updater.runs.lock import locked
 from batch_updater.runs.plan import require_read
 from batch_updater.runs.rows import unsent
 from batch_updater.text.redaction import REDACTED
@@ -110,12 +109,14 @@ def write_undo(past: PastRun, results: Path | None, names: tuple[AllowedList, ..
     Raises LockedError if the run may be going on, ConfigError if its endpoint describes no reading, InputError if what
     the folder holds cannot be relied on, ResultsError if the place is taken or cannot be written.
     """
+    if results is None:
+        past.make_folder()
     path = results or past.folder / UNDO
     check_replaceable(path)
     endpoint = past.endpoint
     require_read(endpoint)
-    lock = locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
-    with nullcontext() if past.ended_at else lock, past.store() as store:
+    is_free = past.ended_at and not past.is_going_on
+    with nullcontext() if is_free else past.locked(past.facts.input), past.store() as store:
         known = {(one.field, one.depends_on): one for one in (*names, *store.names())}
         allowed, expected = tuple(known.values()), store.expected()
         changed = ChangedRecords(endpoint, allowed)

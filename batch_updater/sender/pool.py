@@ -25,12 +25,12 @@ from batch_updater.records import Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import status_name
 from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, refusal_advice, source_by_reference
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import END_THE_RUN, Client, SentRow, stop_for
+from batch_updater.sender.client import END_THE_RUN, Client, Counts, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import message_for_log, not_sent
 from batch_updater.sender.proxies import proxy_for
-from batch_updater.sender.send_options import Hooks, SendOptions
+from batch_updater.sender.send_options import Elsewhere, Hooks, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.transport import Transport, tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
@@ -38,7 +38,7 @@ from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
-_FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
+FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _REFUSED_CALLS = frozenset({405, 406, 410, 415})
 """Refusals of the call more than of a row. They stop no run, but where all rows get one, it may not be the file."""
 _OF_THE_SET_UP = dict.fromkeys(range(300, 400), "a redirect to another address") | {
@@ -61,6 +61,9 @@ They count as possibly in flight if the program is killed, so they are no more t
 
 
 _log = logging.getLogger("batch_updater.sender")
+
+
+_YOU_STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
 
 
 class UniformRefusal(NamedTuple):
@@ -87,11 +90,12 @@ class SendResult(msgspec.Struct, frozen=True):
     """How the API refused every row, or the first `stop_after_alike` of them; None if it did not."""
 
 
-class _UniformRefusals(msgspec.Struct):
+class UniformRefusals(msgspec.Struct):
     """Counts how the first finished rows were refused: if all in the same way, the set-up is wrong and not the rows."""
 
     limit: int
     seen: int = 0
+    """`limit` once one was not, or in another way."""
     kind: str | None = None
     are_missing: bool = True
     """Whether each answer said that there is no such record."""
@@ -102,7 +106,7 @@ class _UniformRefusals(msgspec.Struct):
         is_enough = self.seen >= min(self.limit, _ENOUGH_MISSING)
         return UniformRefusal(self.kind, not self.are_missing or is_enough) if self.kind else None
 
-    def kind_after(self, sent: SentRow) -> str | None:
+    def kind_after(self, sent: SentRow, elsewhere: Elsewhere) -> str | None:
         """Take note of one more finished row; returns how all of the first `limit` were refused, else None.
 
         A row that is not settled, such as one whose record is locked, says nothing about the set-up.
@@ -112,9 +116,10 @@ class _UniformRefusals(msgspec.Struct):
             return None
         self.are_missing = self.are_missing and sent.is_missing
         kind = _OF_THE_SET_UP.get(outcome.status or 0) if outcome.kind is OutcomeKind.REJECTED else None
-        self.kind = kind if self.seen == 0 or kind == self.kind else None
+        is_same = (self.seen == 0 or kind == self.kind) and elsewhere.refused_as in {None, kind}
+        self.kind = kind if is_same and not elsewhere.refusals_differ else None
         self.seen = self.seen + 1 if self.kind else self.limit
-        return self.kind if self.seen == self.limit else None
+        return self.kind if self.seen + elsewhere.refused >= self.limit else None
 
 
 class _TargetQueues(msgspec.Struct):
@@ -196,17 +201,26 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         self._shutdown = Shutdown()
         self._stop: Stop | None = None
         self._aborted = False
-        self._refusals = _UniformRefusals(0 if self.options.keep_going else self.sending.stop_after_alike)
-        self._failures_left = self.sending.failures_allowed(self.options.rows)
+        self.refusals = UniformRefusals(0 if self.options.keep_going else self.sending.stop_after_alike)
+        """How the first rows were refused."""
+        self.counts = Counts()
+        """What has gone out."""
+        self._failures = 0
+        self._failures_allowed = self.sending.failures_allowed(self.options.rows)
         self._targets = _TargetQueues()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         self._begun = 0
         self._in_flight = InFlight(self.api.timeout_s)
 
-    def stop(self) -> None:
+    @property
+    def stopped(self) -> Stop | None:
+        """Why it has ended, or is ending, before every row had its turn."""
+        return self._stop
+
+    def stop(self, why: Stop = _YOU_STOPPED) -> None:
         """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
-        self._end(Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on."))
+        self.end(why)
         self._in_flight.cancel_unsent()
         asyncio.get_running_loop().call_later(self.sending.drain_s, self._in_flight.cancel_all)
 
@@ -237,12 +251,12 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._shutdown)
             client = Client(
                 self.endpoint, api, sending, self.hooks, self.options, transport, limiter, breaker,
-                self._token_source(session, limiter), self._shutdown, redaction,
+                self._token_source(session, limiter), self._shutdown, redaction, self.counts,
             )  # fmt: skip
             try:
                 await client.tokens.renew_if_due()  # before any row is touched
             except END_THE_RUN as error:
-                self._end(stop_for(error, self.api, self.endpoint))
+                self.end(stop_for(error, self.api, self.endpoint))
             except ShuttingDown:
                 pass  # its reason is known
             ahead = min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))
@@ -252,10 +266,10 @@ class Sender(msgspec.Struct, eq=False, dict=True):
                     group.create_task(self._work(ready, client, transport))
                 await self._feed(rows, ready, transport.answered)
         await sockets_closed()
-        counts = client.counts
+        counts = self.counts
         return SendResult(
             counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter,
-            self._refusals.refusal,
+            self.refusals.refusal,
         )  # fmt: skip
 
     async def _feed(self, rows: Iterator[Prepared], ready: _Ready, answered: asyncio.Event) -> None:
@@ -264,7 +278,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             try:
                 batch = await self._next_batch(rows, ready.ahead if answered.is_set() else 1)
             except StoreError as error:  # which rows are left cannot be read
-                self._end(stop_for(error, self.api, self.endpoint))
+                self.end(stop_for(error, self.api, self.endpoint))
                 break
             if not batch:
                 break
@@ -298,7 +312,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         try:
             await self.hooks.before_send(batch)
         except StoreError as error:
-            self._end(stop_for(error, self.api, self.endpoint))
+            self.end(stop_for(error, self.api, self.endpoint))
 
     async def _work(self, ready: _Ready, client: Client, transport: Transport) -> None:
         task = asyncio.current_task()
@@ -342,24 +356,24 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         else:
             sent = await client.send(prepared, task)
             if sent.stop:
-                self._end(sent.stop)
+                self.end(sent.stop)
         if self.options.in_order and sent.outcome.kind not in _SETTLED:
             self._targets.held.setdefault(job.target, job.row)
         # The run ends if its outcomes so far say that going on makes no sense.
         outcome = sent.outcome
-        kind = self._refusals.kind_after(sent)
+        kind = self.refusals.kind_after(sent, self.options.elsewhere)
         if kind and outcome.status not in _REFUSED_CALLS:
-            rows = f"The first {self._refusals.limit} rows"
+            rows = f"The first {self.refusals.limit} rows"
             message = f"{rows} were all refused in the same way: {kind}. So something else is wrong."
             account = f" {refusal_advice(self.api, self.endpoint)}" if outcome.status == HTTPStatus.FORBIDDEN else ""
             advice = f"{outcome.advice}{account} If it is right all the same, add --keep-going."
-            self._end(Stop(StopReason.ALL_ALIKE, message, advice))
-        if self._failures_left is not None and outcome.kind in _FAILURES:
-            self._failures_left -= 1
-            if self._failures_left <= 0:
+            self.end(Stop(StopReason.ALL_ALIKE, message, advice))
+        if self._failures_allowed is not None and outcome.kind in FAILURES:
+            self._failures += 1
+            if self._failures + self.options.elsewhere.failures >= self._failures_allowed:
                 limit = self.sending.stop_after_failures
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
-                self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
+                self.end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
         if outcome.message or outcome.problems:
             told = {"row": job.row, "target": job.target, "status": outcome.status}
             said = message_for_log(outcome, job)
@@ -367,11 +381,11 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         try:
             self.hooks.on_outcome(outcome)
         except StoreError as error:
-            self._end(stop_for(error, self.api, self.endpoint))
+            self.end(stop_for(error, self.api, self.endpoint))
         self._finished.set()
 
-    def _end(self, stop: Stop) -> None:
-        """Start nothing new; the first reason counts."""
+    def end(self, stop: Stop) -> None:
+        """Start nothing new; the first reason counts. In the loop's thread."""
         redact = self.environment.redaction.text
         stop = replace(stop, message=redact(stop.message), advice=redact(stop.advice))
         if self._stop is None:

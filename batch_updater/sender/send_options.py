@@ -40,6 +40,18 @@ class ReadBeforeWrite(msgspec.Struct, frozen=True):
     """What the records must still hold where the run undoes another one; else empty."""
 
 
+class Elsewhere(msgspec.Struct):
+    """What the rows of the run have come to that others send, as far as it is known; may change at any time."""
+
+    failures: int = 0
+    refused: int = 0
+    """Rows that were all refused in the same way."""
+    refused_as: str | None = None
+    """In which way; None if none was."""
+    refusals_differ: bool = False
+    """Whether a row was not refused, or in another way than the rest."""
+
+
 class SendOptions(msgspec.Struct, frozen=True):
     """What a run does besides sending its rows."""
 
@@ -57,3 +69,5 @@ class SendOptions(msgspec.Struct, frozen=True):
     """Whether rows of one record go in file order, so that those after one that did not settle wait."""
     run: str = ""
     """What tells the run from any other, in all its parts: keys that make a repeated request count once hold it."""
+    elsewhere: Elsewhere = msgspec.field(default_factory=Elsewhere)
+    """What others have come to that send rows of the same run."""

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from batch_updater.config.environment import Environment
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from batch_updater.config.environment import Environment, machine_name
+from batch_updater.errors import ConfigError, EndedEarlyError
+from batch_updater.files.writing import check_replaceable
+from batch_updater.records import Stop
+from batch_updater.runs.beginning import RunBeginning
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.run import ActiveRun
+from batch_updater.runs.team_folders import team_of
+
+if TYPE_CHECKING:  # imported only where there is a team
+    from collections.abc import Callable, Mapping
+
+    import psycopg
+
+    from batch_updater.runs.queued_runs import PartOptions, QueuedRun
+    from batch_updater.runs.team_database import TeamDatabase
+
+    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
 
 def execute(
@@ -15,6 +37,167 @@ def execute(
     environment: Environment,
     progress: Progress | None = None,
     interrupts: StopRequests | None = None,
+    ask_to_stop: Callable[[], bool] = lambda: True,
 ) -> RunResult:
-    """Send every good row that is not done yet, then write the workbook. Raises what `ActiveRun.execute` raises."""
-    return ActiveRun(open_run, options, environment).execute(progress, interrupts)
+    """Send every good row that is not done yet, then write the workbook.
+
+    In a team its workers do that, and the run is followed to its end: `ask_to_stop` then asks a person who interrupts
+    whether the run is to be stopped. Raises what `ActiveRun.execute`, `submit` and `follow` raise.
+    """
+    team = team_of(open_run.folder.parent)
+    if team is None:
+        return ActiveRun(open_run, options, environment).execute(progress, interrupts)
+    from batch_updater.team.follow import follow
+
+    folder = submit(open_run, options, environment, interrupts)
+    return follow(
+        team, folder, results=options.results, progress=progress, interrupts=interrupts, ask_to_stop=ask_to_stop
+    )
+
+
+def submit(
+    open_run: OpenRun, options: Options, environment: Environment, interrupts: StopRequests | None = None
+) -> Path:
+    """Put a run, or one more part of it, into the queue of its team. Returns its folder, whose name is the run's.
+
+    What is queued or being sent already is not queued twice: its folder is returned. Raises ConfigError if a token
+    cannot be fetched or the database does not answer, ResultsError if the workbook's place is taken, GuardError if a
+    guard is exceeded: then nothing is sent. Raises EndedEarlyError if it is not known whether the run was queued.
+    """
+    team = team_of(open_run.folder.parent)
+    if team is None:
+        raise RuntimeError("a run of no team cannot be queued")
+    if options.results:
+        check_replaceable(options.results)
+    if open_run.is_under_way:
+        return open_run.folder
+    return _Submission(open_run, options, environment).into(team, interrupts)
+
+
+class _Submission(RunBeginning):
+    """A run, or one more part of it, on its way to the queue."""
+
+    def into(self, team: TeamDatabase, interrupts: StopRequests | None) -> Path:
+        """Queue it. Returns the folder of the run that will do what it asks for."""
+        import psycopg
+
+        credentials = self._credentials()
+        stop = self._stop_beforehand(interrupts) if credentials else None
+        override, resumed = self._override(stop), self._open_run.earlier.resumed
+        if resumed:
+            digest = self._digest(credentials) if credentials else None
+            facts: Mapping[str, object] = self._changed_facts(resumed, digest, override)
+        else:
+            facts = self._facts_of_run(self._digest(credentials), override).as_json()
+        is_committing = False
+        try:
+            with team.connected(autocommit=False) as connection:
+                folder = self._queued(connection, facts, stop)
+                if interrupts:
+                    interrupts.watched()  # from now on rows may be sent
+                is_committing = True
+        except psycopg.Error as error:
+            if is_committing:
+                raise EndedEarlyError(
+                    "The team's database did not answer when the run was put into the queue.",
+                    remedy="`batch-updater runs` lists the run if it is there; running the file again follows it then.",
+                ) from error
+            raise ConfigError(
+                "The team's database does not answer. Nothing was sent.",
+                remedy="`batch-updater doctor` examines it. Run it again when it is back.",
+            ) from error
+        self._remove_staged_rows()
+        return folder
+
+    def _queued(self, connection: Connection, facts: Mapping[str, object], stop: Stop | None) -> Path:
+        """Queue it within a transaction, unless the same was queued meanwhile. Returns the folder of that run."""
+        from batch_updater.runs.history import find_run
+        from batch_updater.runs.queued_runs import RunState, queued_run
+        from batch_updater.runs.team_files import put_file
+        from batch_updater.runs.team_rows import copy_run
+        from batch_updater.team import queue
+
+        _lock(connection, self._open_run.candidate.identity.content)
+        own = queued_run(connection, self._folder.name, locked=True)
+        if own is None:
+            raise ConfigError(
+                f"The run {self._folder.name} is gone from the team's database.", remedy="Run the file again."
+            )
+        resumed = self._open_run.earlier.resumed
+        if resumed and (own.state is not RunState.ENDED or find_run(self._folder.parent, own.name) != resumed):
+            return self._folder  # another host has resumed it
+        if not resumed and (same := self._same_run(connection, own)):
+            return same
+        if resumed:
+            _set_facts(connection, own.id, facts)
+        else:
+            copy_run(self._plan.store, connection, own.id, facts)
+        put_file(connection, own.id, self._plan.snapshot.path)
+        connection.execute(
+            "UPDATE runs SET state = 'queued', part = part + 1, submitted_at = clock_timestamp(), options = %s,"
+            " stop = %s, has_answer = false, changed_at = clock_timestamp() WHERE id = %s",
+            [_as_json(self._part_options()), stop and _as_json(stop), own.id],
+        )
+        queue.submit(connection, own.name)
+        return self._folder
+
+    def _same_run(self, connection: Connection, own: QueuedRun) -> Path | None:
+        """Return the folder of a run that does the same, and was queued since it was looked for one; else None."""
+        from batch_updater.runs.history import PastRun, read_run
+        from batch_updater.runs.queued_runs import runs_of_content
+
+        open_run = self._open_run
+        for other in runs_of_content(connection, open_run.candidate.identity.content, own.submitted_at):
+            if open_run.is_restart and other.submitted_at < own.submitted_at:
+                continue  # the one that a person wants to be left as it is
+            past = read_run(self._folder.parent / other.name)
+            if isinstance(past, PastRun) and open_run.candidate.is_same_run(past):
+                return past.folder
+        return None
+
+    def _part_options(self) -> PartOptions:
+        from batch_updater.runs.queued_runs import PartOptions
+
+        options, made = self._options, self._readings
+        return PartOptions(
+            host=machine_name(),
+            limit=options.limit,
+            keep_going=options.keep_going,
+            annotate=self._plan.config.results.annotate,
+            may_lose=options.may_lose,
+            invocation=options.invocation,
+            inbox=options.inbox,
+            repeats=self._open_run.repeats,
+            notes=self._notes,
+            requests=sum(one.requests for one in made),
+            retries=sum(one.retries for one in made),
+            throttled=sum(one.throttled for one in made),
+            elapsed_s=sum(one.elapsed_s for one in made),
+        )
+
+    def _remove_staged_rows(self) -> None:
+        """Remove the database of this host: the rows are in that of the team."""
+        path = self._plan.store.path
+        self._plan.store.close()
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+def _lock(connection: Connection, content: str) -> None:
+    """Let others who queue the same content wait until this transaction has ended."""
+    key = int.from_bytes(hashlib.sha256(f"submit {content}".encode()).digest()[:8], "big", signed=True)
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+
+
+def _set_facts(connection: Connection, run: int, facts: Mapping[str, object]) -> None:
+    """Write facts about a run, in place of those of the same names."""
+    for name, value in facts.items():
+        connection.execute(
+            "INSERT INTO run (run, name, value) VALUES (%s, %s, %s)"
+            " ON CONFLICT (run, name) DO UPDATE SET value = excluded.value",
+            [run, name, json.dumps(value)],
+        )
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -32,7 +32,7 @@ from batch_updater.runs.draft import Draft, Upload, stage_draft
 from batch_updater.runs.folder import safe_stem
 from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run
 from batch_updater.runs.history import DamagedRun, PastRun, read_run
-from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.interrupts import Detached, StopRequests
 from batch_updater.runs.layouts import require_name, write_layout
 from batch_updater.runs.open_run import OpenRun, is_begun, open_draft, remove_unless_begun, reopen_run
 from batch_updater.runs.permission import CHANGED, permission, why_not_resume
@@ -559,7 +559,11 @@ class Worker:
             known = plan.store.counts(OutcomeKind.NOT_SENT)
             work.expect(plan.staged.rows, {kind: n for kind, n in known.items() if kind in _SETTLED})
             with spoken(work.say):
-                result = submit.execute(open_run, Options(), self._environment, work.settled, work.interrupts)
+                result = submit.execute(
+                    open_run, Options(), self._environment, work.settled, work.interrupts, lambda: not self._is_ending
+                )
+        except Detached as error:  # this server ends, and the team's workers go on
+            raise _Ending from error
         finally:
             if not is_begun(folder):  # nothing came of it, and its folder goes
                 self._uploads.set_task_run(task.number, task.run if task.upload is None else None)

@@ -15,15 +15,23 @@ import batch_updater
 from batch_updater.runs import statements, tables, upload_statements, upload_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 PACKAGE = Path(batch_updater.__file__).parent
 
 
-@pytest.mark.parametrize(("module", "file"), [(tables, "sqlite.sql"), (upload_tables, "uploads.sql")])
-def test_the_file_of_statements_is_what_the_tables_make(module: ModuleType, file: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "file"),
+    [
+        (tables.as_sqlite, "sqlite.sql"),
+        (tables.as_postgres, "postgres.sql"),
+        (upload_tables.as_sqlite, "uploads.sql"),
+    ],
+)
+def test_the_file_of_statements_is_what_the_tables_make(content: Callable[[], str], file: str) -> None:
     """It is written by `make sql`, after each change of the tables."""
-    assert (PACKAGE / "runs" / file).read_text(encoding="utf-8") == module.as_sqlite()
+    assert (PACKAGE / "runs" / file).read_text(encoding="utf-8") == content()
 
 
 @pytest.mark.parametrize("of", [statements, upload_statements])
@@ -39,12 +47,12 @@ def test_every_statement_that_a_module_names_is_in_the_file(of: ModuleType) -> N
     assert all(getattr(of, found) for found in named)
 
 
-@pytest.mark.parametrize("module", ["tables", "upload_tables"])
-def test_the_file_is_the_same_from_one_process_to_the_next(module: str) -> None:
+@pytest.mark.parametrize("module", [["tables", "sqlite"], ["tables", "postgres"], ["upload_tables"]])
+def test_the_file_is_the_same_from_one_process_to_the_next(module: list[str]) -> None:
     """Sets have another order in each."""
     made = {
         subprocess.run(
-            [sys.executable, "-m", f"batch_updater.runs.{module}"],
+            [sys.executable, "-m", f"batch_updater.runs.{module[0]}", *module[1:]],
             capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2", "3")

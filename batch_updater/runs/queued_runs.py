@@ -1,0 +1,151 @@
+"""The runs of a team as its queue sees them: their names, which part of one is queued or sent, with which options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from batch_updater.records import Invocation, Stop
+
+if TYPE_CHECKING:  # imported only where there is a team
+    import psycopg
+
+    from batch_updater.runs.team_database import TeamDatabase
+
+    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
+
+_RESERVED_FOR = timedelta(days=1)
+"""How long a name is kept for rows that are being read: whoever reads for longer was killed."""
+
+
+class RunState(StrEnum):
+    """What the team does with a run."""
+
+    STAGING = "staging"
+    """Its name is reserved while a host reads its rows."""
+    QUEUED = "queued"
+    SENDING = "sending"
+    REPORTING = "reporting"
+    """Every row of the part has had its turn, and the workbook is being written."""
+    ENDED = "ended"
+
+
+UNDER_WAY = (RunState.QUEUED, RunState.SENDING, RunState.REPORTING)
+"""States of a run that some host will end."""
+
+
+class PartOptions(msgspec.Struct, frozen=True):
+    """What one part of a run was asked for; the column `options`."""
+
+    host: str = ""
+    """The machine on which it was started."""
+    limit: int | None = None
+    """Send only the first so many good rows."""
+    keep_going: bool = False
+    """Whether to go on although the first rows were all refused in the same way."""
+    annotate: bool = False
+    """Whether an annotated copy is written."""
+    may_lose: bool = False
+    """Whether a person has agreed to what that copy loses."""
+    invocation: Invocation | None = None
+    inbox: str | None = None
+    repeats: str | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should have known beforehand."""
+    requests: int = 0
+    """Made before the part was queued, as where every record was read to judge the changes; so the next three."""
+    retries: int = 0
+    throttled: int = 0
+    elapsed_s: float = 0.0
+
+
+class QueuedRun(msgspec.Struct, frozen=True):
+    """A run as the queue sees it."""
+
+    id: int
+    name: str
+    """Of its folder."""
+    origin: str
+    """Scheme, host and port of the API."""
+    state: RunState
+    part: int
+    """The part that is queued or sent, or was the last; 0: none yet."""
+    submitted_at: datetime
+    options: PartOptions
+    stop: Stop | None
+    """Why the part ends early; the first reason counts."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some host will end it."""
+        return self.state in UNDER_WAY
+
+
+_SELECT = """SELECT runs.id, runs.name, origin, state, part, submitted_at, options, stop FROM runs """
+_NAMED = _SELECT + "WHERE name = %s"
+_LOCKED = _NAMED + " FOR UPDATE"
+_AHEAD = (
+    _SELECT
+    + """WHERE origin = %s AND state = ANY(%s) AND id <> %s AND (state <> 'queued' OR submitted_at < %s)
+    ORDER BY state = 'queued', submitted_at"""
+)
+_OF_CONTENT = (
+    _SELECT
+    + """JOIN run ON run.run = runs.id AND run.name = 'identity' AND run.value::json ->> 'content' = %s
+    WHERE state = ANY(%s) OR (state <> 'staging' AND submitted_at >= %s) ORDER BY submitted_at DESC"""
+)
+
+
+def queued_run(connection: Connection, name: str, *, locked: bool = False) -> QueuedRun | None:
+    """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction."""
+    record = connection.execute(_LOCKED if locked else _NAMED, [name]).fetchone()
+    return None if record is None else _run_of(record)
+
+
+def runs_ahead(connection: Connection, run: QueuedRun) -> list[QueuedRun]:
+    """Return the runs for the same API that have their turn before a queued one, in that order."""
+    records = connection.execute(_AHEAD, [run.origin, list(UNDER_WAY), run.id, run.submitted_at])
+    return [_run_of(record) for record in records]
+
+
+def runs_of_content(connection: Connection, content: str, since: datetime) -> list[QueuedRun]:
+    """Return the runs of an input that are under way, or were submitted since; `content` is its SHA-256."""
+    records = connection.execute(_OF_CONTENT, [content, list(UNDER_WAY), since])
+    return [_run_of(record) for record in records]
+
+
+def _run_of(record: Sequence[object]) -> QueuedRun:
+    number, name, origin, state, part, submitted_at, options, stop = record
+    return msgspec.convert(
+        {
+            "id": number, "name": name, "origin": origin, "state": state, "part": part, "submitted_at": submitted_at,
+            "options": msgspec.json.decode(str(options)), "stop": stop and msgspec.json.decode(str(stop)),
+        },
+        QueuedRun,
+    )  # fmt: skip
+
+
+def reserve_name(team: TeamDatabase, name: str, origin: str) -> bool:
+    """Reserve the name of a new run on all hosts; returns whether it was free. Raises psycopg.Error.
+
+    Names that were reserved more than a day ago are free again: of those runs nothing came.
+    """
+    with team.connected() as connection:
+        connection.execute(
+            "DELETE FROM runs WHERE state = 'staging' AND submitted_at < clock_timestamp() - %s", [_RESERVED_FOR]
+        )
+        made = connection.execute(
+            "INSERT INTO runs (name, origin) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id", [name, origin]
+        )
+        return made.fetchone() is not None
+
+
+def release_name(team: TeamDatabase, name: str) -> bool:
+    """Let go of a reserved name. Returns whether there is no run of that name then. Raises psycopg.Error."""
+    with team.connected() as connection:
+        connection.execute("DELETE FROM runs WHERE name = %s AND state = 'staging'", [name])
+        return queued_run(connection, name) is None

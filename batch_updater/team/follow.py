@@ -1,0 +1,337 @@
+"""A run of the team as a person sees it who waits for it: how far it is, its place in the queue, and its result."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from batch_updater.errors import EndedEarlyError, ResultsError, UsageError
+from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
+from batch_updater.messages import counted
+from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.reporter.page import PAGE
+from batch_updater.runs import report
+from batch_updater.runs.history import PastRun, find_run
+from batch_updater.runs.interrupts import Detached, StopRequests
+from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run, runs_ahead
+from batch_updater.runs.result import Progress, RunResult
+from batch_updater.runs.rows import rows_in, unsent
+from batch_updater.runs.team_files import fetched
+from batch_updater.team.report import file_content, part_result
+
+if TYPE_CHECKING:  # imported only where there is a team
+    import psycopg
+
+    from batch_updater.runs.team_database import TeamDatabase
+
+    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
+
+_LOOKED_EVERY_S = 0.2
+_QUEUE_LOOKED_AT_EVERY_S = 1.0
+"""How often it is looked at what a run waits for."""
+_SEEN_WITHIN_S = 30.0
+"""A worker that has said nothing for longer does not work."""
+_WORKER_COMES_WITHIN_S = 3.0
+"""For so long a run may wait in the queue before it is said that there is no worker."""
+_OUTAGE_S = 300.0
+"""For so long the database may be away before it is not waited for any more."""
+_STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
+_COUNTS = """
+    SELECT counted.key, sum(counted.value::bigint)::bigint
+    FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
+_WORKERS = """
+    SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+AskToStop: TypeAlias = Callable[[], bool]
+"""Asks a person who has interrupted whether the run is to be stopped; otherwise it goes on without them."""
+
+
+def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
+    """Return how many rows the part of a run sends that is queued, or was last. Raises psycopg.Error, InputError."""
+    with team.connected() as connection:
+        run = queued_run(connection, past.folder.name)
+        record = connection.execute(
+            "SELECT coalesce(sum(rows), 0)::bigint FROM blocks JOIN runs ON runs.id = blocks.run WHERE runs.name = %s",
+            [past.folder.name],
+        ).fetchone()
+    if run is not None and run.state is RunState.QUEUED:
+        with past.store(looks_at_all=False) as store:
+            return store.to_send(run.options.limit)
+    return cast("int", record[0]) if record else 0
+
+
+class _Look(NamedTuple):
+    """What the database says at a moment."""
+
+    run: QueuedRun | None
+    counts: Counter[OutcomeKind]
+    """Rows of this part that have their outcome."""
+    waits_for: str
+    """Why nothing is sent at the moment, in words; '' if something is, or it begins at once."""
+
+
+def follow(
+    team: TeamDatabase,
+    folder: Path,
+    *,
+    results: Path | None = None,
+    progress: Progress | None = None,
+    interrupts: StopRequests | None = None,
+    ask_to_stop: AskToStop = lambda: True,
+) -> RunResult:
+    """Wait until the run of a folder has ended, and return how; its workbook is put there, or at `results`.
+
+    The first request to stop asks whether to stop the run or to let it go on, a further one does not wait for its end.
+    Raises Detached, EndedEarlyError if the run does not come to an end that is known here, InputError if what the
+    database holds cannot be relied on.
+    """
+    return _Follower(team, folder, progress, interrupts or StopRequests(), ask_to_stop).followed(results)
+
+
+class _Follower:
+    """Looks at a run again and again."""
+
+    def __init__(
+        self,
+        team: TeamDatabase,
+        folder: Path,
+        progress: Progress | None,
+        interrupts: StopRequests,
+        ask_to_stop: AskToStop,
+    ) -> None:
+        self._team = team
+        self._folder = folder
+        self._progress = progress
+        self._interrupts = interrupts
+        self._ask_to_stop = ask_to_stop
+        self._seen: Counter[OutcomeKind] = Counter()
+        self._said = ""
+        self._looked_at_queue_s = float("-inf")
+        self._waits_for = ""
+        self._began_s = time.monotonic()
+
+    def followed(self, results: Path | None) -> RunResult:
+        self._interrupts.watched()
+        handled, last = 0, None
+        while True:
+            look = self._patiently(self._look)
+            if look.run is None:
+                raise self._gone(last)
+            last = look.run
+            self._show(look)
+            if look.run.state is RunState.ENDED:
+                break
+            if self._interrupts.count > handled:
+                self._interrupted(is_first=not handled)
+                handled = self._interrupts.count
+            time.sleep(_LOOKED_EVERY_S)
+        self._interrupts.sent()
+        return self._patiently(lambda: _ended(self._team, self._folder, results))
+
+    # --- what is seen ---
+
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask the database something; it may be away for a while. Raises EndedEarlyError if it stays away."""
+        import psycopg
+
+        since_s: float | None = None
+        while True:
+            try:
+                answer = ask()
+            except (psycopg.OperationalError, psycopg.InterfaceError, ResultsError) as error:
+                if isinstance(error, ResultsError) and not isinstance(error.__cause__, psycopg.Error):
+                    raise
+                now_s = time.monotonic()
+                if since_s is None:
+                    since_s = now_s
+                    _say("The team's database does not answer. The run is followed again as soon as it does.")
+                if now_s - since_s > _OUTAGE_S or self._interrupts.count:
+                    raise EndedEarlyError(
+                        "The team's database does not answer, so it is not known how the run goes on.",
+                        remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
+                    ) from error
+                time.sleep(_LOOKED_EVERY_S)
+            else:
+                if since_s is not None:
+                    _say("The team's database answers again.")
+                return answer
+
+    def _look(self) -> _Look:
+        with self._team.connected() as connection:
+            return self._looked(connection)
+
+    def _looked(self, connection: Connection) -> _Look:
+        run = queued_run(connection, self._folder.name)
+        if run is None:
+            return _Look(None, Counter(), "")
+        counts: Counter[OutcomeKind] = Counter()
+        if run.state is not RunState.QUEUED:  # until then the blocks are those of the part before
+            for kind, rows in connection.execute(_COUNTS, [run.id]):
+                counts[OutcomeKind(cast("str", kind))] = cast("int", rows)
+        now_s = time.monotonic()
+        if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
+            self._looked_at_queue_s = now_s
+            self._waits_for = self._what_it_waits_for(connection, run)
+        return _Look(run, counts, self._waits_for)
+
+    def _what_it_waits_for(self, connection: Connection, run: QueuedRun) -> str:
+        record = connection.execute(_WORKERS, [_SEEN_WITHIN_S]).fetchone()
+        if record == (0,) and time.monotonic() - self._began_s >= _WORKER_COMES_WITHIN_S:
+            return (
+                "No worker of the team is running, so no row is sent. Start one, on any host that has the same "
+                "configuration: batch-updater worker"
+            )
+        if run.state is RunState.QUEUED and (ahead := runs_ahead(connection, run)):
+            first, more = ahead[0], len(ahead) - 1
+            behind = f" {counted(more, 'more run')} will be sent before this one." if more else ""
+            return f"Waiting for the run {first.name} of {first.options.host or 'another host'} to end.{behind}"
+        return ""
+
+    def _show(self, look: _Look) -> None:
+        if look.waits_for != self._said:
+            self._said = look.waits_for
+            if look.waits_for:
+                _say(look.waits_for)
+        if self._progress:
+            for kind, rows in look.counts.items():
+                for _ in range(rows - self._seen[kind]):
+                    self._progress(Outcome(0, kind))
+            # A block that another worker has taken over may count less for a moment: no row is shown twice.
+            self._seen |= look.counts
+
+    # --- what a person asks for ---
+
+    def _interrupted(self, *, is_first: bool) -> None:
+        """Stop the run, or let it go on without us, as a person says. Raises Detached, EndedEarlyError."""
+        name = self._folder.name
+        if not is_first:
+            raise EndedEarlyError(
+                f"The run {name} is being stopped: its end was not waited for.",
+                remedy=f"How it ended: batch-updater runs --follow {name}",
+            )
+        if not self._ask_to_stop():
+            raise Detached(self._folder)
+        if self._patiently(self._stop):
+            raise EndedEarlyError("Interrupted before the turn of the run. Nothing was sent.", remedy="Run it again.")
+        _say(
+            "Stopping: requests in flight are waited for, and the workbook is written. Once more ends at once, without "
+            "waiting for it."
+        )
+
+    def _stop(self) -> bool:
+        with self._team.connected(autocommit=False) as connection:
+            return stop_run(connection, self._folder.name)
+
+    def _gone(self, last: QueuedRun | None) -> UsageError | EndedEarlyError:
+        if last is None:
+            return UsageError(f"There is no run {self._folder.name}.", remedy="`batch-updater runs` lists the runs.")
+        return EndedEarlyError(
+            f"The run {self._folder.name} was taken from the queue before its turn. Nothing was sent.",
+            remedy="Run it again.",
+        )
+
+
+def stop_run(connection: Connection, name: str, stop: Stop = _STOPPED) -> bool:
+    """Stop a run, within a transaction: what is in flight is awaited. The first reason for which it is stopped counts.
+
+    Returns whether it had no turn yet: then it is as if it had never been submitted.
+    """
+    run = queued_run(connection, name, locked=True)
+    if run is None or not run.is_under_way:
+        return False
+    if run.state is not RunState.QUEUED:
+        connection.execute(
+            "UPDATE runs SET stop = coalesce(stop, %s), changed_at = clock_timestamp() WHERE id = %s",
+            [msgspec.json.encode(stop).decode(), run.id],
+        )
+        return False
+    if run.part == 1:
+        connection.execute("DELETE FROM runs WHERE id = %s", [run.id])
+    else:
+        connection.execute(
+            "UPDATE runs SET state = 'ended', part = part - 1, changed_at = clock_timestamp() WHERE id = %s", [run.id]
+        )
+    return True
+
+
+def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
+    """Return how a run has ended, with its files on this host. Raises InputError, EndedEarlyError."""
+    past = find_run(folder.parent, folder.name)
+    private_folder(folder)
+    known = part_result(team, folder.name)
+    if known is None:  # as of a run that was moved in from a single machine
+        return report.report(past, results)
+    with past.store(looks_at_all=False) as store:
+        staged, names = past.staged(store), store.names()
+    fetched(folder, PAGE)
+    facts = replace(known.facts, allowed=names, run_folder=folder.name if past.is_of_page else str(folder))
+    result = RunResult(
+        columns=staged.columns,
+        facts=facts,
+        rows=partial(rows_in, folder, staged, past.endpoint, unsent(known.stop)),
+        results=None,
+        summary=known.summary,
+        elapsed_s=known.elapsed_s,
+        folder=folder,
+        fault=known.fault,
+        annotation_note=known.annotation_note,
+        requests=known.requests,
+        retries=known.retries,
+        throttled=known.throttled,
+        stop=known.stop,
+        removed=known.removed,
+        uniform_refusal=known.uniform_refusal,
+    )
+    result = _with_workbook(team, result, past, known.workbook, results)
+    return _with_annotated_copy(team, result, folder, known.annotated)
+
+
+def _with_workbook(
+    team: TeamDatabase, result: RunResult, past: PastRun, name: str | None, results: Path | None
+) -> RunResult:
+    """Put the workbook where it was asked for; one that the database does not take is written here from the rows."""
+    if name is None:
+        return result
+    asked = results or past.folder / name
+    try:
+        content = file_content(team, past.folder.name, name)
+        written = report.report(past, asked).results if content is None else _written(asked, content)
+    except (OSError, ResultsError) as error:
+        return _with_fault(replace(result, asked_results=asked), f"The workbook {asked}", error)
+    return replace(result, asked_results=asked, results=written)
+
+
+def _with_annotated_copy(team: TeamDatabase, result: RunResult, folder: Path, name: str | None) -> RunResult:
+    content = file_content(team, folder.name, name) if name else None
+    if name is None or content is None:
+        return result
+    try:
+        return replace(result, annotated=_written(folder / name, content))
+    except OSError as error:
+        return _with_fault(result, f"The annotated copy {folder / name}", error)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    """Write a workbook; one that is not ours, or open in another program, stays. Raises OSError."""
+    return write_workbook(path, lambda draft: draft.write_bytes(content))
+
+
+def _with_fault(result: RunResult, what: str, error: Exception) -> RunResult:
+    fault = not_written(what, error, OTHER_PLACE)
+    return replace(result, fault=f"{result.fault} {fault}" if result.fault else fault)
+
+
+def _say(text: str) -> None:
+    """Tell the person who waits."""
+    _LOG.warning("followed", extra={"event": "followed", "why": text})

@@ -1,0 +1,141 @@
+"""The queue of a team: Procrastinate, on the team's database. The arguments of its jobs hold names of runs alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from batch_updater.runs.team_database import TeamDatabase
+
+_SEND, _BLOCK, _REPORT = "send", "block", "report"
+_FIRST = 1
+"""Priority of a job that goes before blocks: someone waits for the report of rows that are all done."""
+_CONNECTIONS = 8
+_CONNECTS_WITHIN_S = 5.0
+_LONGEST_PAUSE_S = 60
+
+
+def runs_queue(origin: str) -> str:
+    """Return the queue of the runs for an API: they go one after the other."""
+    return f"runs {_digest(origin)}"
+
+
+def blocks_queue(origin: str) -> str:
+    """Return the queue of the blocks of the run that is being sent to an API, and of reports."""
+    return f"blocks {_digest(origin)}"
+
+
+def _digest(origin: str) -> str:
+    # Procrastinate listens on a channel of that name, and one of PostgreSQL has 63 bytes at most.
+    return hashlib.sha256(origin.encode()).hexdigest()[:24]
+
+
+class Work(Protocol):
+    """What a worker does with jobs. Each is cancelled when the worker ends, and is then done again by another one."""
+
+    async def send(self, run: str) -> None:
+        """Begin the queued part of a run, and return when each of its rows has had its turn."""
+
+    async def block(self, run: str, number: int) -> None:
+        """Send the rows of a block."""
+
+    async def report(self, run: str) -> None:
+        """Write the workbook of a run, and end its part."""
+
+
+def submit(connection: psycopg.Connection[Any], run: str) -> None:
+    """Queue a run, within the transaction of the connection. Raises psycopg.Error."""
+    record = connection.execute("SELECT origin FROM runs WHERE name = %s", [run]).fetchone()
+    if record is None:
+        raise LookupError(f"there is no run {run}")
+    (origin,) = record
+    _defer(connection, [_job(_SEND, runs_queue(origin), origin, run=run)])
+
+
+def submit_blocks(connection: psycopg.Connection[Any], run: str, origin: str, numbers: Sequence[int]) -> None:
+    """Queue blocks of a run, within the transaction of the connection. Raises psycopg.Error.
+
+    The same block is never worked on twice at once, however often it is queued.
+    """
+    queue = blocks_queue(origin)
+    _defer(connection, [_job(_BLOCK, queue, f"{run} {number}", run=run, number=number) for number in numbers])
+
+
+def submit_report(connection: psycopg.Connection[Any], run: str, origin: str) -> None:
+    """Queue the report of a run, within the transaction of the connection. Raises psycopg.Error."""
+    _defer(connection, [_job(_REPORT, blocks_queue(origin), f"{run} report", _FIRST, run=run)])
+
+
+def _job(task: str, queue: str, lock: str, priority: int = 0, **arguments: str | int) -> Job:
+    return Job(
+        id=None, queue=queue, lock=lock, queueing_lock=None, task_name=task, priority=priority,
+        task_kwargs=dict(arguments),
+    )  # fmt: skip
+
+
+def _defer(connection: psycopg.Connection[Any], jobs: list[Job]) -> None:
+    if jobs:
+        # The connector is never opened: everything goes over the connection that is given.
+        JobManager(PsycopgConnector()).batch_defer_jobs(jobs, connection=connection)
+
+
+def app_of(team: TeamDatabase, work: Work) -> App:
+    """Return the queue with what is done for each of its jobs; open it before use."""
+    connector = PsycopgConnector(
+        conninfo=team.address, min_size=1, max_size=_CONNECTIONS, timeout=_CONNECTS_WITHIN_S,
+        reconnect_timeout=_CONNECTS_WITHIN_S,
+    )  # fmt: skip
+    app = App(connector=connector)
+    app.job_manager = _OwnJobs(connector)
+
+    @app.task(name=_SEND, retry=_UntilDone())
+    async def send(run: str) -> None:
+        await work.send(run)
+
+    @app.task(name=_BLOCK, retry=_UntilDone())
+    async def block(run: str, number: int) -> None:
+        await work.block(run, number)
+
+    @app.task(name=_REPORT, retry=_UntilDone())
+    async def report(run: str) -> None:
+        await work.report(run)
+
+    return app
+
+
+class _UntilDone(BaseRetryStrategy):
+    """A job is done again until it is done: at once if its worker ends, else after a growing pause."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        if isinstance(exception, (asyncio.CancelledError, HandedBack)):
+            return RetryDecision()
+        return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE_S)})
+
+
+class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on with it)
+    """A block was handed back before all of its rows had their turn."""
+
+
+class _OwnJobs(JobManager):
+    """Leaves a job alone that another worker has by now: it was taken over."""
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        if await self._is_unchanged(job):
+            await super().finish_job(job, status, delete_job)
+
+    async def retry_job(self, job: Job, *arguments: Any, **options: Any) -> None:
+        if await self._is_unchanged(job):
+            await super().retry_job(job, *arguments, **options)
+
+    async def _is_unchanged(self, job: Job) -> bool:
+        found = list(await self.list_jobs_async(id=job.id))
+        return any(one.status == Status.DOING.value and one.worker_id in {job.worker_id, None} for one in found)

@@ -1,0 +1,281 @@
+"""What the job `report` does, on any host: a run's workbook and page from its rows, and the end of the part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from batch_updater.config.schema import Config
+from batch_updater.errors import ResultsError
+from batch_updater.files.writing import OTHER_PLACE, not_written, temporary_folder
+from batch_updater.records import AllowedList, OutcomeKind, RunFacts, Stop
+from batch_updater.reporter.copy_losses import Annotatable
+from batch_updater.reporter.page import PAGE, RowsForReview
+from batch_updater.reporter.summary import Summary
+from batch_updater.reporter.summary_view import SummaryView, summary_view
+from batch_updater.reporter.workbook import write_results
+from batch_updater.runs.annotate import AnnotatedCopy
+from batch_updater.runs.history import PastRun, find_run, resumption_note
+from batch_updater.runs.names import remember_names
+from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run
+from batch_updater.runs.report import facts_of
+from batch_updater.runs.result import RunResult, limit_stop
+from batch_updater.runs.retention import remove_old_runs
+from batch_updater.runs.rows import check_row_count, lasting, report_rows, tallied, unsent
+from batch_updater.runs.run import page_written, workbook_name
+from batch_updater.runs.store import REPORT, Part, Store
+from batch_updater.runs.team_files import MOST_BYTES, fetched, put_file
+from batch_updater.runs.team_runs import TeamState
+from batch_updater.sender.pool import UniformRefusal
+
+if TYPE_CHECKING:  # imported only where there is a team
+    import psycopg
+
+    from batch_updater.runs.team_database import TeamDatabase
+
+    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
+
+_RESULT = "result.json"
+"""Name of the file of a run that holds a `PartResult`."""
+
+
+class PartResult(msgspec.Struct, frozen=True):
+    """How a part of a run ended, for whoever has waited for it on another host."""
+
+    facts: RunFacts
+    """Without the names that are known, which are in the database."""
+    summary: Summary
+    elapsed_s: float
+    workbook: str | None
+    """Name of the file; None if it was not written."""
+    annotated: str | None
+    annotation_note: str
+    fault: str | None
+    requests: int
+    retries: int
+    throttled: int
+    stop: Stop | None
+    removed: tuple[str, ...]
+    uniform_refusal: UniformRefusal | None
+
+
+def part_result(team: TeamDatabase, run: str) -> PartResult | None:
+    """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
+    content = file_content(team, run, _RESULT)
+    return None if content is None else msgspec.json.decode(content, type=PartResult)
+
+
+def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
+    """Return what a file of a run holds; None if it is not in the database. Raises psycopg.Error."""
+    with team.connected() as connection:
+        record = connection.execute(
+            "SELECT content FROM files JOIN runs ON runs.id = files.run WHERE runs.name = %s AND files.name = %s",
+            [run, name],
+        ).fetchone()
+    return None if record is None else cast("bytes", record[0])
+
+
+class _Sent(NamedTuple):
+    """What the blocks of a part have sent."""
+
+    requests: int
+    retries: int
+    throttled: int
+    started_at: datetime
+    ended_at: datetime
+    """Now, by the clock of the database."""
+
+
+def write_report(team: TeamDatabase, run: str, config: Config) -> None:
+    """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
+
+    A part that has ended stays as it is. Raises psycopg.Error, InputError if what the database holds cannot be relied
+    on.
+    """
+    with team.connected() as connection:
+        queued = queued_run(connection, run)
+        if queued is None or queued.state is not RunState.REPORTING:
+            return  # another worker has done it
+        sent = _sent(connection, queued)
+    folder = config.results.folder / run
+    past = find_run(folder.parent, run)
+    with temporary_folder() as scratch, past.store(looks_at_all=False) as store:
+        finished, view = _Report(queued, sent, past, store).written(scratch, fetched(folder, past.facts.input_file))
+        remember_names(
+            folder.parent, finished.facts.endpoint, finished.facts.base_url or "", past.facts.caller,
+            _taught(team, queued, store.names()),
+        )  # fmt: skip
+        removed = remove_old_runs(config.results, datetime.now(UTC), in_use=folder)
+        _end(team, queued, sent, replace(finished, removed=removed), view, scratch)
+
+
+class _Report:
+    """The report of one part of a run."""
+
+    def __init__(self, queued: QueuedRun, sent: _Sent, past: PastRun, store: Store) -> None:
+        self._queued = queued
+        self._options = queued.options
+        self._sent = sent
+        self._past = past
+        self._store = store
+        self._staged = past.staged(store)
+
+    def written(self, folder: Path, source: Path) -> tuple[RunResult, SummaryView]:
+        """Write everything into a folder; `source` is where the copy of the input is, if it is anywhere.
+
+        A fault of the disk is reported, not raised: the outcomes are known all the same.
+        """
+        past, staged, store, options = self._past, self._staged, self._store, self._options
+        endpoint = past.endpoint
+        stop = self._queued.stop or limit_stop(staged.good, options.limit, "had their turn", "had its turn")
+        without_turn = unsent(stop)
+        annotated_copy = self._annotated_copy(source)
+        facts, for_review = self._facts(stop, annotated_copy.note), RowsForReview(staged.columns, endpoint)
+        results = folder / workbook_name(past.facts.stem, self._sent.started_at)
+        written, fault = None, None
+        try:
+            rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))
+            written = write_results(results, facts, staged.columns, endpoint, rows)
+        except (OSError, ResultsError) as error:
+            fault = not_written(f"The workbook {results.name}", error, OTHER_PLACE)
+        summary = written.summary if written else tallied(store.rows(without_turn), staged.columns)
+        check_row_count(staged, summary)
+        view = written.view if written else summary_view(facts, endpoint, staged.columns, summary)
+        fault = page_written(view, for_review, written.path if written else None, folder, fault)
+        finished = RunResult(
+            columns=staged.columns,
+            facts=facts,
+            rows=lambda **_: report_rows(store, staged, endpoint, without_turn),
+            results=written.path if written else None,
+            summary=summary,
+            elapsed_s=(self._sent.ended_at - self._sent.started_at).total_seconds() + options.elapsed_s,
+            fault=fault,
+            requests=self._sent.requests + options.requests,
+            retries=self._sent.retries + options.retries,
+            throttled=self._sent.throttled + options.throttled,
+            stop=lasting(stop, summary),
+        )
+        return annotated_copy.added_to(finished, folder, past.facts.stem), view
+
+    def _annotated_copy(self, source: Path) -> AnnotatedCopy:
+        if not self._options.annotate:
+            return AnnotatedCopy(source)
+        if not source.is_file():
+            why = f"the input has more than {MOST_BYTES >> 20} MB, which the team's database does not take."
+            return AnnotatedCopy(source, Annotatable(refusal=why))
+        return AnnotatedCopy.of_input(source, self._staged.columns, may_lose=self._options.may_lose)
+
+    def _facts(self, stop: Stop | None, annotation_note: str) -> RunFacts:
+        """Return the facts about the whole run, the parts before this one included."""
+        past, options, sent = self._past, self._options, self._sent
+        ended = past.parts[-1]._replace(ended_at=sent.ended_at)
+        past = replace(past, parts=(*past.parts[:-1], ended), team_state=TeamState.ENDED)
+        facts = facts_of(past, self._store, self._staged)
+        notes = (*options.notes, *filter(None, [annotation_note, resumption_note(len(past.parts))]))
+        return replace(
+            facts,
+            run_folder=past.folder.name,
+            finished_at=sent.ended_at,
+            requests=facts.requests + sent.requests + options.requests,
+            retries=facts.retries + sent.retries + options.retries,
+            stop=stop,
+            notes=notes,
+            invocation=options.invocation,
+            inbox=options.inbox,
+            repeats=options.repeats,
+        )
+
+
+def _sent(connection: Connection, queued: QueuedRun) -> _Sent:
+    """Return what the blocks of a part have sent."""
+    record = connection.execute(
+        "SELECT coalesce(sum(requests), 0)::bigint, coalesce(sum(retries), 0)::bigint,"
+        " coalesce(sum(throttled), 0)::bigint,"
+        " (SELECT max(started_at) FROM parts WHERE run = %(run)s), extract(epoch FROM clock_timestamp())::float"
+        " FROM blocks WHERE run = %(run)s",
+        {"run": queued.id},
+    ).fetchone()
+    requests, retries, throttled, started_at, now = cast("tuple[int, int, int, float, float]", record)
+    return _Sent(
+        requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC)
+    )
+
+
+def _taught(team: TeamDatabase, queued: QueuedRun, known: tuple[AllowedList, ...]) -> list[AllowedList]:
+    """Return the lists of valid names that answers have taught in this run."""
+    with team.connected() as connection:
+        records = connection.execute(
+            "SELECT field, depends_on FROM names WHERE run = %s AND commit_number > 0", [queued.id]
+        ).fetchall()
+    taught = {(str(field), str(depends_on)) for field, depends_on in records}
+    return [one for one in known if (one.field, json.dumps(one.depends_on)) in taught]
+
+
+def _end(
+    team: TeamDatabase, queued: QueuedRun, sent: _Sent, finished: RunResult, view: SummaryView, folder: Path
+) -> None:
+    """End the part, with its files, in one transaction."""
+    with team.connected(autocommit=False) as connection:
+        locked = queued_run(connection, queued.name, locked=True)
+        if locked is None or locked.state is not RunState.REPORTING or locked.part != queued.part:
+            return
+        kept = {path.name: put_file(connection, queued.id, path) for path in _files(finished, folder)}
+        workbook = finished.results.name if finished.results else None
+        result = PartResult(
+            facts=replace(finished.facts, allowed=()),
+            summary=finished.summary,
+            elapsed_s=finished.elapsed_s,
+            workbook=workbook,
+            annotated=finished.annotated.name if finished.annotated and kept[finished.annotated.name] else None,
+            annotation_note=finished.annotation_note,
+            fault=finished.fault,
+            requests=finished.requests,
+            retries=finished.retries,
+            throttled=finished.throttled,
+            stop=finished.stop,
+            removed=finished.removed,
+            uniform_refusal=None,
+        )
+        (folder / _RESULT).write_bytes(msgspec.json.encode(result))
+        put_file(connection, queued.id, folder / _RESULT)
+        stop = finished.stop
+        part = Part(
+            sent.started_at, sent.ended_at, finished.requests, finished.retries, finished.elapsed_s,
+            stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None,
+            # Without everything written it is unfinished: running it again sends nothing and writes.
+            workbook if finished.fault is None else None,
+            {kind: count for kind, count in finished.summary.counts.items() if count},
+        )  # fmt: skip
+        _end_part(connection, queued, part, view)
+
+
+def _files(finished: RunResult, folder: Path) -> list[Path]:
+    """Return the files of a report that were written."""
+    page = folder / PAGE
+    return [path for path in (finished.results, finished.annotated, page) if path is not None and path.is_file()]
+
+
+def _end_part(connection: Connection, queued: QueuedRun, part: Part, view: SummaryView) -> None:
+    """Note how the part ended, within the transaction of the caller."""
+    counts: Mapping[OutcomeKind, int] = part.counts or {}
+    connection.execute(
+        "UPDATE parts SET ended_at = %s, requests = %s, retries = %s, elapsed_s = %s, stopped = %s,"
+        " stop_message = %s, stop_advice = %s, results = %s, counts = %s"
+        " WHERE run = %s AND number = (SELECT max(number) FROM parts WHERE run = %s)",
+        [
+            part.ended_at and part.ended_at.timestamp(), part.requests, part.retries, part.elapsed_s, part.stopped,
+            part.stop_message, part.stop_advice, part.results, json.dumps(counts), queued.id, queued.id,
+        ],
+    )  # fmt: skip
+    connection.execute(
+        "INSERT INTO run (run, name, value) VALUES (%s, %s, %s)"
+        " ON CONFLICT (run, name) DO UPDATE SET value = excluded.value",
+        [queued.id, REPORT, json.dumps(msgspec.to_builtins(view))],
+    )
+    connection.execute("UPDATE runs SET state = 'ended', changed_at = clock_timestamp() WHERE id = %s", [queued.id])
