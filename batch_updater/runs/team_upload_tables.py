@@ -10,8 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import BindParameter, Float, Integer
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.base import PGCompiler
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.functions import Function
 
@@ -30,13 +29,18 @@ class _Compiler(PGCompiler):
         (array,) = function.clauses
         return f"json_array_elements_text({self.process(array, **keywords)}::json)"
 
-    def render_bind_cast(self, _type: object, _dbapi_type: object, sqltext: str) -> str:
-        return sqltext
+    def render_bind_cast(self, *of: Any) -> str:
+        return str(of[-1])  # `visit_bindparam` says of each parameter what it is
 
-    def visit_bindparam(self, bindparam: BindParameter[Any], **keywords: Any) -> str:
+    def visit_bindparam(self, bindparam: BindParameter[Any], *arguments: Any, **keywords: Any) -> str:
         if not bindparam.required and bindparam.value is not None:
             return literal(bindparam.value)
-        return f"{super().visit_bindparam(bindparam, **keywords)}::{_TYPES.get(type(bindparam.type), 'text')}"
+        kind = _TYPES.get(type(bindparam.type), "text")
+        return f"{super().visit_bindparam(bindparam, *arguments, **keywords)}::{kind}"
+
+
+class _Dialect(PGDialect):
+    statement_compiler = _Compiler
 
 
 def as_postgres() -> str:
@@ -47,9 +51,7 @@ def as_postgres() -> str:
 
 
 def _text_of(statement: ClauseElement) -> str:
-    dialect = postgresql.dialect(paramstyle="pyformat")
-    dialect.statement_compiler = _Compiler
-    lines = str(statement.compile(dialect=dialect)).strip().splitlines()
+    lines = str(statement.compile(dialect=_Dialect(paramstyle="pyformat"))).strip().splitlines()
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from msgspec.structs import replace
 
@@ -22,6 +22,7 @@ from batch_updater.errors import ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import write_whole
 from batch_updater.runs import upload_statements
+from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_files import MOST_BYTES
 from batch_updater.runs.uploads import Connection, Record, Records, StoredUpload, Task, Uploads
 
@@ -57,6 +58,7 @@ _MAY_WORK_ON = f"""NOT (tasks.state = 'running' AND tasks.server IS DISTINCT FRO
     OR NOT EXISTS (SELECT 1 FROM drafts JOIN servers ON servers.id = drafts.server
         WHERE drafts.upload = tasks.upload AND drafts.server <> %(server)s AND {IS_ALIVE}))"""
 _STARTABLE = f"SELECT number FROM tasks WHERE state IN ('waiting', 'running') AND {_MAY_WORK_ON}"
+_WAITING = f"SELECT 1 FROM tasks WHERE state = 'waiting' AND {_MAY_WORK_ON} LIMIT 1"
 _START = f"""UPDATE tasks SET state = 'running', started_at = %(now)s, server = %(server)s, claim = claim + 1
     WHERE number = %(task)s AND state IN ('waiting', 'running') AND {_MAY_WORK_ON} RETURNING claim, upload"""
 _TAKE_DRAFT = """UPDATE drafts SET server = %(server)s, epoch = epoch + 1, asked_by = NULL
@@ -66,20 +68,26 @@ _IS_WAITING = "SELECT 1 FROM tasks WHERE number = %s AND state = 'waiting'"
 _HOSTS = "SELECT tasks.number, host FROM tasks JOIN servers ON servers.id = server WHERE state = 'running'"
 
 
+_SENDING = """SELECT runs.state <> 'staging' AND runs.submitted_at > tasks.added_at FROM runs, tasks
+    WHERE runs.name = %s AND tasks.number = %s"""
+
+
 class News(NamedTuple):
-    """What other hosts want of this one."""
+    """What is to be done by this server."""
 
     to_stop: frozenset[int]
-    """Numbers of tasks that this server works on and is to stop."""
+    """Numbers of tasks that it works on and is to stop."""
     asked_for: tuple[str, ...]
     """Uploads whose draft another host needs."""
+    is_task_waiting: bool
+    """Whether there is a task that it may begin."""
 
 
 class TeamUploads(Uploads):
     """The database of the page that all hosts of a team have in common."""
 
     def __init__(self, folder: Path, team: TeamDatabase, redact: Callable[[str], str]) -> None:
-        """`folder`: that of this host, for files; `redact` takes secrets out of what PostgreSQL says. Raises ResultsError."""
+        """`folder`: that of this host, for files; `redact` takes secrets out of messages. Raises ResultsError."""
         self.team = team
         self.host = socket.gethostname()
         self._redact = redact
@@ -119,7 +127,7 @@ class TeamUploads(Uploads):
             with super()._faults():
                 yield
         except psycopg.Error as error:
-            why = self._redact(str(error).strip() or type(error).__name__)
+            why = self._redact(reason_of(error))
             raise ResultsError(
                 f"The team's database cannot be used: {why}.", remedy="Look at it with `batch-updater doctor`."
             ) from error
@@ -149,7 +157,10 @@ class TeamUploads(Uploads):
             connection.execute(_TAKE_OVER)
             to_stop = connection.execute(_TO_STOP, [self.server]).fetchall()
             asked_for = connection.execute(_ASKED_FOR, [self.server]).fetchall()
-        return News(frozenset(number for (number,) in to_stop), tuple(upload for (upload,) in asked_for))
+            waiting = connection.execute(_WAITING, {"server": self.server}).fetchone()
+        return News(
+            frozenset(number for (number,) in to_stop), tuple(upload for (upload,) in asked_for), waiting is not None
+        )
 
     def take_up_tasks(self) -> None:
         """Let the tasks wait again that this server was working on when it was killed."""
@@ -163,7 +174,7 @@ class TeamUploads(Uploads):
         return tuple(task for task in self.open_tasks() if task.number in numbers)
 
     def start_task(self, number: int) -> bool:
-        """Whether a task is this server's to work on: no other one does, and its draft is, or has become, this one's."""
+        """Whether a task is this server's to work on: no other one does, and its draft is this one's by now."""
         values = {"task": number, "server": self.server, "now": datetime.now(UTC).timestamp()}
         with self.transaction() as connection:
             connection.execute(_ONE_WRITER)
@@ -179,13 +190,28 @@ class TeamUploads(Uploads):
     def _require_own(self, connection: Connection, number: int) -> None:
         with self._claims_lock:
             claim = self._claims.get(number)
-        assert isinstance(connection, _PageConnection)
+        postgres = cast("_PageConnection", connection).postgres
         if claim is None:
-            found = connection.postgres.execute(_IS_WAITING, [number]).fetchone()
+            found = postgres.execute(_IS_WAITING, [number]).fetchone()
         else:
-            found = connection.postgres.execute(_IS_OWN, [number, self.server, claim]).fetchone()
+            found = postgres.execute(_IS_OWN, [number, self.server, claim]).fetchone()
         if found is None:
             raise ResultsError(f"Another host has taken over the task {number}.", remedy="Look at its page again.")
+
+    def is_elsewhere(self, number: int) -> bool:
+        """Whether another server works on a task."""
+        with self.transaction() as connection:
+            statement = "SELECT 1 FROM tasks WHERE number = %s AND state = 'running' AND server <> %s"
+            return connection.execute(statement, [number, self.server]).fetchone() is not None
+
+    def has_submitted(self, task: Task) -> bool | None:
+        """Whether a task has put the run that it has noted into the queue; None if there is no such run any more.
+
+        Of one that it has not there is the name alone, or it is an earlier one, which the task is to resume.
+        """
+        with self.transaction() as connection:
+            found = connection.execute(_SENDING, [task.run, task.number]).fetchone()
+        return bool(found[0]) if found else None
 
     def hosts_of_tasks(self) -> dict[int, str]:
         """Return the hosts that work on tasks, by the numbers of these."""
@@ -196,10 +222,10 @@ class TeamUploads(Uploads):
 
     def _share(self, connection: Connection, upload_id: str, file: Path) -> None:
         """Let the other hosts have a new upload; its draft is this one's until another one needs it."""
-        assert isinstance(connection, _PageConnection)
-        connection.postgres.execute("INSERT INTO drafts (upload, server) VALUES (%s, %s)", [upload_id, self.server])
+        postgres = cast("_PageConnection", connection).postgres
+        postgres.execute("INSERT INTO drafts (upload, server) VALUES (%s, %s)", [upload_id, self.server])
         if file.stat().st_size <= MOST_BYTES:
-            connection.postgres.execute(
+            postgres.execute(
                 "INSERT INTO draft_files (upload, name, content) VALUES (%s, %s, %s)",
                 [upload_id, INPUT, file.read_bytes()],
             )
@@ -243,9 +269,7 @@ class _PageConnection:
 
     def execute(self, statement: str, values: Mapping[str, object], /) -> Records:
         cursor = self.postgres.cursor(row_factory=_as_records)
-        cursor.execute(
-            upload_statements.for_postgres(statement), {name: _value(one) for name, one in values.items()}
-        )
+        cursor.execute(upload_statements.for_postgres(statement), {name: _value(one) for name, one in values.items()})
         return cursor
 
 

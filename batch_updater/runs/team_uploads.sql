@@ -105,7 +105,7 @@ WHERE tasks.number = %(task)s::bigint;
 UPDATE tasks SET state='waiting', waits_for='' WHERE tasks.state = 'running';
 
 -- START_TASK
-UPDATE tasks SET state='running', started_at=%(now)s::double precision WHERE tasks.number = %(task)s::bigint AND (tasks.state = 'waiting' OR tasks.state = 'running');
+UPDATE tasks SET state='running', started_at=%(now)s::double precision WHERE tasks.number = %(task)s::bigint AND tasks.state = 'waiting';
 
 -- DEFER_TASK
 UPDATE tasks SET state='waiting', waits_for=%(holder)s::text WHERE tasks.number = %(task)s::bigint AND (tasks.state = 'waiting' OR tasks.state = 'running');

@@ -1,7 +1,7 @@
 """The databases of the page, `web.sqlite` and `compared.sqlite`: their tables and every statement over them.
 
-The program executes what is in `uploads.sql`, which `make sql` writes from this module, as `tables` says. A team has the
-tables of `web.sqlite` in PostgreSQL, and the same statements in `team_uploads.sql`.
+The program executes what is in `uploads.sql`, which `make sql` writes from this module, as `tables` says. A team has
+the tables of `web.sqlite` in PostgreSQL, and the same statements in `team_uploads.sql`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ TASK_OF_RUN = _task.where(_t.run == bindparam("past")).order_by(_t.number.desc()
 TASK_IS_STOPPED = select(_t.is_stopped).where(_t.number == bindparam("task"))
 TAKE_UP_TASKS = update(tasks).where(_t.state == "running").values(state="waiting", waits_for="")
 START_TASK = (
-    update(tasks).where(_t.number == bindparam("task"), _is_open)
+    update(tasks).where(_t.number == bindparam("task"), _t.state == "waiting")
     .values(state="running", started_at=bindparam("now"))
 )  # fmt: skip
 DEFER_TASK = (

@@ -512,7 +512,7 @@ class Uploads:
         self._write(upload_statements.TAKE_UP_TASKS)
 
     def start_task(self, number: int) -> bool:
-        """Whether a task was open, and is this server's to work on; it is running now."""
+        """Whether a task was waiting; it is running now."""
         return bool(self._write(upload_statements.START_TASK, task=number, now=_now()))
 
     def defer_task(self, number: int, waits_for: str = "") -> None:
@@ -536,6 +536,10 @@ class Uploads:
             connection.execute(upload_statements.END_TASK, {"task": number, "end": end, "now": now, "why": why})
             upload = connection.execute(upload_statements.TASK, {"task": number}).fetchone()["upload"]
             connection.execute(upload_statements.TOUCH, {"upload_id": upload, "now": now})
+
+    def is_elsewhere(self, number: int) -> bool:  # noqa: ARG002
+        """Whether another server works on a task: there is none."""
+        return False
 
     def _require_own(self, connection: Connection, number: int) -> None:
         """Raise ResultsError if another server works on a task: there is none."""

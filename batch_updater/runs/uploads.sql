@@ -172,7 +172,7 @@ WHERE tasks.number = :task;
 UPDATE tasks SET state='waiting', waits_for='' WHERE tasks.state = 'running';
 
 -- START_TASK
-UPDATE tasks SET state='running', started_at=:now WHERE tasks.number = :task AND (tasks.state = 'waiting' OR tasks.state = 'running');
+UPDATE tasks SET state='running', started_at=:now WHERE tasks.number = :task AND tasks.state = 'waiting';
 
 -- DEFER_TASK
 UPDATE tasks SET state='waiting', waits_for=:holder WHERE tasks.number = :task AND (tasks.state = 'waiting' OR tasks.state = 'running');

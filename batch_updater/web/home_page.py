@@ -183,12 +183,12 @@ def _state_of(context: PageContext, upload: StoredUpload, tasks: Sequence[Task],
         return check.fault.message, ""
     if upload.asked:
         return f"{counted(len(upload.asked.questions), 'question')} to answer", ""
-    draft = context.worker.draft(upload.id) if is_judged else None
-    if draft is None:
+    judged = context.worker.judgement(upload) if is_judged else None
+    if judged is None:
         return "checked", "/check"
-    if questions := [one for one in draft.questions if not one.is_about_one_cell]:
-        return f"{counted(len(questions), 'question')} to answer", ""
-    return draft.summary().verdict, "/check"
+    if judged.questions:
+        return f"{counted(judged.questions, 'question')} to answer", ""
+    return judged.verdict, "/check"
 
 
 def _queued(context: PageContext, user: str, task: Task) -> _QueueLine:

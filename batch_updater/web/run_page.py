@@ -322,7 +322,7 @@ async def stop(request: web.Request) -> web.Response:
         task = context.uploads.task_of_run(name)
         if task and (why := why_not_stop(task.by, context.config, user)):
             raise UsageError(why)
-        if not context.worker.stop(name):
+        if not context.worker.stop(name, user):
             remedy = "It has ended, or another process sends it."
             raise UsageError("This server is not sending this run.", remedy=remedy)
         context.uploads.note(user, STOPPED, run=name)

@@ -16,6 +16,7 @@ CREATE TABLE tasks (
     kind text NOT NULL, upload text, state text NOT NULL, "by" text NOT NULL, created_at double precision NOT NULL,
     started_at double precision, ended_at double precision, run text, fault text, waits_for text NOT NULL DEFAULT '',
     options text NOT NULL, is_stopped bigint NOT NULL DEFAULT 0,
+    added_at timestamptz NOT NULL DEFAULT clock_timestamp(),  -- as created_at, by the clock by which runs are submitted
     server text REFERENCES servers,  -- that works on it, or has done so
     claim bigint NOT NULL DEFAULT 0  -- how often it was begun: a server that has an older number writes nothing
 );
