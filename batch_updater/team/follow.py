@@ -21,6 +21,7 @@ from batch_updater.reporter.page import PAGE
 from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
 from batch_updater.runs.interrupts import Detached, StopRequests
+from batch_updater.runs.open_run import remove_unless_begun
 from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run, runs_ahead
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
@@ -223,6 +224,7 @@ class _Follower:
         if not self._ask_to_stop():
             raise Detached(self._folder)
         if self._patiently(self._stop):
+            remove_unless_begun(self._folder)
             raise EndedEarlyError("Interrupted before the turn of the run. Nothing was sent.", remedy="Run it again.")
         _say(
             "Stopping: requests in flight are waited for, and the workbook is written. Once more ends at once, without "
