@@ -42,9 +42,10 @@ _SERVER = "server"
 _LONGEST_ID = 100
 _ONE_WRITER = "SELECT pg_advisory_xact_lock(hashtext('batch_updater.page'))"
 """As in SQLite one host writes at a time, so that what a transaction has looked for is so when it writes."""
-IS_ALIVE = f"seen_at > clock_timestamp() - interval '{DEAD_S} s'"
-_JOIN = """INSERT INTO servers (id, host) VALUES (%(server)s, %(host)s)
-    ON CONFLICT (id) DO UPDATE SET host = excluded.host, seen_at = clock_timestamp()"""
+IS_ALIVE = "seen_at > clock_timestamp() - make_interval(secs => dead_after_s)"
+_JOIN = """INSERT INTO servers (id, host, dead_after_s) VALUES (%(server)s, %(host)s, %(dead_after_s)s)
+    ON CONFLICT (id) DO UPDATE SET host = excluded.host, dead_after_s = excluded.dead_after_s,
+        seen_at = clock_timestamp()"""
 _OTHER_HOST = f"SELECT 1 FROM servers WHERE id = %s AND host <> %s AND {IS_ALIVE}"
 _BEAT = "UPDATE servers SET seen_at = clock_timestamp() WHERE id = %s"
 _LEAVE = "UPDATE servers SET seen_at = '-infinity' WHERE id = %s"
@@ -86,11 +87,14 @@ class News(NamedTuple):
 class TeamUploads(Uploads):
     """The database of the page that all hosts of a team have in common."""
 
-    def __init__(self, folder: Path, team: TeamDatabase, redact: Callable[[str], str]) -> None:
+    def __init__(
+        self, folder: Path, team: TeamDatabase, redact: Callable[[str], str], dead_after_s: float = DEAD_S
+    ) -> None:
         """`folder`: that of this host, for files; `redact` takes secrets out of messages. Raises ResultsError."""
         self.team = team
         self.host = socket.gethostname()
         self._redact = redact
+        self._dead_after_s = dead_after_s
         self._claims: dict[int, int] = {}
         """Number of a task that this server works on -> its claim."""
         self._claims_lock = threading.Lock()
@@ -101,7 +105,8 @@ class TeamUploads(Uploads):
         with self.transaction() as connection:
             if connection.execute(_OTHER_HOST, [self.server, self.host]).fetchone():  # the folder was copied
                 self.server = self._new_id()
-            connection.execute(_JOIN, {"server": self.server, "host": self.host})
+            values = {"server": self.server, "host": self.host, "dead_after_s": self._dead_after_s}
+            connection.execute(_JOIN, values)
 
     def _known_id(self) -> str:
         with suppress(OSError, UnicodeDecodeError):

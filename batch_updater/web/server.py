@@ -29,7 +29,7 @@ from batch_updater.runs.sending import responsive
 from batch_updater.runs.store import DamagedStoreError
 from batch_updater.runs.team_drafts import TeamDrafts
 from batch_updater.runs.team_folders import team_of
-from batch_updater.runs.team_uploads import TeamUploads
+from batch_updater.runs.team_uploads import DEAD_S, TeamUploads
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -227,11 +227,13 @@ def serve(
     interrupts: StopRequests,
     started: Callable[[str], None],
     config_path: Path | None = None,
+    dead_after_s: float = DEAD_S,
 ) -> ExitCode:
     """Serve the page until a signal ends it: the first one cleanly, a second one at once.
 
-    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration. Raises
-    UsageError, LockedError, ResultsError, StoreError.
+    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration; after
+    `dead_after_s` without a sign of this server, others of its team take it to be dead. Raises UsageError, LockedError,
+    ResultsError, StoreError.
     """
     with ExitStack() as stack:
         listening = Listening(config.web)
@@ -239,7 +241,7 @@ def serve(
         folder = config.results.folder / WEB
         private_folder(folder)
         stack.enter_context(locked_pages(config.results.folder, listening.address))
-        uploads, drafts = _uploads(config, environment, folder)
+        uploads, drafts = _uploads(config, environment, folder, dead_after_s)
         stack.callback(uploads.close)
         worker = Worker(config, environment, uploads, drafts)
         gate = Gate(config.web, uploads, (listening.host, listening.port), listening.key)
@@ -249,12 +251,14 @@ def serve(
     return ExitCode.OK
 
 
-def _uploads(config: Config, environment: Environment, folder: Path) -> tuple[Uploads, TeamDrafts | None]:
+def _uploads(
+    config: Config, environment: Environment, folder: Path, dead_after_s: float
+) -> tuple[Uploads, TeamDrafts | None]:
     """Return the database of the page, and the drafts of all hosts if a team has it in common. Raises ResultsError."""
     team = team_of(config.results.folder)
     if team is None:
         return Uploads(folder), None
-    uploads = TeamUploads(folder, team, environment.redaction.text)
+    uploads = TeamUploads(folder, team, environment.redaction.text, dead_after_s)
     return uploads, TeamDrafts(uploads)
 
 

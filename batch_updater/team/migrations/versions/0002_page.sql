@@ -2,6 +2,7 @@
 CREATE TABLE servers (
     id text PRIMARY KEY,  -- of a folder of results, in a file there
     host text NOT NULL,
+    dead_after_s double precision NOT NULL,  -- if it has said nothing for so long, others take over what it had
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE uploads (
