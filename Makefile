@@ -67,13 +67,17 @@ pictures: $(READY) debian-packages
 	$(BIN)/python -m docs.make_web_pictures
 
 # What the tests marked `debian` need. Installed where we may, that is, as root on Debian; named where we may not.
+# PostgreSQL is installed without a server that runs: the tests start their own, on private ports.
 debian-packages:
 	@if command -v soffice >/dev/null && command -v pdftoppm >/dev/null && command -v gcc >/dev/null \
-		&& command -v systemd-analyze >/dev/null && command -v chromium >/dev/null && command -v zsh >/dev/null && command -v nginx >/dev/null; then :; \
+		&& command -v systemd-analyze >/dev/null && command -v chromium >/dev/null && command -v zsh >/dev/null && command -v nginx >/dev/null \
+		&& ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		mkdir -p /etc/postgresql-common && { [ -e /etc/postgresql-common/createcluster.conf ] \
+			|| echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; } && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx >/dev/null; \
-	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx"; exit 1; fi
+			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx postgresql >/dev/null; \
+	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium zsh nginx postgresql"; exit 1; fi
 
 # One stamp for the whole environment: it is made again when a lock file or the project's own metadata change.
 $(READY): requirements.lock requirements-dev.lock pyproject.toml

@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from, load_config
@@ -311,6 +313,14 @@ def undo(run: Run | FilePath | None = None, config: Configuration = None, *, res
         return write_undo(past, _path(results), names_for_undo(past, configuration.api, environment))
 
 
+def _rows_of_team(
+    config: Config, environment: Environment, rows: Callable[..., Iterator[ReportRow]], **which: str
+) -> Iterator[ReportRow]:
+    """Go over the rows of a run, for which the team is joined once more."""
+    with joined(config, environment):
+        yield from rows(**which)
+
+
 class _NotBegunError(Exception):
     """The run was cancelled before anything was sent."""
 
@@ -362,7 +372,10 @@ class _Work(msgspec.Struct):
             if self.stop_requests.count:
                 raise _NotBegunError
             options, told = self._options(), self._told(opened.sends(self.limit))
-            return Run(submit.execute(opened, options, environment, told, self.stop_requests), self.source)
+            result = submit.execute(opened, options, environment, told, self.stop_requests)
+            if config.team.database:
+                result = replace(result, rows=partial(_rows_of_team, config, environment, result.rows))
+            return Run(result, self.source)
 
     def check(self) -> Run:
         config = self._settings()

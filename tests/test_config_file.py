@@ -401,3 +401,53 @@ def test_an_address_that_is_none_is_told_with_the_one_that_was_meant(
 def test_a_variable_is_named_without_the_marks_of_a_shell(tmp_path: Path, reference: str) -> None:
     """The variable of that whole name would never be set."""
     assert "env:NAME, without $" in faults(tmp_path, f"api: {{token: '{reference}'}}")[0]
+
+
+def test_the_database_of_a_team_is_given_by_reference(tmp_path: Path) -> None:
+    """In the file or by a variable; what is shown of it is the reference."""
+    text = 'team:\n  database: env:TEAM_DATABASE\n  block_rows: 500\n  nightly: "0  2 * * MON-FRI"\n'
+    team = load(tmp_path, text).team
+    assert (str(team.database), team.block_rows, team.nightly) == ("env:TEAM_DATABASE", 500, "0 2 * * MON-FRI")
+    environ = {
+        "BATCH_UPDATER_TEAM__DATABASE": f"file:{tmp_path}/address",
+        "BATCH_UPDATER_TEAM__BLOCK_ROWS": "7",
+        "BATCH_UPDATER_TEAM__NIGHTLY": "30 1 * * *",
+    }
+    config = load(tmp_path, text, environ)
+    assert (config.team.block_rows, config.team.nightly) == (7, "30 1 * * *")
+    shown = {setting.name: setting.value for setting in settings_of(config)}
+    assert shown["team.database"] == f"file:{tmp_path}/address"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "database: postgresql://me:canary@db.example.com/team",
+            (
+                "team.database must say where the secret is kept: env:NAME, file:PATH or "
+                "command:PROGRAM ARG; never the secret itself."
+            ),
+        ),
+        ("databse: env:X", "team.databse is not a key. Did you mean database?"),
+        ("block_rows: 0", "team.block_rows must be at least 1."),
+        (
+            "nightly: every night",
+            ("team.nightly must be five fields of cron: minute, hour, day, month, weekday, as in 0 2 * * *."),
+        ),
+        (
+            "nightly: 0 25 * * *",
+            "team.nightly must be five fields of cron, as in 0 2 * * *; '0 25 * * *' is not valid.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_team_is_named(tmp_path: Path, text: str, fault: str) -> None:
+    """An address that is written out is not repeated: it holds a password."""
+    assert faults(tmp_path, f"team:\n  {text}\n") == [f"config.yaml, line 2: {fault}"]
+
+
+def test_a_variable_with_the_address_itself_is_refused(tmp_path: Path) -> None:
+    """The name of the variable is told, its value is not."""
+    (fault,) = faults(tmp_path, "", {"BATCH_UPDATER_TEAM__DATABASE": "postgresql://me:canary@db/team"})
+    assert "BATCH_UPDATER_TEAM__DATABASE" in fault
+    assert "canary" not in fault

@@ -21,7 +21,7 @@ from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
-from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
+from batch_updater.errors import BatchUpdaterError, ConfigError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
 from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import Options, Progress, RunResult
 
+_NO_TEAM = "A worker sends the runs of a team, and the configuration names no team."
 _MAINTAINER = "the person who maintains your installation"
 
 
@@ -757,6 +758,66 @@ def _serve(options: argparse.Namespace) -> int:
         return server.serve(config, options.environment, interrupts, started, _config_path(options))
 
 
+def _worker(options: argparse.Namespace) -> int:
+    if options.migrate:
+        return _migrate(options)
+    with quick_imports():
+        from batch_updater.config.schema import require_sendable
+        from batch_updater.endpoint.adjusted import endpoint_for
+        from batch_updater.runs.team_folders import team_of
+        from batch_updater.sender.auth import fetch_credentials
+        from batch_updater.team.metrics import metrics_address, serve_metrics
+        from batch_updater.team.worker import TeamWorker
+
+    address = metrics_address(options.metrics_port) if options.metrics_port else None
+    config = _config(options)
+    team = team_of(config.results.folder)
+    if team is None:
+        raise UsageError(_NO_TEAM, remedy="Set team.database; batch-updater run needs no worker without it.")
+    require_sendable(config)
+    fetch_credentials(config.api, endpoint_for(config.api, config.input.constants), options.environment)
+
+    def say(text: str) -> None:
+        print_line(text, sys.stderr)
+
+    with contextlib.ExitStack() as stack:
+        if address is not None:
+            port = stack.enter_context(serve_metrics(team, address))
+            say(f"Figures for Prometheus: http://{address.host}:{port}/metrics")
+        interrupts = stack.enter_context(Interrupts())
+        night = [sys.executable, "-m", "batch_updater", "nightly"]
+        night += ["--config", str(options.config)] if options.config else []
+        TeamWorker(team, config, options.environment, options.concurrency, say, night=night).run(interrupts)
+    if options.json:
+        json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
+    return ExitCode.OK
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from batch_updater.config.loading import load_config
+    from batch_updater.runs.store import reason_of
+    from batch_updater.runs.team_database import team_database
+    from batch_updater.team.migrate import migrate
+
+    config = load_config(_config_path(options), os.environ)
+    team = team_database(config.team, options.environment)
+    if team is None:
+        raise UsageError(_NO_TEAM, remedy="Set team.database.")
+    try:
+        migrate(team)
+    except SQLAlchemyError as error:
+        why = reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        message = f"team.database: the tables cannot be brought up to this program: {why}."
+        raise ConfigError(message, remedy="batch-updater doctor examines the database.") from error
+    if options.json:
+        json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
+    else:
+        print_line("The tables of the team's database are those of this program.", sys.stdout)
+    return ExitCode.OK
+
+
 def _open_page(link: str, path: Path) -> None:
     """Open a link with a key in the browser, by way of a private file: all users can see the words of a command."""
     from batch_updater.cli import viewer
@@ -881,6 +942,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "init": _init,
     "nightly": _nightly,
     "serve": _serve,
+    "worker": _worker,
     "undo": _undo,
     "team": _team,
     "completion": _completion,

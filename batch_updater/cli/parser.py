@@ -277,6 +277,15 @@ _SERVE = (
     _option("--port", metavar="PORT", type=_port, help=_WEB_PORT),
     _option("--open", action="store_true", help="open the page in the browser"),
 )
+_BLOCKS_AT_ONCE = "how many blocks of a run to send at once, each with sending.concurrency connections (default: 1)"
+_MIGRATE = "bring the tables of the team's database up to this program, and do nothing else"
+_METRICS_PORT = "serve figures for Prometheus on this port of this machine, or on HOST:PORT"
+_WORKER = (
+    _CONFIG,
+    _option("--concurrency", type=_count, metavar="N", default=1, help=_BLOCKS_AT_ONCE),
+    _option("--migrate", action="store_true", help=_MIGRATE),
+    _option("--metrics-port", metavar="PORT", help=_METRICS_PORT),
+)
 _SHELL = "the shell that you type commands in"
 _DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
@@ -368,6 +377,11 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         _SERVE,
         "the whole job in a browser: serve the page for it",
         "serve --open",
+    ),
+    "worker": (
+        _WORKER,
+        "send the runs in the queue of a team, until told to stop",
+        "worker --concurrency 2",
     ),
     "undo": (
         (*_OF_PAST_RUN, _option("--results", type=Path, metavar="FILE", help=_UNDO)),

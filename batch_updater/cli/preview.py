@@ -88,10 +88,10 @@ def earlier_lines(open_run: OpenRun) -> Iterator[Line]:
 
 
 def under_way(open_run: OpenRun) -> str:
-    """Return that a team is sending the same already."""
+    """Return that a team is sending the same already, or will."""
     past = open_run.earlier.resumed
     since = f" since {format_time(past.parts[-1].started_at)}" if past else ""
-    return f"The team has been sending this file{since}. Following that run: {open_run.folder.name}"
+    return f"The same file is with the workers of the team{since}. Following its run: {open_run.folder.name}"
 
 
 class Consent(Enum):

@@ -527,10 +527,14 @@ class WebSettings(ConfigSection):
     max_upload_mb: Annotated[Whole, Field(ge=1)] = 100
 
 
-def _five_fields(text: str) -> str:
+def _schedule(text: str) -> str:
+    from croniter import croniter  # noqa: PLC0415  (of Procrastinate, for which few configurations have a use)
+
     if len(text.split()) != 5:
         raise ValueError("must be five fields of cron: minute, hour, day, month, weekday, as in 0 2 * * *")
-    return text
+    if not croniter.is_valid(text):
+        raise ValueError(f"must be five fields of cron, as in 0 2 * * *; {text!r} is not valid")
+    return " ".join(text.split())
 
 
 class TeamSettings(ConfigSection):
@@ -540,8 +544,9 @@ class TeamSettings(ConfigSection):
     """Of a PostgreSQL address, `postgresql://user:password@host/name`; None: this program alone, with SQLite."""
     block_rows: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1_000
     """So many rows, about, are one worker's at a time."""
-    nightly: Annotated[str, AfterValidator(_five_fields)] | None = None
-    """When one of the workers runs the unattended job, in the time zone of the host (crontab(5)); None: none does."""
+    nightly: Annotated[str, AfterValidator(_schedule)] | None = None
+    """When one of the workers runs the unattended job, as in crontab(5) but in UTC, which all hosts share; None: none
+    does."""
 
 
 class Config(ConfigSection):

@@ -15,6 +15,7 @@ from batch_updater.doctor.credentials import ApiSecrets, fetch_api_secrets, noti
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
+from batch_updater.doctor.team import team_findings
 from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
 from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_misfit, require_fitting
@@ -71,7 +72,9 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
     yield finding
     failed = failed or (None if endpoint else finding.check)
     yield from folder_findings(config.results, config.nightly)
-    yield lock_finding(config.results.folder, config.api.base_url)
+    if config.team.database is None:
+        yield lock_finding(config.results.folder, config.api.base_url)
+    yield from team_findings(config, endpoint, environment)
     if config.api.base_url is None:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:

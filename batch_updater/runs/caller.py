@@ -24,6 +24,7 @@ _SCRYPT_COST = 2**10
 _REFERENCE = "reference"
 _TOKEN = "token"  # noqa: S105  (the name of a digest)
 _CLIENT = "client"
+_USER = "user"
 
 
 def new_salt() -> str:
@@ -65,6 +66,18 @@ class Caller:
         if token is not None:
             account[_TOKEN] = _digest(salt, _TOKEN, f"{self._user}{token}")
         return CallerDigest(salt, headers, account)
+
+    def account_key(self, salt: str) -> str:
+        """Return a digest that is the same wherever the account is used, with the salt of all of them.
+
+        A client of OAuth, and a user of Basic authentication, keep theirs when the secret is renewed; a token is an
+        account of its own. Raises CredentialsError.
+        """
+        if self._api.oauth:
+            return _digest(salt, _CLIENT, self._account[_CLIENT])
+        if self._user:
+            return _digest(salt, _USER, self._user)
+        return _digest(salt, _TOKEN, self._token)
 
     def changes_since(self, earlier: CallerDigest) -> list[str]:
         """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError."""

@@ -381,6 +381,11 @@ class PastRun(msgspec.Struct, frozen=True):
         places += sorted(self.folder.glob("*-results-*.xlsx"), reverse=True)
         return next((place.resolve() for place in places if place.is_file()), None)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a team's workers are sending it, or will: it is followed then, and not resumed."""
+        return self.team_state not in {None, TeamState.ENDED}
+
     @contextmanager
     def locked(self, file: str) -> Iterator[None]:
         """Let no one work on it meanwhile; `file` is what others are told. Raises LockedError while it is going on."""
@@ -769,7 +774,8 @@ def earlier_run(
                 break
             if undo:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was undone since.")
-            past.require_whole()
+            if not past.is_under_way:
+                past.require_whole()
             is_anything_undone = any(candidate.is_same_api(one) for one in undos)
             return Earlier(resumed=past, note=note or (_PERHAPS_UNDONE if is_anything_undone else None))
         if past.facts.is_undo and past.confirmed:

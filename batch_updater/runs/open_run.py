@@ -254,7 +254,8 @@ def reopen_run(
                 f"The run {past.folder.name} is not resumed: it was undone since by {undo.folder.name}.",
                 remedy="Close it, or send its file again: that sends every row.",
             )
-        past.require_whole()
+        if not past.is_under_way:
+            past.require_whole()
         facts = past.facts
         snapshot = Snapshot(
             past.folder / facts.input_file, facts.input, facts.stem, facts.identity.content, facts.input_path
@@ -274,8 +275,12 @@ def reopen_run(
             sent_by=sent_by,
             is_of_page=past.is_of_page,
         )
-        _require_sendable(plan, override)
-        yield OpenRun(plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override)
+        if not past.is_under_way:
+            _require_sendable(plan, override)
+        yield OpenRun(
+            plan, past.folder, candidate, Earlier(past), fetched, facts.undoes, override,
+            is_under_way=past.is_under_way,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -331,7 +336,7 @@ def _opened_run(
         run_input.close()  # Windows removes no folder with a file that is open
         remove_unless_begun(folder)  # now, and not in the end: a killed process would leave it
         folder = earlier.resumed.folder
-        if team_of(folder.parent) and earlier.resumed.is_going_on:
+        if earlier.resumed.is_under_way:
             return OpenRun(plan, folder, candidate, earlier, fetched, undoes, override, is_under_way=True)
     else:
         with folder_faults(config.results.folder):
@@ -462,7 +467,8 @@ def _reopened_store(past: PastRun, endpoint: Endpoint) -> Store:
     with faults_named(past.folder / DATABASE, "read"):
         store = Store.reading(past.folder / DATABASE)
     try:
-        store.require_requests(endpoint)
+        if not past.is_under_way:
+            store.require_requests(endpoint)
     except DamagedStoreError as error:
         store.close()
         raise past.damaged(error) from error

@@ -110,6 +110,7 @@ class RunConnection:
         self.connection = connection
         """For statements of the team's own tables."""
         self._give_back = give_back
+        self._is_closed = False
 
     @property
     def in_transaction(self) -> bool:
@@ -145,5 +146,7 @@ class RunConnection:
         self.connection.rollback()
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._give_back(self.connection)
+        """Give the connection back; as with one of SQLite, nothing happens the second time."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._give_back(self.connection)

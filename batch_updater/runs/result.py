@@ -16,7 +16,7 @@ from batch_updater.reporter.summary import Summary
 from batch_updater.runs import statements
 
 if TYPE_CHECKING:  # the sender is imported only where something is sent: it takes long
-    from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.limiter import RateLimiter
     from batch_updater.sender.pool import UniformRefusal
 
 Progress: TypeAlias = Callable[[Outcome], None]
@@ -77,7 +77,7 @@ class RunResult(msgspec.Struct, frozen=True):
     """How the API refused every row that was sent, or the first of many; None if it did not."""
     change_summary: ChangeSummary | None = None
     """What the changes come to; None unless records were read."""
-    limiter: Limiter | None = None
+    limiter: RateLimiter | None = None
     """What a comparison was permitted, for the requests that follow it."""
 
     @property

@@ -119,7 +119,12 @@ def reason_of(error: Exception) -> str:
     """Return why a database was not read or written, without names of hosts, users and databases."""
     if isinstance(error, (sqlite3.Error, OSError)):
         return str(getattr(error, "strerror", None) or error)
-    return getattr(getattr(error, "diag", None), "message_primary", None) or _QUOTED.sub("…", str(error))
+    if primary := getattr(getattr(error, "diag", None), "message_primary", None):
+        return str(primary)
+    # libpq has a line for each host that it tried, such as: connection to server at "db", port 5432 failed: reason
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "Multiple"))]
+    reasons = dict.fromkeys(line.rpartition(" failed: ")[2].strip().rstrip(".") for line in lines)
+    return _QUOTED.sub("…", "; ".join(reasons)) or type(error).__name__
 
 
 _QUOTED = re.compile(r"""(["']).*?\1""")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import TeamSettings
@@ -32,6 +33,13 @@ PostgreSQL's own is 100, by default."""
 _IDLE_S = 60
 """After this, connections that are not in use are closed."""
 _KEY = "team.database"
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, macOS
+)
+"""Where systems keep the authorities that they trust, in one file."""
 
 
 class TeamDatabase:
@@ -104,7 +112,8 @@ class TeamDatabase:
         import psycopg
 
         try:
-            with self.connected() as connection:
+            # Not from the pool: that tries for a while, and does not say why in the end.
+            with psycopg.connect(self.address, autocommit=True) as connection:
                 (found,) = connection.execute("SELECT to_regclass('schema_version')").fetchone() or (None,)
                 version = found and connection.execute("SELECT version_num FROM schema_version").fetchone()
         except psycopg.Error as error:
@@ -140,6 +149,8 @@ class TeamDatabase:
 
         from batch_updater.runs.postgres import prepare
 
+        # What it logs of a failed attempt has the names of host and user; who waits for a connection is told that.
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
         return ConnectionPool(
             self.address, min_size=0, max_size=_MOST_CONNECTIONS, max_idle=_IDLE_S, timeout=_CONNECTS_WITHIN_S,
             configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
@@ -151,40 +162,75 @@ def team_database(settings: TeamSettings, environment: Environment) -> TeamDatab
     """Return the database that the configuration names; None if it names none. Raises ConfigError."""
     if settings.database is None:
         return None
-    return TeamDatabase(Secret(address_of(fetch_secret(settings.database, environment, _KEY).reveal())))
+    # Not redacted as a whole: its host and the API's may have much in common, and it begins with the word postgres.
+    text = fetch_secret(settings.database, Environment(environment.variables), _KEY).reveal()
+    environment.redaction.remember_login(text)
+    address = address_of(text)
+    if password := _parameters_of(address).get("password"):  # it may be in the query, too
+        environment.redaction.remember(password)
+    return TeamDatabase(Secret(address))
 
 
 def address_of(text: str) -> str:
-    """Return the address as it is connected to: with TLS that is verified, unless it says otherwise or is this machine.
+    """Return how the database is connected to: with TLS that is verified, unless it says otherwise or is this machine.
 
     `sslmode=verify-full` checks that the certificate is of that host and signed by an authority that the system trusts
-    (PostgreSQL's documentation, SSL Support). Raises ConfigError.
+    (PostgreSQL's documentation, SSL Support). Of several hosts none may be another machine's for less. What is returned
+    is in libpq's form of keywords, for it holds every address. Raises ConfigError.
     """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import make_conninfo
+
     try:
-        parts = urlsplit(text)
-        host, options = parts.hostname or "", dict(parse_qsl(parts.query, keep_blank_values=True))
-        is_address = parts.scheme in {"postgresql", "postgres"} and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise ConfigError(
+        parameters = _parameters_of(text) if text.startswith(("postgresql://", "postgres://")) else {}
+    except ProgrammingError:
+        parameters = {}
+    if not parameters or not all(port.isdecimal() and 0 < int(port) < 65_536 for port in _listed(parameters, "port")):
+        raise ConfigError(  # no cause: the text of libpq may quote the address
             f"{_KEY}: what it refers to is no address of a PostgreSQL database.",
             remedy="Give postgresql://USER:PASSWORD@HOST/NAME.",
         )
-    if not _is_of_this_machine(options.get("host", host)):
-        options.setdefault("sslmode", "verify-full")
-        if options["sslmode"] == "verify-full":
-            options.setdefault("sslrootcert", "system")
-    options.setdefault("connect_timeout", str(_CONNECTS_WITHIN_S))
-    options.setdefault("application_name", "batch-updater")
-    options.setdefault("options", f"-c search_path={SCHEMA}")
-    return urlunsplit(parts._replace(query=urlencode(options, quote_via=quote)))
+    if not _is_this_machine(parameters):
+        parameters.setdefault("sslmode", "verify-full")
+        if parameters["sslmode"].startswith("verify"):
+            parameters.setdefault("sslrootcert", _trusted_authorities())
+    parameters.setdefault("connect_timeout", str(_CONNECTS_WITHIN_S))
+    parameters.setdefault("application_name", "batch-updater")
+    parameters["options"] = f"{parameters.get('options', '')} -c search_path={SCHEMA}".lstrip()
+    return make_conninfo("", **parameters)
 
 
-def _is_of_this_machine(host: str) -> bool:
-    if host in {"", "localhost"} or host.startswith("/"):  # a folder with a socket
+def _parameters_of(address: str) -> dict[str, str]:
+    """Return the keywords of libpq of an address in either form. Raises psycopg.ProgrammingError."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    return {name: str(value) for name, value in conninfo_to_dict(address).items() if value is not None}
+
+
+def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
+    return [value for value in parameters.get(name, "").split(",") if value]
+
+
+def _is_this_machine(parameters: Mapping[str, str]) -> bool:
+    """Whether every host of an address is; one that only the environment or a service file names may be another."""
+    hosts = _listed(parameters, "hostaddr") or _listed(parameters, "host")
+    return "service" not in parameters and bool(hosts) and all(map(_is_loopback, hosts))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.startswith(("/", "@")):  # the last two are sockets of this machine
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _trusted_authorities() -> str:
+    """Return the file with the authorities that the system trusts.
+
+    libpq's own word for it, `system`, means a folder that is not there: psycopg's binary package brings an OpenSSL of
+    its own.
+    """
+    known = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
+    return next((path for path in known if path and Path(path).is_file()), "system")

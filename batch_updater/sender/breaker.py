@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from batch_updater.sender.shutdown import Shutdown
 
@@ -16,14 +17,65 @@ _NO_CONNECTION_COUNTS = 3
 """A connection that cannot be made is never a row's fault, so it counts for more than an answer."""
 _RETRIES_FREE = 100
 """Repeats that a run may make whatever its size, before its retry budget counts."""
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 15.0
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
 
 _log = logging.getLogger("batch_updater.sender")
 
 
 class ServiceDown(Exception):  # noqa: N818  (an observation, not an error of ours)
     """The service has answered nothing but failures for as long as the run may wait."""
+
+
+class CircuitBreaker(Protocol):
+    """What the sender needs of a circuit breaker, whether it is this process's alone or a team's."""
+
+    turn: asyncio.Lock
+    """Held by the row that probes."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but probes may go out."""
+
+    def answered(self) -> None:
+        """Take note of an answer that is neither 429 nor 5xx."""
+
+    def allows(self, *, requests: int, retries: int) -> bool:
+        """Whether the budget for repeats is not spent."""
+
+    def failed(self, what: str, *, unreachable: bool, requests: int, retries: int) -> None:
+        """Take note of a 429, a 5xx or no answer, in words; `requests` and `retries` have gone out so far."""
+
+    async def before_probe(self) -> None:
+        """Wait until the next probe is due. Call it with `turn` held, and only while the breaker is open.
+
+        Raises ServiceDown if the last one allowed has failed, ShuttingDown if the run is ending.
+        """
+
+
+class Failures:
+    """Counts failures that come alone, and repeats against their budget."""
+
+    def __init__(self, retry_budget: float) -> None:
+        self._retry_budget = retry_budget
+        self._alone = 0
+
+    def end_series(self) -> None:
+        """Take note of an answer that is none."""
+        self._alone = 0
+
+    def allow(self, *, requests: int, retries: int) -> bool:
+        """Whether the budget for repeats is not spent."""
+        return retries < _RETRIES_FREE + self._retry_budget * requests
+
+    def add(self, what: str, *, unreachable: bool, requests: int, retries: int) -> str | None:
+        """Take note of one more, in words; returns why a breaker that is closed has to open, or None."""
+        self._alone += _NO_CONNECTION_COUNTS if unreachable else 1
+        if self._alone >= _FAILURES_ALONE:
+            return f"nothing but failures; the last: {what.rstrip('.')}"
+        if not self.allow(requests=requests, retries=retries):
+            return f"too many repeats were needed; the last: {what.rstrip('.')}"
+        return None
 
 
 class Breaker:
@@ -42,15 +94,14 @@ class Breaker:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._max_wait_s = max_wait_s
-        self._retry_budget = retry_budget
+        self._failures = Failures(retry_budget)
         self._shutdown = shutdown
         self._clock = clock
         self._chance = chance
-        self._alone = 0
         self._opened_at: float | None = None
         self._deadline = 0.0
         self._probes = 0
-        self._pause_s = _FIRST_PAUSE_S
+        self._pause_s = FIRST_PAUSE_S
         self._next_probe_at = 0.0
         self.turn = asyncio.Lock()
         """Held by the row that probes; given to the waiting rows in the order in which they came."""
@@ -67,24 +118,22 @@ class Breaker:
 
     def answered(self) -> None:
         """Take note of an answer that is neither 429 nor 5xx: the service works."""
-        self._alone = 0
+        self._failures.end_series()
         if self._opened_at is not None:
             _log.warning("breaker closed", extra={"event": "breaker closed", "why": "the service answers again"})
             self._opened_at = None
 
     def allows(self, *, requests: int, retries: int) -> bool:
         """Whether the budget for repeats is not spent."""
-        return retries < _RETRIES_FREE + self._retry_budget * requests
+        return self._failures.allow(requests=requests, retries=retries)
 
     def failed(self, what: str, *, unreachable: bool, requests: int, retries: int) -> None:
         """Take note of a 429, a 5xx or no answer, in words; `requests` and `retries` have gone out so far."""
-        self._alone += _NO_CONNECTION_COUNTS if unreachable else 1
+        why = self._failures.add(what, unreachable=unreachable, requests=requests, retries=retries)
         if self._opened_at is not None:
             self._next_probe_at = self._clock() + self._jittered_pause_s()
-        elif self._alone >= _FAILURES_ALONE:
-            self._open(f"nothing but failures; the last: {what.rstrip('.')}")
-        elif not self.allows(requests=requests, retries=retries):
-            self._open(f"too many repeats were needed; the last: {what.rstrip('.')}")
+        elif why is not None:
+            self._open(why)
 
     async def before_probe(self) -> None:
         """Wait until the next probe is due. Call it with `turn` held, and only while the breaker is open.
@@ -98,16 +147,20 @@ class Breaker:
                 _log.info("breaker waits", extra={"event": "breaker waits", "wait_s": round(wait_s, 3)})
             await self._shutdown.pause(wait_s)
         self._probes += 1
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _open(self, why: str) -> None:
         self._opened_at = self._clock()
         self._deadline = self._opened_at + self._max_wait_s
         self._probes = 0
-        self._pause_s = _FIRST_PAUSE_S
+        self._pause_s = FIRST_PAUSE_S
         self._next_probe_at = self._opened_at + self._jittered_pause_s()
         _log.warning("breaker open", extra={"event": "breaker open", "why": why, "wait_s": self._max_wait_s})
 
     def _jittered_pause_s(self) -> float:
-        """Return half the pause that is due or more, by chance: other programs may be waiting as well."""
-        return self._pause_s * (0.5 + 0.5 * self._chance())
+        return self._pause_s * share_of_pause(self._chance)
+
+
+def share_of_pause(chance: Callable[[], float]) -> float:
+    """Return half of a pause that is due, or more, by chance: other programs may be waiting as well."""
+    return 0.5 + 0.5 * chance()

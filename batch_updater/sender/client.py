@@ -23,7 +23,7 @@ from batch_updater.errors import ConfigError, StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.auth import CredentialsRefused, Token, TokenSource, TokenUnavailable, refusal_advice
-from batch_updater.sender.breaker import Breaker, ServiceDown
+from batch_updater.sender.breaker import CircuitBreaker, ServiceDown
 from batch_updater.sender.classify import (
     Meaning,
     asks_to_slow_down,
@@ -34,7 +34,7 @@ from batch_updater.sender.classify import (
     shows_service_down,
 )
 from batch_updater.sender.idempotency import idempotency_key
-from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.limiter import RateLimiter
 from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar, stored, without_values
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
@@ -109,8 +109,8 @@ class Client(msgspec.Struct, eq=False, dict=True):
     hooks: Hooks
     options: SendOptions
     transport: Transport
-    limiter: Limiter
-    breaker: Breaker
+    limiter: RateLimiter
+    breaker: CircuitBreaker
     tokens: TokenSource
     shutdown: Shutdown
     """Set once nothing new may start."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 
@@ -16,6 +17,7 @@ request arrive at the service, and no second there holds one too many."""
 _SLACK_S = 0.003
 """How much later than that the pace fills a window. A request that leaves a little late has not to wait for its permit
 as well then, which at 100 a second takes a fifth of what a row takes."""
+WINDOW_SLACK_S = _MARGIN_S + _SLACK_S
 _CATCH_UP_S = 0.02
 """How far a permit may lag behind its pace without the pace being lost: sleeps overshoot."""
 _CONNECTS_WITHIN_S = 0.25
@@ -26,7 +28,7 @@ _READY_AT_LEAST = 3
 """Requests with a connection that may wait for their permits before no more turns are given: as many as the pace takes
 in so long. They use what those that come late leave; simulated with connections of 50 to 300 ms, that makes 97% to 99%
 of the permits."""
-_DECREASE = 0.7
+DECREASE = 0.7
 _INCREASE_SHARE_PER_S = 0.02
 """Of the configured rate. Simulated against token buckets of 50 to 100 a second, asked for up to 100 times as much:
 a larger step or a weaker decrease gets more requests refused, a smaller one leaves more of the service unused."""
@@ -34,6 +36,48 @@ _LEAST_INCREASE_PER_S = 2.0
 """Each second, whatever its share of the configured rate: a slow run would take long to recover otherwise."""
 _SLOWEST_PER_S = 1.0
 """No decrease goes below this, unless the configured rate does."""
+
+
+def increase_per_s(rate_per_s: float) -> float:
+    """Return by how much the pace grows in a second after it was slowed down."""
+    return max(_LEAST_INCREASE_PER_S, rate_per_s * _INCREASE_SHARE_PER_S)
+
+
+def slowest_per_s(rate_per_s: float) -> float:
+    """Return the pace below which it is not slowed down."""
+    return min(_SLOWEST_PER_S, rate_per_s)
+
+
+class RateLimiter(Protocol):
+    """What the sender needs of a limiter, whether its permits are this process's alone or a team's."""
+
+    def go_on(self, shutdown: Shutdown) -> None:
+        """Serve other requests to the same service, perhaps in another event loop."""
+
+    async def turn(self) -> None:
+        """Return when one more request may be made ready to leave. Raises ShuttingDown once the run is ending."""
+
+    async def permit(self) -> None:
+        """Return when a request that has a connection may be written; it must be at once, and followed by `take`.
+
+        Raises ShuttingDown once the run is ending.
+        """
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a request may be written now, before none that has waited longer."""
+
+    def take(self) -> None:
+        """Take a permit for the request that has just been written."""
+
+    def pace_per_s(self) -> float:
+        """Return how many permits a second are given just now."""
+
+    def throttled(self, written_at: float) -> bool:
+        """Slow down, because the service refused a request that was written at that moment; returns whether."""
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing at all go out for so long."""
 
 
 class Limiter:
@@ -56,7 +100,7 @@ class Limiter:
         self._full_tolerance_s = self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
         """How far turns may lag behind their pace: a burst is for a service that keeps up."""
         self._most = max(1, int(rate_per_s + burst))
-        self._least_interval_s = (_WINDOW_S + _MARGIN_S + _SLACK_S) / self._most
+        self._least_interval_s = (_WINDOW_S + WINDOW_SLACK_S) / self._most
         self._recent: deque[float] = deque()
         """When the requests of the last second left."""
         self._clock = clock
@@ -154,8 +198,7 @@ class Limiter:
         if self._slowed_at is None:
             return self._rate_per_s
         grown_s = max(0.0, self._clock() - max(self._slowed_at, self._paused_until))
-        increase_per_s = max(_LEAST_INCREASE_PER_S, self._rate_per_s * _INCREASE_SHARE_PER_S)
-        pace_per_s = self._slowed_to_per_s + increase_per_s * grown_s
+        pace_per_s = self._slowed_to_per_s + increase_per_s(self._rate_per_s) * grown_s
         if pace_per_s < self._rate_per_s:
             return pace_per_s
         self._slowed_at = None
@@ -169,8 +212,7 @@ class Limiter:
         """
         if self._slowed_at is not None and written_at <= self._slowed_at:
             return False
-        slowest_per_s = min(_SLOWEST_PER_S, self._rate_per_s)
-        self._slowed_to_per_s = max(slowest_per_s, self.pace_per_s() * _DECREASE)
+        self._slowed_to_per_s = max(slowest_per_s(self._rate_per_s), self.pace_per_s() * DECREASE)
         self._slowed_at = self._clock()
         self._tolerance_s = _CATCH_UP_S
         return True

@@ -27,7 +27,7 @@ from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, ref
 from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import END_THE_RUN, Client, Counts, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
-from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.limiter import Limiter, RateLimiter
 from batch_updater.sender.outcomes import message_for_log, not_sent
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.send_options import Elsewhere, Hooks, SendOptions
@@ -84,7 +84,7 @@ class SendResult(msgspec.Struct, frozen=True):
     aborted: bool
     """Whether the run was told twice to stop: then not even the workbook is waited for."""
     allowed: AllowedValues
-    limiter: Limiter
+    limiter: RateLimiter
     """What it has permitted, for what is sent to the same service next."""
     uniform_refusal: UniformRefusal | None
     """How the API refused every row, or the first `stop_after_alike` of them; None if it did not."""
@@ -248,7 +248,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         ) as session:
             redaction = self.environment.redaction
             transport = Transport(self.endpoint, api, self.credentials, connector, self._in_flight)
-            breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._shutdown)
+            breaker = self.options.breaker or Breaker(sending.max_wait_s, sending.retry_budget, self._shutdown)
             client = Client(
                 self.endpoint, api, sending, self.hooks, self.options, transport, limiter, breaker,
                 self._token_source(session, limiter), self._shutdown, redaction, self.counts,
@@ -397,7 +397,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         self._shutdown.set()
         self._unparked.set()
 
-    def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
+    def _token_source(self, session: aiohttp.ClientSession, limiter: RateLimiter) -> TokenSource:
         api, secrets = self.api, self.credentials
         if api.oauth and secrets.client_secret:
             oauth = OAuthClient(

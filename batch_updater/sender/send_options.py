@@ -8,7 +8,8 @@ import msgspec
 
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import AllowedList, Attempt, Expected, Outcome
-from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.breaker import CircuitBreaker
+from batch_updater.sender.limiter import RateLimiter
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -61,8 +62,8 @@ class SendOptions(msgspec.Struct, frozen=True):
     """Whether to go on although the first rows were all refused in the same way."""
     read_first: ReadBeforeWrite | None = None
     """How records are read before their updates; None: they are not."""
-    limiter: Limiter | None = None
-    """That of the requests which have just been made to the same service."""
+    limiter: RateLimiter | None = None
+    """That of the requests which have just been made to the same service, or a team's."""
     allowed: tuple[AllowedList, ...] = ()
     """Valid names, with the ids that stand for them, that an earlier part of the run learned."""
     in_order: bool = False
@@ -71,3 +72,5 @@ class SendOptions(msgspec.Struct, frozen=True):
     """What tells the run from any other, in all its parts: keys that make a repeated request count once hold it."""
     elsewhere: Elsewhere = msgspec.field(default_factory=Elsewhere)
     """What others have come to that send rows of the same run."""
+    breaker: CircuitBreaker | None = None
+    """A team's; None: one of its own."""

@@ -27,7 +27,7 @@ class Shutdown(asyncio.Event):
         """End every pause, those to come included."""
         super().set()
         for over in self._pauses:
-            _end(over)
+            end_pause(over)
 
     async def pause(self, seconds: float) -> None:
         """Sleep, but not longer than the run goes on. Raises ShuttingDown if it is ending."""
@@ -37,17 +37,26 @@ class Shutdown(asyncio.Event):
         over = loop.create_future()
         # uvloop rounds to whole milliseconds: less than half of one would be no pause at all, and a caller that looks
         # at the clock again would go round and round.
-        timer = loop.call_later(math.ceil(seconds * 1000) / 1000, _end, over)
+        timer = loop.call_later(math.ceil(seconds * 1000) / 1000, end_pause, over)
+        try:
+            await self.until(over)
+        finally:
+            timer.cancel()
+
+    async def until(self, over: asyncio.Future[None]) -> None:
+        """Wait for a future, but not longer than the run goes on. Raises ShuttingDown if it is ending."""
+        if self.is_set():
+            raise ShuttingDown
         self._pauses.add(over)
         try:
             await over
         finally:
-            timer.cancel()
             self._pauses.discard(over)
         if self.is_set():
             raise ShuttingDown
 
 
-def _end(over: asyncio.Future[None]) -> None:
+def end_pause(over: asyncio.Future[None]) -> None:
+    """End what is waited for, unless it has ended."""
     if not over.done():
         over.set_result(None)

@@ -36,7 +36,7 @@ from batch_updater.endpoint.request import Request
 from batch_updater.sender.answer import Answer
 from batch_updater.sender.classify import is_refusal
 from batch_updater.sender.in_flight import InFlight, Outgoing
-from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.limiter import RateLimiter
 
 _log = logging.getLogger("batch_updater.sender")
 
@@ -253,7 +253,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(
-        self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, in_flight: InFlight,
+        self, limit: int, tls: ssl.SSLContext | bool, limiter: RateLimiter, in_flight: InFlight,
         connect_timeout_s: float | None = None,
     ) -> None:  # fmt: skip
         resolver = aiohttp.ThreadedResolver(cast("asyncio.AbstractEventLoop", _Lookups()))

@@ -21,6 +21,7 @@ from batch_updater.reporter.page import PAGE
 from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
 from batch_updater.runs.interrupts import Detached, StopRequests
+from batch_updater.runs.open_run import remove_unless_begun
 from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run, runs_ahead
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
@@ -39,8 +40,8 @@ _QUEUE_LOOKED_AT_EVERY_S = 1.0
 """How often it is looked at what a run waits for."""
 _SEEN_WITHIN_S = 30.0
 """A worker that has said nothing for longer does not work."""
-_WORKER_COMES_WITHIN_S = 3.0
-"""For so long a run may wait in the queue before it is said that there is no worker."""
+_WORKER_COMES_WITHIN_S, _TAKEN_WITHIN_S = 3.0, 10.0
+"""For so long a run may wait in the queue before it is said that no worker is running, or that none has taken it."""
 _OUTAGE_S = 300.0
 """For so long the database may be away before it is not waited for any more."""
 _STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
@@ -196,6 +197,11 @@ class _Follower:
             first, more = ahead[0], len(ahead) - 1
             behind = f" {counted(more, 'more run')} will be sent before this one." if more else ""
             return f"Waiting for the run {first.name} of {first.options.host or 'another host'} to end.{behind}"
+        if run.state is RunState.QUEUED and time.monotonic() - self._began_s >= _TAKEN_WITHIN_S:
+            return (
+                f"No worker has taken the run so far, although some are running. They may be those of another API: "
+                f"start one with the address {run.origin}."
+            )
         return ""
 
     def _show(self, look: _Look) -> None:
@@ -223,6 +229,7 @@ class _Follower:
         if not self._ask_to_stop():
             raise Detached(self._folder)
         if self._patiently(self._stop):
+            remove_unless_begun(self._folder)
             raise EndedEarlyError("Interrupted before the turn of the run. Nothing was sent.", remedy="Run it again.")
         _say(
             "Stopping: requests in flight are waited for, and the workbook is written. Once more ends at once, without "

@@ -15,11 +15,11 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 
 def migrate(database: TeamDatabase) -> None:
     """Bring the tables up to this program, in one transaction. Raises sqlalchemy.exc.SQLAlchemyError."""
+    import psycopg
     from alembic import command
     from sqlalchemy import create_engine, text
 
-    address = database.address.partition("://")[2]
-    engine = create_engine(f"postgresql+psycopg://{address}")
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.address))
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))

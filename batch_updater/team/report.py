@@ -32,7 +32,8 @@ from batch_updater.runs.run import page_written, workbook_name
 from batch_updater.runs.store import REPORT, Part, Store
 from batch_updater.runs.team_files import MOST_BYTES, fetched, put_file
 from batch_updater.runs.team_runs import TeamState
-from batch_updater.sender.pool import UniformRefusal
+from batch_updater.sender.pool import UniformRefusal, UniformRefusals
+from batch_updater.team.writer import BlockRefusals
 
 if TYPE_CHECKING:  # imported only where there is a team
     import psycopg
@@ -90,6 +91,7 @@ class _Sent(NamedTuple):
     started_at: datetime
     ended_at: datetime
     """Now, by the clock of the database."""
+    uniform_refusal: UniformRefusal | None
 
 
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
@@ -102,7 +104,7 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
         queued = queued_run(connection, run)
         if queued is None or queued.state is not RunState.REPORTING:
             return  # another worker has done it
-        sent = _sent(connection, queued)
+        sent = _sent(connection, queued, config.sending.stop_after_alike)
     folder = config.results.folder / run
     past = find_run(folder.parent, run)
     with temporary_folder() as scratch, past.store(looks_at_all=False) as store:
@@ -192,7 +194,7 @@ class _Report:
         )
 
 
-def _sent(connection: Connection, queued: QueuedRun) -> _Sent:
+def _sent(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> _Sent:
     """Return what the blocks of a part have sent."""
     record = connection.execute(
         "SELECT coalesce(sum(requests), 0)::bigint, coalesce(sum(retries), 0)::bigint,"
@@ -203,8 +205,24 @@ def _sent(connection: Connection, queued: QueuedRun) -> _Sent:
     ).fetchone()
     requests, retries, throttled, started_at, now = cast("tuple[int, int, int, float, float]", record)
     return _Sent(
-        requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC)
-    )
+        requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC),
+        _uniform_refusal(connection, queued, stop_after_alike),
+    )  # fmt: skip
+
+
+def _uniform_refusal(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> UniformRefusal | None:
+    """Return how the API refused the first rows of every block, if all in the same way."""
+    records = connection.execute(
+        "SELECT refusals FROM blocks WHERE run = %s AND refusals IS NOT NULL", [queued.id]
+    ).fetchall()
+    found = [msgspec.json.decode(cast("str", refusals), type=BlockRefusals) for (refusals,) in records]
+    found = [one for one in found if one.seen]
+    kinds = {one.kind for one in found}
+    if len(kinds) != 1:
+        return None
+    return UniformRefusals(
+        stop_after_alike, sum(one.seen for one in found), kinds.pop(), all(one.are_missing for one in found)
+    ).refusal
 
 
 def _taught(team: TeamDatabase, queued: QueuedRun, known: tuple[AllowedList, ...]) -> list[AllowedList]:
@@ -240,7 +258,7 @@ def _end(
             throttled=finished.throttled,
             stop=finished.stop,
             removed=finished.removed,
-            uniform_refusal=None,
+            uniform_refusal=sent.uniform_refusal,
         )
         (folder / _RESULT).write_bytes(msgspec.json.encode(result))
         put_file(connection, queued.id, folder / _RESULT)

@@ -14,10 +14,13 @@ from batch_updater.errors import ConfigError, EndedEarlyError
 from batch_updater.files.writing import check_replaceable
 from batch_updater.records import Stop
 from batch_updater.runs.beginning import RunBeginning
+from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import StopRequests
-from batch_updater.runs.open_run import OpenRun
+from batch_updater.runs.open_run import OpenRun, remove_unless_begun
 from batch_updater.runs.result import Options, Progress, RunResult
 from batch_updater.runs.run import ActiveRun
+from batch_updater.runs.store import draft_of
+from batch_updater.runs.team_files import MOST_BYTES
 from batch_updater.runs.team_folders import team_of
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -106,7 +109,11 @@ class _Submission(RunBeginning):
                 "The team's database does not answer. Nothing was sent.",
                 remedy="`batch-updater doctor` examines it. Run it again when it is back.",
             ) from error
-        self._remove_staged_rows()
+        self._plan.store.close()
+        if not resumed:  # the rows are in the database of the team
+            draft_of(self._folder / DATABASE).unlink(missing_ok=True)
+        if folder != self._folder:
+            remove_unless_begun(self._folder)
         return folder
 
     def _queued(self, connection: Connection, facts: Mapping[str, object], stop: Stop | None) -> Path:
@@ -141,6 +148,17 @@ class _Submission(RunBeginning):
         queue.submit(connection, own.name)
         return self._folder
 
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        copy = self._plan.snapshot.path
+        if copy.stat().st_size <= MOST_BYTES:
+            return super()._notes
+        kept_out = (
+            f"The team's database takes no file of more than {MOST_BYTES >> 20} MB, so the copy of the input is on "
+            f"{machine_name()} alone."
+        )
+        return (*super()._notes, kept_out)
+
     def _same_run(self, connection: Connection, own: QueuedRun) -> Path | None:
         """Return the folder of a run that does the same, and was queued since it was looked for one; else None."""
         from batch_updater.runs.history import PastRun, read_run
@@ -174,13 +192,6 @@ class _Submission(RunBeginning):
             throttled=sum(one.throttled for one in made),
             elapsed_s=sum(one.elapsed_s for one in made),
         )
-
-    def _remove_staged_rows(self) -> None:
-        """Remove the database of this host: the rows are in that of the team."""
-        path = self._plan.store.path
-        self._plan.store.close()
-        if path is not None:
-            path.unlink(missing_ok=True)
 
 
 def _lock(connection: Connection, content: str) -> None:

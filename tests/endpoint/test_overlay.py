@@ -180,6 +180,7 @@ def test_an_action_that_changes_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "overlay.json").write_text(json.dumps(overlay(here, nowhere)))
     (tmp_path / "config.yaml").write_text(
         "api: {base_url: 'http://127.0.0.1:9', endpoint: openapi.json, overlay: overlay.json}\n"
+        "sending: {max_wait_s: 1}\n"  # nothing listens there
     )
     (tmp_path / "things.csv").write_text("thing,size\n1,2\n")
     note = "changes nothing, for the description has nothing at its target: $.paths['/thing']."

@@ -18,8 +18,14 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def team(server: PostgresServer) -> TeamDatabase:
+def address(server: PostgresServer) -> str:
+    """Give the address of an empty database, as a configuration refers to it: that of `team`."""
+    return server.new_database()
+
+
+@pytest.fixture
+def team(address: str) -> TeamDatabase:
     """Give a database with the tables of this program."""
-    database = TeamDatabase(Secret(address_of(server.new_database())))
+    database = TeamDatabase(Secret(address_of(address)))
     migrate(database)
     return database

@@ -1,83 +1,175 @@
-"""Hosts of a team: the command line in one folder for each, with nothing in common but the database."""
+"""Hosts of a team: a folder with a configuration each, and commands and workers in it as processes."""
 
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
-import openpyxl
+import psycopg
 
-from batch_updater.config.secrets import Secret
-from batch_updater.runs.team_database import TeamDatabase, address_of
-from batch_updater.team.migrate import migrate
-from tests.end_to_end.inside import Inside
-from tests.end_to_end.program import configure
-from tests.loader.described import workbook
+from batch_updater.runs.team_database import SCHEMA
+from tests.end_to_end.program import TOKEN, environment
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.end_to_end.program import Done
-    from tests.team.postgres import PostgresServer
-
-SETTINGS = "sending: {rate_per_s: 5000}\n"
-OF_A_TEAM = SETTINGS + "team: {database: 'env:TEAM_DATABASE'}\n"
-HEADERS = ["Id", "Type", "StageName", "PendingCloseDate"]
-ROWS = [[number, "Pre", "Proposal", date(2026, 5, 1)] for number in (101, 102)]
+ROOT = Path(__file__).parent.parent.parent
+SENDING = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60}"
 
 
-class Host(Inside):
-    """One host of a team; of one that has not joined it yet, the address is not used."""
+class WorkerProcess:
+    """A worker on a host."""
 
-    def __init__(self, folder: Path, address: str, url: str) -> None:
-        super().__init__(folder)
-        self.address, self.url = address, url
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self._log = log
 
     @property
-    def runs(self) -> Path:
-        """Its folder of results."""
-        return self.folder / "runs"
+    def said(self) -> str:
+        """What it has said so far."""
+        text = self._log.read_text(encoding="utf-8")
+        assert TOKEN not in text
+        assert "secret-of-the-database" not in text
+        return text
 
-    def __call__(self, *arguments: str | Path, stdin: str = "", **variables: str | None) -> Done:
-        """Run one command to its end."""
-        done = super().__call__(*arguments, stdin=stdin, **{"TEAM_DATABASE": self.address, **variables})
-        assert "secret-of-the-database" not in done.out + done.err
-        return done
+    def wait_for(self, words: str, seconds: float = 30) -> None:
+        """Wait until it has said that."""
+        until(lambda: words in self.said, seconds, lambda: self.said)
 
+    def kill(self) -> None:
+        """Kill it, as when its machine goes down."""
+        self.process.kill()
+        self.process.wait()
 
-def new_database(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of a team."""
-    address = server.new_database()
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    database.close()
-    return address
-
-
-def member(folder: Path, api: str, address: str) -> Host:
-    """Return a host of the team that has sent nothing."""
-    folder.mkdir()
-    configure(folder, api, OF_A_TEAM)
-    return Host(folder, address, api)
+    def end(self, seconds: float = 30) -> int:
+        """Tell it to end; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(seconds)
+        assert "Internal error" not in self.said, self.said
+        assert "Traceback" not in self.said, self.said
+        return code
 
 
-def machine_with_runs(folder: Path, api: str, address: str) -> Host:
-    """Return a machine that has sent a file in two rounds, one that is fine, and one that it has undone since.
+class Host:
+    """A folder with a configuration, of a team whose database has an address."""
 
-    It joins the team then, which has none of this yet.
-    """
-    folder.mkdir()
-    configure(folder, api, SETTINGS)
-    host = Host(folder, address, api)
-    wrong = [[number, "Pre", "Proposal", "31/02/2026"] for number in (103, 104)]
-    first = host("run", workbook(folder / "q1.xlsx", {"Data": [HEADERS, *ROWS, *wrong]}), "--yes", "--json")
-    repaired = openpyxl.load_workbook(first.object["results"])
-    repaired["To fix"]["H2"] = date(2026, 6, 1)
-    repaired.save(first.object["results"])
-    host("run", first.object["results"], "--yes", "--json")
-    host("run", workbook(folder / "fine.xlsx", {"Data": [HEADERS, *ROWS]}), "--yes", "--json")
-    back = workbook(folder / "back.xlsx", {"Data": [["Id", "Type", "OpportunityName"], [105, "Pre", "Renamed"]]})
-    host("run", back, "--compare", "--yes", "--json")
-    host("run", host("undo", "--json").object["undo"], "--yes", "--json")
-    configure(folder, api, OF_A_TEAM)
-    return host
+    def __init__(self, folder: Path, api: str, database: str, *, more: str = "", sending: str = SENDING) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._database = database
+        self._workers: list[WorkerProcess] = []
+        (folder / "config.yaml").write_text(
+            f"api: {{base_url: '{api}', token: 'env:NEXUS_TOKEN', timeout_s: 5}}\nsending: {sending}\n"
+            f"team: {{database: 'env:TEAM_DATABASE', block_rows: 25}}\n{more}",
+            encoding="utf-8",
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command of the program."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "batch_updater", *arguments], cwd=self.folder, env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, seconds: float = 120) -> tuple[int, str, str]:
+        """Run a command of the program to its end; returns its exit code and what it printed."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=seconds)
+        assert "secret-of-the-database" not in out + err
+        return process.returncode, out, err
+
+    def submit(self, file: str, *options: str) -> str:
+        """Queue a run; returns its name."""
+        code, out, err = self.run("run", file, "--detach", *options)
+        assert code == 0, err
+        return out.strip()
+
+    def work(self, concurrency: int = 2, *, quick: bool = True) -> WorkerProcess:
+        """Start a worker, and return once it works; `quick`: it counts as dead after 3 seconds."""
+        command = ["tests.team.quick_worker", str(concurrency)]
+        if not quick:
+            command = ["batch_updater", "worker", "--concurrency", str(concurrency)]
+        log = self.folder / f"worker-{len(self._workers)}.log"
+        with log.open("w", encoding="utf-8") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=stream, text=True,
+            )  # fmt: skip
+        worker = WorkerProcess(process, log)
+        self._workers.append(worker)
+        worker.wait_for("Working for")
+        return worker
+
+    def close(self) -> None:
+        """Kill the workers that are left."""
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.kill()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        return environment(TEAM_DATABASE=self._database, PYTHONPATH=path)
+
+
+@contextmanager
+def hosts(*made: Host) -> Iterator[None]:
+    """Kill in the end what still works on some hosts."""
+    with ExitStack() as stack:
+        for host in made:
+            stack.callback(host.close)
+        yield
+
+
+def query(address: str, statement: str, *values: object) -> list[Sequence[Any]]:
+    """Return the records of a statement over the tables of a team."""
+    with psycopg.connect(address, options=f"-c search_path={SCHEMA}") as connection:
+        return list(connection.execute(statement, values))
+
+
+def state_of(address: str, run: str) -> str:
+    """Return what the team does with a run."""
+    ((state,),) = query(address, "SELECT state FROM runs WHERE name = %s", run)
+    return str(state)
+
+
+def confirmed_rows(address: str, run: str) -> set[int]:
+    """Return the numbers of the rows whose confirmation the database holds."""
+    rows = query(
+        address,
+        "SELECT number FROM rows JOIN runs ON runs.id = rows.run WHERE name = %s AND outcome = 'updated'"
+        " AND rows.state = 'finished'",
+        run,
+    )
+    return {number for (number,) in rows}
+
+
+def outcomes_of(address: str, run: str) -> dict[str, int]:
+    """Return how many rows have which outcome, and check that the blocks have counted the same."""
+    found = query(
+        address,
+        "SELECT outcome, count(*) FROM rows JOIN runs ON runs.id = rows.run WHERE name = %s AND rows.state = 'finished'"
+        " GROUP BY outcome",
+        run,
+    )
+    counted = query(
+        address,
+        "SELECT counted.key, sum(counted.value::bigint)::bigint FROM blocks JOIN runs ON runs.id = blocks.run,"
+        " json_each_text(blocks.counts::json) AS counted WHERE name = %s GROUP BY counted.key",
+        run,
+    )
+    outcomes: dict[str, int] = dict(found)  # type: ignore[arg-type]
+    assert outcomes == {kind: rows for kind, rows in counted if rows}
+    return outcomes
+
+
+def until(holds: Callable[[], object], seconds: float = 60, told: Callable[[], object] = lambda: "") -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, told()
+        time.sleep(0.02)

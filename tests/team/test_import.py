@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.end_to_end.program import configure, sandbox
-from tests.team.hosts import OF_A_TEAM, SETTINGS, Host, machine_with_runs, member, new_database
+from tests.team.sent_before import OF_A_TEAM, SETTINGS, Host, machine_with_runs, member, new_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

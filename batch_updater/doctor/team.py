@@ -1,0 +1,138 @@
+"""The database of a team: whether it can be used, and whether anyone works on what is in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import Config
+from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.errors import ConfigError
+from batch_updater.messages import counted, duration
+from batch_updater.runs.lock import origin_of
+from batch_updater.runs.store import reason_of
+
+if TYPE_CHECKING:  # imported only where there is a team
+    from psycopg import Connection
+
+    from batch_updater.runs.team_overview import Overview
+
+_CLOCK_MAY_BE_OFF_S = 2.0
+"""Times of rows and of the quota are the database's, times of logs and of the night are each host's."""
+_DATABASE, _SCHEMA = "team database", "team schema"
+_AFTER_THE_SCHEMA = ("team workers", "team queue", "team quota")
+_REACH = "See that it runs and that this host may reach it; the address is the one that team.database refers to."
+
+
+def team_findings(config: Config, endpoint: Endpoint | None, environment: Environment) -> Iterator[Finding]:
+    """Yield a finding for each part of a team's set-up; none without `team.database`. Changes nothing.
+
+    `endpoint` None: it cannot be read, and how large the quota is remains unknown.
+    """
+    if config.team.database is None:
+        return
+    import psycopg  # noqa: PLC0415  (as in all that only a team needs)
+
+    from batch_updater.runs.team_database import team_database  # noqa: PLC0415
+    from batch_updater.runs.team_overview import database_clock_s, overview  # noqa: PLC0415
+
+    left: tuple[str, ...] = ("team clock", _SCHEMA, *_AFTER_THE_SCHEMA)
+    try:
+        team = team_database(config.team, environment)
+        if team is None:
+            raise RuntimeError("a team without a database")
+        with psycopg.connect(team.address, autocommit=True) as connection:
+            yield _connection_finding(connection)
+            before_s = time.time()
+            theirs_s = database_clock_s(connection)
+            yield clock_finding((before_s + time.time()) / 2 - theirs_s)
+            left = (_SCHEMA, *_AFTER_THE_SCHEMA)
+            try:
+                team.require_schema()
+            except ConfigError as error:
+                yield from_error(_SCHEMA, error)
+                yield from skipped(_AFTER_THE_SCHEMA, _SCHEMA)
+                return
+            yield ok(_SCHEMA, "is that of this program.")
+            left = _AFTER_THE_SCHEMA
+            shown = overview(connection)
+    except ConfigError as error:
+        yield from_error(_DATABASE, error)
+        yield from skipped(left, _DATABASE)
+        return
+    except psycopg.Error as error:
+        yield wrong(_DATABASE, f"cannot be used: {reason_of(error)}.", _REACH)
+        yield from skipped(left, _DATABASE)
+        return
+    yield _workers_finding(shown)
+    yield _queue_finding(shown)
+    yield _quota_finding(shown, config, endpoint)
+
+
+def _connection_finding(connection: Connection[tuple[Any, ...]]) -> Finding:
+    parameters, version = connection.info.get_parameters(), connection.info.server_version
+    name = f"PostgreSQL {version // 10_000}.{version % 10_000}, database {connection.info.dbname}"
+    mode = parameters.get("sslmode", "prefer")
+    if not connection.pgconn.ssl_in_use:
+        if "sslmode" not in parameters:  # only this machine may do without
+            return ok(_DATABASE, f"{name}, on this machine; the connection is not encrypted.")
+        message = f"{name}; the connection is not encrypted (sslmode={mode})."
+        return warning(_DATABASE, message, "Remove sslmode from the address: TLS is then required and verified.")
+    if mode != "verify-full" and "sslmode" in parameters:
+        message = f"{name}; TLS, but whether it is the right server is not verified (sslmode={mode})."
+        return warning(_DATABASE, message, "Remove sslmode from the address, or name your authority by sslrootcert.")
+    return ok(_DATABASE, f"{name}; TLS{', verified' if mode == 'verify-full' else ''}.")
+
+
+def clock_finding(off_s: float) -> Finding:
+    """Say how far this machine's clock is ahead of the database's."""
+    if abs(off_s) > _CLOCK_MAY_BE_OFF_S:
+        message = f"this machine's is {abs(off_s):,.0f} s {'ahead of' if off_s > 0 else 'behind'} the database's."
+        remedy = "Set the clocks of both, or let them be set (timedatectl set-ntp true)."
+        return warning("team clock", message, remedy)
+    return ok("team clock", "agrees with the database's.")
+
+
+def _workers_finding(shown: Overview) -> Finding:
+    if shown.workers:
+        return ok("team workers", f"{counted(shown.workers, 'worker')} seen within half a minute, on all hosts.")
+    message = "none has been seen within half a minute: what is submitted waits."
+    return warning("team workers", message, "Start batch-updater worker on at least one host.")
+
+
+def _queue_finding(shown: Overview) -> Finding:
+    waiting, going_on = shown.runs.get("queued", 0), shown.runs.get("sending", 0) + shown.runs.get("reporting", 0)
+    failed = sum(count for (_, status), count in shown.jobs.items() if status == "failed")
+    message = f"{counted(waiting, 'run')} waiting, {going_on:,} going on"
+    if shown.oldest_waiting:
+        name, waiting_s = shown.oldest_waiting
+        message += f"; {name} has waited the longest, for {duration(waiting_s)}"
+    if failed:
+        message += f"; {counted(failed, 'job')} failed"
+        return warning("team queue", f"{message}.", "Look at the logs of the workers: a job fails only by an error.")
+    return ok("team queue", f"{message}.")
+
+
+def _quota_finding(shown: Overview, config: Config, endpoint: Endpoint | None) -> Finding:
+    """Say what this month's requests were, for every account of the API: whose this host's is, is told apart by it."""
+    base_url = config.api.base_url
+    quotas = [quota for quota in shown.quotas if base_url and quota.origin == origin_of(base_url)]
+    limit = endpoint.quota_per_month if endpoint else None
+    if not quotas:
+        return ok("team quota", "no requests to this API yet.")
+    parts, status = [], Status.OK
+    for quota in quotas:
+        used = f"{quota.requests:,} requests this month"
+        if limit:
+            used += f" of {limit:,}, {max(0, limit - quota.requests):,} left"
+            status = Status.WARNING if quota.requests >= limit else status
+        if quota.is_open:
+            used += "; the circuit breaker is open"
+        parts.append(used if len(quotas) == 1 else f"account {quota.account}: {used}")
+    message = f"{'. '.join(parts)}."
+    if status is Status.WARNING:
+        return warning("team quota", message, "Wait for the next month, or ask for more.")
+    return ok("team quota", message)

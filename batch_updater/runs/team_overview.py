@@ -1,0 +1,97 @@
+"""How a team is doing, in figures: its queue, its workers, its quotas. Read from the database whenever it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:  # imported only where there is a team
+    from psycopg import Connection
+
+SEEN_WITHIN_S = 30
+"""A worker whose last heartbeat is older is not counted; they beat more often than every 10 s."""
+_SHOWN_OF_ACCOUNT = 8
+
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_RUNS = "SELECT state, count(*) FROM runs GROUP BY state"
+_JOBS = """
+SELECT split_part(queue_name, ' ', 1), status::text, count(*) FROM procrastinate_jobs
+WHERE status IN ('todo', 'doing', 'failed') GROUP BY 1, 2
+"""
+_OLDEST = """
+SELECT name, extract(epoch FROM clock_timestamp() - submitted_at)::float8 FROM runs WHERE state = 'queued'
+ORDER BY submitted_at LIMIT 1
+"""
+_WORKERS = """
+SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(seen_s)s)
+"""
+_ROWS = """
+SELECT outcome, sum(counted::bigint)::bigint
+FROM runs JOIN blocks ON blocks.run = runs.id
+     CROSS JOIN LATERAL jsonb_each_text(blocks.counts::jsonb) AS counts (outcome, counted)
+WHERE runs.state IN ('sending', 'reporting') GROUP BY outcome
+"""
+_QUOTAS = """
+SELECT quotas.origin, quotas.account, slowed_to_per_s,
+       greatest(0, paused_until - extract(epoch FROM clock_timestamp()))::float8,
+       opened_at IS NOT NULL, coalesce(requests, 0)
+FROM quotas LEFT JOIN months ON months.origin = quotas.origin AND months.account = quotas.account
+     AND month = date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
+ORDER BY 1, 2
+"""
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What the team has used of one account of an API, and how fast it may go on."""
+
+    origin: str
+    account: str
+    """The first characters of its digest: enough to tell two of them apart."""
+    slowed_to_per_s: float | None
+    """None: at the configured rate."""
+    paused_s: float
+    """How long the service has asked everyone to wait from now."""
+    is_open: bool
+    """Whether the circuit breaker is open."""
+    requests: int
+    """In this month (UTC), retries included."""
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """A team at one moment."""
+
+    runs: Mapping[str, int]
+    """State -> runs."""
+    jobs: Mapping[tuple[str, str], int]
+    """(queue, status) -> jobs that wait, are worked on or have failed."""
+    oldest_waiting: tuple[str, float] | None
+    """Name of the run that has waited the longest, and for how many seconds."""
+    workers: int
+    """Seen within the last `SEEN_WITHIN_S` seconds."""
+    rows: Mapping[str, int]
+    """Outcome -> rows of the runs that are being sent."""
+    quotas: tuple[Quota, ...]
+
+
+def overview(connection: Connection[tuple[Any, ...]]) -> Overview:
+    """Read all figures. Raises psycopg.Error."""
+    oldest = connection.execute(_OLDEST).fetchone()
+    (workers,) = connection.execute(_WORKERS, {"seen_s": SEEN_WITHIN_S}).fetchone() or (0,)
+    return Overview(
+        runs=dict(connection.execute(_RUNS)),
+        jobs={(queue, status): count for queue, status, count in connection.execute(_JOBS)},
+        oldest_waiting=(oldest[0], oldest[1]) if oldest else None,
+        workers=workers,
+        rows=dict(connection.execute(_ROWS)),
+        quotas=tuple(
+            Quota(origin, account[:_SHOWN_OF_ACCOUNT], *rest) for origin, account, *rest in connection.execute(_QUOTAS)
+        ),
+    )
+
+
+def database_clock_s(connection: Connection[tuple[Any, ...]]) -> float:
+    """Return the database's time, in seconds since 1970. Raises psycopg.Error."""
+    (clock_s,) = connection.execute(_CLOCK).fetchone() or (0.0,)
+    return float(clock_s)

@@ -1,0 +1,281 @@
+"""A worker of a team: takes runs and blocks of one API from the queue for as long as it is not told to stop.
+
+Procrastinate fetches the jobs, and keeps a heartbeat by which others know that this worker lives; jobs of one that does
+not are queued again by any other. A worker whose database is away hands its blocks back, connects again and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import psycopg
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
+from procrastinate.worker import Worker
+
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import Config
+from batch_updater.records import StopReason
+from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.lock import origin_of
+from batch_updater.runs.sending import responsive
+from batch_updater.team.blocks import CONTACT_S, BlockSending
+from batch_updater.team.nightly import NIGHTLY, register_nightly
+from batch_updater.team.parts import advance, begin
+from batch_updater.team.queue import HandedBack, app_of, blocks_queue, runs_queue
+from batch_updater.team.report import write_report
+
+if TYPE_CHECKING:
+    from batch_updater.runs.team_database import TeamDatabase
+
+_LOOKED_EVERY_S = 0.2
+_POLLED_EVERY_S = 1.0
+"""How often a worker looks for jobs that were queued again: of new ones it is told."""
+_LONGEST_PAUSE_S = 5.0
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException)
+_T = TypeVar("_T")
+
+
+class Timing(NamedTuple):
+    """After how many seconds a worker counts as dead, and what that rests on."""
+
+    heartbeat_s: float = 2.0
+    contact_s: float = CONTACT_S
+    """Without an answer of the database for so long a worker lets nothing more out."""
+    stalled_s: float = 20.0
+    """After so long without a heartbeat the others take its blocks over."""
+
+
+class TeamWorker:
+    """Works for the API of a configuration. Raises ValueError if it could send what others have taken over."""
+
+    def __init__(
+        self,
+        team: TeamDatabase,
+        config: Config,
+        environment: Environment,
+        concurrency: int,
+        say: Callable[[str], None],
+        *,
+        night: Sequence[str],
+        timing: Timing = Timing(),  # noqa: B008  (it is immutable)
+    ) -> None:
+        """`concurrency`: how many blocks are sent at once; `night`: the command of the unattended job."""
+        if timing.contact_s + 2 * timing.heartbeat_s >= timing.stalled_s:
+            raise ValueError("a worker would count as dead while it still sends")
+        self._team = team
+        self._config = config
+        self._environment = environment
+        self._concurrency = concurrency
+        self._timing = timing
+        self._origin = origin_of(config.api.base_url or "")
+        self._said = say
+        self._night = night
+        self._queues = {"runs": (runs_queue(self._origin), 1)}  # more would wait: they have the same lock
+        self._queues["blocks"] = blocks_queue(self._origin), concurrency
+        if config.team.nightly is not None:
+            self._queues["nightly"] = NIGHTLY, 1
+        self._blocks: set[BlockSending] = set()
+        self._threads: set[asyncio.Future[Any]] = set()
+        """Of work that is not done."""
+        self._left: list[int] = []
+        """Numbers under which the queue still knows this worker, from before the database was away."""
+        self._ending = asyncio.Event()
+
+    def run(self, requests: StopRequests) -> None:
+        """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
+        with _spoken(self._say), responsive():
+            asyncio.run(self._run(requests))
+
+    async def _run(self, requests: StopRequests) -> None:
+        requests.sending(asyncio.get_running_loop(), self._ending.set, self._abort)
+        self._say(f"Working for {self._origin}, {self._concurrency} at once.")
+        pause_s, is_lost = 0.5, False
+        while not self._ending.is_set():
+            app = app_of(self._team, self)
+            if self._config.team.nightly is not None:
+                register_nightly(app, self._config.team.nightly, self._night)
+            try:
+                async with app.open_async():
+                    await self._leave_behind(app)
+                    if is_lost:
+                        self._say("The team's database answers again.")
+                    pause_s, is_lost = 0.5, False
+                    await self._work(app)
+            except _LOST:
+                pass
+            if self._ending.is_set():
+                break
+            if not is_lost:
+                self._say("The team's database does not answer: trying again until it does.")
+            is_lost = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        requests.sent()
+        self._say("Ended.")
+
+    async def _leave_behind(self, app: App) -> None:
+        """Let the jobs be queued again that the queue counts as this worker's since before the database was away."""
+        if self._threads:  # what they have learned comes first
+            await asyncio.wait(self._threads, timeout=self._timing.contact_s)
+        while self._left:
+            await app.job_manager.unregister_worker(self._left[-1])
+            self._left.pop()
+
+    async def _work(self, app: App) -> None:
+        """Work until told to stop, or until the database is away."""
+        workers = [
+            Worker(
+                app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
+                fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
+                update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.stalled_s,
+            )
+            for name, (queue, concurrency) in self._queues.items()
+        ]  # fmt: skip
+        running = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]  # of Procrastinate
+        look = asyncio.create_task(self._keep_looking(app, workers))
+        told = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait([*running, look, told], return_when=asyncio.FIRST_COMPLETED)
+            for worker in workers:
+                worker.stop()  # type: ignore[no-untyped-call]  # of Procrastinate
+            await asyncio.wait(running)
+        finally:
+            look.cancel()
+            told.cancel()
+            self._left += [worker.worker_id for worker in workers if worker.worker_id is not None]
+        for task in running:
+            task.result()
+        with suppress(asyncio.CancelledError):
+            await look
+
+    async def _keep_looking(self, app: App, workers: list[Worker]) -> None:
+        """Keep the heartbeat, also while work is handed back, and queue the jobs of dead workers again."""
+        jobs = app.job_manager
+        while True:
+            await asyncio.sleep(self._timing.heartbeat_s)
+            async with asyncio.timeout(self._timing.contact_s):
+                for worker in workers:
+                    if worker.worker_id is not None:
+                        await jobs.update_heartbeat(worker.worker_id)
+                await jobs.prune_stalled_workers(self._timing.stalled_s)
+                for queue, _ in self._queues.values():
+                    stalled_s = self._timing.stalled_s
+                    for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
+                        await jobs.retry_job(job)
+                        words = " ".join(map(str, job.task_kwargs.values()))
+                        self._say(f"A worker is gone: {job.task_name} {words} is queued again.")
+
+    # --- the jobs ---
+
+    async def send(self, run: str) -> None:
+        """Begin a run, and wait until each of its rows has had its turn."""
+        self._say(f"{run} begins.")
+        await self._in_thread(partial(begin, self._team, run, self._config.team.block_rows), 0)
+        is_shared = False
+        while not (come := await self._in_thread(partial(advance, self._team, run, is_shared=is_shared), 0)).is_over:
+            is_shared = come.is_shared
+            await asyncio.sleep(_LOOKED_EVERY_S)
+
+    async def block(self, run: str, number: int) -> None:
+        """Send a block."""
+        contact_s = self._timing.contact_s
+        block = BlockSending(self._team, self._config, self._environment, (run, number), self._say, contact_s)
+        self._blocks.add(block)
+        try:
+            await self._in_thread(block.work, self._config.sending.drain_s + contact_s, block.hand_back)
+        finally:
+            self._blocks.discard(block)
+
+    async def report(self, run: str) -> None:
+        """Write the report of a run."""
+        await self._in_thread(partial(write_report, self._team, run, self._config), self._timing.contact_s)
+        self._say(f"{run} has ended.")
+
+    async def _in_thread(
+        self, work: Callable[[], _T], patience_s: float, give_up: Callable[[], object] = lambda: None
+    ) -> _T:
+        """Do something in a thread; where this is cancelled, `give_up` is called and `patience_s` waited, at most.
+
+        A thread that waits for a network that is cut is left alone then: the process can end without it.
+        """
+        future: Future[_T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="job", daemon=True).start()
+        done = asyncio.wrap_future(future)
+        self._threads.add(done)
+        done.add_done_callback(self._end_of_thread)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            give_up()
+            await asyncio.wait([done], timeout=patience_s)
+            raise
+        except (HandedBack, *_LOST):
+            raise
+        except Exception as error:
+            self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
+            raise
+
+    def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
+        self._threads.discard(done)
+        if not done.cancelled():
+            done.exception()  # where no one waits for it any more, it need not be said
+
+    def _abort(self) -> None:
+        for block in self._blocks:
+            block.abort()
+
+    def _say(self, text: str) -> None:
+        at = datetime.now().astimezone()
+        for line in self._environment.redaction.text(text).splitlines():
+            self._said(f"{at:%H:%M:%S} {line}")
+
+
+class _Spoken(logging.Handler):
+    """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        known = record.__dict__
+        error = record.exc_info[1] if record.exc_info else None
+        if known.get("event") == "stop" and known["why"] != StopReason.INTERRUPTED:
+            self._say(f"The run ends for all: {known['said']}")
+        elif known.get("event") in {"breaker open", "breaker closed"}:
+            self._say(f"{known['event'].capitalize()}: {known['why']}.")
+        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
+            self._say(record.getMessage())
+
+
+@contextmanager
+def _spoken(say: Callable[[str], None]) -> Iterator[None]:
+    """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
+    handler, loggers = _Spoken(say), [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True

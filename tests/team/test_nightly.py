@@ -1,0 +1,135 @@
+"""The nightly job on a schedule: exactly one worker runs it, and its exit code decides whether it is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import procrastinate
+import pytest
+
+from batch_updater.team.nightly import NIGHTLY, register_nightly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from batch_updater.runs.team_database import TeamDatabase
+
+pytestmark = pytest.mark.debian
+
+
+def just_now() -> str:
+    """Return a schedule whose last time was two minutes ago and whose next one is in an hour."""
+    return f"{(datetime.now(UTC) - timedelta(minutes=2)).minute} * * * *"
+
+
+def app_of(team: TeamDatabase, command: list[str], schedule: str | None = None) -> procrastinate.App:
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=team.address))
+    register_nightly(app, schedule or just_now(), command)
+    return app
+
+
+def program(folder: Path, text: str) -> list[str]:
+    """Return a command that notes each start in `started`, then does what the text says."""
+    path = folder / "night.py"
+    begin = f"import signal, sys, time\nopen({str(folder / 'started')!r}, 'a').write('.')\n"
+    path.write_text(begin + text, encoding="utf-8")
+    return [sys.executable, str(path)]
+
+
+def starts(folder: Path) -> int:
+    path = folder / "started"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def status(team: TeamDatabase) -> list[tuple[object, ...]]:
+    with team.connected() as connection:
+        return connection.execute("SELECT status::text, attempts, scheduled_at > now() + interval '29 min' "
+                                  "FROM procrastinate_jobs").fetchall()  # fmt: skip
+
+
+def worked(*apps: procrastinate.App, until: Callable[[], bool]) -> None:
+    """Let each app work on the queue of the night until something is so, then end them as a worker ends."""
+
+    async def work() -> None:
+        async with AsyncExitStack() as stack:
+            workers = []
+            for app in apps:
+                await stack.enter_async_context(app.open_async())
+                running = app.run_worker_async(
+                    queues=[NIGHTLY], concurrency=1, install_signal_handlers=False, shutdown_graceful_timeout=0,
+                    fetch_job_polling_interval=0.2,
+                )  # fmt: skip
+                workers.append(asyncio.create_task(running))
+            await asyncio.to_thread(wait_for, until)
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    asyncio.run(work())
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_one_of_several_workers_runs_it(team: TeamDatabase, tmp_path: Path, code: int) -> None:
+    """The three have the same schedule; the night is one job, and done."""
+    command = program(tmp_path, f"sys.exit({code})")
+    apps = [app_of(team, command) for _ in range(3)]
+    worked(*apps, until=lambda: status(team)[:1] == [("succeeded", 1, None)])
+    assert status(team) == [("succeeded", 1, None)]
+    assert starts(tmp_path) == 1
+
+
+def test_after_trouble_it_is_tried_again_half_an_hour_later(team: TeamDatabase, tmp_path: Path) -> None:
+    """Exit code 3, as the sample unit of systemd does it."""
+    app = app_of(team, program(tmp_path, "sys.exit(3)"))
+    worked(app, until=lambda: status(team)[:1] == [("todo", 1, True)])
+    with team.connected() as connection:  # the last of its starts
+        connection.execute("UPDATE procrastinate_jobs SET attempts = 4, scheduled_at = NULL")
+    app = app_of(team, program(tmp_path, "sys.exit(3)"))
+    worked(app, until=lambda: status(team)[:1] == [("failed", 5, None)])
+    assert starts(tmp_path) == 2
+
+
+@pytest.mark.parametrize("code", [2, 4, 70])
+def test_what_is_no_better_a_little_later_has_failed(
+    team: TeamDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    """The log of the worker names the exit code."""
+    app = app_of(team, program(tmp_path, f"sys.exit({code})"))
+    worked(app, until=lambda: status(team)[:1] == [("failed", 1, None)])
+    assert f"the nightly job ended with exit code {code}" in caplog.text
+
+
+def test_a_worker_that_ends_ends_the_night_and_another_one_takes_it(team: TeamDatabase, tmp_path: Path) -> None:
+    """SIGTERM goes to the night, which has the time that it needs; the next worker runs it at once."""
+    going_on = "def end(*_):\n    time.sleep(0.3)\n    open(sys.argv[0] + '.ended', 'w')\n    sys.exit(3)\n"
+    going_on += "signal.signal(signal.SIGTERM, end)\nopen(sys.argv[0] + '.ready', 'w')\ntime.sleep(60)\n"
+    app = app_of(team, program(tmp_path, going_on))
+    worked(app, until=(tmp_path / "night.py.ready").exists)
+    assert (tmp_path / "night.py.ended").exists()
+    (row,) = status(team)
+    assert row[:2] == ("todo", 1)
+    other = app_of(team, program(tmp_path, "sys.exit(0)"), "0 0 1 1 *")
+    worked(other, until=lambda: status(team)[0][0] == "succeeded")
+    assert starts(tmp_path) == 2
+
+
+def test_a_time_that_was_long_ago_is_left_out(team: TeamDatabase, tmp_path: Path) -> None:
+    """A worker that starts at noon does not run the night of 2 o'clock."""
+    schedule = f"{(datetime.now(UTC) - timedelta(minutes=20)).minute} * * * *"
+    app = app_of(team, program(tmp_path, ""), schedule)
+    polls = iter(range(20))
+    worked(app, until=lambda: next(polls, None) is None)
+    assert status(team) == []

@@ -1,0 +1,411 @@
+"""What a person sees of a run that the workers of a team send: on the command line, with real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from batch_updater.runs.team_database import TeamDatabase
+from tests.end_to_end.program import Sandbox, sandbox
+from tests.team.postgres import PostgresServer
+from tests.team.team_host import ENDS_WITHIN_S, Host, ended, wait_for
+
+pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
+DIFFERENT = frozenset({"run", "results", "started_at", "finished_at", "elapsed_s", "rate_per_s", "next", "requests"})
+"""What of the JSON object is another one in every run."""
+MORE = "sending: {rate_per_s: 2000, attempts: 3, concurrency: 4}\n"
+
+
+@contextmanager
+def two_hosts(folder: Path, address: str, *options: str, more: str = MORE) -> Iterator[tuple[Host, Host, Sandbox]]:
+    """Give a host of a person and one with a worker, which share a database and nothing else, and their API."""
+    with sandbox(*options) as api:
+        desk, server = (Host(folder / name, api.url, address, more) for name in ("desk", "server"))
+        yield desk, server, api
+
+
+def sent(api: Sandbox) -> Counter[str]:
+    """Return how often each record was sent."""
+    return Counter(request["path"] for request in api.requests() if request["method"] == "PUT")
+
+
+def run_names(host: Host) -> list[object]:
+    return [name for (name,) in host.rows("SELECT name FROM runs ORDER BY id")]
+
+
+def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str) -> None:
+    """Exit code, JSON object and workbook are the same, on a host that has sent nothing itself."""
+    with two_hosts(tmp_path, address) as (desk, server, api), sandbox() as other:
+        alone = Host(tmp_path / "alone", other.url, "", MORE)
+        for host in (desk, alone):
+            host.file("c.csv", 50)
+            with (host.folder / "c.csv").open("a") as file:
+                file.write("none,Pre,x\n999999,Pre,no such record\n")
+        with server.worker():
+            done, expected = desk("run", "c.csv", "--json"), alone("run", "c.csv", "--json")
+        assert (done.code, expected.code) == (1, 1)
+        assert done.outcomes == {"updated": 50, "rejected": 1, "invalid": 1}
+        told, other_told = done.object, expected.object
+        assert {key: told[key] for key in told.keys() - DIFFERENT} == {
+            key: other_told[key] for key in other_told.keys() - DIFFERENT
+        }
+        assert told["requests"] == other_told["requests"] == 51
+        assert told["next"]["kind"] == other_told["next"]["kind"]
+        folder = Path(told["run"])
+        assert folder.parent == desk.folder / "runs"
+        assert {path.name for path in folder.iterdir()} == {"input.csv", "report.html", Path(told["results"]).name}
+        assert set(sent(api).values()) == {1}
+    books = [openpyxl.load_workbook(told[key]) for told, key in ((told, "results"), (other_told, "results"))]
+    to_fix = [[[cell.value for cell in row] for row in book["To fix"]] for book in books]
+    assert to_fix[0] == to_fix[1]
+
+
+def test_text_tells_the_same_as_without_a_team(tmp_path: Path, address: str) -> None:
+    """The lines of the result and the next step are the same but for names and times."""
+    with two_hosts(tmp_path, address) as (desk, server, _), sandbox() as other:
+        alone = Host(tmp_path / "alone", other.url, "", MORE)
+        texts = []
+        with server.worker():
+            for host in (desk, alone):
+                host.file("c.csv", 30)
+                with (host.folder / "c.csv").open("a") as file:
+                    file.write("none,Pre,x\n")
+                done = host("run", "c.csv")
+                assert done.code == 1
+                texts.append(re.sub(r"\d{8}-\d{6}", "DATE", done.out))
+        assert texts[0] == texts[1]
+
+
+def test_detached_runs_are_followed_later(tmp_path: Path, address: str) -> None:
+    """--detach prints the name of the run and exits 0; runs --follow shows how it ends, on any host."""
+    with two_hosts(tmp_path, address) as (desk, server, _):
+        desk.file("c.csv", 30)
+        done = desk("run", "c.csv", "--detach")
+        (name,) = run_names(desk)
+        assert (done.code, done.out) == (0, f"{name}\n")
+        assert f"runs --follow {name}" in done.err
+        with server.worker():
+            followed = desk("runs", "--follow", str(name), "--json", "--results", "out.xlsx")
+            assert (followed.code, followed.outcomes) == (0, {"updated": 30})
+            assert followed.object["command"] == "run"
+            assert followed.object["results"] == str(desk.folder / "out.xlsx")
+            again = server("runs", "--follow", str(name), "--json")
+            assert (again.code, again.outcomes) == (0, {"updated": 30})
+            assert Path(again.object["results"]).parent == server.folder / "runs" / str(name)
+        told = desk("run", "c.csv", "--detach", "--json").out
+        assert json.loads(told).keys() == {"schema", "command", "run", "detached", "exit_code"}
+
+
+def test_following_and_detaching_are_for_teams(tmp_path: Path) -> None:
+    """Without a team both are a usage error, and nothing is sent."""
+    with sandbox() as api:
+        alone = Host(tmp_path, api.url, "")
+        alone.file("c.csv", 3)
+        for arguments in (("run", "c.csv", "--detach"), ("runs", "--follow", "x")):
+            done = alone(*arguments)
+            assert done.code == 2
+            assert "team.database" in done.err
+        assert not api.received
+
+
+def test_the_same_content_is_sent_once(tmp_path: Path, address: str) -> None:
+    """What is submitted by two processes at the same moment, or is being sent, is one run that both follow."""
+    with two_hosts(tmp_path, address, "--latency-ms", "20") as (desk, server, api):
+        for host in (desk, server):
+            host.file("c.csv", 60)
+        processes = [host.start("run", "c.csv", "--json") for host in (desk, server, desk)]
+        wait_for(lambda: len(run_names(desk)) == 1 and desk.rows("SELECT state FROM runs") == [("queued",)])
+        with server.worker():
+            ends = [ended(process) for process in processes]
+        assert [done.code for done in ends] == [0, 0, 0], [done.err for done in ends]
+        assert {Path(done.object["run"]).name for done in ends} == {run_names(desk)[0]}
+        assert all(done.outcomes == {"updated": 60} for done in ends)
+        assert set(sent(api).values()) == {1}
+
+
+def test_a_stopped_run_is_resumed_as_a_further_part(tmp_path: Path, address: str) -> None:
+    """Without a terminal the first signal stops the run cleanly: exit code 3; the same file then sends the rest."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv", "--json")
+        api.wait_for(20)
+        process.send_signal(signal.SIGTERM)
+        done = ended(process)
+        assert (done.code, done.object["stopped"]) == (3, "interrupted"), done.err
+        assert "Stopping: " in done.err
+        confirmed = done.outcomes["updated"]
+        assert 0 < confirmed < 200
+        again = desk("run", "c.csv", "--json", "--yes")
+        assert (again.code, again.outcomes) == (0, {"updated": 200}), again.err
+        assert again.object["run"] == done.object["run"]
+        assert again.object["requests"] == 200 - confirmed
+        assert len(run_names(desk)) == 1
+        assert set(sent(api).values()) == {1}
+        assert any("resumed" in note for note in again.object["notes"])
+
+
+def test_a_run_that_is_stopped_in_the_queue_was_never_there(tmp_path: Path, address: str) -> None:
+    """Before its turn nothing is sent, and neither a folder nor a name is left."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 5)
+        process = desk.start("run", "c.csv", "--json")
+        desk.wait_for("SELECT count(*) = 1 FROM runs WHERE state = 'queued'")
+        process.send_signal(signal.SIGINT)
+        done = ended(process)
+        assert done.code == 3
+        assert "Nothing was sent" in json.loads(done.out)["error"]["message"]
+        assert not run_names(desk)
+        assert not list((desk.folder / "runs").iterdir())
+        with server.worker():  # the job is there, and does nothing
+            desk.wait_for("SELECT count(*) = 0 FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
+        assert not api.received
+
+
+def test_a_limit_and_what_is_left_of_it(tmp_path: Path, address: str) -> None:
+    """--limit sends the first rows, says so, and the next run the rest."""
+    with two_hosts(tmp_path, address) as (desk, server, api), server.worker():
+        desk.file("c.csv", 50)
+        first = desk("run", "c.csv", "--limit", "7", "--json")
+        assert (first.code, first.object["stopped"], first.outcomes) == (3, "limit", {"updated": 7, "not_sent": 43})
+        assert desk("run", "c.csv", "--json").outcomes == {"updated": 50}
+        assert set(sent(api).values()) == {1}
+
+
+def test_a_run_waits_for_the_one_before_it(tmp_path: Path, address: str) -> None:
+    """While another run is sent to the API, it is said which, and of which host."""
+    with two_hosts(tmp_path, address, "--latency-ms", "100") as (desk, server, api), server.worker():
+        desk.file("first.csv", 100)
+        desk.file("second.csv", 10, first=500)
+        first = desk.start("run", "first.csv", "--json")
+        api.wait_for(8)
+        second = ended(desk.start("run", "second.csv"))
+        assert ended(first).code == second.code == 0
+        told = " ".join(second.err.split())
+        assert re.search(r"Waiting for the run \d{8}-\d{6}-first of \S+ to end\.", told), told
+
+
+def test_without_a_worker_it_is_said_what_to_do(tmp_path: Path, address: str) -> None:
+    """A run that waits for a worker says so, and is sent as soon as there is one."""
+    with two_hosts(tmp_path, address) as (desk, server, _):
+        desk.file("c.csv", 5)
+        process = desk.start("run", "c.csv")
+        said = ""
+        while "batch-updater worker" not in said:
+            assert process.stderr
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        assert "No worker of the team is running" in said
+        with server.worker():
+            assert ended(process).code == 0
+
+
+def test_a_restart_of_the_database_is_survived(tmp_path: Path, address: str, server: PostgresServer) -> None:
+    """Who follows a run follows it further after PostgreSQL has been restarted."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, host, api), host.worker():
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv", "--json")
+        api.wait_for(20)
+        server.restart()
+        done = ended(process)
+        assert (done.code, done.outcomes) == (0, {"updated": 200}), done.err
+
+
+def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_port: int) -> None:
+    """The exit code is 2, with a sentence that names no secret."""
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x")
+        host.file("c.csv", 3)
+        done = host("run", "c.csv", "--json")
+        assert done.code == 2
+        assert "Connection refused" in json.loads(done.out)["error"]["message"]
+        assert not api.received
+
+
+def test_a_guard_holds_before_anything_is_queued(tmp_path: Path, address: str) -> None:
+    """A file over a guard is refused with exit code 2; no name stays reserved."""
+    with two_hosts(tmp_path, address, more=f"{MORE}guards: {{rows: 10}}\n") as (desk, _, api):
+        desk.file("c.csv", 11)
+        done = desk("run", "c.csv", "--json")
+        assert done.code == 2
+        assert "guards.rows" in done.out
+        assert not run_names(desk)
+        assert not list((desk.folder / "runs").iterdir())
+        assert not api.received
+
+
+def test_changes_are_judged_before_a_run_is_queued(tmp_path: Path, address: str) -> None:
+    """A guard on changes reads every record first, and refuses the run; within it the readings count as requests."""
+    with two_hosts(tmp_path, address, more="sending: {rate_per_s: 2000, compare: true}\nguards: {changed: 10}\n") as (
+        desk, server, _,
+    ), server.worker():  # fmt: skip
+        desk.file("many.csv", 11)
+        desk.file("few.csv", 9)
+        refused = desk("run", "many.csv", "--json")
+        assert refused.code == 2
+        assert "guards.changed" in refused.out
+        done = desk("run", "few.csv", "--json")
+        assert (done.code, done.outcomes) == (0, {"updated": 9}), done.err
+        assert done.object["requests"] == 27  # read to judge, read right before the update, updated
+
+
+def test_a_check_asks_no_worker(tmp_path: Path, address: str) -> None:
+    """It judges the rows on this host alone."""
+    with two_hosts(tmp_path, address) as (desk, _, api):
+        desk.file("c.csv", 5)
+        done = desk("check", "c.csv", "--json")
+        assert (done.code, done.outcomes) == (0, {"planned": 5})
+        assert not run_names(desk)
+        assert not api.received
+
+
+def write_workbook(path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("Data", 0)
+    sheet.append(["Id", "Type", "OpportunityName"])
+    sheet.append([5, "Pre", "x"])
+    book.save(path)
+
+
+def test_an_annotated_copy_comes_from_any_host(tmp_path: Path, address: str) -> None:
+    """With --annotate the host that reports marks the copy of the input that is in the database."""
+    with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
+        write_workbook(desk.folder / "c.xlsx")
+        done = desk("run", "c.xlsx", "--annotate")
+        assert done.code == 0, done.err
+        assert "Annotated: " in done.out
+        (copy,) = (desk.folder / "runs").glob("*/c-annotated.xlsx")
+        assert openpyxl.load_workbook(copy)["Data"].max_column > 3
+
+
+def test_an_input_of_more_than_64_mb_stays_on_its_host(tmp_path: Path, address: str) -> None:
+    """The run is sent all the same, with a note that says where the copy of the input is."""
+    with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
+        write_workbook(desk.folder / "c.xlsx")
+        with zipfile.ZipFile(desk.folder / "c.xlsx", "a") as archive:
+            archive.writestr("xl/media/large.bin", os.urandom(65 << 20))
+        done = desk("run", "c.xlsx", "--json")
+        assert (done.code, done.outcomes) == (0, {"updated": 1}), done.err
+        assert any("64 MB" in note for note in done.object["notes"])
+        names = {name for (name,) in desk.rows("SELECT name FROM files")}
+        assert not any(str(name).startswith("input") for name in names)
+        assert (Path(done.object["run"]) / "input.xlsx").exists()
+
+
+def test_names_that_were_reserved_long_ago_are_free_again(tmp_path: Path, address: str, team: TeamDatabase) -> None:
+    """What a killed process has left of a run that was never queued goes after a day."""
+    with two_hosts(tmp_path, address) as (desk, _, __):
+        with team.connected() as connection:
+            for name, age in (("old", "2 days"), ("new", "1 hour")):
+                connection.execute(
+                    "INSERT INTO runs (name, origin, submitted_at) VALUES (%s, 'x', clock_timestamp() - %s::interval)",
+                    [name, age],
+                )
+        desk.file("c.csv", 3)
+        assert desk("run", "c.csv", "--detach").code == 0
+        assert {name for name in run_names(desk) if not re.match(r"\d{8}", str(name))} == {"new"}
+
+
+# --- on a terminal ---
+
+
+@contextmanager
+def terminal(host: Host, *arguments: str) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batch_updater", *arguments], cwd=host.folder, stdin=theirs, stdout=theirs,
+        stderr=theirs, start_new_session=True,
+        env={**host.variables, "TERM": "xterm", "NO_COLOR": "1", "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+class Terminal:
+    """A program on a terminal."""
+
+    def __init__(self, process: subprocess.Popen[bytes], file: int) -> None:
+        self.process = process
+        self.shown = ""
+        self._file = file
+
+    def wait_for(self, text: str) -> None:
+        """Wait until something is shown."""
+        while text not in " ".join(self.shown.split()):
+            if not self._read():
+                pytest.fail(f"{text!r} is not shown:\n{self.shown}")
+
+    def end(self) -> int:
+        """Wait for the end of the program and return its exit code."""
+        while self._read():
+            pass
+        return self.process.wait(ENDS_WITHIN_S)
+
+    def type(self, text: str) -> None:
+        os.write(self._file, text.encode())
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def _read(self) -> bool:
+        if not select.select([self._file], [], [], ENDS_WITHIN_S)[0]:
+            return False
+        try:
+            part = os.read(self._file, 65536)
+        except OSError:  # the program has ended
+            return False
+        self.shown += part.decode("utf-8", "replace")
+        return bool(part)
+
+
+@pytest.mark.parametrize("answer", ["\n", None])
+def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str | None) -> None:
+    """A person may leave, by Enter or by a second Ctrl-C: the run goes on, and its name is printed."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
+        desk.file("c.csv", 200)
+        with terminal(desk, "run", "c.csv", "--yes") as shown:
+            api.wait_for(10)
+            shown.interrupt()
+            shown.wait_for("Enter to detach:")
+            if answer is None:
+                shown.interrupt()
+            else:
+                shown.type(answer)
+            assert shown.end() == 0
+        (name,) = run_names(desk)
+        assert f"runs --follow {name}" in shown.shown
+        done = desk("runs", "--follow", str(name), "--json")
+        assert (done.code, done.outcomes) == (0, {"updated": 200})
+
+
+def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> None:
+    """The other answer stops it for all workers."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
+        desk.file("c.csv", 300)
+        with terminal(desk, "run", "c.csv", "--yes") as shown:
+            api.wait_for(10)
+            shown.interrupt()
+            shown.wait_for("Enter to detach:")
+            shown.type("stop\n")
+            assert shown.end() == 3
+        assert "Stopped: You stopped the run." in shown.shown
+        assert len(api.received) < 300

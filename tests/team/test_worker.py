@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch_updater.config.secrets import Secret
+from batch_updater.runs.team_database import TeamDatabase, address_of
+from batch_updater.team.migrate import migrate
+from tests.end_to_end.program import Sandbox, sandbox
+from tests.team.hosts import Host, confirmed_rows, hosts, outcomes_of, query, state_of, until
+from tests.team.postgres import PostgresServer
+from tests.team.tcp_proxy import tcp_proxy
+from tests.torture.runs import numbered, write_rows
+
+pytestmark = pytest.mark.debian
+
+
+@pytest.fixture
+def address(server: PostgresServer) -> str:
+    """Return the address of a database with the tables of this program."""
+    address = server.new_database()
+    database = TeamDatabase(Secret(address_of(address)))
+    migrate(database)
+    database.close()
+    return address
+
+
+def rows_of(requests: list[dict[str, Any]]) -> list[int]:
+    """Return the rows that requests were for: row n of the file is record n."""
+    return [int(request["path"].rpartition("/")[2]) for request in requests]
+
+
+def ended(address: str, run: str, seconds: float = 60) -> None:
+    until(
+        lambda: state_of(address, run) == "ended",
+        seconds,
+        lambda: query(address, "SELECT number, state, epoch, rows, counts FROM blocks"),
+    )
+
+
+@pytest.fixture
+def slow_api() -> Iterator[Sandbox]:
+    """Give an API that takes a while for each answer, so that rows are in flight at any moment."""
+    with sandbox("--latency-ms", "100") as api:
+        yield api
+
+
+def test_two_workers_share_the_blocks_of_a_run(tmp_path: Path, address: str, slow_api: Sandbox) -> None:
+    """Each row goes out once, the first one alone; both end with 0 when they are told to."""
+    host = Host(tmp_path, slow_api.url, address)
+    numbered(tmp_path / "many.csv", 150)
+    with hosts(host):
+        first, second = host.work(quick=False), host.work(quick=False)
+        code, _, err = host.run("run", "many.csv", "--json")
+        assert code == 0, err
+        assert (first.end(), second.end()) == (0, 0)
+    assert "block" in first.said
+    assert "block" in second.said
+    requests = slow_api.requests()
+    assert sorted(rows_of(requests)) == list(range(2, 152))
+    assert requests[0]["path"].endswith("/2")
+    assert requests[1]["at_s"] - requests[0]["at_s"] >= 0.1
+
+
+def test_rows_of_one_record_go_in_order_over_all_workers(tmp_path: Path, address: str) -> None:
+    """Never two requests of a record at once, and its last row wins, with faults."""
+    host = Host(tmp_path, "", address)
+    lines: list[dict[str, object]] = [
+        {"Id": 1 + n % 8, "Type": "Pre", "OpportunityName": f"row {n}"} for n in range(120)
+    ]
+    write_rows(tmp_path / "many.csv", lines)
+    faults = ("--fault", "status-503=0.05", "--fault", "drop-after=0.05")
+    with sandbox(*faults, "--latency-ms", "10", "--seed", "4") as api:
+        host = Host(tmp_path, api.url, address, more="input: {duplicates: in_order}\n")
+        with hosts(host):
+            host.work()
+            host.work()
+            code, _, err = host.run("run", "many.csv", "--json")
+            assert code == 0, err
+        applied: dict[str, list[int]] = {}
+        for request in api.requests():
+            if request["applied"]:
+                applied.setdefault(request["path"], []).append(int(request["body"].split("row ")[1].rstrip('"}')))
+    assert all(numbers == sorted(numbers) for numbers in applied.values())
+    assert {path: numbers[-1] for path, numbers in applied.items()} == {
+        f"/api/v2/opportunities/{1 + n % 8}": n for n in range(112, 120)
+    }
+
+
+def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, slow_api: Sandbox) -> None:
+    """Its rows in flight count as perhaps applied; none whose outcome is in the database goes out again."""
+    host = Host(tmp_path, slow_api.url, address)
+    numbered(tmp_path / "many.csv", 150)
+    with hosts(host):
+        killed, other = host.work(), host.work()
+        run = host.submit("many.csv")
+        until(lambda: len(confirmed_rows(address, run)) >= 30)
+        killed.kill()
+        slow_api.wait_for(0)
+        kept, seen = confirmed_rows(address, run), len(slow_api.requests())
+        ended(address, run)
+        again = rows_of(slow_api.requests()[seen:])
+        assert "A worker is gone" in other.said
+        assert other.end() == 0
+    assert not set(again) & kept
+    assert outcomes_of(address, run) == {"updated": 150}
+    doubtful = query(address, "SELECT count(*) FROM attempts WHERE why = 'ended while in flight'")
+    requests = rows_of(slow_api.requests())
+    assert len(requests) - len(set(requests)) <= doubtful[0][0] <= 25
+
+
+def test_a_worker_that_is_told_to_end_hands_its_blocks_back(tmp_path: Path, address: str, slow_api: Sandbox) -> None:
+    """What is in flight is awaited, so that each row goes out once, whoever sends it."""
+    host = Host(tmp_path, slow_api.url, address)
+    numbered(tmp_path / "many.csv", 150)
+    with hosts(host):
+        first = host.work()
+        run = host.submit("many.csv")
+        until(lambda: len(confirmed_rows(address, run)) >= 30)
+        assert first.end() == 0
+        assert "handed back" in first.said
+        ((sending,),) = query(address, "SELECT count(*) FROM blocks WHERE state = 'sending'")
+        ((in_flight,),) = query(address, "SELECT count(*) FROM rows WHERE state = 'in_flight'")
+        assert (sending, in_flight) == (0, 0)
+        seen = len(slow_api.requests())
+        assert 30 <= seen < 150
+        second = host.work()
+        ended(address, run)
+        assert second.end() == 0
+    assert sorted(rows_of(slow_api.requests())) == list(range(2, 152))
+    assert outcomes_of(address, run) == {"updated": 150}
+
+
+def test_postgresql_that_restarts_in_the_middle_costs_no_row(
+    tmp_path: Path, address: str, slow_api: Sandbox, server: PostgresServer
+) -> None:
+    """Workers give their blocks back, connect again and go on; no confirmed row goes out again."""
+    host = Host(tmp_path, slow_api.url, address)
+    numbered(tmp_path / "many.csv", 200)
+    with hosts(host):
+        workers = [host.work(), host.work()]
+        run = host.submit("many.csv")
+        until(lambda: len(confirmed_rows(address, run)) >= 30)
+        server.restart("immediate")
+        kept, seen = confirmed_rows(address, run), len(slow_api.requests())
+        ended(address, run)
+        assert not set(rows_of(slow_api.requests()[seen:])) & kept
+        assert outcomes_of(address, run) == {"updated": 200}
+        assert [worker.end() for worker in workers] == [0, 0]
+
+
+def test_a_network_that_is_cut_for_some_seconds_costs_no_row(
+    tmp_path: Path, address: str, slow_api: Sandbox, server: PostgresServer
+) -> None:
+    """A worker without the database sends nothing after its time is over, and others take its blocks over."""
+    numbered(tmp_path / "many.csv", 200)
+    with tcp_proxy(server.port) as proxy:
+        behind = address.replace(f":{server.port}/", f":{proxy.port}/")
+        host, cut_off = Host(tmp_path, slow_api.url, address), Host(tmp_path / "other", slow_api.url, behind)
+        with hosts(host, cut_off):
+            lonely, other = cut_off.work(), host.work()
+            run = host.submit("many.csv")
+            until(lambda: len(confirmed_rows(address, run)) >= 30)
+            proxy.cut()
+            lonely.wait_for("does not answer")
+            kept, seen = confirmed_rows(address, run), len(slow_api.requests())
+            time.sleep(4)  # so long the network is cut
+            proxy.mend()
+            ended(address, run)
+            assert not set(rows_of(slow_api.requests()[seen:])) & kept
+            assert outcomes_of(address, run) == {"updated": 200}
+            assert (lonely.end(), other.end()) == (0, 0)
+
+
+def test_a_stop_found_by_one_worker_ends_the_run_for_all(tmp_path: Path, address: str) -> None:
+    """The quota of the account is used up: within a second nothing more goes out."""
+    numbered(tmp_path / "many.csv", 400)
+    with sandbox("--quota", "60", "--latency-ms", "50") as api:
+        host = Host(tmp_path, api.url, address)
+        with hosts(host):
+            workers = [host.work(), host.work()]
+            run = host.submit("many.csv")
+            ended(address, run)
+            requests = api.requests()
+            refused = [request["at_s"] for request in requests if request["status"] != 200]
+            assert requests[-1]["at_s"] - refused[0] < 1
+            ((stop,),) = query(address, "SELECT stop FROM runs WHERE name = %s", run)
+            assert '"quota"' in stop
+            assert [worker.end() for worker in workers] == [0, 0]
+        code, out, _ = host.run("runs", "--follow", run, "--json")
+        assert code == 3
+        assert '"stopped": "quota"' in out
+
+
+def test_rows_that_are_all_refused_in_the_same_way_stop_the_run(tmp_path: Path, address: str) -> None:
+    """The first rows are counted over all blocks."""
+    write_rows(
+        tmp_path / "many.csv", [{"Id": 900_000_000 + row, "Type": "Pre", "OpportunityName": "x"} for row in range(300)]
+    )
+    with sandbox("--fault", "status-403=1.0") as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 100, stop_after_alike: 20}")
+        with hosts(host):
+            host.work()
+            host.work()
+            code, out, err = host.run("run", "many.csv", "--json")
+        assert code != 0, err
+        assert '"stopped": "all_alike"' in out
+        assert 20 <= len(api.requests()) < 100
+
+
+def test_runs_for_one_api_go_one_after_the_other_and_for_two_in_parallel(tmp_path: Path, address: str) -> None:
+    """20 submissions from four processes at once."""
+    with sandbox("--latency-ms", "20") as one, sandbox("--latency-ms", "20") as two:
+        made = [Host(tmp_path / str(n), (one, two)[n % 2].url, address) for n in range(4)]
+        for n, host in enumerate(made):
+            for file in range(5):
+                numbered(host.folder / f"file-{n}-{file}.csv", 8 + 5 * n + file)
+        with hosts(*made):
+            for host in made[:2]:
+                host.work()
+            files = [(host, f"file-{n}-{file}.csv") for file in range(5) for n, host in enumerate(made)]
+            while files:
+                batch = [host.start("run", file, "--detach") for host, file in files[:4]]
+                files = files[4:]
+                for process in batch:
+                    _, err = process.communicate(timeout=60)
+                    assert process.returncode == 0, err
+            until(lambda: query(address, "SELECT count(*) FROM runs WHERE state = 'ended'") == [(20,)], 120)
+    spans = query(
+        address,
+        "SELECT origin, started_at, max(sent_at + seconds) FROM runs JOIN parts ON parts.run = runs.id"
+        " JOIN rows ON rows.run = runs.id GROUP BY origin, started_at ORDER BY started_at",
+    )
+    by_origin: dict[str, list[tuple[float, float]]] = {}
+    for origin, began, last in spans:
+        by_origin.setdefault(origin, []).append((began, last))
+    assert sorted(map(len, by_origin.values())) == [10, 10]
+    for of_origin in by_origin.values():
+        assert all(last <= following for (_, last), (following, _) in itertools.pairwise(of_origin))
+    first, second = by_origin.values()
+    assert any(a < d and c < b for a, b in first for c, d in second)
+
+
+def test_a_worker_without_a_team_or_its_database_ends_with_2(tmp_path: Path, closed_port: int) -> None:
+    """It says what is wrong, and not where the database is."""
+    host = Host(tmp_path, "http://127.0.0.1:1", f"postgresql://me:secret@127.0.0.1:{closed_port}/team")
+    code, _, err = host.run("worker")
+    assert code == 2
+    assert "team.database" in err
+    assert "secret" not in err
+    (tmp_path / "config.yaml").write_text("api: {base_url: 'http://127.0.0.1:1', token: 'env:NEXUS_TOKEN'}\n")
+    code, _, err = host.run("worker")
+    assert code == 2
+    assert "names no team" in err
