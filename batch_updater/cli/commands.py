@@ -399,6 +399,8 @@ def _report_again(options: argparse.Namespace) -> int:
 def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
     """Return the command line that has started a run as it is typed in this folder."""
     default = _config_path(options)
+    if invocation and _config(options).team.database is not None:  # that of the run may be on another host
+        return replace(invocation, config=str(options.config) if options.config else None)
     if invocation and default and options.config is None and invocation.config == str(default.resolve()):
         return replace(invocation, config=None)  # it is found in this folder without being named
     return invocation
@@ -439,6 +441,28 @@ def _undo(options: argparse.Namespace) -> int:
     _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
     _open(undo.path, options, is_next=bool(undo.rows))
     return ExitCode.OK
+
+
+def _team(options: argparse.Namespace) -> int:
+    from batch_updater.config.loading import load_config
+    from batch_updater.errors import ConfigError
+    from batch_updater.runs.team_database import team_database
+    from batch_updater.team.import_runs import ImportState, import_runs
+
+    config = load_config(_config_path(options), os.environ)
+    team = team_database(config.team, options.environment)
+    if team is None:
+        raise ConfigError("team.database is not set.", remedy="Name the team's database in the configuration.")
+    with contextlib.closing(team):
+        team.require_schema()
+        moved = []
+        for one in import_runs(team, (options.folder or config.results.folder).resolve(), config.layouts_folder):
+            moved.append(one)
+            if not options.json:
+                write_lines(text_output.imported_lines(one), sys.stdout)
+    code = ExitCode.NEEDS_PERSON if any(one.state is ImportState.REFUSED for one in moved) else ExitCode.OK
+    _show(options, json_output.import_object(moved, code), text_output.import_lines(moved))
+    return code
 
 
 def _nightly(options: argparse.Namespace) -> int:
@@ -920,5 +944,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "worker": _worker,
     "undo": _undo,
+    "team": _team,
     "completion": _completion,
 }

@@ -73,16 +73,22 @@ def _config(options: argparse.Namespace) -> Config:
 
 def _runs(prefix: str, options: argparse.Namespace) -> Iterator[str]:
     """Yield the names of past runs that the command takes, the newest first."""
-    from batch_updater.runs.history import DATABASE, PastRun, read_run
+    from batch_updater.config.environment import Environment
+    from batch_updater.runs.history import DATABASE, PastRun, run_folders, runs_in
+    from batch_updater.runs.team_folders import joined
 
-    databases = _config(options).results.folder.glob(f"*/{DATABASE}")
-    for folder in sorted((path.parent for path in databases if path.parent.name.startswith(prefix)), reverse=True):
+    config = _config(options)
+    with joined(config, Environment(os.environ)) as team:
+        every = run_folders(config.results.folder)
+        folders = [one for one in every if one.name.startswith(prefix) and (team or (one / DATABASE).exists())]
         if options.command == "report":
-            yield folder.name
-            continue
-        past = read_run(folder)
-        if isinstance(past, PastRun) and (past.is_unfinished if options.command == "runs" else _can_be_undone(past)):
-            yield folder.name
+            yield from (folder.name for folder in folders)
+            return
+        for past in runs_in(folders):
+            if isinstance(past, PastRun) and (
+                past.is_unfinished if options.command == "runs" else _can_be_undone(past)
+            ):
+                yield past.folder.name
 
 
 def _can_be_undone(past: PastRun) -> bool:
@@ -90,7 +96,13 @@ def _can_be_undone(past: PastRun) -> bool:
 
 
 def _layouts(_: str, options: argparse.Namespace) -> list[str]:
-    return sorted(path.stem for path in _config(options).layouts_folder.glob("*.yaml"))
+    from batch_updater.config.environment import Environment
+    from batch_updater.runs.layouts import layout_names
+    from batch_updater.runs.team_folders import joined
+
+    config = _config(options)
+    with joined(config, Environment(os.environ)):
+        return layout_names(config.layouts_folder)
 
 
 def _sheets(_: str, options: argparse.Namespace) -> list[str]:

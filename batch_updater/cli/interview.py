@@ -90,7 +90,7 @@ class Interview:
 
     def remember(self, folder: Path, opened: Plan | Opened) -> None:
         """Offer to remember the answers for all files with the same headers as the opened one, in its layout if any."""
-        from batch_updater.runs.layouts import layout_file, require_name, same_headers, write_layout
+        from batch_updater.runs.layouts import is_taken, place_of, require_name, same_headers, write_layout
 
         if not self.is_to_remember(opened):
             return
@@ -109,14 +109,14 @@ class Interview:
             except ValueError as error:
                 write_lines([Line(f"That is no name: {error}.", 0)], sys.stderr)
                 continue
-            path = layout_file(folder, name)
             if other := same_headers(folder, opened.layout(name)):
                 write_lines([Line(f"The layout {other!r} has the same headers: replace that one.", 0)], sys.stderr)
                 name, proposed = None, other
-            elif path.exists() and ask(f"{shown_path(path)} is there already. Replace it? [y/N]") not in {"y", "yes"}:
-                name = None
-        path = write_layout(folder, opened.layout(name))
-        write_lines([Line(f"Remembered in {shown_path(path)}.")], sys.stderr)
+            elif is_taken(folder, name):
+                question = f"{shown_path(place_of(folder, name))} is there already. Replace it? [y/N]"
+                name = name if ask(question) in {"y", "yes"} else None
+        place = write_layout(folder, opened.layout(name))
+        write_lines([Line(f"Remembered in {shown_path(place)}.")], sys.stderr)
         self._remembered, self.asked = self._remembered.with_more(self.asked), NO_ANSWERS
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.plan import Opened
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
+    from batch_updater.team.import_runs import Imported
 
 
 def write_object(value: Mapping[str, object], stream: TextIO) -> None:
@@ -133,6 +134,12 @@ def run_list_object(
     return {"schema": 1, "command": "runs", "runs": listed, "exit_code": 0}
 
 
+def import_object(moved: Iterable[Imported], code: int) -> dict[str, object]:
+    """Return what `team import` prints."""
+    listed = [{"kind": one.kind, "name": one.name, "state": one.state.value, "why": one.why or None} for one in moved]
+    return {"schema": 1, "command": "team import", "imported": listed, "exit_code": int(code)}
+
+
 def night_object(night: Night) -> dict[str, object]:
     """Return what `nightly` prints."""
     return {
@@ -197,7 +204,7 @@ def undo_object(undo: Undo) -> dict[str, object]:
     }
 
 
-def columns_object(opened: Opened, saved: Path | None) -> dict[str, object]:
+def columns_object(opened: Opened, saved: Path | str | None) -> dict[str, object]:
     """Return what `columns` prints; `saved` is where the layout was remembered."""
     table = opened.table
     return {

@@ -289,6 +289,8 @@ _WORKER = (
 _SHELL = "the shell that you type commands in"
 _DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
+_TEAM_IMPORT = "copy what the team's database does not have yet; it may be done again at any time"
+_TEAM_FOLDER = "the folder of results to copy (default: results.folder of the configuration)"
 _CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
 _FOLLOW = "wait for the end of a run that a team is sending, as `run` does"
 _ROW = "say why this row ended as it did, and write nothing"
@@ -385,6 +387,15 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         (*_OF_PAST_RUN, _option("--results", type=Path, metavar="FILE", help=_UNDO)),
         "write a workbook that undoes a past run; sends nothing",
         "undo 20261231-235900-changes",
+    ),
+    "team": (
+        (
+            _option("action", metavar="import", choices=("import",), help=_TEAM_IMPORT),
+            _option("folder", metavar="FOLDER", type=Path, nargs="?", help=_TEAM_FOLDER),
+            _CONFIG,
+        ),
+        "move the runs, names and layouts of this machine into the team's database",
+        "team import",
     ),
     "completion": (
         (_option("shell", metavar="SHELL", choices=("bash", "zsh", "powershell"), help=_SHELL),),

@@ -7,6 +7,7 @@ import re
 import shutil
 import textwrap
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.cli.colour import Style, takes_colour
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.plan import Opened
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
+    from batch_updater.team.import_runs import Imported
 
 _CAUSES_SHOWN = 5
 _CAUSES_SHOWN_BY_CHECK = 20
@@ -202,7 +204,7 @@ def _workbook_lines(result: RunResult) -> Iterator[Line]:
         yield from note_lines((result.annotation_note,))
 
 
-def columns_lines(opened: Opened, layout: Path | None) -> Iterator[Line]:
+def columns_lines(opened: Opened, layout: Path | str | None) -> Iterator[Line]:
     """Yield the mapping table of a file; `layout` is where it was saved."""
     table = opened.table
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
@@ -375,7 +377,9 @@ def run_list_lines(
 
 
 def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -> Iterator[str]:
-    took = "running now" if run.is_going_on else "cut off" if run.is_cut_off else duration(run.elapsed_s)
+    took = "cut off" if run.is_cut_off else duration(run.elapsed_s)
+    if run.is_going_on:
+        took = "waiting in the queue" if run.is_queued else "running now"
     of_file = f", rows of {run.facts.origin.file}" if run.facts.origin else ""
     yield f"{format_time(run.started_at)}, {took}, {run.facts.input}{of_file}"
     if run.is_going_on:
@@ -393,6 +397,25 @@ def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -
         yield family.sentence
     if undone_by:
         yield f"Undone, at least in part, by the run {undone_by.folder.name}."
+
+
+def imported_lines(one: Imported) -> Iterator[Line]:
+    """Yield what became of something that was to be moved into the team's database."""
+    known = {"imported": "imported", "known": "already there", "refused": "not imported"}[one.state]
+    yield Line(f"{one.kind} {one.name}: {known}")
+    if one.why:
+        yield Line(f"    {with_relative_paths(one.why)}", 4)
+
+
+def import_lines(moved: Sequence[Imported]) -> Iterator[Line]:
+    """Yield how many of what there is were moved, and what to do then."""
+    states = Counter(str(one.state) for one in moved)
+    counts = [f"{states['imported']:,} imported", f"{states['known']:,} already there"]
+    if states["refused"]:
+        counts.append(f"{states['refused']:,} not imported")
+    yield Line(f"{', '.join(counts)}.")
+    if states["imported"]:
+        yield Line("What was copied is the team's from now on: send nothing from this folder without team.database.", 0)
 
 
 def finding_lines(finding: Finding) -> Iterator[Line]:

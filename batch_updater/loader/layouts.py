@@ -36,15 +36,15 @@ class Layout(Struct, frozen=True):
     headers: tuple[str, ...]
     answers: Answers
     file: str = ""
-    """Its path; '' if it is not read from a file."""
+    """Its path; '' if it is not read from a file, as one of a team."""
 
 
 class DamagedLayout(Struct, frozen=True):
-    """A file of a layout that cannot be used until it is corrected."""
+    """A layout that cannot be used until it is corrected."""
 
     name: str
     file: str
-    """Its path."""
+    """Its path; '' of one of a team."""
     why: str
     """What is wrong with it, in a sentence."""
     text: str
@@ -54,7 +54,7 @@ class DamagedLayout(Struct, frozen=True):
     def error(self) -> InputError:
         """What ends a command that may need it."""
         remedy = "Correct it, or delete it and answer the questions again."
-        return InputError(self.why, remedy=remedy, place=Location(file=self.file))
+        return InputError(self.why, remedy=remedy, place=Location(file=self.file or None))
 
     @property
     def note(self) -> str:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_date_time
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import RUN_AGAIN
+from batch_updater.runs import statements
 from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.history import DATABASE, PastRun, find_run
 from batch_updater.runs.run_log import LogFile
-from batch_updater.runs.store import Part
-from batch_updater.runs.writer import RunWriter
+from batch_updater.runs.store import Part, Store, faults_named
+from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.writer import RunWriter, closing_write
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
+    from batch_updater.runs.team_store import TeamStore
 
 
 def closing_in_words(past: PastRun) -> tuple[str, ...]:
@@ -56,19 +63,40 @@ def close_run(past: PastRun) -> PastRun:
     """Close a run whose lock is held; returns it as it is afterwards. Raises InputError, ResultsError."""
     with past.store():  # every record is checked
         pass
-    closed_at = datetime.now(UTC)
+    closed_at, team = datetime.now(UTC), team_of(past.folder.parent)
+    past.make_folder()
     with folder_faults(past.folder):
-        with RunWriter.resume(past.folder / DATABASE, {}, closed_at) as writer:
-            known = writer.store.counts(OutcomeKind.NOT_SENT)
-            every = {
-                **known,
-                **dict.fromkeys(RUN_AGAIN, 0),
-                OutcomeKind.NOT_SENT: sum(known[kind] for kind in RUN_AGAIN),
-            }
-            counts = {kind: count for kind, count in every.items() if count}
-            results = past.parts[-1].results
-            writer.close_run(Part(closed_at, datetime.now(UTC), 0, 0, 0.0, None, None, None, results, counts))
-            writer.flush()
+        if team:
+            part = _closed_by_team(team, past, closed_at)
+        else:
+            with RunWriter.resume(past.folder / DATABASE, {}, closed_at) as writer:
+                part = _closing_part(past, writer.store, closed_at)
+                writer.close_run(part)
+                writer.flush()
+        counts = part.counts or {}
         with LogFile(past.folder / "run.log") as log:
             log.note("run closed", outcomes={kind.value: count for kind, count in counts.items()})
     return find_run(past.folder.parent, str(past.folder))
+
+
+def _closing_part(past: PastRun, store: Store, closed_at: datetime) -> Part:
+    """Return the part that closes a run; `store` is as it is when the run is resumed."""
+    known = store.counts(OutcomeKind.NOT_SENT)
+    every = {**known, **dict.fromkeys(RUN_AGAIN, 0), OutcomeKind.NOT_SENT: sum(known[kind] for kind in RUN_AGAIN)}
+    counts = {kind: count for kind, count in every.items() if count}
+    return Part(closed_at, datetime.now(UTC), 0, 0, 0.0, None, None, None, past.parts[-1].results, counts)
+
+
+def _closed_by_team(team: TeamDatabase, past: PastRun, closed_at: datetime) -> Part:
+    """Close a run in a team's database, in one transaction. Raises StoreError, UsageError if it is going on."""
+    name = past.folder.name
+    with faults_named(past.folder / DATABASE), team.store(name) as store, store.transaction():
+        if not cast("TeamStore", store).begin_closing():
+            raise UsageError(f"The run {name} is going on.", remedy="Only a run that has ended can be closed.")
+        store.make_ready()
+        store.executemany(statements.NEW_PART, [{"started_at": closed_at.timestamp()}])
+        part, commit = _closing_part(past, store, closed_at), store.last_commit() + 1
+        write = closing_write(part)
+        for statement in write.statements:
+            store.execute(statement, commit=commit, **write.values)
+    return part

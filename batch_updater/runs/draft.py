@@ -52,7 +52,7 @@ from batch_updater.runs.grid import ALL, EDITED, RowLists, key_of_cause, key_of_
 from batch_updater.runs.guards import exceeded
 from batch_updater.runs.history import DATABASE, Identity
 from batch_updater.runs.judged_rows import DraftedRow, EditableRow, JudgedRows, editable_rows, named_record
-from batch_updater.runs.names import NAMES, RememberedNames, remembered_names
+from batch_updater.runs.names import RememberedNames, names_stamp, remembered_names
 from batch_updater.runs.plan import Plan, open_snapshot
 from batch_updater.runs.rows import unsent
 from batch_updater.runs.store import (
@@ -240,7 +240,7 @@ class Draft:
         )  # fmt: skip
         self._ranked: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         """What was typed, and the valid values -> these, the nearest first."""
-        self._names: tuple[float, RememberedNames] | None = None
+        self._names: tuple[object, RememberedNames] | None = None
         """When `names.json` was last changed, and what it holds."""
         self._rows.count_names(self._known_names().allowed)
         self._lists = RowLists(self.store, self.columns)
@@ -363,13 +363,11 @@ class Draft:
     def _known_names(self) -> RememberedNames:
         """Return the names that the API is known to have by now."""
         folder = self.config.results.folder
-        changed_at = 0.0
-        with suppress(OSError):
-            changed_at = (folder / NAMES).stat().st_mtime
+        stamp = names_stamp(folder)
         with self._reading:
-            if self._names is None or self._names[0] != changed_at:
+            if self._names is None or self._names[0] != stamp:
                 names = remembered_names(folder, self.endpoint.name, self.config.api.base_url)
-                self._names = changed_at, names
+                self._names = stamp, names
             return self._names[1]
 
     def summary(self) -> Summary:

@@ -308,6 +308,11 @@ class PastRun(msgspec.Struct, frozen=True):
         return Stop(reason, last.stop_message or "", last.stop_advice or "") if reason else None
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it waits for its turn with a team's workers."""
+        return self.team_state is TeamState.QUEUED
+
+    @property
     def is_going_on(self) -> bool:
         """Whether a process is working on it at this moment, as far as this machine can tell, or a team will."""
         if self.team_state is not None:
@@ -370,7 +375,9 @@ class PastRun(msgspec.Struct, frozen=True):
         ResultsError if it cannot.
         """
         written = self.parts[-1].results
-        places = [Path(written), fetched(self.folder, PurePath(written).name)] if written else []
+        if written and not Path(written).is_file():
+            written = str(fetched(self.folder, PurePath(written).name))
+        places = [Path(written)] if written else []
         places += sorted(self.folder.glob("*-results-*.xlsx"), reverse=True)
         return next((place.resolve() for place in places if place.is_file()), None)
 
@@ -518,7 +525,7 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
     A team's run need have no folder on this host. Raises ResultsError if the team's database cannot be used.
     """
     if team_of(folder.parent):
-        return next(_runs_of([folder]), None)
+        return next(runs_in([folder]), None)
     try:
         return _read(folder)
     except DamagedStoreError as error:
@@ -580,7 +587,7 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
     Raises ResultsError if that folder cannot be read.
     """
-    return _runs_of(run_folders(parent))
+    return runs_in(run_folders(parent))
 
 
 def run_folders(parent: Path) -> list[Path]:
@@ -602,8 +609,8 @@ def run_folders(parent: Path) -> list[Path]:
         ) from error
 
 
-def _runs_of(folders: Sequence[Path]) -> Iterator[PastRun | DamagedRun]:
-    """Yield the runs of folders that lie together; those of a team are read many at a time."""
+def runs_in(folders: Sequence[Path]) -> Iterator[PastRun | DamagedRun]:
+    """Yield the runs of folders that lie together; those of a team are read many at a time. Raises ResultsError."""
     team = team_of(folders[0].parent) if folders else None
     if team is None:
         yield from (run for run in map(read_run, folders) if run is not None)
@@ -820,7 +827,7 @@ def related_by_name(
     likely = set(folders[:_RELATED])
     for name in (stem, "undo"):
         likely.update([folder for folder in folders if _is_of(folder, name)][:_RELATED])
-    runs = _runs_of(sorted(likely, reverse=True))
+    runs = runs_in(sorted(likely, reverse=True))
     return related_runs(with_undos(runs), endpoint, base_url, input_path)
 
 

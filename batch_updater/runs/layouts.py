@@ -1,4 +1,7 @@
-"""Remembered layouts: one YAML file for each kind of file, beside the configuration, for people to read and to edit."""
+"""Remembered layouts: one YAML file for each kind of file, beside the configuration, for people to read and to edit.
+
+Those of a team are in its database, as the same YAML.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -16,6 +20,7 @@ from batch_updater.files.writing import write_whole
 from batch_updater.loader.header_words import squeezed
 from batch_updater.loader.layouts import DamagedLayout, Layout, LayoutChoice
 from batch_updater.questions import OF_COLUMNS, Answers
+from batch_updater.runs.team_folders import team_of
 from batch_updater.text.spelling import nearest
 from batch_updater.text.typed_values import typed
 
@@ -29,6 +34,12 @@ _HEAD = """\
 # How files with these headers are read. batch-updater writes this file and reads it; you may edit it.
 # columns: header: field, or null for a column that is not sent.
 """
+_PUT = """
+    INSERT INTO layouts (name, content) VALUES (%(name)s, %(content)s)
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content, changed_at = clock_timestamp()"""
+_RENAME = """
+    UPDATE layouts SET name = %(new)s, changed_at = clock_timestamp() WHERE name = %(name)s
+    AND NOT EXISTS (SELECT FROM layouts WHERE name = %(new)s AND name <> %(name)s)"""
 
 
 class _Content(Answers, frozen=True, kw_only=True):
@@ -54,9 +65,16 @@ _EXPECTED = {
 
 
 def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
-    """Return the layouts of a folder, which need not exist, and that the one called `name` is asked for."""
-    files = sorted(folder.glob(f"*{_ENDING}")) if folder.is_dir() else []
-    every = list(map(_read, files))
+    """Return the layouts of a folder, which need not exist, and that the one called `name` is asked for.
+
+    Raises ResultsError if a team's database cannot be used.
+    """
+    if team := team_of(folder):
+        with team.session() as connection:
+            found = connection.execute("SELECT name, content FROM layouts ORDER BY name").fetchall()
+        every = [_parsed(str(one), "", str(content).encode()) for one, content in found]
+    else:
+        every = list(map(_read, sorted(folder.glob(f"*{_ENDING}")) if folder.is_dir() else []))
     return LayoutChoice(
         tuple(one for one in every if isinstance(one, Layout)),
         name,
@@ -65,21 +83,28 @@ def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
 
 
 def _read(path: Path) -> Layout | DamagedLayout:
+    name = path.name.removesuffix(_ENDING)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        why = f"The layout {path} cannot be read: {error.strerror or error}."
+        return DamagedLayout(name, str(path), why, "")
+    return _parsed(name, str(path), content)
+
+
+def _parsed(name: str, file: str, content: bytes) -> Layout | DamagedLayout:
     from yaml import YAMLError
 
     from batch_updater.config.yaml_slips import slip_behind
     from batch_updater.text.yaml_reader import read_yaml
 
-    name, text, faults = path.name.removesuffix(_ENDING), "", []
+    text, faults = content.decode(errors="replace"), []
     try:
-        text = path.read_bytes().decode(errors="replace")
-        value = read_yaml(path.read_text(encoding="utf-8")).value()
+        value = read_yaml(StringIO(content.decode(), newline=None).read()).value()
         if not (faults := list(_faults(value))):
-            content = typed(value, _Content)
-            fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
-            return Layout(name, content.headers, Answers(**fields), str(path))
-    except OSError as error:
-        faults = [error.strerror or str(error)]
+            known = typed(value, _Content)
+            fields = {field: getattr(known, field) for field in Answers.__struct_fields__}
+            return Layout(name, known.headers, Answers(**fields), file)
     except UnicodeDecodeError:
         faults = ["it is not text in UTF-8"]
     except (YAMLError, RecursionError) as error:
@@ -87,7 +112,7 @@ def _read(path: Path) -> Layout | DamagedLayout:
         line = slip.line if slip else mark.line + 1 if mark else 0
         what = slip.what if slip else getattr(error, "problem", None) or "it is not valid YAML"
         faults = [f"line {line}: {what}" if line else what]
-    return DamagedLayout(name, str(path), f"The layout {path} cannot be read: {'; '.join(faults)}.", text)
+    return DamagedLayout(name, file, f"The layout {file or repr(name)} cannot be read: {'; '.join(faults)}.", text)
 
 
 def _faults(value: object) -> Iterator[str]:
@@ -165,9 +190,33 @@ def require_name(name: str) -> str:
     return bare
 
 
-def layout_file(folder: Path, name: str) -> Path:
-    """Return where the layout of a name is kept."""
+def place_of(folder: Path, name: str) -> Path | str:
+    """Return where the layout of a name is kept: its file, or the words for one of a team."""
+    return f"the team's layout {name!r}" if team_of(folder) else _file(folder, name)
+
+
+def is_taken(folder: Path, name: str) -> bool:
+    """Whether there is a layout of that name, be it damaged or not."""
+    return name in layout_names(folder) if team_of(folder) else _file(folder, name).exists()
+
+
+def layout_names(folder: Path) -> list[str]:
+    """Return the names of the layouts that there are, be they damaged or not. Raises ResultsError."""
+    if team := team_of(folder):
+        with team.session() as connection:
+            return [str(name) for (name,) in connection.execute("SELECT name FROM layouts ORDER BY name")]
+    return sorted(path.name.removesuffix(_ENDING) for path in folder.glob(f"*{_ENDING}"))
+
+
+def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}{_ENDING}"
+
+
+def layout_text(folder: Path, name: str) -> str:
+    """Return what the file of a layout holds. Raises ResultsError if it cannot be read."""
+    path = _file(folder, name)
+    with _changing(path, "read"):
+        return path.read_bytes().decode(errors="replace")
 
 
 def same_headers(folder: Path, layout: Layout) -> str | None:
@@ -177,22 +226,13 @@ def same_headers(folder: Path, layout: Layout) -> str | None:
     return next((one.name for one in others if set(map(squeezed, one.headers)) == own), None)
 
 
-def write_layout(folder: Path, layout: Layout) -> Path:
-    """Write a layout, in place of the one of that name. Returns its file. Raises ResultsError."""
-    import yaml
-
-    path = layout_file(folder, layout.name)
-    value = {"headers": list(layout.headers), **msgspec.to_builtins(layout.answers)}
-
-    class Dumper(yaml.SafeDumper):
-        """Quotes every text that YAML 1.1 or 1.2 may read as something else."""
-
-    def quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-        style = None if _PLAIN.fullmatch(text) and text.casefold() not in _NO_TEXTS else '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-    Dumper.add_representer(str, quoted)
-    text = _HEAD + yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=10_000)
+def write_layout(folder: Path, layout: Layout) -> Path | str:
+    """Write a layout, in place of the one of that name. Returns where it is, as `place_of`. Raises ResultsError."""
+    path, text = _file(folder, layout.name), _as_yaml(layout)
+    if team := team_of(folder):
+        with team.session() as connection:
+            connection.execute(_PUT, {"name": layout.name, "content": text})
+        return place_of(folder, layout.name)
     try:
         folder.mkdir(exist_ok=True)
         write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
@@ -203,36 +243,60 @@ def write_layout(folder: Path, layout: Layout) -> Path:
     return path
 
 
+def _as_yaml(layout: Layout) -> str:
+    import yaml
+
+    value = {"headers": list(layout.headers), **msgspec.to_builtins(layout.answers)}
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes every text that YAML 1.1 or 1.2 may read as something else."""
+
+    def quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        style = None if _PLAIN.fullmatch(text) and text.casefold() not in _NO_TEXTS else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, quoted)
+    return _HEAD + yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=10_000)
+
+
 def rename_layout(folder: Path, name: str, new_name: str) -> str:
     """Give a layout another name, which it returns. Raises UsageError if there is none, or another of the new name."""
-    path = _file_of(folder, name)
+    _require(folder, name)
     try:
         bare = require_name(new_name)
     except ValueError as error:
         raise UsageError(f"{new_name!r} is no name of a layout.", remedy=f"{error}.".capitalize()) from error
-    target = layout_file(folder, bare)
+    doubled = UsageError(f"There is a layout {bare!r} already.", remedy="Choose another name, or delete that one.")
+    if team := team_of(folder):
+        with team.session() as connection:
+            if not connection.execute(_RENAME, {"name": name, "new": bare}).rowcount:
+                raise doubled
+        return bare
+    path, target = _file(folder, name), _file(folder, bare)
     with _changing(path, "renamed"):
         # Where case does not matter, a name in another case is that of the same file.
         if target.exists() and not target.samefile(path):
-            raise UsageError(f"There is a layout {bare!r} already.", remedy="Choose another name, or delete that one.")
+            raise doubled
         path.rename(target)
     return bare
 
 
 def delete_layout(folder: Path, name: str) -> None:
     """Delete a layout: files with its headers are asked about again. Raises UsageError if there is none."""
-    path = _file_of(folder, name)
+    _require(folder, name)
+    if team := team_of(folder):
+        with team.session() as connection:
+            connection.execute("DELETE FROM layouts WHERE name = %(name)s", {"name": name})
+        return
+    path = _file(folder, name)
     with _changing(path, "deleted"):
         path.unlink()
 
 
-def _file_of(folder: Path, name: str) -> Path:
-    """Return the file of a layout that there is, whatever is asked for."""
-    choice = read_layouts(folder)
-    files = {one.name: Path(one.file) for one in choice.layouts} | {one.name: Path(one.file) for one in choice.damaged}
-    if name not in files:
+def _require(folder: Path, name: str) -> None:
+    """Raise UsageError unless there is a layout of that name, whatever is asked for."""
+    if name not in layout_names(folder):
         raise UsageError(f"There is no layout {name!r}.", remedy="It may have been renamed or deleted meanwhile.")
-    return files[name]
 
 
 @contextmanager

@@ -1,17 +1,20 @@
 """`names.json` in the folder of results: the valid names that answers of the APIs have listed, with their ids.
 
 The file is the one place where names outlive a run. It may be deleted at any time. One that is damaged counts as empty,
-and the next run that learns names replaces it.
+and the next run that learns names replaces it. A team has a table instead, with a record for each list: what two hosts
+learn at the same time is kept.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -21,15 +24,19 @@ from batch_updater.config.schema import ApiSettings
 from batch_updater.config.secrets import fetch_secret
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field
-from batch_updater.errors import CredentialsError
+from batch_updater.errors import CredentialsError, ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import private_folder, write_whole
 from batch_updater.messages import counted, format_day
 from batch_updater.records import AllowedList, AllowedValue, Columns, Job, Value
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.history import PastRun
+from batch_updater.runs.team_folders import team_of
 from batch_updater.text.characters import suggestion
 from batch_updater.text.typed_values import typed_json
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
 
 NAMES = "names.json"
 _LOCK = ".names-lock"
@@ -40,6 +47,11 @@ _MOST_VALUES = 10_000
 """Different values of a column that are counted: one with more holds no names."""
 _VALUES_NAMED = 5
 _LOG = logging.getLogger(__name__)
+_PUT = """
+    INSERT INTO remembered_names (name, content) VALUES (%(name)s, %(content)s)
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content"""
+_STAMP = "SELECT count(*), sum(xmin::text::bigint) FROM remembered_names"
+"""PostgreSQL notes with each record the transaction that has written it."""
 
 
 class NamesOfField(msgspec.Struct, frozen=True):
@@ -97,17 +109,33 @@ class RememberedNames(msgspec.Struct, frozen=True):
 
 
 def remembered_names(folder: Path, endpoint: str, base_url: str | None) -> RememberedNames:
-    """Return the names of an endpoint, from the file in a folder of results."""
-    content, fault = _read(folder / NAMES)
+    """Return the names of an endpoint, from the file in a folder of results. Raises ResultsError as `all_names`."""
+    known = all_names(folder)
     return RememberedNames(
-        tuple(one for one in content.lists if (one.endpoint, one.api) == (endpoint, base_url)), fault
+        tuple(one for one in known.lists if (one.endpoint, one.api) == (endpoint, base_url)), known.fault
     )
 
 
 def all_names(folder: Path) -> RememberedNames:
-    """Return the names of every endpoint, from the file in a folder of results."""
+    """Return the names of every endpoint, from the file in a folder of results.
+
+    Raises ResultsError if a team's database cannot be used.
+    """
+    if team := team_of(folder):
+        return names_in(team)
     content, fault = _read(folder / NAMES)
     return RememberedNames(content.lists, fault)
+
+
+def names_stamp(folder: Path) -> object:
+    """Return what changes whenever names are remembered. Raises ResultsError as `all_names`."""
+    if team := team_of(folder):
+        with team.session() as connection:
+            return connection.execute(_STAMP).fetchone()
+    try:
+        return (folder / NAMES).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def names_for_undo(past: PastRun, api: ApiSettings, environment: Environment) -> tuple[AllowedList, ...]:
@@ -137,6 +165,9 @@ def remember_names(
         NamesOfField(base_url, endpoint, one.field, dict(one.depends_on), today, one.values, caller) for one in lists
     ]
     try:
+        if team := team_of(folder):
+            put_names(team, new)
+            return
         private_folder(folder)
         with FileLock(folder / _LOCK, timeout=_LOCKED_FOR_S, mode=0o600):
             by_key = {one.key: one for one in (*_read(path)[0].lists, *new)}
@@ -144,7 +175,7 @@ def remember_names(
             write_whole(path, lambda draft: draft.write_bytes(text + b"\n"))
             with suppress(OSError):  # Windows keeps a file that is open
                 (folder / _LOCK).unlink()
-    except (OSError, NotImplementedError, Timeout, UnicodeEncodeError) as error:
+    except (OSError, NotImplementedError, Timeout, UnicodeEncodeError, ResultsError) as error:
         why = f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
         _LOG.warning("names not remembered", extra={"event": "names not remembered", "why": why})
 
@@ -158,6 +189,28 @@ def _read(path: Path) -> tuple[_Content, str]:
     except (msgspec.MsgspecError, ValueError, OSError) as error:
         why = f"cannot be read ({error.strerror or error})" if isinstance(error, OSError) else f"is damaged ({error})"
         return _Content(), f"The file of known names {path} {why}: it counts as empty."
+
+
+def put_names(team: TeamDatabase, lists: Iterable[NamesOfField]) -> None:
+    """Write lists into a team's database, in place of earlier ones; others stay. Raises ResultsError."""
+    # In the same order on every host, so that two which write at the same time do not wait for each other.
+    records = {json.dumps(one.key): msgspec.json.encode(one).decode() for one in lists}
+    with team.session() as connection, connection.transaction():
+        for name, content in sorted(records.items()):
+            connection.execute(_PUT, {"name": name, "content": content})
+
+
+def names_in(team: TeamDatabase) -> RememberedNames:
+    """Return the names of every endpoint, from a team's database. Raises ResultsError if it cannot be used."""
+    with team.session() as connection:
+        records = connection.execute("SELECT content FROM remembered_names ORDER BY name").fetchall()
+    lists, fault = [], ""
+    for (content,) in records:
+        try:
+            lists.append(typed_json(str(content).encode(), NamesOfField))
+        except (msgspec.MsgspecError, ValueError) as error:
+            fault = f"Known names in the team's database are damaged ({error}): they are passed over."
+    return RememberedNames(tuple(lists), fault)
 
 
 class NameCount:

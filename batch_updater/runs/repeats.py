@@ -93,13 +93,10 @@ def repeats_of(store: Store, staged: StagedInput, earlier: Sequence[PastRun]) ->
 
 def _repeated(store: Store, path: Path) -> tuple[list[int], int]:
     """Return the rows to be sent that a run has applied with the same request, and how many rows it has applied."""
-    with opened_store(path):  # it is whole, and of this format
-        pass
-    store.attach(path)
-    try:
-        (is_likely,) = store.execute(statements.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
+    with opened_store(path) as earlier:  # it is whole, and of this format
+        with earlier.applied_lent_to(store, _SAMPLE):
+            (is_likely,) = store.execute(statements.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
         if not is_likely:
             return [], 0
-        return store.numbers(statements.REPEATED_IN_EARLIER), store.numbers(statements.APPLIED_EARLIER)[0]
-    finally:
-        store.detach()
+        with earlier.applied_lent_to(store):
+            return store.numbers(statements.REPEATED_IN_EARLIER), store.numbers(statements.APPLIED_EARLIER)[0]

@@ -11,20 +11,29 @@ import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batch_updater.config.schema import ResultsSettings
+from batch_updater.errors import ResultsError
 from batch_updater.files.writing import is_untouched_of_ours
-from batch_updater.runs.history import DATABASE, PastRun, read_run
+from batch_updater.runs.history import DATABASE, PastRun, read_run, runs_in
 from batch_updater.runs.lock import is_held_since
 from batch_updater.runs.store import companions, counter_of, draft_of
+from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.team_runs import team_run_names
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)
 _BEGAN = "%Y%m%d-%H%M%S"
+_REMOVE = "DELETE FROM runs WHERE name = %s AND state = 'ended'"
 _INPUT = re.compile(r"input(\.[^/]*)?")
-_OURS = re.compile(
+OURS = re.compile(
     rf"{_INPUT.pattern}|run\.log|report\.html|undo\.xlsx|.+-(results-\d{{8}}-\d{{6}}|annotated)( \(\d+\))?\.xls[xm]"
 )
+"""Names of files in the folder of a run that are ours, besides its database."""
 
 
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> tuple[str, ...]:
@@ -36,6 +45,12 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
     that cannot be removed is a warning in the log: the rows are done all the same.
     """
     latest, removed = now - timedelta(days=results.keep_days), []
+    if team := team_of(results.folder):
+        try:
+            return _remove_of_team(team, results.folder, latest, in_use)
+        except (ResultsError, OSError) as error:
+            _log(results.folder, str(error))
+            return ()
     try:
         folders = sorted(results.folder.iterdir())
     except OSError as error:
@@ -58,6 +73,44 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
     return tuple(removed)
 
 
+def _remove_of_team(team: TeamDatabase, parent: Path, latest: datetime, in_use: Path) -> tuple[str, ...]:
+    """Remove old runs from a team's database, and from this host the files of those that any host has removed.
+
+    A folder with a database is one from before this host has joined: it stays. Raises ResultsError, OSError.
+    """
+    removed, names = [], team_run_names(team)
+    old = [parent / name for name in names if _is_before(name, latest) and name != in_use.name]
+    for past in runs_in(old):
+        if isinstance(past, PastRun) and not past.is_going_on and _is_over(past, latest):
+            with team.session() as connection:
+                is_gone = connection.execute(_REMOVE, (past.folder.name,)).rowcount
+            if is_gone:
+                removed.append(past.folder.name)
+                _LOG.info("old run removed", extra={"event": "old run removed", "why": past.folder.name})
+    known = {in_use.name, *names} - {*removed}
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        if folder.name not in known and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
+            files = list(folder.iterdir())
+            if all(map(_is_ours, files)):
+                for path in files:
+                    path.unlink(missing_ok=True)
+                folder.rmdir()
+    return tuple(removed)
+
+
+def _is_before(name: str, latest: datetime) -> bool:
+    """Whether a run began before then, by the name of its folder."""
+    match = _NAME.fullmatch(name)
+    try:
+        return match is not None and datetime.strptime(match[1], _BEGAN).replace(tzinfo=UTC) < latest
+    except ValueError:
+        return False  # digits that are no date: not a name of ours
+
+
+def _is_over(past: PastRun, latest: datetime) -> bool:
+    return not past.is_unfinished and past.ended_at is not None and past.ended_at < latest
+
+
 def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> bool:
     """Remove a run's files and its folder; a folder that holds anything else stays as it is. Raises OSError.
 
@@ -72,7 +125,7 @@ def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> bool:
         )
         if not is_staged or is_held_since(folder.parent, began + timedelta(seconds=1)):
             return False
-    elif isinstance(past, PastRun) and not past.is_unfinished and past.ended_at and past.ended_at < latest:
+    elif isinstance(past, PastRun) and _is_over(past, latest):
         # At last, because it alone proves that the folder is ours; its companions after it: without them it would be
         # a database that has forgotten its end.
         last = (database, *companions(database))
@@ -90,7 +143,7 @@ def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> bool:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is certainly ours: a workbook that a person has saved since holds their work."""
-    if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
+    if not OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
         return False
     return path.suffix not in {".xlsx", ".xlsm"} or path.stem == "input" or is_untouched_of_ours(path)
 

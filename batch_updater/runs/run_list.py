@@ -7,14 +7,28 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path, PurePath
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
 from batch_updater.runs.family import Family, families
-from batch_updater.runs.history import DATABASE, DamagedRun, PastRun, newest_first, read_run, run_folders, with_undos
+from batch_updater.runs.history import (
+    DATABASE,
+    DamagedRun,
+    PastRun,
+    newest_first,
+    read_run,
+    run_folders,
+    runs_in,
+    with_undos,
+)
+from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.team_runs import team_run_stamps
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
 
 _FRESH_NS = 2_000_000_000
 """Clocks of file systems are coarse: a file that is younger may change once more without its times telling so."""
@@ -100,7 +114,7 @@ class RunEntry(msgspec.Struct, frozen=True):
 
 
 class _Read(NamedTuple):
-    stamp: _Stamp
+    stamp: tuple[object, ...]
     run: PastRun | DamagedRun
 
 
@@ -137,9 +151,22 @@ class RunList:
 
     def _runs(self) -> list[PastRun | DamagedRun]:
         known, self._read = self._read, {}
+        if team := team_of(self._folder):
+            return newest_first(self._runs_of(team, known))
         return newest_first(
             run for folder in run_folders(self._folder) if (run := self._run(folder, known.get(folder)))
         )
+
+    def _runs_of(self, team: TeamDatabase, known: Mapping[Path, _Read]) -> Iterable[PastRun | DamagedRun]:
+        stamps = {self._folder / name: stamp for name, stamp in team_run_stamps(team).items()}
+        same = {folder: one for folder, stamp in stamps.items() if (one := known.get(folder)) and one.stamp == stamp}
+        self._read = {**same}
+        for run in runs_in([folder for folder in stamps if folder not in same]):
+            stamp = stamps[run.folder]
+            if stamp is not None and not (isinstance(run, DamagedRun) and run.is_withheld):
+                self._read[run.folder] = _Read(stamp, run)
+            yield run
+        yield from (one.run for one in same.values())
 
     def _run(self, folder: Path, known: _Read | None) -> PastRun | DamagedRun | None:
         stamp, now = _stamp(folder), time.time_ns()

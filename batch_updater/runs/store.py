@@ -334,8 +334,8 @@ class Store:
     @classmethod
     def reading(cls, path: Path) -> Store:
         """Open a run's database for reading. Raises one of `database_errors`, OSError if it is not there."""
-        if team := _teams.get(path.parent.parent):
-            return team(path)
+        if teams := _teams.get(path.parent.parent):
+            return teams[-1](path)
         return cls(_opened_for_reading(path), path)
 
     @classmethod
@@ -567,9 +567,9 @@ class Store:
         self.expected()
         if self.numbers(statements.WAITING_FOR_NOTHING):
             raise DamagedStoreError("its rows wait for rows that need no repair")
-        noted = self.parts()[-1].counts  # before the rows: a run that ends just now notes the counts of its last rows
+        parts = self.parts()  # before the rows: a run that ends just now notes the counts of its last rows
         counts = self.counts(OutcomeKind.NOT_SENT)
-        noted = noted or counts
+        noted = parts[-1].counts or counts if parts else counts  # a team's run has no part before its turn
         if counts[OutcomeKind.PLANNED] or any(noted.get(kind, 0) != count for kind, count in counts.items()):
             raise DamagedStoreError("its rows are not those that were counted when the run ended")
         for row in self.rows(Outcome(0, OutcomeKind.NOT_SENT)):
@@ -605,6 +605,20 @@ class Store:
     def attach(self, path: Path) -> None:
         """Open another run's database for reading, as `earlier`, until `detach`. Raises sqlite3.Error."""
         self.sqlite.execute("ATTACH ? AS earlier", (f"{path.absolute().as_uri()}?mode=ro",))
+
+    @contextmanager
+    def applied_lent_to(self, store: Store, most: int | None = None) -> Iterator[None]:  # noqa: ARG002  (as a team's)
+        """Let another store read the rows that this run has applied as those of `earlier`, at least the first `most`.
+
+        Raises one of `database_errors`.
+        """
+        if self.path is None:
+            raise TypeError("the rows of a temporary store are not lent")
+        store.attach(self.path)
+        try:
+            yield
+        finally:
+            store.detach()
 
     def detach(self) -> None:
         """Close the other run's database."""
@@ -860,30 +874,30 @@ def faults_named(path: Path, refused: str = "written") -> Iterator[None]:
         raise StoreError(f"The run's database {path} cannot be {refused}: {reason_of(error)}.") from error
 
 
-_teams: dict[Path, Callable[[Path], Store]] = {}
-"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have."""
+_teams: dict[Path, list[Callable[[Path], Store]]] = {}
+"""Folders of results whose runs are in a team's database -> what opens one by the path that its file would have.
+
+Several threads may have joined the same: each has its own.
+"""
 
 
 @contextmanager
 def opened_by_team(folder: Path, store_of: Callable[[Path], Store]) -> Iterator[None]:
     """Let the runs of a folder of results be opened by a team while it is entered."""
-    before = _teams.get(folder)
-    _teams[folder] = store_of
+    every = _teams.setdefault(folder, [])
+    every.append(store_of)
     try:
         yield
     finally:
-        if before is None:
-            del _teams[folder]
-        else:
-            _teams[folder] = before
+        every.remove(store_of)
 
 
 @contextmanager
 def opened_store(path: Path) -> Iterator[Store]:
     """Open the database of any run for reading. Raises DamagedStoreError, OSError if the system withholds it."""
-    if team := _teams.get(path.parent.parent):
+    if teams := _teams.get(path.parent.parent):
         try:
-            with team(path) as store:
+            with teams[-1](path) as store:
                 yield store
         except database_errors() as error:
             raise WithheldStoreError(reason_of(error)) from error

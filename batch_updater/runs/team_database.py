@@ -66,6 +66,20 @@ class TeamDatabase:
             yield connection
 
     @contextmanager
+    def session(self) -> Iterator[TeamConnection]:
+        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        import psycopg
+
+        try:
+            with self.connected() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise ResultsError(
+                f"The team's database cannot be used: {reason_of(error)}.",
+                remedy="See that PostgreSQL runs: batch-updater doctor checks it.",
+            ) from error
+
+    @contextmanager
     def store(self, run: str) -> Iterator[Store]:
         """Open the rows of a run. Raises UsageError if there is no such run, psycopg.Error."""
         try:
@@ -142,20 +156,6 @@ class TeamDatabase:
             configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
             kwargs={"autocommit": True},
         )  # fmt: skip
-
-    @contextmanager
-    def session(self) -> Iterator[TeamConnection]:
-        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
-        import psycopg
-
-        try:
-            with self.connected() as connection:
-                yield connection
-        except psycopg.Error as error:
-            raise ResultsError(
-                f"The team's database cannot be used: {reason_of(error)}.",
-                remedy="`batch-updater doctor` checks it.",
-            ) from error
 
 
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:

@@ -1,7 +1,7 @@
 """Which folders of results are a team's: the rows of their runs are in its database, and the folders hold files alone.
 
 Nearly everything about a run is found by its folder. What reads or writes rows asks here whether they are elsewhere, so
-that the rest need not know.
+that the rest need not know. The same holds for the folder of layouts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from batch_updater.runs.store import opened_by_team
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
 
-_joined: dict[Path, TeamDatabase] = {}
-"""As a table of mounts: folder of results -> the database of its runs."""
+_joined: dict[Path, list[TeamDatabase]] = {}
+"""As a table of mounts: folder of results, or of layouts -> the database that has what would be in it.
+
+Several threads may have joined the same: each has its own connections.
+"""
 
 
 @contextmanager
 def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | None]:
-    """Let the folder of results be the team's while it is entered; nothing changes without `team.database`.
+    """Let the folders of results and layouts be the team's while it is entered, if `team.database` is given.
 
     Raises ConfigError if the database's address cannot be had, or its tables are not those of this program.
     """
@@ -33,23 +36,24 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
         return
     from batch_updater.runs.team_database import team_database
 
-    team, folder = team_database(config.team, environment), config.results.folder.resolve()
+    team, results = team_database(config.team, environment), config.results.folder
     if team is None:
         raise RuntimeError("a team without a database")
     team.require_schema()
-    before = _joined.get(folder)
-    _joined[folder] = team
+    # Runs are also looked for where links lead to.
+    folders = {one for folder in (results, config.layouts_folder) for one in (folder, folder.resolve())}
+    for folder in folders:
+        _joined.setdefault(folder, []).append(team)
     try:
-        with opened_by_team(folder, team.store_of):
+        with opened_by_team(results, team.store_of), opened_by_team(results.resolve(), team.store_of):
             yield team
     finally:
-        if before is None:
-            del _joined[folder]
-        else:
-            _joined[folder] = before
+        for folder in folders:
+            _joined[folder].remove(team)
         team.close()
 
 
 def team_of(folder: Path) -> TeamDatabase | None:
-    """Return the database of the runs in a folder of results; None where they are in that folder."""
-    return (_joined.get(folder) or _joined.get(folder.resolve())) if _joined else None
+    """Return the database of the runs in a folder of results, or of the layouts; None where they are in that folder."""
+    teams = _joined.get(folder)
+    return teams[-1] if teams else None

@@ -302,9 +302,7 @@ class RunWriter(RowWriter):
 
         Rows that are not done count as not sent.
         """
-        closed_at = {"name": "closed_at", "value": json.dumps(part.started_at.isoformat())}
-        every = (*statements.in_order("CLOSE"), statements.SET_FACT, statements.END_PART)
-        self._writes.put(Write(every, {**closed_at, **_as_record(part)}))
+        self._writes.put(closing_write(part))
 
     def _save(self, writes: Sequence[Many | Write]) -> StoreError | None:
         try:
@@ -339,6 +337,13 @@ class RunWriter(RowWriter):
         """Raise OSError if the file is gone: the system would go on writing to it, and no one could ever read it."""
         if _file_identity(self._path) != self._file:
             raise FileNotFoundError(errno.ENOENT, "it has been removed or replaced")
+
+
+def closing_write(part: Part) -> Write:
+    """Return what closes a run, by a part which does nothing else."""
+    closed_at = {"name": "closed_at", "value": json.dumps(part.started_at.isoformat())}
+    every = (*statements.in_order("CLOSE"), statements.SET_FACT, statements.END_PART)
+    return Write(every, {**closed_at, **_as_record(part)})
 
 
 def _as_record(part: Part) -> dict[str, object]:

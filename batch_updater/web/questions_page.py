@@ -17,7 +17,7 @@ from batch_updater.questions import ALL_COLUMNS, OF_COLUMNS, Answers
 from batch_updater.records import NOT_SENT
 from batch_updater.runs.draft import Draft
 from batch_updater.runs.folder import safe_stem
-from batch_updater.runs.layouts import layout_file, read_layouts, require_name, same_headers
+from batch_updater.runs.layouts import is_taken, read_layouts, require_name, same_headers
 from batch_updater.runs.uploads import StoredUpload, Task, TaskKind, TaskState
 from batch_updater.web.answer_form import AnswerForm, FileAnswers
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
@@ -192,7 +192,7 @@ def _name_to_remember(context: PageContext, checked: _CheckedFile, typed: str) -
     layout = Layout(name, headers, checked.file.given)
     if other := same_headers(folder, layout):
         raise ValueError(f"The layout {other!r} has the same headers: take its name to replace it.")
-    if name != checked.layout_used and layout_file(folder, name).exists():
+    if name != checked.layout_used and is_taken(folder, name):
         raise ValueError(f"There is a layout {name!r} already, for files with other headers. Choose another name.")
     return name
 

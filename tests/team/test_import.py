@@ -1,0 +1,133 @@
+"""What a machine has sent before it joins a team is copied into the team's database."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.end_to_end.program import configure, sandbox
+from tests.team.sent_before import OF_A_TEAM, SETTINGS, Host, machine_with_runs, member, new_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.team.postgres import PostgresServer
+
+pytestmark = pytest.mark.debian
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Host]:
+    """Give a machine with five runs that has joined a team, and has not copied them yet."""
+    with sandbox() as api:
+        yield machine_with_runs(tmp_path_factory.mktemp("hosts") / "old", api.url, new_database(server))
+
+
+@pytest.fixture
+def fresh(machine: Host, server: PostgresServer) -> Host:
+    """Give the same machine with a team that has nothing yet."""
+    return Host(machine.folder, new_database(server), machine.url)
+
+
+def imported(host: Host) -> dict[str, str]:
+    """Copy what the host has; returns what became of each run, by its name."""
+    listed = host("team", "import", "--json").object["imported"]
+    return {one["name"]: one["state"] for one in listed if one["kind"] == "run"}
+
+
+def listed(host: Host) -> list[dict[str, object]]:
+    """Return the list of runs, without the folders, which differ by host."""
+    runs = host("runs", "--json").object["runs"]
+    return [{key: value for key, value in run.items() if key != "run"} for run in runs]
+
+
+def test_runs_are_copied_as_they_are(fresh: Host) -> None:
+    """The list of the team says the same of them as that of the machine did; their folders stay as they were."""
+    before = {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()}
+    configure(fresh.folder, "http://127.0.0.1:1", SETTINGS)
+    alone = listed(fresh)
+    configure(fresh.folder, "http://127.0.0.1:1", OF_A_TEAM)
+    done = fresh("team", "import")
+    assert done.code == 0
+    assert done.out.endswith(
+        "5 imported, 0 already there.\n"
+        "What was copied is the team's from now on: send nothing from this folder without team.database.\n"
+    )
+    assert listed(fresh) == alone
+    assert {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()} == before
+
+
+def test_copying_again_changes_nothing(fresh: Host) -> None:
+    """The same command only says what is there already."""
+    assert set(imported(fresh).values()) == {"imported"}
+    before = listed(fresh)
+    assert set(imported(fresh).values()) == {"known"}
+    assert listed(fresh) == before
+
+
+def test_a_damaged_run_is_named_and_the_others_are_copied(fresh: Host) -> None:
+    """The run whose database tells no outcomes stays out, and the exit code says so."""
+    folder = shutil.copytree(fresh.runs, fresh.folder / "copy")
+    damaged = next(folder.glob("*-fine"))
+    with closing(sqlite3.connect(damaged / "run.sqlite")) as connection, connection:
+        connection.execute("UPDATE rows SET outcome = 'nonsense'")
+    done = fresh("team", "import", folder)
+    assert done.code == 1
+    assert f"run {damaged.name}: not imported\n    " in done.out
+    assert "4 imported, 0 already there, 1 not imported." in done.out
+    assert damaged.name not in fresh("runs").out
+
+
+def test_another_run_of_the_same_name_is_not_taken_for_this_one(fresh: Host) -> None:
+    """Two machines may have sent files of the same name in the same second."""
+    imported(fresh)
+    other = fresh.folder / "other"
+    run = shutil.copytree(next(fresh.runs.glob("*-fine")), other / next(fresh.runs.glob("*-fine")).name)
+    with closing(sqlite3.connect(run / "run.sqlite")) as connection, connection:
+        (caller,) = connection.execute("SELECT value FROM run WHERE name = 'caller'").fetchone()
+        value = json.dumps(json.loads(caller) | {"salt": "00" * 16})
+        connection.execute("UPDATE run SET value = ? WHERE name = 'caller'", (value,))
+    done = fresh("team", "import", other)
+    assert done.code == 1
+    assert "The team has another run of that name." in done.out
+
+
+def test_layouts_and_names_are_copied(fresh: Host) -> None:
+    """Another host has them; a layout of the team is not replaced by another one of its name."""
+    fresh("columns", "q1.xlsx", "--save", "before")
+    layouts = fresh.folder / "layouts"
+    layouts.mkdir(exist_ok=True)
+    (layouts / "q1.yaml").write_text("headers: [Id, Type, Stufe]\ncolumns: {Stufe: StageName}\n", encoding="utf-8")
+    (layouts / "before.yaml").write_text("headers: [Other]\n", encoding="utf-8")
+    (fresh.runs / "names.json").write_text(
+        json.dumps({"lists": [{
+            "api": "http://127.0.0.1:1", "endpoint": "nexus-opportunity", "field": "StageName",
+            "depends_on": {"LanguageId": "1"}, "seen": "2026-11-01", "names": [{"name": "Angebot", "id": 4}],
+            "caller": {"salt": "00" * 16, "headers": {}, "account": {}},
+        }]}),
+        encoding="utf-8",
+    )  # fmt: skip
+    done = fresh("team", "import", "--json")
+    states = {one["name"]: one["state"] for one in done.object["imported"] if one["kind"] != "run"}
+    assert states == {"names.json": "imported", "q1": "imported", "before": "refused"}
+    with psycopg.connect(fresh.address, options="-c search_path=batch_updater") as connection:
+        found = connection.execute("SELECT content FROM remembered_names").fetchall()
+    assert len(found) == 1
+    assert "Angebot" in found[0][0]
+    shutil.rmtree(layouts)
+    (fresh.runs / "names.json").unlink()
+
+
+def test_without_a_team_nothing_is_copied(machine: Host) -> None:
+    """The command says which key is missing."""
+    alone = member(machine.folder / "alone", "http://127.0.0.1:1", machine.address)
+    configure(alone.folder, "http://127.0.0.1:1", SETTINGS)
+    done = alone("team", "import")
+    assert done.code == 2
+    assert "team.database is not set." in done.err
