@@ -16,7 +16,7 @@ from typing import Annotated
 
 import msgspec
 
-from batch_updater.config.environment import RUN_BY, SENT_BY
+from batch_updater.config.environment import ON_MACHINE, RUN_BY, SENT_BY
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
@@ -278,6 +278,11 @@ class PastRun(msgspec.Struct, frozen=True):
         """Who sent it: a person of the page, else the user of the machine; '' if no one is named."""
         named = {setting.name: setting.value for setting in self.facts.settings}
         return named.get(SENT_BY, named.get(RUN_BY, ""))
+
+    @property
+    def machine(self) -> str:
+        """On which machine it was begun; '' if that is not known."""
+        return next((setting.value for setting in self.facts.settings if setting.name == ON_MACHINE), "")
 
     @property
     def is_of_page(self) -> bool:

@@ -107,6 +107,8 @@ def _line(context: PageContext, one: ListedRun) -> _RunLine:
         return _RunLine(one.name, link, one.name, what, None, "", "", "", (), {}, is_damaged=True)
     task = context.uploads.task_of_run(one.name)
     how = "nightly" if run.facts.inbox else "" if task else "command line"
+    if run.team_state is not None and run.machine:
+        how = f"{how} on {run.machine}".strip()
     going_on = run.is_going_on
     return _RunLine(
         name=one.name,

@@ -52,10 +52,12 @@ from batch_updater.runs.uploads import (
     Uploads,
 )
 from batch_updater.team import follow, submit
+from batch_updater.team.progress import progress_of
 from batch_updater.web.open_drafts import OpenDrafts
 from batch_updater.web.page_words import in_page_words
 
 if TYPE_CHECKING:  # imported only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
     from batch_updater.runs.team_drafts import TeamDrafts
 
 _LOG = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ _RATE_OVER_S = 5.0
 _SAMPLED_EVERY_S = 0.25
 _LOOKED_AT_EVERY_S = 1.0
 """How often the database of a run of another process is read, at most."""
+_TEAM_LOOKED_AT_EVERY_S = 0.5
 _TIDIED_EVERY_S = 60.0
 _REMOVED_EVERY_S = 3600.0
 _SERVER = "batch-updater"
@@ -248,6 +251,28 @@ class _OtherRun:
         return self.counts
 
 
+class _TeamRun:
+    """A run of a team, whose progress is read now and then."""
+
+    def __init__(self, team: TeamDatabase) -> None:
+        self.counts: LiveCounts | None = None
+        self._team = team
+        self._rate = _Rate()
+        self._read_at_s = float("-inf")
+
+    def look(self, folder: Path) -> LiveCounts | None:
+        """Return how far it is; None if it is not going on."""
+        now = time.monotonic()
+        if now - self._read_at_s >= _TEAM_LOOKED_AT_EVERY_S:
+            self._read_at_s, found = now, progress_of(self._team, folder.name)
+            self.counts = None
+            if found:
+                done = found.outcomes.total()
+                self._rate.add(now, done)
+                self.counts = _live(self._rate, done, found.rows, dict(found.outcomes), found.waits_for)
+        return self.counts
+
+
 class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
@@ -268,7 +293,7 @@ class Worker:
         self._lane_after_s = 0.0
         """When the lane is tried again, on the monotonic clock: another process holds the lock."""
         self._is_ending = False
-        self._others: dict[str, _OtherRun] = {}
+        self._others: dict[str, _OtherRun | _TeamRun] = {}
         self._others_lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -315,11 +340,12 @@ class Worker:
         return work.live if work else None
 
     def live_of_run(self, run: str) -> LiveCounts | None:
-        """Return how far a run is, also one of another process; None if none is going on."""
-        if work := self._sending(run):
+        """Return how far a run is, also one of another process or host; None if none is going on."""
+        if self._team is None and (work := self._sending(run)):
             return work.live
         with self._others_lock:
-            other = self._others.setdefault(run, _OtherRun())
+            new = _TeamRun(self._team.uploads.team) if self._team else _OtherRun()
+            other = self._others.setdefault(run, new)
             found = other.look(self._config.results.folder / run)
             if found is None:
                 del self._others[run]

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from batch_updater.config.secrets import Secret
-from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
+from batch_updater.runs.team_database import TeamDatabase, address_of
 from batch_updater.team.migrate import migrate
 from tests.end_to_end.program import Sandbox, sandbox
 from tests.team.hosts import ROOT, Host
+from tests.team.postgres import PostgresServer
 from tests.web.served import Browser, PageServer, wait_until
 from tests.web.test_preview_page import press, rows_of
 
@@ -99,3 +100,146 @@ def test_a_file_uploaded_on_one_host_is_edited_and_sent_on_the_other(served: Tea
     assert "All 3 rows were updated." in wait_until(ben, f"/runs/{name[1]}", "What next").shown
     assert ben.get(f"/runs/{name[1]}/files/workbook").body[:2] == b"PK"
     assert len(served.api.requests()) == 3
+
+
+def run_of(browser: Browser, files: str, seconds: float = 60) -> str:
+    """Return the name of the run that a file is sent in, as soon as there is one."""
+    found: list[str] = []
+
+    def begun() -> bool:
+        answer = browser.request("GET", f"{files}/run")
+        if answer.status == 303:
+            found.append(answer.location.rpartition("/")[2])
+        return bool(found)
+
+    until(begun, seconds)
+    return found[0]
+
+
+def test_an_approval_given_on_one_host_holds_for_exactly_this_content_on_the_other(served: Team) -> None:
+    """An edit on either host withdraws it."""
+    served.first.host.work()
+    dora, carl = served.first.as_user("dora"), served.second.as_user("carl")
+    files = checked(dora, rows_of(3).replace(b"1003", b"much"))
+    assert "Another person has to approve it first" in dora.get(f"{files}/preview").shown
+    assert press(carl, carl.get(f"{files}/preview"), f"{files}/approval").status == 303
+    assert press(dora, dora.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "7"}).status == 303
+    changed = dora.get(f"{files}/preview")
+    assert "What would be sent has changed since carl approved it." in changed.shown
+    assert press(carl, carl.get(f"{files}/preview"), f"{files}/approval").status == 303
+    press(dora, dora.get(f"{files}/preview"), f"{files}/send")
+    wait_until(dora, f"{files}/run", "All 3 rows were updated.")
+    assert len(served.api.requests()) == 3
+
+
+@pytest.mark.parametrize("is_staged", [True, False])
+def test_an_edit_survives_the_host_on_which_it_was_made(served: Team, is_staged: bool) -> None:
+    """The other host takes the draft over; where its rows are not in the database, the file is checked again."""
+    anna = served.first.as_user("anna")
+    files = checked(anna, rows_of(3).replace(b"1003", b"much"))
+    wait_until(anna, "/", "1 needs you")
+    assert press(anna, anna.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "7\x00"}).status == 303
+    assert press(anna, anna.get(f"{files}/check?edited=1"), f"{files}/rows/3", **{"cell-2": "8"}).status == 303
+    if not is_staged:
+        query(served.address, "DELETE FROM draft_files WHERE name <> 'input' RETURNING 1")
+    served.first.stop(signal.SIGKILL)
+    ben = served.second.as_user("ben2")
+    assert ben.get(f"{files}/check").status == 404  # it is anna's
+    anna = served.second.as_user("anna")
+    page = wait_until(anna, f"{files}/check", "All 3 rows are good", 20)
+    assert "8" in page.form(f"{files}/rows/3").values() if f"{files}/rows/3" in page.text else True
+    edits = query(served.address, "SELECT number, new, author FROM draft_edits ORDER BY number")
+    assert edits == [(1, '"7\\u0000"', "anna"), (2, '"8"', "anna")]
+    served.second.host.work()
+    press(anna, anna.get(f"{files}/preview"), f"{files}/send")
+    wait_until(anna, f"{files}/run", "All 3 rows were updated.")
+    assert {record["SalesRevenue"] for record in served.api.records().values()} == {1002, 8, 1004}
+
+
+def test_a_run_is_followed_by_another_host_when_its_own_is_killed(served: Team) -> None:
+    """Each row is sent once; who comes to the page of the run, on either host, sees how far it is and how it ended."""
+    served.second.host.work(1)
+    anna, ben = served.first.as_user("anna"), served.second.as_user("anna")
+    files = checked(anna, rows_of(400))
+    press(anna, anna.get(f"{files}/preview"), f"{files}/send")
+    run = run_of(anna, files)
+    wait_until(ben, f"/runs/{run}", "of 400 rows")
+    served.first.stop(signal.SIGKILL)
+    ended = wait_until(ben, f"/runs/{run}", "All 400 rows were updated.")
+    assert "What next" in ended.shown
+    until(lambda: not query(served.address, "SELECT 1 FROM tasks WHERE state IN ('waiting', 'running')"), 30)
+    assert len(served.api.requests()) == 400
+    assert len(query(served.address, "SELECT 1 FROM runs")) == 1
+    assert query(served.address, "SELECT state, run FROM tasks WHERE kind = 'send'") == [("done", run)]
+
+
+def test_a_run_of_the_command_line_is_stopped_from_the_page_of_another_host(served: Team, tmp_path: Path) -> None:
+    """It says who stopped it; the rows that had no turn are sent when a person lets it go on."""
+    served.second.host.work(1)
+    (served.first.folder / "many.csv").write_bytes(rows_of(600))
+    run = served.first.host.submit("many.csv", "--yes")
+    ben = served.second.as_user("ben")
+    page = wait_until(ben, f"/runs/{run}", "of 600 rows")
+    assert press(ben, page, f"/runs/{run}/stop").location == f"/runs/{run}"
+    ended = wait_until(ben, f"/runs/{run}", "What next")
+    assert "ben stopped the run." in ended.shown
+    listed = served.first.as_user("anna").get("/").shown
+    assert "command line on " in listed
+    assert press(ben, ended, f"/runs/{run}/resume").status == 303
+    wait_until(ben, f"/runs/{run}", "All 600 rows were updated.")
+    sent = [request["path"] for request in served.api.requests()]
+    assert len(sent) == len(set(sent)) == 600
+
+
+def test_rows_are_repaired_and_undone_on_the_host_that_has_not_sent_them(tmp_path: Path, address: str) -> None:
+    """The workbook comes from the database, and the run of the undo knows which one it undoes."""
+    reads = PROXY.replace("web:", "web:") + "results: {keep_days: 90}\n"
+    with ExitStack() as stack:
+        api = stack.enter_context(sandbox("--quota", "1000000"))
+        hosts = [ServingHost(tmp_path / name, api.url, address, reads) for name in ("first", "second")]
+        for host in hosts:
+            stack.callback(host.host.close)
+            stack.enter_context(host)
+        hosts[0].host.work()
+        anna, ben = hosts[0].as_user("anna"), hosts[1].as_user("ben")
+        files = checked(anna, rows_of(4).replace(b"1003", b"much"))
+        press(anna, anna.get(f"{files}/preview"), f"{files}/compare")
+        wait_until(anna, f"{files}/preview", "Read records again")
+        seen = ben.get("/").shown
+        assert "q1.csv" not in seen  # it is anna's until it is sent
+        press(anna, anna.get(f"{files}/preview"), f"{files}/send")
+        run = run_of(anna, files)
+        page = wait_until(ben, f"/runs/{run}", "Rows to repair")
+        repair = re.search(r"/files/[^/\"]+/rows/3", page.text)
+        assert repair
+        assert press(ben, page, repair[0], **{"cell-2": "7"}).status == 303
+        page = ben.get(f"/runs/{run}")
+        send = re.search(r'action="(/files/[^/"]+/send)"', page.text)
+        assert send
+        press(ben, page, send[1])
+        wait_until(ben, f"/runs/{run}", "The repaired rows were sent in the run", 30)
+        undone = press(ben, ben.get(f"/runs/{run}"), f"/runs/{run}/undo").location
+        wait_until(ben, undone, "good")
+        other = undone.removesuffix("/check")
+        press(anna, anna.get(f"{other}/preview"), f"{other}/send")
+        wait_until(anna, f"{other}/run", "rows were updated")
+        assert "Undone" in anna.get("/").shown
+
+
+def test_the_database_holds_no_secret(served: Team) -> None:
+    """Neither the token of the API nor the database's password nor a cookie of a session."""
+    anna = served.first.as_user("anna")
+    files = checked(anna, rows_of(3))
+    anna.get(f"{files}/preview")
+    with psycopg.connect(served.address, options=f"-c search_path={SCHEMA}") as connection:
+        tables = [name for (name,) in connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [SCHEMA]
+        )]  # fmt: skip
+        assert {"servers", "uploads", "tasks", "sessions", "drafts"} <= set(tables)
+        everything = " ".join(
+            str(record)
+            for name in tables
+            for record in connection.execute(f'SELECT t::text FROM "{name}" t').fetchall()
+        )
+    for secret in (TOKEN, "secret-of-the-database", *anna.cookies.values()):
+        assert secret not in everything
