@@ -166,7 +166,7 @@ def _values_of_going(context: PageContext, past: PastRun, user: str) -> dict[str
 
 
 def _why_not_stopped(context: PageContext, past: PastRun, task: Task | None, user: str) -> str:
-    """Return why a person may not stop a run; '' if they may. Of a team anyone who may send stops those of all hosts."""
+    """Return why a person may not stop a run; '' if they may. Those of a team are stopped on any host."""
     if task is None and past.team_state is None:
         return ""
     return why_not_stop(task.by if task else past.sent_by, context.config, user)
