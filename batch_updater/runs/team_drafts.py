@@ -16,13 +16,12 @@ What a host has in the folder of an upload is as of the epoch in the file `epoch
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.errors import UsageError
 from batch_updater.files.reading import read_regular
@@ -250,7 +249,7 @@ class TeamJournal:
             edits = connection.execute(_EDITS, [self.upload]).fetchall()
             refusals = connection.execute(_REFUSALS, [self.upload]).fetchall()
         return KeptEdits(
-            tuple(_decoded(dict(zip(_EDIT, record, strict=True))) for record in edits),
+            tuple(dict(zip(_EDIT, record, strict=True)) for record in edits),
             tuple(dict(zip(_REFUSAL, record, strict=True)) for record in refusals),
         )
 
@@ -298,20 +297,11 @@ class TeamJournal:
     def _put(self, connection: PostgresConnection, edits: KeptEdits) -> None:
         with connection.cursor() as cursor:
             for statement, names, records in (
-                (_PUT_EDIT, _EDIT, [_encoded(record) for record in edits.edits]),
+                (_PUT_EDIT, _EDIT, edits.edits),
                 (_PUT_REFUSAL, _REFUSAL, edits.refusals),
             ):
                 if records:
                     cursor.executemany(statement, [[self.upload, *(one[name] for name in names)] for one in records])
-
-
-def _encoded(edit: Any) -> dict[str, object]:
-    """Return an edit whose text is JSON: a text of PostgreSQL holds no NUL."""
-    return {**edit, "new": json.dumps(edit["new"])}
-
-
-def _decoded(edit: dict[str, Any]) -> dict[str, object]:
-    return {**edit, "new": json.loads(edit["new"])}
 
 
 def _epoch_of(folder: Path) -> int:

@@ -7,10 +7,12 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from html import unescape
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from batch_updater.config.secrets import Secret
 from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
@@ -140,7 +142,7 @@ def test_an_edit_survives_the_host_on_which_it_was_made(served: Team, is_staged:
     anna = served.first.as_user("anna")
     files = checked(anna, rows_of(3).replace(b"1003", b"much"))
     wait_until(anna, "/", "1 needs you")
-    assert press(anna, anna.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "7\x00"}).status == 303
+    assert press(anna, anna.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "7 or 8"}).status == 303
     assert press(anna, anna.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "8"}).status == 303
     if not is_staged:
         query(served.address, "DELETE FROM draft_files WHERE name <> 'input' RETURNING 1")
@@ -150,7 +152,7 @@ def test_an_edit_survives_the_host_on_which_it_was_made(served: Team, is_staged:
     anna = served.second.as_user("anna")
     wait_until(anna, f"{files}/check", "All 3 rows are good", 20)
     edits = query(served.address, "SELECT number, new, author FROM draft_edits ORDER BY number")
-    assert edits == [(1, '"7\\u0000"', "anna"), (2, '"8"', "anna")]
+    assert edits == [(1, "7 or 8", "anna"), (2, "8", "anna")]
     served.second.host.work()
     press(anna, anna.get(f"{files}/preview"), f"{files}/send")
     wait_until(anna, f"{files}/run", "All 3 rows were updated.")
@@ -204,9 +206,9 @@ def test_rows_are_repaired_and_undone_on_the_host_that_has_not_sent_them(served:
     press(anna, anna.get(f"{files}/preview"), f"{files}/send")
     run = run_of(anna, files)
     page = wait_until(ben, f"/runs/{run}", "Rows to repair")
-    repair = re.search(r"/files/[^/\"]+/rows/3", page.text)
+    repair = re.search(r'action="(/files/[^/"]+/rows/3[^"]*)"', page.text)
     assert repair
-    assert press(ben, page, repair[0], **{"cell-2": "7"}).status == 303
+    assert press(ben, page, unescape(repair[1]), **{"cell-2": "7"}).status == 303
     page = ben.get(f"/runs/{run}")
     send = re.search(r'action="(/files/[^/"]+/send)"', page.text)
     assert send
@@ -231,9 +233,8 @@ def test_the_database_holds_no_secret(served: Team) -> None:
         )]  # fmt: skip
         assert {"servers", "uploads", "tasks", "sessions", "drafts"} <= set(tables)
         everything = " ".join(
-            str(record)
+            str(connection.execute(sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(name))).fetchall())
             for name in tables
-            for record in connection.execute(f'SELECT t::text FROM "{name}" t').fetchall()
         )
     for secret in (TOKEN, "secret-of-the-database", *anna.cookies.values()):
         assert secret not in everything
