@@ -66,6 +66,7 @@ from batch_updater.runs.store import (
     faults_named,
     opened_store,
 )
+from batch_updater.runs.team_folders import team_of
 from batch_updater.text.characters import suggestion
 from batch_updater.text.spelling import nearest_of_all
 from batch_updater.text.typed_values import typed_json
@@ -350,8 +351,10 @@ class Draft:
     @property
     def snapshot(self) -> Snapshot:
         """The uploaded file."""
-        facts = self._facts
-        return Snapshot(self.folder / facts.file, facts.name, facts.stem, facts.sha256, facts.source_path)
+        facts, source, results = self._facts, self._facts.source_path, self.config.results.folder
+        if source and team_of(results):  # in the folder of its run, which another host may have elsewhere
+            source = str(results / Path(source).parent.name / Path(source).name)
+        return Snapshot(self.folder / facts.file, facts.name, facts.stem, facts.sha256, source)
 
     def plan(self) -> Plan:
         """Return the plan of the rows as they are now; its store is that of the draft."""

@@ -219,7 +219,7 @@ def test_rows_are_repaired_and_undone_on_the_host_that_has_not_sent_them(served:
     other = undone.removesuffix("/check")
     press(anna, anna.get(f"{other}/preview"), f"{other}/send")
     wait_until(anna, f"{other}/run", "rows were updated")
-    assert "Undone" in anna.get("/").shown
+    assert f"by the run {run_of(anna, other)}" in anna.get("/").shown
 
 
 def test_the_database_holds_no_secret(served: Team) -> None:
