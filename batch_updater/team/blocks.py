@@ -216,8 +216,6 @@ class BlockSending:
             message = self._environment.redaction.text(f"On {machine_name()}: {error.message}")
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
         quota = quota_for(config, self._environment, credentials.token)
-        if quota is None:
-            raise RuntimeError("the folder of results is no team's")
         jobs = list(writer.store.jobs(endpoint, block=claim.number))
 
         def attempted(made: Attempt) -> None:
@@ -249,14 +247,16 @@ class BlockSending:
         if facts.reads_first:
             expected = writer.store.expected() if facts.is_undo else {}
             read_first = ReadBeforeWrite(RequestBuilder(endpoint), writer.will_change, only=False, expected=expected)
+        is_in_order = facts.identity.duplicates == "in_order"
         return SendOptions(
             facts.rows,
             queued.options.keep_going,
             read_first,
             allowed=writer.store.names(),
-            in_order=facts.identity.duplicates == "in_order",
+            in_order=is_in_order,
             run=facts.caller.salt,
             elsewhere=self._elsewhere,
+            held=writer.held() if is_in_order else {},
         )
 
     async def _send(

@@ -17,12 +17,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import psycopg
 from procrastinate import App
-from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
 from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
@@ -31,17 +29,17 @@ from batch_updater.runs.sending import responsive
 from batch_updater.team.blocks import CONTACT_S, BlockSending
 from batch_updater.team.nightly import NIGHTLY, register_nightly
 from batch_updater.team.parts import advance, begin
-from batch_updater.team.queue import HandedBack, app_of, blocks_queue, runs_queue
+from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
 
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
 _LOOKED_EVERY_S = 0.2
+_NOTE_HOST = "INSERT INTO workers (id, host) VALUES (%(worker)s, %(host)s) ON CONFLICT (id) DO NOTHING"
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException)
 _T = TypeVar("_T")
 
 
@@ -105,14 +103,17 @@ class TeamWorker:
             if self._config.team.nightly is not None:
                 register_nightly(app, self._config.team.nightly, self._night)
             try:
-                async with app.open_async():
-                    await self._leave_behind(app)
-                    if is_lost:
-                        self._say("The team's database answers again.")
-                    pause_s, is_lost = 0.5, False
-                    await self._work(app)
-            except _LOST:
+                await app.open_async()
+                await app.check_connection_async()
+                await self._leave_behind(app)
+                if is_lost:
+                    self._say("The team's database answers again.")
+                pause_s, is_lost = 0.5, False
+                await self._work(app)
+            except LOST:
                 pass
+            finally:
+                await app.close_async()
             if self._ending.is_set():
                 break
             if not is_lost:
@@ -161,10 +162,14 @@ class TeamWorker:
 
     async def _keep_looking(self, app: App, workers: list[Worker]) -> None:
         """Keep the heartbeat, also while work is handed back, and queue the jobs of dead workers again."""
-        jobs = app.job_manager
+        jobs, noted = app.job_manager, None
         while True:
             await asyncio.sleep(self._timing.heartbeat_s)
             async with asyncio.timeout(self._timing.contact_s):
+                (taking_blocks,) = (worker.worker_id for worker in workers if worker.worker_name == "blocks")
+                if taking_blocks is not None and taking_blocks != noted:
+                    await jobs.connector.execute_query_async(_NOTE_HOST, worker=taking_blocks, host=machine_name())
+                    noted = taking_blocks
                 for worker in workers:
                     if worker.worker_id is not None:
                         await jobs.update_heartbeat(worker.worker_id)
@@ -227,7 +232,7 @@ class TeamWorker:
             give_up()
             await asyncio.wait([done], timeout=patience_s)
             raise
-        except (HandedBack, *_LOST):
+        except (HandedBack, *LOST):
             raise
         except Exception as error:
             self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
@@ -262,7 +267,7 @@ class _Spoken(logging.Handler):
             self._say(f"The run ends for all: {known['said']}")
         elif known.get("event") in {"breaker open", "breaker closed"}:
             self._say(f"{known['event'].capitalize()}: {known['why']}.")
-        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
+        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, LOST):
             self._say(record.getMessage())
 
 
