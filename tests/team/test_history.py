@@ -18,11 +18,7 @@ from batch_updater.runs.run_files import RunFileKind, files_of
 from batch_updater.runs.run_list import RunList, RunState
 from batch_updater.runs.team_folders import joined
 from tests.end_to_end.program import sandbox
-<<<<<<< HEAD
-from tests.team.sent_before import Host, machine_with_runs, member, new_database
-=======
 from tests.team.machines import Machine, machine_with_runs, member, new_database
->>>>>>> 3d809eea1fc7846e33cbcc7d80d219895d759f45
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +69,7 @@ def joined_as(host: Machine) -> AbstractContextManager[TeamDatabase | None]:
 
 def name_of(host: Machine, stem: str) -> str:
     """Return the name of the newest run of an input."""
-    names: list[str] = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
+    names = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
     return next(name for name in names if stem in name)
 
 
