@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import checking, growth, pythons, rate, sending, starting, web, writing
+from benchmarks import checking, growth, pythons, rate, sending, starting, team, web, writing
 from benchmarks.bench import QUICK, Bench, Sizes, say
 from benchmarks.measure import FailedError
 from benchmarks.references import references
@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Callable[[Bench], Section]] = {
     "workbook": writing.measured,
     "start": starting.measured,
     "web": web.measured,
+    "team": team.measured,
 }
 
 

@@ -50,6 +50,9 @@ class Sizes:
     """Of the file whose rows are corrected."""
     web_rate_s: int = 30
     """How long a run at the configured rate goes on while people use the page."""
+    team: tuple[Load, ...] = (Load(20_000, 0), Load(20_000, 50))
+    team_rate_s: int = 120
+    """How long a team holds each of its rates."""
 
 
 QUICK = Sizes(
@@ -65,6 +68,8 @@ QUICK = Sizes(
     web_checked=500,
     web_rows=2_000,
     web_rate_s=3,
+    team=(Load(500, 0), Load(500, 50)),
+    team_rate_s=5,
 )
 """Enough to see that the benchmark works; its figures mean nothing."""
 

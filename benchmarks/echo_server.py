@@ -1,8 +1,8 @@
 """The sandbox's bare mode: a server that confirms every PUT as fast as Python can, for measuring clients.
 
 It judges nothing and stores nothing: it answers with the id, the type and the fields of the request, and with 1 for the
-id of a name. `GET /` tells what it saw, as JSON: requests, and when the first came and the last answer went, in seconds
-since the epoch.
+id of a name. `GET /` tells what it saw, as JSON: requests, when the first came and the last answer went, in seconds
+since the epoch, and how many came in the second in which most did.
 
     python -m benchmarks.echo_server [LATENCY_MS]
 
@@ -16,6 +16,7 @@ import json
 import re
 import sys
 import time
+from collections import deque
 from typing import cast
 
 _REQUEST = re.compile(rb"PUT /api/v2/opportunities/([0-9]+)\?opportunityType=(Pre|Post)[^ ]* HTTP/1\.1\r\n")
@@ -31,12 +32,27 @@ class Seen:
         self.requests = 0
         self.first_s = 0.0
         self.last_s = 0.0
+        self.most_in_a_second = 0
+        self._recent: deque[float] = deque()
+        """When those of the last second came."""
+
+    def count(self) -> None:
+        """Note that a request has come."""
+        now_s = time.time()
+        if not self.requests:
+            self.first_s = now_s
+        self.requests += 1
+        self._recent.append(now_s)
+        while self._recent[0] <= now_s - 1:
+            self._recent.popleft()
+        self.most_in_a_second = max(self.most_in_a_second, len(self._recent))
 
     def take(self) -> bytes:
         """Return it as JSON, and start again."""
-        told = json.dumps({"requests": self.requests, "first_s": self.first_s, "last_s": self.last_s}).encode()
-        self.requests = 0
-        return told
+        told = {name: getattr(self, name) for name in ("requests", "first_s", "last_s", "most_in_a_second")}
+        self.requests = self.most_in_a_second = 0
+        self._recent.clear()
+        return json.dumps(told).encode()
 
 
 class BareConnection(asyncio.Protocol):
@@ -69,9 +85,7 @@ class BareConnection(asyncio.Protocol):
         if found is None:
             self._write(seen.take() if request.startswith(b"GET / ") else b"{}")
             return
-        if not seen.requests:
-            seen.first_s = time.time()
-        seen.requests += 1
+        seen.count()
         body = _ANSWER % (found[2], found[1], b", " if len(fields) > len(b"{}") else b"", fields[1:])
         if self._latency_s:
             asyncio.get_running_loop().call_later(self._latency_s, self._write, body)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -71,6 +72,17 @@ class Person:
             raise FailedError(f"The page does not take {source.name}: {answer.status}, {answer.text}")
         return answer.location
 
+    def send(self, files: str) -> None:
+        """Send an upload that is checked, with what its preview has chosen."""
+        form = re.search(rf'(?s)<form[^>]*action="{files}/send".*?</form>', self.get(f"{files}/preview").text)
+        if not form:
+            raise FailedError("The preview has no form to send.")
+        inputs = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<input\b[^>]*>", form[0])]
+        fields = {one["name"]: unescape(one.get("value", "")) for one in inputs if one.get("name", "token") != "token"}
+        answer = self.post(f"{files}/send", fields)
+        if answer.status not in {200, 303}:
+            raise FailedError(f"The page does not send: {answer.status}: {answer.text[:500]}")
+
     def wait_for_check(self, files: str) -> None:
         """Look at an upload now and then, as its page does, until it is checked."""
         while 'id="progress"' in (answer := self.get(f"{files}/check")).text:
@@ -107,9 +119,16 @@ class Page:
 @contextlib.contextmanager
 def page_server(folder: Path, url: str, rate_per_s: int = product.UNLIMITED_PER_S) -> Iterator[Page]:
     """Serve the page from an empty folder; it sends to the API at `url`."""
-    config = product.write_config(folder, url, rate_per_s)
+    with page_of(product.write_config(folder, url, rate_per_s), product.ENVIRONMENT) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def page_of(config: Path, environ: Mapping[str, str]) -> Iterator[Page]:
+    """Serve the page as a configuration says, `environ` added to our own environment."""
+    folder = config.parent
     command = [sys.executable, *product.PROGRAM, "serve", "--port", "0", "--config", str(config)]
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **product.ENVIRONMENT}
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environ}
     with (folder / "serve.err").open("wb") as errors:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
     ended = threading.Event()

@@ -10,6 +10,7 @@ from batch_updater.endpoint.reference import BUILT_IN, built_in_path
 from benchmarks.measure import Cost, FailedError, run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PROGRAM = ["-m", "batch_updater"]
@@ -33,17 +34,22 @@ def send(
     python: str = sys.executable,
 ) -> Cost:
     """Send a file of so many rows from an empty folder. Raises FailedError unless every one is `updated`."""
-    config, told = write_config(folder, url, rate_per_s), folder / "told.json"
+    return run_file(source, rows, write_config(folder, url, rate_per_s), ENVIRONMENT, python)
+
+
+def run_file(source: Path, rows: int, config: Path, environ: Mapping[str, str], python: str = sys.executable) -> Cost:
+    """Send a file of so many rows as a configuration says. Raises FailedError unless every one is `updated`."""
+    told = config.with_name("told.json")
     arguments = ["run", str(source), "--config", str(config), "--yes", "--json"]
-    cost = run([python, *PROGRAM, *arguments], told, ENVIRONMENT)
+    cost = run([python, *PROGRAM, *arguments], told, environ)
     _require(told, "updated", rows)
     return cost
 
 
-def write_config(folder: Path, url: str, rate_per_s: int = UNLIMITED_PER_S) -> Path:
-    """Write a configuration into a folder, with the description of an API at a URL beside it."""
+def write_config(folder: Path, url: str, rate_per_s: int = UNLIMITED_PER_S, more: str = "") -> Path:
+    """Write a configuration into a folder, with the description of an API at a URL beside it; `more` are sections."""
     config, endpoint = folder / "config.yaml", _description(folder)
-    settings = CONFIG.format(url=url, endpoint=endpoint, rate_per_s=rate_per_s, connections=CONNECTIONS)
+    settings = CONFIG.format(url=url, endpoint=endpoint, rate_per_s=rate_per_s, connections=CONNECTIONS) + more
     config.write_text(settings, encoding="utf-8")
     return config
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -65,6 +66,8 @@ class Traffic:
     """When the first request came, in seconds since the epoch."""
     last_s: float
     """When the last answer went."""
+    most_in_a_second: int
+    """How many came in the second in which most did."""
 
 
 class Server(Protocol):
@@ -73,6 +76,7 @@ class Server(Protocol):
     name: str
     """What it is, for a person."""
     url: str
+    process: int
 
     def take(self, expected: int) -> Traffic:
         """Return what it saw since it was last asked; waits a little for a log that lags behind `expected` requests."""
@@ -83,25 +87,28 @@ class Nginx:
 
     name = "nginx"
 
-    def __init__(self, url: str, log: Path) -> None:
+    def __init__(self, url: str, process: int, log: Path) -> None:
         self.url = url
+        self.process = process
         self._log = log
 
     def take(self, expected: int) -> Traffic:
         """Read the access log, and empty it. It is exact to the millisecond."""
         latest = time.monotonic() + LOG_COMPLETE_WITHIN_S
         while True:
-            requests, first_s, last_s = 0, float("inf"), 0.0
             with self._log.open(encoding="ascii") as lines:
-                for line in lines:
-                    ended_s, took_s = map(float, line.split())
-                    requests += 1
-                    first_s, last_s = min(first_s, ended_s - took_s), max(last_s, ended_s)
-            if requests >= expected or time.monotonic() > latest:
+                times = [tuple(map(float, line.split())) for line in lines]
+            if len(times) >= expected or time.monotonic() > latest:
                 break
             time.sleep(0.05)
         os.truncate(self._log, 0)  # nginx appends
-        return Traffic(requests, first_s, last_s)
+        came = sorted(ended_s - took_s for ended_s, took_s in times)
+        return Traffic(
+            len(times),
+            min(came, default=0.0),
+            max((ended_s for ended_s, _ in times), default=0.0),
+            max((number - bisect_right(came, moment - 1) for number, moment in enumerate(came, 1)), default=0),
+        )
 
 
 class Bare:
@@ -109,8 +116,9 @@ class Bare:
 
     name = "the sandbox's bare mode"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, process: int) -> None:
         self.url = url
+        self.process = process
 
     def take(self, expected: int) -> Traffic:  # noqa: ARG002  (it counts as it answers: nothing lags behind)
         """Ask the server itself, which then starts again."""
@@ -118,7 +126,7 @@ class Bare:
         with contextlib.closing(connection):
             connection.request("GET", "/")
             seen = json.loads(connection.getresponse().read())
-        return Traffic(seen["requests"], seen["first_s"], seen["last_s"])
+        return Traffic(**seen)
 
 
 def program_path(name: str) -> str | None:
@@ -151,7 +159,7 @@ def _nginx(program: str, folder: Path) -> Iterator[Nginx]:
     with _ending(process):
         _pin(process)
         _wait_for(port, process)
-        yield Nginx(f"http://127.0.0.1:{port}", own / "seen.log")
+        yield Nginx(f"http://127.0.0.1:{port}", process.pid, own / "seen.log")
 
 
 @contextlib.contextmanager
@@ -163,7 +171,7 @@ def _bare(latency_ms: int) -> Iterator[Bare]:
         url = process.stdout.readline().strip() if process.stdout else ""
         if not url:
             raise FailedError("The sandbox's bare mode did not start.")
-        yield Bare(url)
+        yield Bare(url, process.pid)
 
 
 @contextlib.contextmanager

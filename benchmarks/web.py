@@ -435,12 +435,7 @@ def _meanwhile(bench: Bench, api: Server) -> Meanwhile:
 
 def _sent(page: Page, person: Person, files: str, *, is_used: bool) -> list[float]:
     """Send an upload, while people look at pages or not. Returns the seconds of these."""
-    form = re.search(rf'(?s)<form[^>]*action="{files}/send".*?</form>', person.get(f"{files}/preview").text)
-    if not form:
-        raise FailedError("The preview has no form to send.")
-    inputs = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<input\b[^>]*>", form[0])]
-    fields = {one["name"]: unescape(one.get("value", "")) for one in inputs if one.get("name", "token") != "token"}
-    _answered(person.post(f"{files}/send", fields))
+    person.send(files)
 
     def is_sent() -> bool:
         return bool(list(page.folder.glob("*/*-results-*.xlsx")))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks.clients import K6, clients
-from benchmarks.measure import FailedError, memory_mb, run
+from benchmarks.measure import FailedError, cpu_s, memory_mb, run
 from benchmarks.references import references
 from benchmarks.rows import make_csv
 from benchmarks.servers import serving
@@ -118,7 +118,7 @@ def test_a_server_tells_what_it_saw_and_ends_with_its_block(tmp_path: Path, late
                 assert server.name == "nginx" or told.items() >= json.loads(body).items()
         connection.close()
         seen = server.take(6)
-        assert seen.requests == 6
+        assert seen.requests == seen.most_in_a_second == 6
         assert seen.last_s - seen.first_s >= 6 * latency_ms / 1_000 * 0.9
         assert started_s - 0.1 <= seen.first_s <= seen.last_s <= time.time()
         assert server.take(0).requests == 0
@@ -163,6 +163,19 @@ def test_memory_is_that_of_a_process_and_its_descendants() -> None:
     assert 95 < largest < 190 < total < 300
 
 
+def test_what_a_process_computes_counts_with_its_children() -> None:
+    """Those that have ended are included: here one that computes for 0.3 s, in a process that waits for its input."""
+    compute = "import time\nwhile time.process_time() < 0.3: pass"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {compute!r}]); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        spent_s = cpu_s(process.pid)
+        process.communicate(b"\n")
+    assert 0.3 <= spent_s < 1
+
+
 def test_a_goal_is_judged_by_the_figure_and_not_by_what_is_shown() -> None:
     """0.697 is shown as 0.70 and misses 0.7 all the same."""
     assert Goal("rate", "at least", 0.7, 0.697, "{:.2f}").row() == ("rate", "at least 0.70", "0.70", "**no**")
@@ -194,3 +207,21 @@ def test_a_quick_call_measures_the_page() -> None:
         "4 checks of 500 xlsx rows at once: slowest page of another person",
         "rate of a run while 4 people use the page / alone",
     ]
+
+
+@pytest.mark.debian
+def test_a_quick_call_measures_a_team() -> None:
+    """Workers send what `run`, the page and a nightly job submit, and the errors of the model are told."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "team"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    goals = told.stdout.split("### Goals")[1].split("###")[0]
+    assert [line.split("|")[1].strip() for line in goals.splitlines() if line.startswith("| ")][2:] == [
+        "a team at 100/s: most requests in any second",
+        "a team at 100/s: permits used",
+        "a team at 2,000/s: most requests in any second",
+        "a team at 2,000/s: permits used",
+        "model of a team: largest error",
+    ]
+    for name in ("one process, SQLite", "1 worker", "2 workers", "4 workers", "100 workers"):
+        assert f"| {name} |" in told.stdout

@@ -170,7 +170,7 @@ def _run_opened(
         opened.require_recent()
     count = opened.sends(options.limit)
     if opened.to_send and (asking or not options.json):
-        write_lines(preview.preview_lines(opened, count, asking=asking), sys.stderr)
+        write_lines(preview.preview_lines(opened, count, options.environment, asking=asking), sys.stderr)
     may_lose = _may_lose(opened.plan, options, tell=not options.json)
     choices = result.Options(
         _results(options), options.limit, options.keep_going, None, _from_anywhere(options), may_lose=may_lose
@@ -689,7 +689,7 @@ def _demo(options: argparse.Namespace) -> int:
         open_run.open_run(sample(SAMPLE), config, options.environment, restart=True) as opened,
     ):
         if not options.json:
-            write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
+            write_lines(preview.preview_lines(opened, opened.to_send, options.environment), sys.stderr)
         with _progress(opened.to_send) as (progress, interrupts):
             ended = submit.execute(opened, result.Options(), options.environment, progress, interrupts)
     text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")

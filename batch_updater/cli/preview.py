@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from batch_updater.config.environment import Environment
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
@@ -39,12 +40,13 @@ _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 10
 
 
-def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
+def preview_lines(open_run: OpenRun, count: int, environment: Environment, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
     from batch_updater.runs.preview import preview_of
 
     is_read_twice = open_run.plan.reads_first and (asking or open_run.needs_changes)
-    shown = preview_of(open_run.plan, open_run.earlier, open_run.notes, count, is_read_twice=is_read_twice)
+    plan, earlier = open_run.plan, open_run.earlier
+    shown = preview_of(plan, earlier, open_run.notes, count, environment, is_read_twice=is_read_twice)
     texts: dict[str, Iterable[str]] = {
         "File": [shown.source],
         "Columns": mapping_texts(shown.columns, _LABEL_WIDTH),
@@ -54,6 +56,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         "Note": map(with_relative_paths, shown.notes),
         "To": [shown.destination],
         "Time": [shown.time],
+        "Quota": [shown.quota] if shown.quota else [],
         "Undo": [shown.undo],
     }
     if request := shown.first:

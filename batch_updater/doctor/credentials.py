@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +25,9 @@ from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, Placement, TokenUnavailable, placement_of
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_quota import TeamQuota
 
 _TEST_MESSAGE = Message(
     "batch-updater: a test message",
@@ -47,14 +51,19 @@ class ApiSecrets(msgspec.Struct, frozen=True):
     """About those by reference."""
 
 
-def fetch_api_secrets(api: ApiSettings, endpoint: Endpoint | None, environment: Environment) -> ApiSecrets:
-    """Fetch the secrets of the API; all of them are redacted from now on. `endpoint` None: it cannot be read."""
+def fetch_api_secrets(
+    api: ApiSettings, endpoint: Endpoint | None, environment: Environment, quota: TeamQuota | None = None
+) -> ApiSecrets:
+    """Fetch the secrets of the API; all of them are redacted from now on.
+
+    `endpoint` None: it cannot be read. `quota`: that of a team, which a request for a token keeps to.
+    """
     placement = None
     if api.secret:
         key, reference = api.secret
         token, token_finding = _referenced("token", reference, environment, key)
     elif api.oauth:
-        token, token_finding = _oauth_token(api, api.oauth, environment)
+        token, token_finding = _oauth_token(api, api.oauth, environment, quota)
     else:
         remedy = "If the API needs one, set api.token to where it is kept."
         if endpoint and unlike_described(api, endpoint):
@@ -91,12 +100,14 @@ def _referenced(
     return secret, ok(check, f"{reference.shown} gives {key}.")
 
 
-def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> tuple[Secret | None, Finding]:
+def _oauth_token(
+    api: ApiSettings, oauth: OAuthSettings, environment: Environment, quota: TeamQuota | None
+) -> tuple[Secret | None, Finding]:
     async def at_once(*_: float) -> None:
         """Hold nothing back: there is one request."""
 
     async def fetch(secret: Secret) -> Secret:
-        async with session_for(api, oauth.token_url) as (session, _):
+        async with session_for(api, oauth.token_url, quota) as (session, _):
             client = OAuthClient(
                 oauth, secret, session, permit=at_once, pause=at_once, in_flight=InFlight(LIMIT_S), attempts=1,
                 redaction=environment.redaction, proxy=proxy_for(api, oauth.token_url),

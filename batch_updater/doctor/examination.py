@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,8 +22,11 @@ from batch_updater.endpoint.adjusted import endpoint_for
 from batch_updater.endpoint.base_url import possible_misfit, require_fitting
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.endpoint.security import unlike_described
-from batch_updater.errors import ConfigError, EndpointError, UsageError
+from batch_updater.errors import ConfigError, CredentialsError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_quota import TeamQuota
 
 _CONFIGURATION = "configuration"
 _MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)
@@ -75,14 +79,20 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
     if config.team.database is None:
         yield lock_finding(config.results.folder, config.api.base_url)
     yield from team_findings(config, endpoint, environment)
+    try:
+        quota = _quota(config, environment)
+    except ConfigError:  # of the team's database, which has its findings: without it nothing may be sent
+        yield from skipped((*REACH_CHECKS, "token"), "team.database")
+        yield from notification_findings(config.nightly, environment, send=options.notify)
+        return
     if config.api.base_url is None:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:
-        for finding in reach_findings(config.api, config.api.base_url):
+        for finding in reach_findings(config.api, config.api.base_url, quota):
             yield finding
             failed = failed or (finding.check if finding.status is Status.WRONG else None)
-    secrets = fetch_api_secrets(config.api, endpoint, environment)
-    finding = _token_finding(config, endpoint, secrets, failed, environment, options)
+    secrets = fetch_api_secrets(config.api, endpoint, environment, quota)
+    finding = _token_finding(config, endpoint, secrets, failed, environment, options, quota)
     yield finding
     unlike = unlike_described(config.api, endpoint) if endpoint and secrets.token else ""
     if unlike and finding.status is not Status.OK:
@@ -98,6 +108,7 @@ def _token_finding(
     failed: str | None,
     environment: Environment,
     options: DoctorOptions,
+    quota: TeamQuota | None,
 ) -> Finding:
     """Try the token on a record, if one is named; `failed` is the check that has made this pointless, or None."""
     if secrets.token_finding.status is Status.WRONG:
@@ -118,7 +129,21 @@ def _token_finding(
         trial = trial_of(endpoint, constants, named)
     except UsageError as error:
         return from_error("token", error)
-    return try_token(config.api, secrets, trial, environment.redaction)
+    return try_token(config.api, secrets, trial, environment.redaction, quota)
+
+
+def _quota(config: Config, environment: Environment) -> TeamQuota | None:
+    """Return what the team may send to the API. Raises ConfigError if its database cannot be asked."""
+    if config.team.database is None or config.api.base_url is None:
+        return None
+    from batch_updater.runs.team_folders import joined  # noqa: PLC0415  (as in all that only a team needs)
+    from batch_updater.runs.team_quota import quota_for  # noqa: PLC0415
+
+    with joined(config, environment):
+        try:
+            return quota_for(config, environment)
+        except CredentialsError:  # without them requests count for no account
+            return None
 
 
 def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
@@ -27,12 +28,16 @@ from batch_updater.errors import ConfigError
 from batch_updater.messages import counted
 from batch_updater.sender.auth import read_at_most
 from batch_updater.sender.in_flight import InFlight
-from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.limiter import Limiter, RateLimiter
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import Proxy, proxy_for, sentence, unused_proxy
 from batch_updater.sender.shutdown import Shutdown
+from batch_updater.sender.team_limiter import TeamLimiter
 from batch_updater.sender.transport import tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_quota import TeamQuota
 
 _PROXY = "proxy"
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
@@ -67,8 +72,11 @@ class NoAnswer(Exception):  # noqa: N818  (what a check finds, not an error of o
         """Of the host that was to be connected to; empty if it could not be looked up."""
 
 
-def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
-    """Yield what was found on the way to the API, step by step; after a step that failed the others are skipped."""
+def reach_findings(api: ApiSettings, base_url: str, quota: TeamQuota | None = None) -> Iterator[Finding]:
+    """Yield what was found on the way to the API, step by step; after a step that failed the others are skipped.
+
+    `quota`: that of a team, which every request to the API keeps to.
+    """
     try:
         proxy = proxy_for(api, base_url)
     except ConfigError as error:
@@ -78,7 +86,7 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
     if proxy:
         yield ok(_PROXY, f"{sentence(proxy)} is on the way to the API.")
     try:
-        answer = ask(api, "HEAD", f"{base_url}/", {})
+        answer = ask(api, "HEAD", f"{base_url}/", {}, quota)
     except NoAnswer as error:
         failed = error.finding
         position = REACH_CHECKS.index(failed.check)
@@ -117,7 +125,9 @@ def _subject(url: str, proxy: Proxy | None) -> str:
     return sentence(proxy) if proxy else f"{URL(url).host}:{URL(url).port}"
 
 
-def ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> ProbeAnswer:
+def ask(
+    api: ApiSettings, method: str, url: str, headers: Mapping[str, str], quota: TeamQuota | None = None
+) -> ProbeAnswer:
     """Make one request without a body; redirects are not followed.
 
     Takes at most `LIMIT_S` to connect, and as long for the answer. Raises NoAnswer.
@@ -127,7 +137,7 @@ def ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> 
     async def answer() -> ProbeAnswer:
         nonlocal addresses
         way = proxy.url if proxy else None
-        async with session_for(api, url) as (session, connector):
+        async with session_for(api, url, quota) as (session, connector):
             try:
                 whole = URL(url, encoded=True)
                 async with session.request(
@@ -150,17 +160,23 @@ def ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> 
 
 
 @asynccontextmanager
-async def session_for(api: ApiSettings, url: str) -> AsyncIterator[tuple[aiohttp.ClientSession, ObservedConnector]]:
+async def session_for(
+    api: ApiSettings, url: str, quota: TeamQuota | None
+) -> AsyncIterator[tuple[aiohttp.ClientSession, ObservedConnector]]:
     """Give a session for a few requests to an address until the block ends. Raises ConfigError for `api.ca_file`."""
-    connector = ObservedConnector(1, tls_for(api, url), Limiter(_RATE_PER_S, 0, Shutdown()), InFlight(LIMIT_S))
-    timeout = aiohttp.ClientTimeout(connect=LIMIT_S, sock_read=LIMIT_S, total=3 * LIMIT_S)
-    try:
-        async with aiohttp.ClientSession(
-            connector=connector, request_class=WrittenAtOnce, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout
-        ) as session:
-            yield session, connector
-    finally:
-        await sockets_closed()
+    tls, timeout = tls_for(api, url), aiohttp.ClientTimeout(connect=LIMIT_S, sock_read=LIMIT_S, total=3 * LIMIT_S)
+    async with AsyncExitStack() as stack:
+        limiter: RateLimiter = Limiter(_RATE_PER_S, 0, Shutdown())
+        if quota is not None:
+            limiter = await stack.enter_async_context(TeamLimiter(quota))
+        connector = ObservedConnector(1, tls, limiter, InFlight(LIMIT_S))
+        try:
+            async with aiohttp.ClientSession(
+                connector=connector, request_class=WrittenAtOnce, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout
+            ) as session:
+                yield session, connector
+        finally:
+            await sockets_closed()
 
 
 class ObservedConnector(Connector):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from batch_updater.config.environment import Environment
@@ -44,7 +45,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
         team = team_database(config.team, environment)
         if team is None:
             raise RuntimeError("a team without a database")
-        with psycopg.connect(team.address, autocommit=True) as connection:
+        with closing(team), psycopg.connect(team.address, autocommit=True) as connection:
             yield _connection_finding(connection)
             before_s = time.time()
             theirs_s = database_clock_s(connection)
@@ -98,7 +99,10 @@ def clock_finding(off_s: float) -> Finding:
 
 def _workers_finding(shown: Overview) -> Finding:
     if shown.workers:
-        return ok("team workers", f"{counted(shown.workers, 'worker')} seen within half a minute, on all hosts.")
+        hosts = ", ".join(f"{host} ({count:,})" if count > 1 else host for host, count in shown.workers.items())
+        return ok(
+            "team workers", f"{counted(sum(shown.workers.values()), 'worker')} seen within half a minute: {hosts}."
+        )
     message = "none has been seen within half a minute: what is submitted waits."
     return warning("team workers", message, "Start batch-updater worker on at least one host.")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -24,6 +25,9 @@ from batch_updater.records import Job
 from batch_updater.sender.answer import read_error_answer, status_name
 from batch_updater.sender.auth import refusal_advice
 from batch_updater.text.redaction import Redaction
+
+if TYPE_CHECKING:  # only where there is a team
+    from batch_updater.runs.team_quota import TeamQuota
 
 _DENIED = frozenset({401, 403})
 _NO_SUCH = frozenset({404, 410})
@@ -105,8 +109,10 @@ def not_tried(secrets: ApiSecrets, why: str, remedy: str = "") -> Finding:
     return Finding("token", Status.SKIPPED, f"not tried: {source}, but {why}.", remedy)
 
 
-def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redaction: Redaction) -> Finding:
-    """Read the record, and say what the answer tells about the token."""
+def try_token(
+    api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redaction: Redaction, quota: TeamQuota | None = None
+) -> Finding:
+    """Read the record, and say what the answer tells about the token. `quota`: that of a team."""
     request = RequestBuilder(trial.endpoint).build_read(trial.job)
     url = f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
     of_record, of_all = dict(request.headers), {name: value.reveal() for name, value in secrets.headers.items()}
@@ -118,7 +124,7 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
             whole_url = f"{url}{'&' if request.query else '?'}{query}"
     name, source = trial.endpoint.api_name, secrets.token_finding.message.rstrip(".")
     try:
-        with_it = ask(api, "GET", whole_url, with_token)
+        with_it = ask(api, "GET", whole_url, with_token, quota)
         answer = read_error_answer(with_it.status, with_it.body, "", trial.endpoint)
         status, is_2xx = status_name(answer.status), 200 <= answer.status < 300
         explanation = redaction.text(answer.explanation.line)[:200].rstrip(".")
@@ -139,7 +145,7 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
             return wrong("token", message, remedy)
         if answer.status in {408, 425, 429} or answer.status >= 500:
             return not_tried(secrets, answered, "Try again later.")
-        is_proven = secrets.token is not None and ask(api, "GET", url, headers).status in _DENIED
+        is_proven = secrets.token is not None and ask(api, "GET", url, headers, quota).status in _DENIED
     except NoAnswer as error:
         why = f"reading brought no answer. {error.finding.message.rstrip('.')}"
         return not_tried(secrets, why, error.finding.remedy)

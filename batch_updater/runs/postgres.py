@@ -7,7 +7,9 @@ as one more parameter.
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -22,8 +24,11 @@ from batch_updater.runs.statements import statements_in
 TeamConnection = psycopg.Connection[tuple[Any, ...]]
 _BATCH = 500
 """Rows that are read at a time of selections of any length."""
+_MOST_IDLE = 8
+"""Connections that are not in use; PostgreSQL's own bound is 100 for all hosts, by default."""
 _BEFORE_ALL_ROWS = -1
 _BY_BATCH = "%(batch_rows)s"
+_NUL_IN_JSON = r"\u0000"
 _TRANSACTION = {"BEGIN IMMEDIATE": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK"}
 
 
@@ -41,6 +46,24 @@ def _statements() -> Mapping[str, _Statement]:
     return {named: _Statement(text, _BY_BATCH in text) for named, text in found.items()}
 
 
+def _storable(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return texts as PostgreSQL can hold them: the character NUL as the escape that is shown for it everywhere.
+
+    An answer of an API may hold it. That must not end a run, as it would if PostgreSQL refused the outcome of a row.
+    """
+    if any(type(value) is str and ("\0" in value or _NUL_IN_JSON in value) for value in values.values()):
+        return {name: _without_nul(value, is_json=name == "batch") for name, value in values.items()}
+    return values
+
+
+def _without_nul(value: object, *, is_json: bool = False) -> object:
+    if isinstance(value, list):
+        return [_without_nul(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    return json.dumps(_without_nul(json.loads(value))) if is_json else value.replace("\0", r"\x00")
+
+
 class _BoolAsInteger(Dumper):
     """Writes a bool as SQLite does: into columns of whole numbers."""
 
@@ -50,9 +73,55 @@ class _BoolAsInteger(Dumper):
         return b"1" if obj else b"0"
 
 
-def prepare(connection: TeamConnection) -> None:
-    """Make a new connection convert values as `sqlite3` does."""
-    connection.adapters.register_dumper(bool, _BoolAsInteger)
+class Connections:
+    """Connections to a team's database that are kept for the next use. For any number of threads.
+
+    psycopg_pool connects in threads of its own: why that fails is only in its log, with the names of host and user, and
+    after an outage its pauses double while everyone waits.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._idle: list[TeamConnection] = []
+
+    def take(self) -> TeamConnection:
+        """Return a connection that works and commits each statement by itself. Raises psycopg.Error."""
+        while self._idle:
+            with suppress(IndexError):  # another thread has taken it
+                connection = self._idle.pop()
+                with suppress(psycopg.Error):  # it was lost meanwhile, as in a restart of PostgreSQL
+                    connection.execute("")
+                    return connection
+                connection.close()
+        connection = psycopg.connect(self._address, autocommit=True)
+        # As `sqlite3` does.
+        connection.adapters.register_dumper(bool, _BoolAsInteger)
+        # Rows are read in the order of their key. Until PostgreSQL has looked at those of a new run, it takes them for
+        # few: it would collect all that are left and sort them for every batch.
+        connection.execute("SET enable_bitmapscan = off")
+        return connection
+
+    def give_back(self, connection: TeamConnection) -> None:
+        """Keep a connection for the next use; one that has failed, or that is one too many, is closed."""
+        with suppress(psycopg.Error):
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                connection.rollback()
+            if not connection.autocommit:
+                connection.autocommit = True
+            if len(self._idle) < _MOST_IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close those that are not in use."""
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop().close()
+
+    def __del__(self) -> None:
+        """Close them where no one has."""
+        self.close()
 
 
 def run_number(connection: TeamConnection, name: str) -> int:
@@ -122,7 +191,7 @@ class RunConnection:
     ) -> psycopg.Cursor[tuple[Any, ...]] | BatchCursor:
         """Execute one of `statements`."""
         text, by_batch = _statements()[statement]
-        of_run = {**values, "run": self.run, "earlier_run": self.earlier_run}
+        of_run = {**_storable(values), "run": self.run, "earlier_run": self.earlier_run}
         if not by_batch:
             return self.connection.execute(text, of_run)
 

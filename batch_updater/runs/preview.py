@@ -12,6 +12,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.secrets import fetch_secret
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
+from batch_updater.errors import ConfigError
 from batch_updater.messages import counted, duration
 from batch_updater.records import Cause, Columns, OutcomeKind, StagedInput
 from batch_updater.runs.caller import Caller
@@ -19,6 +20,8 @@ from batch_updater.runs.explain import ShownRequest
 from batch_updater.runs.family import Runs
 from batch_updater.runs.history import Candidate, Earlier, Identity, PastRun, earlier_run
 from batch_updater.runs.plan import Plan
+from batch_updater.runs.store import reason_of
+from batch_updater.runs.team_folders import team_of
 
 _FIELDS_NAMED = 5
 
@@ -62,6 +65,8 @@ class Preview(msgspec.Struct, frozen=True):
     """How long it takes at the configured rate, and for which requests."""
     share: str
     """How much of the account's monthly quota that is: `2.00%`, `under 0.01%`; '' if it has none."""
+    quota: str
+    """What all hosts of a team have left of it in this month; '' without a team, or where there is no quota."""
     undo: str
     """Whether the run can be undone, in words."""
     reads_first: bool
@@ -91,7 +96,9 @@ class Preview(msgspec.Struct, frozen=True):
         return f"{self.base_url} ({self.endpoint})"
 
 
-def preview_of(plan: Plan, earlier: Earlier, notes: Sequence[str], count: int, *, is_read_twice: bool) -> Preview:
+def preview_of(
+    plan: Plan, earlier: Earlier, notes: Sequence[str], count: int, environment: Environment, *, is_read_twice: bool
+) -> Preview:
     """Return what sending `count` rows of a plan would do.
 
     `notes` is what a person should know beforehand; `is_read_twice`: whether every record is read before the first
@@ -123,6 +130,7 @@ def preview_of(plan: Plan, earlier: Earlier, notes: Sequence[str], count: int, *
         endpoint=plan.endpoint.name,
         time=_time(plan, count, reads, is_read_twice=is_read_twice),
         share=_share(plan, reads + count),
+        quota=_left_of_quota(plan, reads + count, environment),
         undo=_undo(plan, earlier.resumed),
         reads_first=plan.reads_first,
         can_read=plan.endpoint.read is not None,
@@ -167,6 +175,25 @@ def _share(plan: Plan, requests: int) -> str:
     if not quota:
         return ""
     return f"{requests / quota:.2%}" if requests * 10_000 >= quota else "under 0.01%"
+
+
+def _left_of_quota(plan: Plan, requests: int, environment: Environment) -> str:
+    limit = plan.endpoint.quota_per_month
+    if not limit or team_of(plan.config.results.folder) is None:
+        return ""
+    import psycopg
+
+    from batch_updater.runs.team_quota import quota_for
+
+    try:
+        used = quota_for(plan.config, environment).used_this_month()
+    except ConfigError as error:  # as will the run be told
+        return f"not known. {error}"
+    except psycopg.Error as error:
+        return f"not known: {reason_of(error)}"
+    left = max(0, limit - used)
+    text = f"{left:,} of {limit:,} requests left this month, after {used:,} of the whole team"
+    return f"{text}; that is {requests - left:,} too few, if every request is needed" if requests > left else text
 
 
 def _undo(plan: Plan, resumed: PastRun | None) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.endpoint.request import Prepared, RequestBuilder
@@ -15,6 +17,7 @@ from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Progress
 from batch_updater.runs.run_log import LogFile
+from batch_updater.runs.team_folders import team_of
 from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 
@@ -39,20 +42,30 @@ async def send(
     options: SendOptions,
     interrupts: StopRequests | None,
 ) -> SendResult:
-    """Send jobs, or read their records, until all are settled or the run is stopped."""
+    """Send jobs, or read their records, until all are settled or the run is stopped.
+
+    Where there is a team, within its quota. Raises ConfigError if the team's database cannot be asked.
+    """
     import asyncio
 
     from batch_updater.sender.pool import Sender
 
     config = plan.config
-    sender = Sender(plan.endpoint, config.api, config.sending, hooks, credentials, environment, options)
-    if interrupts:
-        interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
-    try:
-        return await sender.send(jobs)
-    finally:
+    async with AsyncExitStack() as stack:
+        if team_of(config.results.folder) is not None:
+            from batch_updater.runs.team_quota import limits_of, quota_for
+
+            quota = await asyncio.to_thread(quota_for, config, environment, credentials.token)
+            limits = await stack.enter_async_context(limits_of(quota, config.api, config.sending))
+            options = replace(options, limiter=limits.limiter, breaker=limits.breaker)
+        sender = Sender(plan.endpoint, config.api, config.sending, hooks, credentials, environment, options)
         if interrupts:
-            interrupts.sent()
+            interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
+        try:
+            return await sender.send(jobs)
+        finally:
+            if interrupts:
+                interrupts.sent()
 
 
 def read_before_write(plan: Plan, writer: RunWriter, *, only: bool = False) -> ReadBeforeWrite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,21 +17,14 @@ from batch_updater.errors import ConfigError, ResultsError, UsageError
 from batch_updater.runs.store import Store, reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
-    from psycopg_pool import ConnectionPool
-
-    from batch_updater.runs.postgres import TeamConnection
+    from batch_updater.runs.postgres import Connections, TeamConnection
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
 SCHEMA_VERSION = "0001"
 """The last revision in `batch_updater/team/migrations`."""
 _CONNECTS_WITHIN_S = 5
-_MOST_CONNECTIONS = 32
-"""Of one process: a thread may have several at once, so a bound that is reached would let threads wait for each other.
-PostgreSQL's own is 100, by default."""
-_IDLE_S = 60
-"""After this, connections that are not in use are closed."""
-_KEY = "team.database"
+KEY = "team.database"
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
@@ -60,10 +52,13 @@ class TeamDatabase:
 
         Without `autocommit`, what was executed is committed in the end, or nothing of it where that fails.
         """
-        with self._connections.connection() as connection:
-            if connection.autocommit != autocommit:
-                connection.autocommit = autocommit
+        connection = self._connections.take()
+        try:
+            connection.autocommit = autocommit
             yield connection
+            connection.commit()
+        finally:
+            self._connections.give_back(connection)
 
     @contextmanager
     def session(self) -> Iterator[TeamConnection]:
@@ -97,65 +92,57 @@ class TeamDatabase:
         from batch_updater.runs.postgres import RunConnection, run_number
         from batch_updater.runs.team_store import TeamStore
 
-        connection = self._connections.getconn()
+        connection = self._connections.take()
         try:
-            if not connection.autocommit:
-                connection.autocommit = True
             run = run_number(connection, path.parent.name)
         except BaseException:
-            self._connections.putconn(connection)
+            self._connections.give_back(connection)
             raise
-        return TeamStore(RunConnection(connection, run, self._connections.putconn), path)
+        return TeamStore(RunConnection(connection, run, self._connections.give_back), path)
 
     def require_schema(self) -> None:
         """Check that the database can be reached, and that its tables are those of this program. Raises ConfigError."""
         import psycopg
 
         try:
-            # Not from the pool: that tries for a while, and does not say why in the end.
-            with psycopg.connect(self.address, autocommit=True) as connection:
+            with self.connected() as connection:
                 (found,) = connection.execute("SELECT to_regclass('schema_version')").fetchone() or (None,)
                 version = found and connection.execute("SELECT version_num FROM schema_version").fetchone()
         except psycopg.Error as error:
             raise ConfigError(
-                f"{_KEY}: the team's database cannot be read: {reason_of(error)}.",
+                f"{KEY}: the team's database cannot be read: {reason_of(error)}.",
                 remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
             ) from error
         number = str(version[0]) if version else ""
-        if number > SCHEMA_VERSION:
-            raise ConfigError(
-                f"{_KEY}: the tables of the team's database are those of a newer program ({number}; this one has "
-                f"{SCHEMA_VERSION}).",
-                remedy="Update batch-updater on this host.",
-            )
+        require_not_newer(number)
         if number < SCHEMA_VERSION:
             raise ConfigError(
-                f"{_KEY}: the team's database has no tables of this program yet."
+                f"{KEY}: the team's database has no tables of this program yet."
                 if not number
-                else f"{_KEY}: the tables of the team's database are those of an older program ({number}; this one has "
+                else f"{KEY}: the tables of the team's database are those of an older program ({number}; this one has "
                 f"{SCHEMA_VERSION}).",
                 remedy="batch-updater worker --migrate",
             )
 
     def close(self) -> None:
-        """Close the connections that are not in use; those that are, once they are given back."""
-        if "_connections" in vars(self):
-            self._connections.close()
-            del self._connections
+        """Close the connections that are not in use."""
+        self._connections.close()
 
     @cached_property
-    def _connections(self) -> ConnectionPool[TeamConnection]:
-        from psycopg_pool import ConnectionPool
+    def _connections(self) -> Connections:
+        from batch_updater.runs.postgres import Connections
 
-        from batch_updater.runs.postgres import prepare
+        return Connections(self.address)
 
-        # What it logs of a failed attempt has the names of host and user; who waits for a connection is told that.
-        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
-        return ConnectionPool(
-            self.address, min_size=0, max_size=_MOST_CONNECTIONS, max_idle=_IDLE_S, timeout=_CONNECTS_WITHIN_S,
-            configure=prepare, check=ConnectionPool.check_connection, name="team", open=True,
-            kwargs={"autocommit": True},
-        )  # fmt: skip
+
+def require_not_newer(version: str) -> None:
+    """Check that the tables of a team's database are none that a later program made. Raises ConfigError."""
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"{KEY}: the tables of the team's database are those of a newer program ({version}; this one has "
+            f"{SCHEMA_VERSION}).",
+            remedy="Update batch-updater on this host.",
+        )
 
 
 def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:
@@ -163,7 +150,7 @@ def team_database(settings: TeamSettings, environment: Environment) -> TeamDatab
     if settings.database is None:
         return None
     # Not redacted as a whole: its host and the API's may have much in common, and it begins with the word postgres.
-    text = fetch_secret(settings.database, Environment(environment.variables), _KEY).reveal()
+    text = fetch_secret(settings.database, Environment(environment.variables), KEY).reveal()
     environment.redaction.remember_login(text)
     address = address_of(text)
     if password := _parameters_of(address).get("password"):  # it may be in the query, too
@@ -187,7 +174,7 @@ def address_of(text: str) -> str:
         parameters = {}
     if not parameters or not all(port.isdecimal() and 0 < int(port) < 65_536 for port in _listed(parameters, "port")):
         raise ConfigError(  # no cause: the text of libpq may quote the address
-            f"{_KEY}: what it refers to is no address of a PostgreSQL database.",
+            f"{KEY}: what it refers to is no address of a PostgreSQL database.",
             remedy="Give postgresql://USER:PASSWORD@HOST/NAME.",
         )
     if not _is_this_machine(parameters):

@@ -20,10 +20,11 @@ import msgspec
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ApiSettings, Config, SecretReference, SendingSettings
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.errors import StoreError
+from batch_updater.errors import ConfigError, StoreError
 from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.statements import statements_in
+from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_folders import team_of
 from batch_updater.sender.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from batch_updater.sender.limiter import DECREASE, WINDOW_SLACK_S, increase_per_s, slowest_per_s
@@ -51,6 +52,8 @@ _ROUND_TRIP_FORGOTTEN = 0.95
 """Each round trip that is shorter takes so much off what a lease is asked ahead of time."""
 _CLOCKS_DRIFT = 0.0005
 """Seconds by which two clocks may drift apart in one: what adjtime(3) may slew at most."""
+_COMPARED_AT_FIRST = 3
+"""So often is the database's clock looked at before the first lease: the first answers on a connection take longer."""
 _SALT = "account"
 
 _log = logging.getLogger("batch_updater.sender")
@@ -123,6 +126,11 @@ class TeamQuota:
         """Give the probe back; the next one may go after that share of the pause that is due."""
         await self._execute("PROBE_FAILED", lambda: {"share": pause_share})
 
+    def cut_off(self) -> None:
+        """Let no call wait for an answer any longer."""
+        if self._connection is not None and not self._connection.closed:
+            _cut_off(self._connection.fileno())
+
     async def end(self, unused: int) -> None:
         """Have permits that were not used not count towards the month, if the database can be reached; disconnect."""
         import psycopg
@@ -133,7 +141,7 @@ class TeamQuota:
             with suppress(psycopg.Error):
                 await self._execute_once(self._connection, "RETURN", {"unused": unused})
         await self._connection.close()
-        self._connection = None
+        self._connection, self._turn = None, asyncio.Lock()  # another event loop may be next
 
     async def _state_by(self, name: str, asked: Mapping[str, object]) -> _StateRow:
         row = await self._execute(name, lambda: asked)
@@ -188,6 +196,8 @@ class TeamQuota:
             # No permit waits for a disk: what a server that crashes forgets of them is over before it is back.
             await connection.execute("SET synchronous_commit = off")
             await self._execute_once(connection, "ENTER", {})
+            for _ in range(_COMPARED_AT_FIRST):
+                await self._execute_once(connection, "STATE", self._of_pace)
         except BaseException:
             await connection.close()
             raise
@@ -280,26 +290,28 @@ def account_of(api: ApiSettings, environment: Environment, team: TeamDatabase, t
         raise RuntimeError("a salt is gone")
 
     def reveal(reference: SecretReference, key: str) -> str:
-        is_token = api.secret is not None and reference == api.secret[1]
+        is_token = api.secret is not None and key == api.secret[0]
         return token.reveal() if token and is_token else fetch_secret(reference, environment, key).reveal()
 
     return Caller(api, reveal).account_key(str(found[0]))
 
 
-def quota_for(config: Config, environment: Environment, token: Secret | None = None) -> TeamQuota | None:
-    """Return the quota of what is sent with a configuration; None where its folder of results is no team's.
+def quota_for(config: Config, environment: Environment, token: Secret | None = None) -> TeamQuota:
+    """Return the quota of what is sent with a configuration, whose folder of results is a team's.
 
-    `token` as in `account_of`. Raises CredentialsError, and StoreError if the database cannot be asked.
+    `token` as in `account_of`. Raises ConfigError if a secret or the database cannot be read.
     """
-    team = team_of(config.results.folder)
-    if team is None:
-        return None
     import psycopg
 
+    if (team := team_of(config.results.folder)) is None:
+        raise RuntimeError("a quota without a team")
     try:
         account = account_of(config.api, environment, team, token)
     except psycopg.Error as error:
-        raise _refused("it cannot be reached") from error
+        raise ConfigError(
+            f"team.database: the team's database cannot be read: {reason_of(error)}.",
+            remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
+        ) from error
     origin, sending = origin_of(config.api.base_url or ""), config.sending
     return TeamQuota(team, origin, account, sending.rate_per_s, sending.burst)
 

@@ -56,7 +56,10 @@ class InFlight:
     def suspended(self) -> Iterator[None]:
         """Stop the clock of the current task's request while it waits for a permit; it is not cancelled either."""
         current = asyncio.current_task()
-        request, task = next(one for one in self._tasks.items() if one[1] is current)
+        request, task = next((one for one in self._tasks.items() if one[1] is current), (None, None))
+        if request is None or task is None:  # its time is limited in another way
+            yield
+            return
         left_s = self._ends_at.pop(request) - time.monotonic()
         del self._tasks[request]
         try:

@@ -26,7 +26,7 @@ _WATCHED_EVERY_S = 0.25
 _READY_S = 0.1
 _READY_AT_LEAST = 3
 """As in `Limiter`: requests with a connection that may wait for their permits before no more turns are given."""
-_ENDS_WITHIN_S = 2.0
+_ENDS_WITHIN_S = 1.0
 
 _Answer = TypeVar("_Answer")
 
@@ -77,6 +77,7 @@ class TeamLimiter:
         """Set when there may be something to ask for."""
         self._fault: BaseException | None = None
         """What keeps permits from being leased."""
+        self._is_over = False
         self._asking: asyncio.Task[None] | None = None
         self._told: set[asyncio.Task[None]] = set()
 
@@ -90,15 +91,18 @@ class TeamLimiter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Ask no more; permits that are left are lost, but do not count as used."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+        self._is_over = True
+        self._has_changed.set()
+        asking = {self._asking, *self._told} if self._asking else self._told
+        if asking:
+            _, late = await asyncio.wait(asking, timeout=_ENDS_WITHIN_S)
+            if late:  # the database does not answer
+                self.quota.cut_off()
+                for task in late:
+                    task.cancel()
+                await asyncio.wait(late)
         if self._timer is not None:
             self._timer.cancel()
-        if self._told:
-            _, late = await asyncio.wait(self._told, timeout=_ENDS_WITHIN_S)
-            for task in late:
-                task.cancel()
         self._lose_before(math.inf)
         await self.quota.end(self._lost)
 
@@ -266,7 +270,7 @@ class TeamLimiter:
     async def _keep_asking(self) -> None:
         """Lease permits for the requests that wait, a little ahead of time; else watch the state of the team."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._is_over:
             if (wait_s := self._ask_in_s()) > 0:
                 timer = loop.call_later(math.ceil(wait_s * 1000) / 1000, self._has_changed.set)
                 await self._has_changed.wait()

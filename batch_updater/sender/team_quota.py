@@ -76,5 +76,8 @@ class SharedQuota(Protocol):
     async def probe_failed(self, pause_share: float) -> None:
         """Give the probe back; the next one may go after that share of the pause that is due."""
 
+    def cut_off(self) -> None:
+        """Let no call wait for an answer any longer."""
+
     async def end(self, unused: int) -> None:
         """Have permits that were lost not count towards the month, if the database can be reached, and disconnect."""

@@ -216,8 +216,6 @@ class BlockSending:
             message = self._environment.redaction.text(f"On {machine_name()}: {error.message}")
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
         quota = quota_for(config, self._environment, credentials.token)
-        if quota is None:
-            raise RuntimeError("the folder of results is no team's")
         jobs = list(writer.store.jobs(endpoint, block=claim.number))
 
         def attempted(made: Attempt) -> None:

@@ -112,7 +112,10 @@ def _figures(shown: Overview) -> Iterator[Metric]:
     for kind in OutcomeKind:
         rows.add_metric([kind.value], shown.rows.get(kind.value, 0))
     yield rows
-    yield GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen within half a minute.", value=shown.workers)
+    workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen within half a minute, by host.", labels=["host"])
+    for host, count in shown.workers.items():
+        workers.add_metric([host], count)
+    yield workers
     what = "How long the run has waited that waits the longest; 0 if none does."
     waiting_s = shown.oldest_waiting[1] if shown.oldest_waiting else 0
     yield GaugeMetricFamily(f"{_PREFIX}_oldest_waiting_seconds", what, value=waiting_s)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from batch_updater.runs.team_database import SCHEMA, TeamDatabase
+from batch_updater.errors import ConfigError
+from batch_updater.runs.store import reason_of
+from batch_updater.runs.team_database import KEY, SCHEMA, TeamDatabase, require_not_newer
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -14,19 +17,30 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(database: TeamDatabase) -> None:
-    """Bring the tables up to this program, in one transaction. Raises sqlalchemy.exc.SQLAlchemyError."""
+    """Bring the tables up to this program, in one transaction, one host after the other. Raises ConfigError."""
     import psycopg
     from alembic import command
     from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
 
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.address))
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
-        configuration = _configuration()
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "head")
-    engine.dispose()
+    connect = partial(psycopg.connect, database.address)
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            found = connection.execute(text("SELECT to_regclass('schema_version')")).scalar()
+            if found:
+                require_not_newer(str(connection.execute(text("SELECT version_num FROM schema_version")).scalar()))
+            configuration = _configuration()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+    except DBAPIError as error:
+        raise ConfigError(
+            f"{KEY}: the tables of the team's database cannot be made: {reason_of(cast('Exception', error.orig))}.",
+            remedy="See that PostgreSQL runs, that the address is right, and that its user may make tables.",
+        ) from error
 
 
 def _configuration() -> Config:

@@ -22,7 +22,7 @@ from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
 from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
 _LOOKED_EVERY_S = 0.2
+_NOTE_HOST = "INSERT INTO workers (id, host) VALUES (%(worker)s, %(host)s) ON CONFLICT (id) DO NOTHING"
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
@@ -161,10 +162,14 @@ class TeamWorker:
 
     async def _keep_looking(self, app: App, workers: list[Worker]) -> None:
         """Keep the heartbeat, also while work is handed back, and queue the jobs of dead workers again."""
-        jobs = app.job_manager
+        jobs, noted = app.job_manager, None
         while True:
             await asyncio.sleep(self._timing.heartbeat_s)
             async with asyncio.timeout(self._timing.contact_s):
+                (taking_blocks,) = (worker.worker_id for worker in workers if worker.worker_name == "blocks")
+                if taking_blocks is not None and taking_blocks != noted:
+                    await jobs.connector.execute_query_async(_NOTE_HOST, worker=taking_blocks, host=machine_name())
+                    noted = taking_blocks
                 for worker in workers:
                     if worker.worker_id is not None:
                         await jobs.update_heartbeat(worker.worker_id)

@@ -66,7 +66,8 @@ def _values(context: PageContext, upload: StoredUpload, draft: Draft, user: str,
         approved = {guard.key for guard in form.permission.over}
         is_read_twice = plan.reads_first and any(key not in approved for key in guards_on_changes(guards))
         notes = map(context.without_paths, plan.notes)
-        preview = preview_of(plan, earlier, tuple(notes), count, is_read_twice=is_read_twice)
+        environment = context.environment
+        preview = preview_of(plan, earlier, tuple(notes), count, environment, is_read_twice=is_read_twice)
     changes = compared.changes(after=after, most=_CHANGES_OF_A_PAGE + 1) if compared else ()
     tasks = context.uploads.tasks(upload.id)
     reading = next((task for task in tasks if task.kind is TaskKind.COMPARE), None)

@@ -40,7 +40,7 @@ def labelled(run: OpenRun, count: int, *, asking: bool = False) -> dict[str, lis
     """Return the texts of a preview by their labels."""
     texts: dict[str, list[str]] = {}
     label = ""
-    for line in preview_lines(run, count, asking=asking):
+    for line in preview_lines(run, count, Environment({}), asking=asking):
         label = line.text[:10].strip() or label
         texts.setdefault(label, []).append(line.text[10:].strip())
     return texts

@@ -10,12 +10,15 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import chdir
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from unittest.mock import patch
 
@@ -27,6 +30,11 @@ from batch_updater.sandbox import server
 from tests.json_schema import require_valid
 
 TOKEN = "sandbox-token"
+DATABASE = "BATCH_UPDATER_TEAM__DATABASE"
+"""The variable that refers to a team's database; the fixture `store` sets it."""
+_SENDING = ("run", "nightly")
+"""Commands whose rows are a worker's in a team."""
+_DRAINED_WITHIN_S = 60
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
@@ -60,13 +68,41 @@ class Done:
 
 def environment(**variables: str | None) -> dict[str, str]:
     """Return the environment of a command; a variable that is None is not set."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCH_UPDATER_")}
+    ours = {name: value for name, value in os.environ.items()
+            if name == DATABASE or not name.startswith("BATCH_UPDATER_")}  # fmt: skip
     asked = ours | {"NEXUS_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"} | variables
     return {name: value for name, value in asked.items() if value is not None}
 
 
 def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str | None) -> Done:
     """Run one command to its end, in this process; main thread only."""
+    with worker(*arguments, cwd=cwd, **variables):
+        return _batch_updater(arguments, cwd, stdin, variables)
+
+
+@contextmanager
+def worker(*arguments: str | Path, cwd: Path, **variables: str | None) -> Iterator[None]:
+    """Run a worker of the team beside a command that sends; nothing without a team."""
+    if DATABASE not in os.environ or not arguments or arguments[0] not in _SENDING:
+        yield
+        return
+    config = [*arguments][arguments.index("--config") :][:2] if "--config" in arguments else []
+    with TemporaryFile() as log:
+        command = [sys.executable, "-m", "batch_updater", "worker", *map(str, config)]
+        process = subprocess.Popen(command, cwd=cwd, env=environment(**variables), stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(_DRAINED_WITHIN_S)
+            log.seek(0)
+            said = log.read().decode()
+            assert not any(word in said for word in ("Traceback", TOKEN, "secret-of-the-database")), said
+
+
+def _batch_updater(
+    arguments: tuple[str | Path, ...], cwd: Path, stdin: str, variables: Mapping[str, str | None]
+) -> Done:
     out, err = io.BytesIO(), io.BytesIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with (

@@ -16,6 +16,8 @@ from tests.end_to_end.test_mapping_table import age
 from tests.end_to_end.test_terminal import converse
 from tests.loader.described import workbook
 
+pytestmark = pytest.mark.usefixtures("store")
+
 HEADERS = ["OpportunityId", "Type", "OpportunityName", "SalesRevenue", "PendingCloseDate"]
 ROWS: list[list[object]] = [
     [*HEADERS],

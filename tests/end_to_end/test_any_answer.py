@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import openpyxl
+import pytest
 from aiohttp import web
 
 from tests.end_to_end.program import batch_updater, configure
@@ -18,6 +19,8 @@ from tests.sender.server import Api
 
 if TYPE_CHECKING:
     from tests.sender.server import Answer, Seen
+
+pytestmark = pytest.mark.usefixtures("store")
 
 ODD = (
     "1e999999999", "1e-999999999", "-1E+401", "NaN", "-Infinity", "-0.00", "7" * 5_000, "0." + "3" * 5_000, "true",

@@ -23,6 +23,8 @@ from tests.end_to_end.test_secrets import assert_in_no_form
 if TYPE_CHECKING:
     from tests.end_to_end.program import Done
 
+pytestmark = pytest.mark.usefixtures("store")
+
 PASSWORD = "p+w/0=&47:11 x"
 KEY = "k+0/9=&1%20-canary"
 USER = "ops@example.com/token"

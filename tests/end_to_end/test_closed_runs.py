@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
 ROWS = 60
 
@@ -60,6 +62,7 @@ def close(folder: Path, run: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_closed_run_is_finished_and_its_open_rows_are_not_sent(tmp_path: Path, api: Sandbox) -> None:
     """What was confirmed stays; of a row that may have been applied the message says so."""
     run = killed(tmp_path, api)
@@ -94,6 +97,7 @@ def in_flight(run: Path) -> list[int]:
         return [row for (row,) in connection.execute("SELECT number FROM rows WHERE state = 'in_flight'")]
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_same_file_is_a_new_run_after_closing(tmp_path: Path, api: Sandbox) -> None:
     """It is not resumed: every row is sent, into a folder of its own, and the closed run stays as it is."""
     run = killed(tmp_path, api)
@@ -107,6 +111,7 @@ def test_the_same_file_is_a_new_run_after_closing(tmp_path: Path, api: Sandbox) 
     assert (newest["outcomes"]["updated"], closed) == (ROWS, told)
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_workbook_of_a_closed_run_sends_what_is_left(tmp_path: Path, api: Sandbox) -> None:
     """`report` writes it, names it as the next step, and running it sends just the rows that were not done."""
     run = killed(tmp_path, api)
@@ -146,6 +151,7 @@ def test_a_row_that_waits_for_another_says_so_once_the_run_is_closed(tmp_path: P
     assert (repaired.code, repaired.object["outcomes"]["updated"]) == (0, 2), repaired.err
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_undo_of_a_closed_run_names_the_rows_that_may_have_been_applied(tmp_path: Path, api: Sandbox) -> None:
     """They are not forgotten because they count as not sent."""
     configure(tmp_path, api.url, "sending: {rate_per_s: 5000, compare: true}\n", timeout_s=60)
@@ -164,6 +170,7 @@ def test_undo_of_a_closed_run_names_the_rows_that_may_have_been_applied(tmp_path
     assert 9 in {row for (row,) in book["Not possible"].iter_rows(min_row=2, min_col=2, max_col=2, values_only=True)}
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_that_is_going_on_cannot_be_closed(tmp_path: Path, api: Sandbox) -> None:
     """Exit 4, and it goes on to its end."""
     numbered(tmp_path / "rows.csv", ROWS)
@@ -179,6 +186,7 @@ def test_a_run_that_is_going_on_cannot_be_closed(tmp_path: Path, api: Sandbox) -
     assert (code, told["outcomes"]["updated"]) == (0, ROWS), said
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_without_a_terminal_closing_needs_yes(tmp_path: Path, api: Sandbox) -> None:
     """Exit 2, and the run is resumed as before."""
     run = killed(tmp_path, api)
@@ -187,6 +195,7 @@ def test_without_a_terminal_closing_needs_yes(tmp_path: Path, api: Sandbox) -> N
     assert "Resuming the run of" in batch_updater("run", "rows.csv", cwd=tmp_path).err
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 2)])
 def test_on_a_terminal_a_person_is_asked(tmp_path: Path, api: Sandbox, answer: str, code: int) -> None:
     """The question says how many rows are done, how many are open, and that one may have been applied."""
@@ -202,6 +211,7 @@ def test_on_a_terminal_a_person_is_asked(tmp_path: Path, api: Sandbox, answer: s
     assert bool(listed["closed_at"]) == (code == 0)
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_only_an_unfinished_run_is_closed_and_only_once(tmp_path: Path, api: Sandbox) -> None:
     """Exit 2 for one that is finished, one that is closed, and one that is not there."""
     run = killed(tmp_path, api)
@@ -213,6 +223,7 @@ def test_only_an_unfinished_run_is_closed_and_only_once(tmp_path: Path, api: San
         assert (refused.code, said in refused.object["error"]["message"]) == (2, True), refused.out
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_night_does_not_take_a_closed_run_for_one_that_is_done(tmp_path: Path, api: Sandbox) -> None:
     """Its file goes to a person, who decides whether all of it is sent again; nothing is sent by itself."""
     inbox = prepared(tmp_path, api.url)

@@ -16,6 +16,8 @@ import pytest
 
 from tests.end_to_end.program import SAMPLES, batch_updater, configure, sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 FAST = "sending: {rate_per_s: 2000, concurrency: 20, compare: true}\n"
 
 
@@ -87,6 +89,7 @@ def test_check_compares_and_sends_nothing_but_readings(tmp_path: Path) -> None:
     assert any("2 records change." in str(cell) for (cell, *_) in book["Summary"].iter_rows(values_only=True))
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_database_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
     """Of every updated row: the record before where it was read, the body that was sent, and the API's answer."""
     with sandbox() as api:

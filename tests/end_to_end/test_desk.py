@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
+import pytest
 from aiohttp import web
 
 from tests.end_to_end.program import batch_updater, configure
@@ -44,6 +45,8 @@ _TICKET = {
     },
 }  # fmt: skip
 _BODY = {"type": "object", "required": ["ticket"], "properties": {"ticket": _TICKET}}
+
+pytestmark = pytest.mark.usefixtures("store")
 
 
 @dataclass

@@ -20,6 +20,8 @@ from tests.torture.runs import database_of, start, write_rows
 if TYPE_CHECKING:
     from tests.sender.server import Answer, Seen
 
+pytestmark = pytest.mark.usefixtures("store")
+
 RUN = "sending: {rate_per_s: 500, attempts: 4}\n"
 
 
@@ -147,6 +149,7 @@ async def _as_asked(seen: Seen) -> web.StreamResponse:
     return web.json_response([{"ID": int(seen.id), "Type": "Pre", "OpportunityName": f"name {seen.id}"}])
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_attempts_of_every_part_of_a_run_are_told_apart(tmp_path: Path) -> None:
     """A row that failed, one that was in flight when the process was killed, and one that was done before that."""
     with Api(script={"1": [], "2": [status(503)] * 4, "3": [hang]}) as api:
@@ -174,6 +177,7 @@ def test_attempts_of_every_part_of_a_run_are_told_apart(tmp_path: Path) -> None:
     assert "when the run was resumed for the first time:" in shown
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_long_answer_is_cut_off_after_secrets_were_removed(tmp_path: Path) -> None:
     """At most 2,000 characters are kept, and a secret at their end is gone whole."""
     text = "x" * 1990 + "sandbox-token" + "y" * 5000
@@ -326,6 +330,7 @@ def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:
     assert said[7].out.endswith("What to do\n  Run again without --limit.\n")
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_rows_that_succeed_at_once_store_no_attempt(tmp_path: Path) -> None:
     """Of nearly every row the outcome tells all of it."""
     with Api(script={"2": [status(503)]}) as api:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from tests.end_to_end.program import SAMPLES, TOKEN, batch_updater, configure, environment, sandbox
+from tests.end_to_end.program import SAMPLES, TOKEN, batch_updater, configure, environment, sandbox, worker
 from tests.sender.server import Api, hang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.end_to_end.program import Sandbox
+
+pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,7 @@ def test_csv_comes_from_standard_input_too(tmp_path: Path, api: Sandbox) -> None
     assert (tmp_path / "runs").exists()
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: Path, api: Sandbox) -> None:
     """Copy of the input, database, log and workbook, for their owner alone; no token, and no customer in the log."""
     configure(tmp_path, api.url)
@@ -181,7 +184,10 @@ def test_a_first_signal_ends_a_run_cleanly(tmp_path: Path) -> None:
         configure(tmp_path, slow.url, "sending: {rate_per_s: 20}\n")
         write_csv(tmp_path / "c.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 401)])
         command = [sys.executable, "-m", "batch_updater", "run", "c.csv", "--json"]
-        with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        with (
+            worker("run", cwd=tmp_path),
+            subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process,
+        ):
             slow.wait_for(5)
             os.kill(process.pid, signal.SIGINT)
             out, _ = process.communicate(timeout=30)
@@ -217,10 +223,11 @@ def test_a_run_goes_on_though_its_output_cannot_be_written(tmp_path: Path, api: 
     write_csv(tmp_path / "a.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 4)])
     command = shlex.join([sys.executable, "-m", "batch_updater", "run", "a.csv", "--json", "--verbose"])
     where = {"full": "2>/dev/full", "closed": "2>&-"}[stream]
-    done = subprocess.run(
-        ["sh", "-c", f"{command} {where}"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+    with worker("run", cwd=tmp_path):
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {where}"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
     assert (done.returncode, json.loads(done.stdout)["outcomes"]["updated"]) == (0, 3)
 
 
@@ -231,7 +238,7 @@ def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, ap
     write_csv(tmp_path / "a.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
     command = [sys.executable, "-m", "batch_updater", "run", "a.csv", *options]
     variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
-    with Path("/dev/full").open("w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full, worker("run", cwd=tmp_path):
         done = subprocess.run(
             command,
             cwd=tmp_path,
@@ -247,6 +254,7 @@ def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, ap
     assert list((tmp_path / "runs").glob("*/a-results-*.xlsx"))
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_token_that_does_not_come_is_not_waited_for(tmp_path: Path, number: signal.Signals) -> None:
     """A token URL that hangs is not waited for after the first signal: sending.drain_s is for rows."""

@@ -11,6 +11,8 @@ import pytest
 
 from tests.end_to_end.program import batch_updater, configure, sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 @pytest.mark.parametrize(
     ("name", "stem"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox
+from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox, worker
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.end_to_end.program import Sandbox
 
 _HOUR_S = 3600
+
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def opportunities(path: Path, *rows: tuple[object, object, object], age_s: float = _HOUR_S) -> Path:
@@ -95,6 +97,7 @@ def by_name(done: Done) -> dict[str, str]:
     return {file["name"]: file["disposition"] for file in done.object["files"]}
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> None:
     """Each file goes where it belongs, the others' trouble notwithstanding; each recipient gets one message."""
     with sandbox() as api, mail_server() as mail, webhook() as hook:
@@ -245,6 +248,7 @@ def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
         assert "new" in json.dumps(api.requests()[-1])
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
     """One replaced while it runs keeps its verdict and the new one waits; one changed before its turn is not run."""
     with sandbox() as api:
@@ -266,6 +270,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
     assert names(tmp_path / "attention") == {"a-results", "a.csv"}  # the copy of what was read
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     """A second job exits with 4 and names the first; SIGTERM drains, ends with 3 and keeps what is not done."""
     with sandbox() as api:
@@ -350,15 +355,17 @@ def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, option
     variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with sandbox() as api, open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
-        done = subprocess.run(
-            [sys.executable, "-m", "batch_updater", "nightly", *options], cwd=tmp_path, env=variables, stdout=full,
-            stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+        with worker("nightly", cwd=tmp_path):
+            done = subprocess.run(
+                [sys.executable, "-m", "batch_updater", "nightly", *options], cwd=tmp_path, env=variables, stdout=full,
+                stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert "standard output cannot be written" in done.stderr
     assert names(tmp_path / "done") == {"a.csv", "a-results"}
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_second_signal_ends_the_night_at_once_and_loses_nothing(tmp_path: Path) -> None:
     """Exit 3 although an answer hangs, people are told, the file stays, and the next night does what is left."""
     with sandbox() as api, webhook() as hook:
@@ -389,6 +396,7 @@ def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_p
     assert "start it again" not in told
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
     """After more than 36 hours it is not resumed unattended: the note beside the file says what to do."""
     with sandbox() as api:
@@ -405,6 +413,7 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_that_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
     """A daily job resumes what it began days ago: the time of the last resumption counts."""
     with sandbox() as api:

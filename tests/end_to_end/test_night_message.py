@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
+import pytest
 
 from tests.end_to_end.program import batch_updater, sandbox
 from tests.end_to_end.test_night import aged, by_name, night, opportunities, prepared
@@ -20,6 +21,8 @@ from tests.torture.runs import confirmed_rows, database_of, ended, numbered, sta
 
 if TYPE_CHECKING:
     from tests.nightly.receivers import Received
+
+pytestmark = pytest.mark.usefixtures("store")
 
 SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
 
@@ -77,6 +80,7 @@ def test_a_file_of_the_night_has_the_fields_of_a_run(tmp_path: Path) -> None:
     assert (unread["next"]["kind"], unread["exit_code"], unread["verdict"]) == ("correct", 1, unread["note"])
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_night_that_was_killed_is_mentioned_by_the_next(tmp_path: Path) -> None:
     """Once, though all goes well by then; with the time at which it was started."""
     with sandbox() as api, webhook() as hook:
@@ -96,6 +100,7 @@ def test_a_night_that_was_killed_is_mentioned_by_the_next(tmp_path: Path) -> Non
     assert (quiet.code, quiet.object["notes"]) == (0, [])
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_every_killed_night_is_mentioned_until_people_were_told(tmp_path: Path) -> None:
     """Two in a row, the second one before it could tell of the first."""
     with sandbox() as api, webhook() as hook:
@@ -112,6 +117,7 @@ def test_every_killed_night_is_mentioned_until_people_were_told(tmp_path: Path) 
     assert posted["message"].count("did not come to its end") == 2
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_night_that_was_stopped_was_not_killed(tmp_path: Path) -> None:
     """It has told of its end itself."""
     with sandbox() as api:
@@ -124,6 +130,7 @@ def test_a_night_that_was_stopped_was_not_killed(tmp_path: Path) -> None:
         assert night(tmp_path).object["notes"] == []
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_second_job_does_not_take_the_first_for_killed(tmp_path: Path) -> None:
     """While the first works on the inbox, neither it nor the next one says so."""
     with sandbox() as api:
@@ -156,6 +163,7 @@ def test_what_retention_removed_is_told_once(tmp_path: Path) -> None:
 UNREACHABLE = {"BATCH_UPDATER_NIGHTLY__NOTIFY": "['json://127.0.0.1:9/told']"}
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_what_no_recipient_got_is_told_by_the_next_night(tmp_path: Path) -> None:
     """A killed night and a removed run, until one recipient of several was reached; then never again."""
     with sandbox() as api, webhook() as hook:

@@ -20,6 +20,8 @@ from tests.torture.runs import ended, start
 _HOUR_S = 3600
 _SHORT = {"BATCH_UPDATER_SENDING__MAX_WAIT_S": "1"}
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 def test_a_row_that_fails_night_after_night_does_not_stop_the_others_for_ever(tmp_path: Path) -> None:
     """Newer files wait with it for two nights; in the third it is for a person, and they have their turn."""
@@ -82,6 +84,7 @@ def test_failures_of_the_service_up_to_the_limit_are_tried_again(tmp_path: Path)
         assert (second.code, by_name(second)) == (1, {"a.csv": "done", "b.csv": "attention"}), second.err
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) -> None:
     """The new file waits for its own turn, unread; the old one is archived as the run has kept it."""
     with sandbox() as api:
@@ -141,6 +144,7 @@ def test_a_half_done_file_with_other_settings_is_not_called_applied(tmp_path: Pa
     assert "delete" not in said
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_database_concerns_its_own_content_alone(tmp_path: Path) -> None:
     """An export has the same name every night: the next one is run; the one of that database is for a person."""
     with sandbox() as api:
@@ -331,6 +335,7 @@ def test_rows_that_wait_for_a_refused_one_are_repaired_with_it(tmp_path: Path) -
     assert "Repair" in done.object["files"][0]["note"]
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_recovery_is_told_though_the_job_was_killed_while_it_told_it(tmp_path: Path) -> None:
     """Until people have been told, the trouble is what they know."""
     with sandbox("--quota", "1") as used_up:
@@ -402,6 +407,7 @@ def test_what_was_read_for_a_guard_is_counted(tmp_path: Path) -> None:
     assert (by_name(done), done.object["requests"]) == ({"a.csv": "attention"}, 5)
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_local_files_are_written_before_people_are_told(tmp_path: Path) -> None:
     """A signal to a job that waits for a dead recipient ends just that: metrics and state are there."""
     with sandbox() as api, create_server(("127.0.0.1", 0)) as silent:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _MULTIPART = "multipart/form-data"
 _PATCH = "application/json-patch+json"
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 @dataclass
 class Shop(InThread):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.end_to_end.program import Done
     from tests.end_to_end.records_api import Reply
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 class Desk:
     """A folder with a configuration for the API, and commands in it."""
@@ -142,6 +144,7 @@ def test_a_refused_row_that_may_have_been_applied_before_is_listed(tmp_path: Pat
         assert "an attempt before that had no answer" in str(why)
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_row_that_was_never_sent_is_unchanged_when_its_record_holds_the_values(tmp_path: Path) -> None:
     """Killed while a record is read, the run has sent nothing for it: resumed, it is no `updated` row to undo."""
     reached = threading.Event()
@@ -189,6 +192,7 @@ def test_an_update_whose_answer_holds_no_record_is_compared_and_undone(
         assert api.records == before | {2: {"name": "theirs", "amount": None, "since": None}}
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_record_in_another_encoding_is_kept_as_it_was_read(tmp_path: Path, encoding: str) -> None:
     """What counts as the record for the outcome counts as the record for the undo."""

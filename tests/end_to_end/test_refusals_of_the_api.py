@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Done
 
+pytestmark = pytest.mark.usefixtures("store")
+
 TWO = "OpportunityId,opportunityType,StageName\n501,Pre,Qualified\n502,Pre,Qualified\n"
 LOCKED = {"Message": "Record is locked by another user. Try again."}
 REFUSALS = (

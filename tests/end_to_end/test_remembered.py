@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 HEADERS: list[object] = ["Deal", "Type", "Sales Stage", "Close date", "Owner"]
 ROWS: list[list[object]] = [
     HEADERS, [1, "Pre", "Qualified", "03/04/2026", "Dana"], [2, "Pre", "Proposal", "04/05/2026", "Dana"],

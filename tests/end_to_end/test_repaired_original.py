@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Sandbox]:
@@ -131,6 +133,7 @@ def test_other_rows_and_undone_rows_are_not_mentioned(tmp_path: Path) -> None:
         assert not told(tmp_path, "deals.csv")
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_database_costs_no_more_than_the_sentence(tmp_path: Path, api: Sandbox) -> None:
     """A check goes on as it would without any earlier run."""
     workbook = first_run(tmp_path, api)

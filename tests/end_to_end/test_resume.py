@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pytest
 
-from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.end_to_end.program import batch_updater, configure, sandbox, worker
 from tests.end_to_end.test_terminal import converse
 from tests.torture.runs import database_of, ended, numbered, start, write_rows
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.end_to_end.program import Sandbox
+
+pytestmark = pytest.mark.usefixtures("store")
 
 DESCRIPTION = Path(__file__).parent.parent.parent / "batch_updater/endpoint/nexus-opportunity.openapi.yaml"
 FAST = "sending: {rate_per_s: 5000, attempts: 2}\n"
@@ -38,10 +40,11 @@ def interrupted(folder: Path, api: Sandbox, rows: int = 100) -> dict[str, Any]:
     numbered(folder / "rows.csv", rows)
     configure(folder, api.url, SLOW)
     before = len(api.requests())
-    process = start(folder, "run", "rows.csv")
-    api.wait_for(before + 12)
-    process.send_signal(signal.SIGINT)
-    code, result, _ = ended(process)
+    with worker("run", cwd=folder):
+        process = start(folder, "run", "rows.csv")
+        api.wait_for(before + 12)
+        process.send_signal(signal.SIGINT)
+        code, result, _ = ended(process)
     assert (code, result["stopped"]) == (3, "interrupted")
     configure(folder, api.url, FAST)
     return result
@@ -137,6 +140,7 @@ def make_older(database: Path | None, days: float) -> None:
         connection.execute("UPDATE parts SET started_at = started_at - ?", (days * 86_400,))
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_an_old_run_is_resumed_only_if_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
     """After more than a day newer changes could be overwritten: it is asked, or without a terminal needs --yes."""
     interrupted(tmp_path, api)
@@ -247,6 +251,7 @@ def stop_while_it_writes(process: subprocess.Popen[str], runs: Path) -> None:
         pytest.skip("the workbook was written faster than this machine took notice")
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.parametrize(
     "when", ["while a row is in flight", "while the workbook is written", "when every row is done"]
 )
@@ -297,6 +302,7 @@ def test_the_workbook_is_written_again_from_the_folder_alone(tmp_path: Path, api
         assert list(first[name].values) == list(second[name].values)
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Path, api: Sandbox) -> None:
     """Of a description in several files; blanks and other operations change nothing of it, another limit does."""
     text = DESCRIPTION.read_text(encoding="utf-8")
@@ -328,6 +334,7 @@ def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Pat
     assert third.object["run"] != first.object["run"]
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_endpoint_in_a_database_is_told(tmp_path: Path, api: Sandbox) -> None:
     """The message names the database; nothing is guessed."""
     numbered(tmp_path / "rows.csv", 2)
@@ -340,6 +347,7 @@ def test_a_damaged_endpoint_in_a_database_is_told(tmp_path: Path, api: Sandbox) 
     assert "its table run holds no endpoint" in done.err.replace("\n", " ")
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     """What a killed run came to can be looked at without sending anything."""
     numbered(tmp_path / "rows.csv", 50)
@@ -384,6 +392,7 @@ def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sa
     assert page.is_file()
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sandbox) -> None:
     """While its process works on it, `runs` shows it as going on, and its report says how far it has come."""
     numbered(tmp_path / "rows.csv", 5_000)
@@ -416,6 +425,7 @@ def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None
     assert "All 100 rows were updated." in batch_updater("runs", cwd=tmp_path).out
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_database_is_refused(tmp_path: Path, api: Sandbox) -> None:
     """It is unknown what is done: nothing is sent without --restart."""
     interrupted(tmp_path, api)
@@ -438,6 +448,7 @@ def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     assert (done.code, "There is no run" in done.object["error"]["message"]) == (2, True)
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_folder_that_is_removed_under_a_run_ends_it(tmp_path: Path, api: Sandbox) -> None:
     """Nothing more is sent once the database is gone; every row still has its outcome, and the exit code says again."""
     numbered(tmp_path / "rows.csv", 200)
@@ -465,6 +476,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_is_sent(tmp_path: 
         assert "results.folder" in done.object["error"]["remedy"]
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     """After a run its folder alone is there, with what the interface names."""
     interrupted(tmp_path, api)
@@ -477,6 +489,7 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     assert folder.stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: Sandbox) -> None:
     """However often a run is resumed and killed, its copy of the input is there once."""
     first = interrupted(tmp_path, api)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Done
 
+pytestmark = pytest.mark.usefixtures("store")
+
 COLUMNS = """sending: {rate_per_s: 5000, attempts: 3}
 input: {columns: {Deal: OpportunityId, Kind: opportunityType, Sales Stage: StageName, Close date: PendingCloseDate}}
 """

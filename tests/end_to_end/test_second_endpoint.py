@@ -6,12 +6,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import openpyxl
+import pytest
 
 from tests.end_to_end.program import SAMPLES, TOKEN, batch_updater
 from tests.end_to_end.second_api import SecondApi
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("store")
 
 DESCRIPTION = SAMPLES / "second-endpoint" / "customers.openapi.yaml"
 

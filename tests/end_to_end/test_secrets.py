@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.end_to_end.program import Done
     from tests.sender.server import Answer, Seen
 
+pytestmark = pytest.mark.usefixtures("store")
+
 SECRET = "sandbox-secret"
 SECRETS = ("sandbox-token", SECRET, "sandbox-issued-")
 FAULT_NAMES = [kind.name.replace("-N", "-503" if kind.lowest else "-300") for kind in FAULTS]
@@ -101,6 +103,7 @@ def rows_that_are_echoed(path: Path) -> Path:
     )
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_service_that_repeats_the_authorization_is_quoted_without_it(tmp_path: Path) -> None:
     """Whatever the outcome: not in database, log, page or workbook, nor in what is printed, then or later."""
     rows_that_are_echoed(tmp_path / "rows.csv")
@@ -208,6 +211,7 @@ def test_a_command_that_gives_a_header_is_started_once(tmp_path: Path) -> None:
     assert (tmp_path / "calls").read_text(encoding="ascii").splitlines() == ["once"]
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_no_secret_is_in_the_list_of_processes(tmp_path: Path) -> None:
     """Neither the command line nor, for a secret that is fetched, the environment of the process holds it."""
     write_rows(tmp_path / "rows.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 30)])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 ROWS = "Id,Type,SalesRevenue\n1,Pre,100\n2,Pre,abc\n3,Pre,300\n"
 
 
@@ -299,6 +301,7 @@ def test_the_answers_of_a_row_fit_the_terminal(tmp_path: Path, api: Sandbox) -> 
     assert api.requests()
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_paths_within_a_sentence_are_relative_too(tmp_path: Path, api: Sandbox) -> None:
     """Of errors and of a single row; a cell that holds such a path is shown as it is."""
     row = f"Id,Type,SalesRevenue\n1,Pre,{tmp_path}/x\n"

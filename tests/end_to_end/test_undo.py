@@ -29,6 +29,8 @@ from tests.end_to_end.program import configure, description_without_reading, san
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("store")
+
 ATTRIBUTES = {
     "OpportunityName": "name", "OpportunityID": "crm_id", "CategoryName": "category_id", "StageName": "stage_id",
     "AcctPotential": "potential", "SalesRevenue": "revenue", "PendingCloseDate": "close_date",
@@ -386,6 +388,7 @@ def test_a_workbook_that_was_changed_is_not_replaced(bench: Bench) -> None:
     assert path.read_bytes() == theirs
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     """While another process holds the lock, a run without an end is refused; afterwards the verdict tells."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()]))
@@ -402,6 +405,7 @@ def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     assert "did not come to its end" in undo.verdict
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 @pytest.mark.parametrize("compared", [True, False])
 def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared: bool) -> None:
     """Resumed, it finds the record as it left it: set back if it was read before, else listed and not taken for old."""
@@ -424,6 +428,7 @@ def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared:
         assert listed(undo.path) == {(target, "OpportunityName"), (target, "StageName")}
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_resumed_run_knows_the_names_that_an_earlier_part_learned(bench: Bench) -> None:
     """A stage that a record has already is known by its id before this part's first refusal lists the names again."""
     row = Change(1, "Pre", "", {"StageName": "Proposal"}).row()
@@ -438,6 +443,7 @@ def test_a_resumed_run_knows_the_names_that_an_earlier_part_learned(bench: Bench
     assert (resumed.folder, done(resumed)) == (first.folder, {"unchanged": 1, "rejected": 1})
 
 
+@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_name_that_was_added_since_an_earlier_part_is_sent(bench: Bench) -> None:
     """What an earlier part learned says which id a name has, not that there are no further names by now."""
     table = bench.table([Change(1, "Pre", "", {"StageName": "Proposal"}).row(), TEACHING])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -24,8 +25,8 @@ def address(server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def team(address: str) -> TeamDatabase:
+def team(address: str) -> Iterator[TeamDatabase]:
     """Give a database with the tables of this program."""
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    return database
+    with closing(TeamDatabase(Secret(address_of(address)))) as database:
+        migrate(database)
+        yield database

@@ -45,12 +45,12 @@ class PostgresServer:
         """Return the address of a database, by way of another port if that is given."""
         return f"postgresql://postgres:secret-of-the-database@127.0.0.1:{port or self.port}/{name}"
 
-    def new_database(self) -> str:
-        """Make an empty database; returns its address."""
+    def new_database(self, template: str = "template1") -> str:
+        """Make a database with what another one holds, or an empty one; returns its address."""
         self._made += 1
         name = f"test_{self._made}"
         with psycopg.connect(self.address(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.address(name)
 
     def _pg_ctl(self, *arguments: str) -> None:

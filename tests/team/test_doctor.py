@@ -66,7 +66,9 @@ def examined(folder: Path, address: str, more: str = "") -> dict[str, Finding]:
 def test_a_good_set_up_of_a_team(tmp_path: Path, address: str) -> None:
     """Each check in one line; a worker has been seen, and the queue is told with the run that waits the longest."""
     with psycopg.connect(address_of(address), autocommit=True) as connection:
-        connection.execute("SELECT procrastinate_register_worker_v1()")
+        for host in ("host-a", "host-b", "host-b"):
+            connection.execute("INSERT INTO workers SELECT procrastinate_register_worker_v1(), %s", [host])
+        connection.execute("SELECT procrastinate_register_worker_v1()")  # of another queue of the same process
         connection.execute("INSERT INTO runs (name, origin, state, submitted_at) VALUES "
                            "('20261130-a', 'o', 'queued', now() - interval '5 min'), "
                            "('b', 'o', 'sending', now())")  # fmt: skip
@@ -78,7 +80,7 @@ def test_a_good_set_up_of_a_team(tmp_path: Path, address: str) -> None:
     assert {finding.status for finding in found.values()} == {Status.OK}
     assert found["team database"].message.startswith("PostgreSQL 1")
     assert "on this machine" in found["team database"].message
-    assert found["team workers"].message == "1 worker seen within half a minute, on all hosts."
+    assert found["team workers"].message == "3 workers seen within half a minute: host-a, host-b (2)."
     assert found["team queue"].message.startswith(
         "1 run waiting, 1 going on; 20261130-a has waited the longest, for 5 min"
     )

@@ -53,8 +53,10 @@ def test_what_the_database_holds_is_served(team: TeamDatabase) -> None:
                            FROM runs, (VALUES (0, '{"updated": 3, "failed": 1}'), (1, '{"updated": 4}'))
                            AS b (number, counts)
                            WHERE name IN ('c', 'd')""")  # fmt: skip
-        connection.execute("SELECT procrastinate_register_worker_v1()")
-        connection.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute')")
+        connection.execute("INSERT INTO workers SELECT procrastinate_register_worker_v1(), 'host-a'")
+        connection.execute("INSERT INTO workers SELECT procrastinate_register_worker_v1(), 'host-b'")
+        connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute' "
+                           "WHERE id = (SELECT id FROM workers WHERE host = 'host-b')")  # fmt: skip
         connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES "
                            "('runs https://nexus.example.com', 'send', 'todo'), ('runs o', 'send', 'doing'), "
                            "('blocks o', 'block', 'succeeded')")  # fmt: skip
@@ -71,7 +73,8 @@ def test_what_the_database_holds_is_served(team: TeamDatabase) -> None:
     assert found["batch_updater_team_rows failed"] == 1
     assert found["batch_updater_team_jobs runs todo"] == found["batch_updater_team_jobs runs doing"] == 1
     assert not [name for name in found if "succeeded" in name]
-    assert found["batch_updater_team_workers"] == 1
+    assert found["batch_updater_team_workers host-a"] == 1
+    assert "batch_updater_team_workers host-b" not in found
     assert 90 <= found["batch_updater_team_oldest_waiting_seconds"] < 120
     shown = f"{account[:8]} {ORIGIN}"
     assert found[f"batch_updater_team_requests_this_month {shown}"] == 41

@@ -1,4 +1,4 @@
--- The schema is made, and found by search_path, before this runs.
+-- The schema is made, and found by search_path, before this runs; so are the tables of Procrastinate.
 CREATE TABLE runs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,  -- of its folder, on every host
@@ -24,7 +24,7 @@ CREATE TABLE parts (
     PRIMARY KEY (run, number)
 );
 CREATE TABLE rows (
-    run bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
+    run bigint NOT NULL,  -- of runs, as below: looking that up takes as long as all the rest of writing a row
     number bigint NOT NULL, commit_number bigint NOT NULL, state text NOT NULL, waits_for bigint, place bigint,
     is_repeated integer NOT NULL DEFAULT 0, outcome text, maybe_applied integer NOT NULL DEFAULT 0,
     earlier_attempts integer NOT NULL DEFAULT 0, attempts integer NOT NULL DEFAULT 0, status integer,
@@ -35,12 +35,19 @@ CREATE TABLE rows (
 ) WITH (fillfactor = 70);
 CREATE INDEX rows_by_block ON rows (run, block, number) WHERE block IS NOT NULL;
 CREATE TABLE attempts (
-    run bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
+    run bigint NOT NULL,
     "row" bigint NOT NULL, part integer NOT NULL, number integer NOT NULL, commit_number bigint NOT NULL, method text,
     sent_at double precision, wait_s double precision, seconds double precision, status integer, why text NOT NULL,
     message text, answer text,
     PRIMARY KEY (run, "row", part, number)
 );
+CREATE FUNCTION remove_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM rows WHERE run = OLD.id;
+    DELETE FROM attempts WHERE run = OLD.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER remove_rows AFTER DELETE ON runs FOR EACH ROW EXECUTE FUNCTION remove_rows();
 CREATE TABLE names (
     run bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
     field text NOT NULL, depends_on text NOT NULL, commit_number bigint NOT NULL, list text NOT NULL,
@@ -100,3 +107,7 @@ CREATE TABLE months (
 CREATE TABLE layouts (name text PRIMARY KEY, content text NOT NULL, changed_at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE remembered_names (name text PRIMARY KEY, content text NOT NULL);  -- of all APIs, as in names.json
 CREATE TABLE salts (name text PRIMARY KEY, salt text NOT NULL);
+CREATE TABLE workers (
+    id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE,  -- of what takes its blocks
+    host text NOT NULL
+);

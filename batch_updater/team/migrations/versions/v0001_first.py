@@ -14,5 +14,5 @@ down_revision = None
 def upgrade() -> None:
     """Make every table."""
     connection = op.get_bind().connection.cursor().connection
-    for script in (Path(__file__).with_name("0001_first.sql").read_text(encoding="utf-8"), SchemaManager.get_schema()):
+    for script in (SchemaManager.get_schema(), Path(__file__).with_name("0001_first.sql").read_text(encoding="utf-8")):
         connection.execute(script)

@@ -1,0 +1,362 @@
+"""What several workers and PostgreSQL make of a run, beside one process without them; and how a team keeps to its rate.
+
+The workers share this machine with the database and the service, so that more of them soon have no more processors.
+What they would come to on hosts of their own is calculated by `team_model`, which one worker here calibrates and which
+the others check.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from benchmarks import product, team_model
+from benchmarks.bench import Load, say
+from benchmarks.clients import PRODUCT, Client, Sent, median_sent, sent
+from benchmarks.measure import Cost, FailedError, cpu_s, run
+from benchmarks.page_server import page_of
+from benchmarks.servers import serving
+from benchmarks.table import Goal, Table
+from benchmarks.team_hosts import Hosts, Probe, Sampled, Spent, hosts, probe
+from benchmarks.team_model import Costs, Simulated, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from benchmarks.bench import Bench
+    from benchmarks.servers import Server
+    from tests.team.postgres import PostgresServer
+
+WORKERS = (1, 2, 4)
+PREDICTED = (1, 4, 10, 30, 100)
+PREDICTED_LATENCY_S = 0.05
+PREDICTED_ROUND_TRIP_S = 0.0005
+"""Between hosts of one building."""
+PREDICTED_FLUSH_S = 0.001
+"""Of a disk that keeps what it says it has."""
+BLOCK_ROWS = 1_000
+"""`team.block_rows`, as it is."""
+BLOCKS_OF_A_WORKER = 10
+"""That a worker of a prediction sends."""
+CORES = 2
+RATES = ((100, 1.02, 0.97), (2_000, 1.02, 0.95))
+"""(A second, at most so many times that in any second, at least so much of it used)."""
+QUOTA_WORKERS = 4
+SHARES = {"run": 0.5, "page": 0.3, "nightly": 0.2}
+"""What submits how much of the rows with which a rate is held."""
+_IN_A_QUEUE = "SELECT count(*) FROM batch_updater.procrastinate_jobs WHERE status IN ('todo', 'doing')"
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSent:
+    """What a team's sending of so many rows took."""
+
+    sent: Sent
+    """Its cost is that of `run`, which submits and follows."""
+    whole: Spent
+    """From the submission to the end of `run`."""
+    while_sending: Spent
+    commits: int
+    """Of the database, from the submission to the end of `run`."""
+
+    @property
+    def workers_s_per_1000(self) -> float:
+        """Processor seconds of the workers and of `run` for every thousand rows."""
+        return (self.whole.workers + self.sent.cost.cpu_s) / self.sent.rows * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """One process and teams under one load."""
+
+    load: Load
+    server: str
+    alone: Sent
+    alone_service_s: float
+    """Processor seconds of the service while that one process sends."""
+    of_workers: Mapping[int, TeamSent]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rate that a team holds, as the service sees it."""
+
+    rate_per_s: int
+    most: float
+    """Times the rate that may come in any second."""
+    least_used: float
+    requests: int
+    most_in_a_second: int
+    seconds: float
+    """From the first request to the last answer."""
+
+    @property
+    def used(self) -> float:
+        """Share of the permits that were used: between n requests lie n - 1 of them."""
+        return (self.requests - 1) / (self.seconds * self.rate_per_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """All of it."""
+
+    throughputs: Sequence[Throughput]
+    probed: Probe
+    costs: Costs
+    held: Sequence[Held]
+
+    def tables(self) -> list[Table]:
+        """Return what was measured, what the model makes of that, and how the rates were held."""
+        return [
+            *(self._measured(one) for one in self.throughputs),
+            self._calibration(),
+            *self._predictions(),
+            Table(
+                f"{QUOTA_WORKERS} workers, one page and one nightly job on one account",
+                ("Rate", "Requests", "Seconds", "Most in any second", "Permits used"),
+                [(f"{one.rate_per_s:,}/s", f"{one.requests:,}", f"{one.seconds:.1f}", f"{one.most_in_a_second:,}",
+                  f"{one.used:.1%}") for one in self.held],
+            ),
+        ]  # fmt: skip
+
+    def goals(self) -> list[Goal]:
+        """Keep the promise to the account in every second, and use what it allows; and a model that is right."""
+        rates = [
+            goal
+            for one in self.held
+            for goal in (
+                Goal(f"a team at {one.rate_per_s:,}/s: most requests in any second", "at most",
+                     one.rate_per_s * one.most, one.most_in_a_second, "{:,.0f}"),
+                Goal(f"a team at {one.rate_per_s:,}/s: permits used", "at least", one.least_used, one.used, "{:.1%}"),
+            )
+        ]  # fmt: skip
+        return [*rates, Goal("model of a team: largest error", "at most", 0.15, max(self._errors()), "{:.0%}")]
+
+    def _errors(self) -> Iterator[float]:
+        for one in self.throughputs:
+            for workers, found in one.of_workers.items():
+                yield abs(self._modelled(one.load, workers).rows_per_s / found.sent.sending_rows_per_s - 1)
+
+    def _modelled(self, load: Load, workers: int) -> Simulated:
+        return simulated(_as_here(load, workers), self.costs)
+
+    def _measured(self, one: Throughput) -> Table:
+        alone = one.alone
+        lines = [(
+            "one process, SQLite", f"{alone.sending_rows_per_s:,.0f}", "1.00", f"{alone.whole_rows_per_s:,.0f}",
+            f"{alone.cpu_s_per_1000:.3f}", "", f"{one.alone_service_s / alone.rows * 1_000:.3f}", "", "", "",
+        )]  # fmt: skip
+        for workers, found in one.of_workers.items():
+            rows, speed = found.sent.rows, found.sent.sending_rows_per_s
+            modelled = self._modelled(one.load, workers)
+            lines.append((
+                f"{workers} worker{'s' * (workers > 1)}", f"{speed:,.0f}", f"{speed / alone.sending_rows_per_s:.2f}",
+                f"{found.sent.whole_rows_per_s:,.0f}", f"{found.workers_s_per_1000:.3f}",
+                f"{found.whole.database / rows * 1_000:.3f}", f"{found.whole.service / rows * 1_000:.3f}",
+                f"{found.commits / rows * 1_000:.0f}", f"{modelled.rows_per_s:,.0f}",
+                f"{modelled.rows_per_s / speed - 1:+.0%}",
+            ))  # fmt: skip
+        headers = ("", "Rows/s while sending", "this / one process", "Rows/s of the whole program",
+                   "CPU s per 1,000 rows: program", "PostgreSQL", "service", "Commits per 1,000 rows",
+                   "Rows/s by the model", "its error")  # fmt: skip
+        title = (
+            f"A team: {one.load.rows:,} CSV rows, {one.load.latency_ms} ms latency, {product.CONNECTIONS} connections"
+        )
+        return Table(f"{title} of each worker, {one.server}", headers, lines)
+
+    def _calibration(self) -> Table:
+        costs = self.costs
+        lines = [
+            ("processor of a worker, each row", costs.worker_s),
+            ("processor of PostgreSQL, each row", costs.row_s),
+            ("processor of PostgreSQL, each transaction", costs.transaction_s),
+            ("processor of the service, each request", costs.service_s),
+            ("a flush of PostgreSQL's log", costs.flush_elapsed_s),
+            ("round trip to PostgreSQL", costs.round_trip_elapsed_s),
+            ("between two blocks", costs.claim_elapsed_s),
+        ]
+        note = "From one worker without latency, and from transactions of one row on an idle server."
+        return Table("A team: what the model is given", ("", "ms"), [(what, f"{s * 1_000:.3f}") for what, s in lines],
+                     note)  # fmt: skip
+
+    def _predictions(self) -> Iterator[Table]:
+        """Yield what workers on hosts of their own come to, for an API with a rate and for one without."""
+        for rate_per_s in (product.UNLIMITED_PER_S, *(rate for rate, *_ in RATES)):
+            alone = _predicted(1, rate_per_s, self.costs).rows_per_s
+            lines = []
+            for workers in PREDICTED:
+                found = _predicted(workers, rate_per_s, self.costs)
+                what, share = found.busy.largest()
+                lines.append((
+                    f"{workers} worker{'s' * (workers > 1)}", f"{found.rows_per_s:,.0f}",
+                    f"{found.rows_per_s / alone / workers:.0%}", f"{found.busy.rate:.0%}", f"{found.busy.leases:.0%}",
+                    f"{found.busy.log:.0%}", f"{found.busy.database:.0%}", f"{what}, {share:.0%}",
+                ))  # fmt: skip
+            api = "no rate of the API" if rate_per_s == product.UNLIMITED_PER_S else f"{rate_per_s:,}/s"
+            headers = ("On hosts of their own", "Rows/s by the model", "of one worker's, each", "Rate of the API",
+                       "Row of the quota", "Flushes", f"{team_model.DATABASE_CORES} cores of PostgreSQL",
+                       "Busiest")  # fmt: skip
+            latency = f"{PREDICTED_LATENCY_S * 1_000:.0f} ms latency, {product.CONNECTIONS} connections"
+            note = (
+                f"A round trip to the database takes {PREDICTED_ROUND_TRIP_S * 1_000} ms here and a flush "
+                f"{PREDICTED_FLUSH_S * 1_000:.0f} ms; all else is as measured."
+            )
+            yield Table(f"A team, by the model: {latency} of each worker, {api}", headers, lines, note)
+
+
+def _as_here(load: Load, workers: int) -> team_model.Load:
+    """Return a load as the model takes it, on this machine."""
+    return team_model.Load(
+        workers, load.rows, product.UNLIMITED_PER_S, load.latency_ms / 1_000, product.CONNECTIONS, BLOCK_ROWS, CORES
+    )
+
+
+def _predicted(workers: int, rate_per_s: float, costs: Costs) -> Simulated:
+    rows = workers * BLOCKS_OF_A_WORKER * BLOCK_ROWS
+    if rate_per_s < product.UNLIMITED_PER_S:
+        rows = min(rows, int(rate_per_s * 60))
+    load = team_model.Load(workers, rows, rate_per_s, PREDICTED_LATENCY_S, product.CONNECTIONS,
+                           min(BLOCK_ROWS, max(10, rows // workers)))  # fmt: skip
+    between = replace(costs, round_trip_elapsed_s=PREDICTED_ROUND_TRIP_S, flush_elapsed_s=PREDICTED_FLUSH_S)
+    return simulated(load, between)
+
+
+def measured(bench: Bench) -> Team:
+    """Measure every load and every rate; one PostgreSQL serves all, each team with a database of its own."""
+    from tests.team.postgres import postgres_server  # noqa: PLC0415  (psycopg is not small: see Cost.peak_mb)
+
+    with postgres_server() as postgres:
+        probed = probe(postgres)
+        say(f"the database: {probed}")
+        throughputs = [_throughput(bench, postgres, load) for load in bench.sizes.team]
+        costs = _calibrated(throughputs[0], probed)
+        held = [_held(bench, postgres, *rate) for rate in RATES]
+    return Team(throughputs, probed, costs, held)
+
+
+def _calibrated(one: Throughput, probed: Probe) -> Costs:
+    """Return what each step takes, so that the model gives for one worker without latency what was measured."""
+    found = one.of_workers[1]
+    rows, spent = found.sent.rows, found.while_sending
+    transactions_s = found.commits * probed.processor_s
+    costs = Costs(
+        worker_s=spent.workers / rows,
+        row_s=max(0.0, spent.database - transactions_s) / rows,
+        transaction_s=probed.processor_s,
+        flush_elapsed_s=probed.flush_s,
+        round_trip_elapsed_s=probed.round_trip_s,
+        claim_elapsed_s=0.0,
+        service_s=spent.service / rows,
+    )
+    missing_s = found.sent.sending_s - simulated(_as_here(one.load, 1), costs).seconds
+    return replace(costs, claim_elapsed_s=max(0.0, missing_s / (rows / BLOCK_ROWS)))
+
+
+def _throughput(bench: Bench, postgres: PostgresServer, load: Load) -> Throughput:
+    rounds: dict[int, list[TeamSent]] = {workers: [] for workers in WORKERS}
+    alone, service_s = list[Sent](), list[float]()
+    with serving(bench.folder, load.latency_ms) as server:
+        for number in range(1, bench.rounds + 1):
+            before_s = cpu_s(server.process)
+            alone.append(sent(bench, server, Client(PRODUCT, product.send), load.rows))
+            service_s.append(cpu_s(server.process) - before_s)
+            for workers in WORKERS:
+                rounds[workers].append(_sent_by(bench, postgres, server, load.rows, workers))
+            speeds = [alone[-1], *(found[-1].sent for found in rounds.values())]
+            told = ", ".join(f"{one.sending_rows_per_s:,.0f}" for one in speeds)
+            say(f"{load.rows:,} rows, {load.latency_ms} ms, round {number}: alone and by {WORKERS} workers: {told}/s")
+        return Throughput(
+            load,
+            server.name,
+            median_sent(alone),
+            statistics.median(service_s),
+            {workers: _median_of(found) for workers, found in rounds.items()},
+        )
+
+
+def _sent_by(bench: Bench, postgres: PostgresServer, server: Server, rows: int, workers: int) -> TeamSent:
+    """Let `run` submit and so many workers send."""
+    sampled = Sampled()
+    with bench.empty_folder() as folder, hosts(folder, postgres, server, product.UNLIMITED_PER_S) as team:
+        with team.working(workers):
+            source = bench.csv(rows)
+            server.take(0)
+            with team.sampled() as sampled:
+                cost = team.submit(source, rows, "run")
+                ended_s = time.time()
+        traffic = server.take(rows)
+    if traffic.requests != rows:
+        raise FailedError(f"{workers} workers sent {traffic.requests} requests for {rows} rows.")
+    found = Sent(rows, cost, traffic.last_s - traffic.first_s, ended_s - traffic.last_s)
+    whole = sampled.spent[-1].since(sampled.spent[0])
+    return TeamSent(found, whole, sampled.between(traffic.first_s, traffic.last_s), sampled.commits)
+
+
+def _median_of(rounds: Sequence[TeamSent]) -> TeamSent:
+    def median_spent(every: Sequence[Spent]) -> Spent:
+        return Spent(*map(statistics.median, zip(*every, strict=True)))
+
+    return TeamSent(
+        median_sent([one.sent for one in rounds]),
+        median_spent([one.whole for one in rounds]),
+        median_spent([one.while_sending for one in rounds]),
+        round(statistics.median(one.commits for one in rounds)),
+    )
+
+
+# --- the rate of an account ---
+
+
+def _held(bench: Bench, postgres: PostgresServer, rate_per_s: int, most: float, least_used: float) -> Held:
+    """Send for a set time from everything that a team has, each on a host of its own."""
+    rows = {what: int(rate_per_s * bench.sizes.team_rate_s * share) for what, share in SHARES.items()}
+    files = {what: bench.csv(count) for what, count in rows.items()}
+    say(f"a team at {rate_per_s:,}/s for {bench.sizes.team_rate_s} s")
+    with (
+        serving(bench.folder) as server,
+        bench.empty_folder() as folder,
+        hosts(folder, postgres, server, rate_per_s) as team,
+        team.working(QUOTA_WORKERS),
+        page_of(team.host("page"), team.environ) as page,
+        ThreadPoolExecutor(len(SHARES)) as pool,
+    ):
+        server.take(0)
+        person = page.person()
+        uploaded = person.upload(files["page"])
+        person.wait_for_check(uploaded)
+        inbox = folder / "inbox"
+        inbox.mkdir()
+        (inbox / "night.csv").write_bytes(files["nightly"].read_bytes())
+        night = team.host(
+            "nightly", f"nightly: {{inbox: {inbox}, done: {folder}/done, attention: {folder}/attention}}\n"
+        )
+        submitted: list[Future[Cost] | Future[None]] = [
+            pool.submit(team.submit, files["run"], rows["run"], "run"),
+            pool.submit(run, [sys.executable, *product.PROGRAM, "nightly", "--config", str(night)],
+                        folder / "night", team.environ),
+            pool.submit(person.send, uploaded),
+        ]  # fmt: skip
+        for one in submitted:
+            one.result()
+        _wait_for_all(team)
+        traffic = server.take(sum(rows.values()))
+    if traffic.requests != sum(rows.values()):
+        raise FailedError(f"The team sent {traffic.requests} requests for {sum(rows.values())} rows.")
+    held = Held(rate_per_s, most, least_used, traffic.requests, traffic.most_in_a_second,
+                traffic.last_s - traffic.first_s)  # fmt: skip
+    say(f"a team at {rate_per_s:,}/s: {held.most_in_a_second:,} in a second at most, {held.used:.1%} used")
+    return held
+
+
+def _wait_for_all(team: Hosts) -> None:
+    """Wait until no job of the team is left: what the page has submitted is followed by no one."""
+    import psycopg  # noqa: PLC0415
+
+    with psycopg.connect(team.address, autocommit=True) as connection:
+        while (connection.execute(_IN_A_QUEUE).fetchone() or (0,))[0]:
+            time.sleep(0.1)

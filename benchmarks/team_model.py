@@ -1,0 +1,502 @@
+"""A queueing model of a team: how many rows a second so many workers send, and what holds them up.
+
+It simulates events, from a seed, so that the same numbers give the same result. What takes time in it:
+
+    row         made ready in batches, each with a commit; then a permit; then the worker's processor; then the service
+    permits     leased from one row of the database, at most a tenth of a second's for those that wait just now
+    commits     the database's processor, then its log: one flush at a time, which serves all that came before it began
+    blocks      a worker takes one after another, and the next one only when every row of the last has its answer; its
+                first row goes alone, and then the connections begin one after another within the time of that answer
+
+    python -m benchmarks.team_model --workers 1 10 100 --rate 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import random
+from collections import deque
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GATHERED_FOR_S = 0.004
+UNAWAITED_FOR_S = 0.1
+AHEAD_OF_A_CONNECTION = 4
+AHEAD_S = 0.1
+SLICE_S = 0.1
+QUEUE_S = 0.2
+AHEAD_MORE_S = 0.001
+USABLE_FOR_S = 0.01
+ASK_AHEAD_S = 0.05
+LEASES_APART_S = 0.005
+"""As in the program: `runs.writer`, `sender.pool`, `sender.team_limiter` and `runs.team_quota` say what for."""
+DATABASE_CORES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What each step takes, in seconds of a processor unless the name says otherwise."""
+
+    worker_s: float
+    """Of a worker, for each row."""
+    row_s: float
+    """Of the database, for each row that is written twice: in flight, and with its outcome."""
+    transaction_s: float
+    """Of the database, for each transaction."""
+    flush_elapsed_s: float
+    """Until the log is on the disk."""
+    round_trip_elapsed_s: float
+    """Between a worker and the database."""
+    claim_elapsed_s: float
+    """From the last answer of a block to the first request of the next one, beyond its commits."""
+    service_s: float = 0.0
+    """Of the service, for each request; counts only where it shares the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent, and by what."""
+
+    workers: int
+    rows: int
+    rate_per_s: float
+    latency_s: float
+    connections: int
+    """Of each worker."""
+    block_rows: int = 1_000
+    cores: int | None = None
+    """Of the one machine on which everything runs; None: each worker has a processor of its own, the database others,
+    and the service is elsewhere."""
+    database_cores: int = DATABASE_CORES
+    """Where the database has a machine of its own."""
+    leases_apart_s: float = LEASES_APART_S
+    """Of one worker, at least."""
+    lease_ahead_s: float = AHEAD_MORE_S
+    """How much later than a round trip takes the first permit of a lease is due."""
+    leases_are_flushed: bool = False
+    """Whether a lease waits for the disk, and the next one for it."""
+    varies: bool = False
+    """Whether latency and a worker's processor time are drawn from exponential distributions, instead of always the
+    same."""
+
+
+@dataclass(slots=True)
+class Busy:
+    """How long everything worked, as shares of the time."""
+
+    workers: float
+    database: float
+    log: float
+    leases: float
+    rate: float
+
+    def largest(self) -> tuple[str, float]:
+        """Return what was busiest."""
+        named = {
+            "processors of the workers": self.workers, "processors of the database": self.database,
+            "flushes of commits": self.log, "the row of the quota": self.leases, "the rate of the API": self.rate,
+        }  # fmt: skip
+        return max(named.items(), key=lambda item: item[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What came of it."""
+
+    rows: int
+    seconds: float
+    """From the first request to the last answer."""
+    sent_at: tuple[float, ...]
+    """When each request left, in order."""
+    lost: int
+    """Permits that came too late to be used, or for no row."""
+    leases: int
+    commits: int
+    busy: Busy
+
+    @property
+    def rows_per_s(self) -> float:
+        """Rows per second while sending."""
+        return self.rows / self.seconds
+
+    def most_in_a_second(self) -> int:
+        """Return the most requests that left in any second."""
+        most, first = 0, 0
+        for last, moment in enumerate(self.sent_at):
+            while self.sent_at[first] <= moment - 1:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+
+@dataclass(slots=True)
+class Processors:
+    """Take work in the order in which it comes."""
+
+    free_at: list[float]
+    busy_s: float = 0.0
+
+    def end_of(self, now: float, work_s: float) -> float:
+        """Return when work that comes now is done."""
+        ends_at = max(now, self.free_at[0]) + work_s
+        heapq.heapreplace(self.free_at, ends_at)
+        self.busy_s += work_s
+        return ends_at
+
+
+@dataclass(slots=True)
+class WriteAheadLog:
+    """One flush at a time. What comes during one waits for the next, which serves all of it."""
+
+    flush_s: float
+    ends_at: float = 0.0
+    """When the last flush that is known ends."""
+    begins_at: float = 0.0
+    flushes: int = 0
+
+    def end_of(self, now: float) -> float:
+        """Return when a commit that comes now is on disk."""
+        if now > self.begins_at or not self.flushes:  # that flush has begun without it
+            self.begins_at = max(now, self.ends_at)
+            self.ends_at = self.begins_at + self.flush_s
+            self.flushes += 1
+        return self.ends_at
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process: what waits in it for what."""
+
+    idle: int
+    """Connections that wait for a row."""
+    unmade: int = 0
+    """Rows of its block that are not made ready yet."""
+    unanswered: int = 0
+    """Rows of its block without an answer."""
+    ready: int = 0
+    blocks: int = 0
+    """That it has claimed."""
+    is_answered: bool = False
+    """Whether its block has had its first answer."""
+    waiting: int = 0
+    """Rows with a connection that wait for a permit."""
+    due: int = 0
+    """Permits leased whose moments have not come; `last_due_at` is the last of these."""
+    last_due_at: float = 0.0
+    asked_at: float = -1.0
+    is_leasing: bool = False
+    """Or will be in a moment."""
+    is_making: bool = False
+    work: deque[tuple[float, Callable[[], None]]] = field(default_factory=deque)
+    """For its one thread that computes."""
+    is_computing: bool = False
+    outcomes: int = 0
+    """Rows to commit for which nothing waits."""
+    batches: list[int] = field(default_factory=list)
+    """Rows to commit before they may be sent."""
+    is_writing: bool = False
+    gathers_since: float | None = None
+
+
+class Simulation:
+    """Send the rows of a load once."""
+
+    def __init__(self, load: Load, costs: Costs, seed: int = 1) -> None:
+        self._load = load
+        self._costs = costs
+        self._chance = random.Random(seed)
+        self._now = 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = 0
+        shared = Processors([0.0] * load.cores) if load.cores else None
+        self._processors = [shared or Processors([0.0]) for _ in range(load.workers)]
+        self._database = shared or Processors([0.0] * load.database_cores)
+        self._database_s = self._workers_s = self._leased_s = 0.0
+        self._log = WriteAheadLog(costs.flush_elapsed_s)
+        self._leases: deque[tuple[int, int]] = deque()
+        """(Worker, how many permits it asks for) that wait for the row of the quota."""
+        self._quota_is_locked = False
+        self._lease_ahead_s = costs.round_trip_elapsed_s + load.lease_ahead_s
+        self._next_slot_at = 0.0
+        self._unclaimed = load.rows
+        self._sent_at: list[float] = []
+        self._answered = self._lost = self._lease_count = self._commits = 0
+        self._last_answer_at = 0.0
+        self._workers = [Worker(1) for _ in range(load.workers)]
+        self._ahead = max(1, min(AHEAD_OF_A_CONNECTION * load.connections, round(load.rate_per_s * AHEAD_S)))
+
+    def run(self) -> Simulated:
+        """Simulate until the last answer."""
+        for number in range(self._load.workers):
+            self._claim(number)
+        while self._answered < self._load.rows:
+            self._now, _, happens = heapq.heappop(self._events)
+            happens()
+        seconds = self._last_answer_at - self._sent_at[0]
+        cores = self._load.cores or self._load.database_cores
+        computing = self._load.cores or self._load.workers
+        busy = Busy(
+            self._workers_s / seconds / computing,
+            self._database_s / seconds / cores,
+            self._log.flushes * self._costs.flush_elapsed_s / seconds,
+            self._leased_s / seconds,
+            self._load.rows / seconds / self._load.rate_per_s,
+        )
+        return Simulated(
+            self._load.rows, seconds, tuple(self._sent_at), self._lost, self._lease_count, self._commits, busy
+        )
+
+    def _at(self, moment: float, happens: Callable[[], None]) -> None:
+        self._number += 1  # of two that happen in the same moment, the one that was told first
+        heapq.heappush(self._events, (moment, self._number, happens))
+
+    def _drawn(self, mean_s: float) -> float:
+        return self._chance.expovariate(1 / mean_s) if self._load.varies and mean_s else mean_s
+
+    # --- blocks, and rows that are made ready ---
+
+    def _claim(self, number: int) -> None:
+        worker = self._workers[number]
+        worker.unmade = worker.unanswered = min(self._load.block_rows, self._unclaimed)
+        worker.blocks, worker.is_answered, worker.idle = worker.blocks + 1, False, 1
+        self._unclaimed -= worker.unmade
+        if worker.unmade:
+            self._transact(0, lambda: self._at(self._now + self._costs.claim_elapsed_s, lambda: self._make(number)))
+
+    def _make(self, number: int) -> None:
+        """Make the next rows ready, unless there are enough: one commit says that they may be in flight."""
+        worker = self._workers[number]
+        is_enough = worker.ready >= self._ahead if worker.is_answered else worker.unmade < worker.unanswered
+        if worker.is_making or not worker.unmade or is_enough:
+            return
+        worker.is_making = True
+        count = min(self._ahead if worker.is_answered else 1, worker.unmade)
+        worker.unmade -= count
+        worker.batches.append(count)
+        self._gather(number)
+
+    def _gather(self, number: int) -> None:
+        """Let the writer wait a little for more to commit, or longer while nothing waits for it."""
+        worker = self._workers[number]
+        if worker.is_writing or not (worker.batches or worker.outcomes):
+            return
+        since = worker.gathers_since = self._now if worker.gathers_since is None else worker.gathers_since
+        moment = self._now + GATHERED_FOR_S if worker.batches else since + UNAWAITED_FOR_S + GATHERED_FOR_S
+        self._at(moment, lambda: self._write(number))
+
+    def _write(self, number: int) -> None:
+        worker = self._workers[number]
+        overdue = worker.gathers_since is not None and self._now - worker.gathers_since >= UNAWAITED_FOR_S
+        if worker.is_writing or not (worker.batches or (worker.outcomes and overdue)):
+            return
+        worker.is_writing = True
+        batches, worker.batches = worker.batches, []
+        rows = sum(batches) + worker.outcomes
+        worker.outcomes, worker.gathers_since = 0, None
+
+        def committed() -> None:
+            worker.is_writing = False
+            if batches:
+                worker.is_making = False
+                worker.ready += sum(batches)
+                self._take(number)
+                self._make(number)
+            self._gather(number)
+
+        self._transact(rows, committed)
+
+    def _transact(self, rows: int, committed: Callable[[], None]) -> None:
+        """Write rows in a transaction of the database. Each is written twice, and costs half of it each time."""
+        self._commits += 1
+        work_s = self._costs.transaction_s + rows * self._costs.row_s / 2
+        half_s = self._costs.round_trip_elapsed_s / 2
+
+        def arrived() -> None:
+            self._database_s += work_s
+            self._at(self._database.end_of(self._now, work_s), flushed)
+
+        def flushed() -> None:
+            self._at(self._log.end_of(self._now) + half_s, committed)
+
+        self._at(self._now + half_s, arrived)
+
+    def _take(self, number: int) -> None:
+        """Let connections take rows."""
+        worker = self._workers[number]
+        count = min(worker.idle, worker.ready)
+        if not count:
+            return
+        worker.idle -= count
+        worker.ready -= count
+        worker.waiting += count
+        self._make(number)
+        self._lease(number)
+
+    # --- permits ---
+
+    def _lease(self, number: int) -> None:
+        """Ask for the permits that are needed, as soon as it is time for it."""
+        worker = self._workers[number]
+        if worker.is_leasing or worker.waiting <= worker.due:
+            return
+        worker.is_leasing = True
+        earliest = worker.asked_at + self._load.leases_apart_s
+        if worker.due:
+            earliest = max(earliest, worker.last_due_at - ASK_AHEAD_S - self._lease_ahead_s)
+        self._at(max(self._now, earliest), lambda: self._ask(number))
+
+    def _ask(self, number: int) -> None:
+        worker = self._workers[number]
+        worker.asked_at = self._now
+        count = worker.waiting - worker.due
+
+        def arrived() -> None:
+            self._leases.append((number, count))
+            self._serve_leases()
+
+        self._at(self._now + self._costs.round_trip_elapsed_s / 2, arrived)
+
+    def _serve_leases(self) -> None:
+        if self._quota_is_locked or not self._leases:
+            return
+        self._quota_is_locked = True
+        number, wanted = self._leases.popleft()
+        locked_at = self._now
+        self._lease_count += 1
+        work_s = self._costs.transaction_s
+        self._database_s += work_s
+
+        def computed() -> None:
+            earliest = self._now + self._lease_ahead_s
+            first = max(self._next_slot_at, earliest)
+            most_s = min(SLICE_S, earliest + QUEUE_S - first)
+            count = min(wanted, max(1, int(most_s * self._load.rate_per_s)))
+            self._next_slot_at = first + count / self._load.rate_per_s
+            ends_at = self._log.end_of(self._now) if self._load.leases_are_flushed else self._now
+            self._at(ends_at, lambda: unlocked(first, count))
+
+        def unlocked(first: float, count: int) -> None:
+            self._quota_is_locked = False
+            self._leased_s += self._now - locked_at
+            self._at(self._now + self._costs.round_trip_elapsed_s / 2, lambda: self._leased(number, first, count))
+            self._serve_leases()
+
+        self._at(self._database.end_of(self._now, work_s), computed)
+
+    def _leased(self, number: int, first: float, count: int) -> None:
+        worker = self._workers[number]
+        worker.is_leasing = False
+        worker.due += count
+        worker.last_due_at = first + (count - 1) / self._load.rate_per_s
+        for position in range(count):
+            moment = first + position / self._load.rate_per_s
+            if moment + USABLE_FOR_S < self._now:
+                worker.due -= 1
+                self._lost += 1
+            else:
+                self._at(max(moment, self._now), lambda: self._permitted(number))
+        self._lease(number)
+
+    def _permitted(self, number: int) -> None:
+        worker = self._workers[number]
+        worker.due -= 1
+        if not worker.waiting:
+            self._lost += 1
+            return
+        worker.waiting -= 1
+        self._sent_at.append(self._now)
+        self._compute(number, self._drawn(self._costs.worker_s), lambda: self._serve(number))
+
+    # --- the row itself ---
+
+    def _compute(self, number: int, work_s: float, then: Callable[[], None]) -> None:
+        """Let a worker's thread do something after all that it has to do already."""
+        worker = self._workers[number]
+        worker.work.append((work_s, then))
+        if not worker.is_computing:
+            self._compute_next(number)
+
+    def _compute_next(self, number: int) -> None:
+        worker = self._workers[number]
+        worker.is_computing = bool(worker.work)
+        if not worker.work:
+            return
+        work_s, then = worker.work.popleft()
+        self._workers_s += work_s
+
+        def done() -> None:
+            then()
+            self._compute_next(number)
+
+        self._at(self._processors[number].end_of(self._now, work_s), done)
+
+    def _serve(self, number: int) -> None:
+        """Let the service answer."""
+        answered_at = self._now + self._drawn(self._load.latency_s)
+        if self._load.cores:
+            answered_at += self._processors[number].end_of(self._now, self._costs.service_s) - self._now
+        sent_at = self._now
+        self._at(answered_at, lambda: self._answer(number, sent_at))
+
+    def _answer(self, number: int, sent_at: float) -> None:
+        worker = self._workers[number]
+        self._answered += 1
+        self._last_answer_at = self._now
+        worker.outcomes += 1
+        worker.idle += 1
+        worker.unanswered -= 1
+        if not worker.is_answered:
+            worker.is_answered = True
+            for connection in range(1, self._load.connections):
+                began_at = self._now + (self._now - sent_at) * connection / self._load.connections
+                self._at(began_at, partial(self._begin, number, worker.blocks))
+        if not worker.is_writing and worker.gathers_since is None:
+            self._gather(number)
+        if worker.unanswered:
+            self._take(number)
+            self._make(number)
+        else:
+            self._claim(number)
+
+    def _begin(self, number: int, block: int) -> None:
+        """Let one more connection take rows, if the block is still that for which it begins."""
+        worker = self._workers[number]
+        if worker.blocks == block:
+            worker.idle += 1
+            self._take(number)
+
+
+def simulated(load: Load, costs: Costs, seed: int = 1) -> Simulated:
+    """Simulate a load."""
+    return Simulation(load, costs, seed).run()
+
+
+TYPICAL = Costs(
+    worker_s=170e-6, row_s=60e-6, transaction_s=150e-6, flush_elapsed_s=1e-3, round_trip_elapsed_s=0.3e-3,
+    claim_elapsed_s=0.02,
+)  # fmt: skip
+
+
+def main() -> None:
+    """Print what numbers of workers come to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 10, 100])
+    parser.add_argument("--rate", type=float, default=1e6, help="of the API, a second")
+    parser.add_argument("--latency-ms", type=float, default=50)
+    parser.add_argument("--connections", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=10_000, help="for each worker")
+    given = parser.parse_args()
+    load = Load(1, given.rows, given.rate, given.latency_ms / 1000, given.connections)
+    for workers in given.workers:
+        found = simulated(replace(load, workers=workers, rows=workers * given.rows), TYPICAL)
+        what, share = found.busy.largest()
+        print(f"{workers:>4} workers: {found.rows_per_s:>10,.0f} rows/s; {what} {share:.0%}; {found.busy}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A process that sends rows with a team's quota until its time is up: `python -m tests.team.quota_client`.
+
+It prints `begins` when it does, and in the end JSON: what came of its rows, and how it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+from typing import IO
+
+import msgspec
+import uvloop
+
+from batch_updater.config.environment import Environment
+from batch_updater.config.loading import config_from
+from batch_updater.config.secrets import Secret
+from batch_updater.endpoint.request import Prepared, RequestBuilder
+from batch_updater.records import Outcome
+from batch_updater.runs.sending import responsive
+from batch_updater.runs.team_database import TeamDatabase
+from batch_updater.runs.team_quota import TeamQuota, limits_of
+from batch_updater.sender.auth import fetch_credentials
+from batch_updater.sender.pool import Sender, SendResult
+from batch_updater.sender.send_options import Hooks, SendOptions
+from tests.sender.driver import ENDPOINT, anything, job, nothing_before
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--concurrency", type=int, default=10)
+    parser.add_argument("--max-wait", type=float, default=60)
+    options = parser.parse_args(arguments)
+    environment = Environment({"TOKEN": "canary-token"})
+    sending = {"rate_per_s": options.rate, "concurrency": options.concurrency, "max_wait_s": options.max_wait}
+    config = config_from({"api": {"base_url": options.url, "token": "env:TOKEN"}, "sending": sending}, {})
+    team = TeamDatabase(Secret(os.environ["TEAM_DATABASE"]))
+    builder, outcomes = RequestBuilder(ENDPOINT), Counter[str]()
+    jobs = map(job, itertools.count(options.first))
+
+    def settled(outcome: Outcome) -> None:
+        outcomes[outcome.kind.value] += 1
+
+    async def go() -> SendResult:
+        quota = TeamQuota(team, options.url, "account", options.rate, 0)
+        hooks = Hooks(nothing_before, anything, settled, lambda _: None, lambda _: None)
+        async with limits_of(quota, config.api, config.sending) as limits:
+            sender = Sender(
+                ENDPOINT, config.api, config.sending, hooks, fetch_credentials(config.api, ENDPOINT, environment),
+                environment, SendOptions(10**6, keep_going=True, limiter=limits.limiter, breaker=limits.breaker),
+            )  # fmt: skip
+            asyncio.get_running_loop().call_later(options.seconds, sender.stop)
+            say("begins")
+            return await sender.send(Prepared(one, builder.build(one)) for one in jobs)
+
+    with responsive():
+        result = uvloop.run(go())
+    stopped = result.stop.reason.value if result.stop else None
+    say(msgspec.json.encode(Result(result.requests, stopped, dict(outcomes))).decode())
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+class Result(msgspec.Struct):
+    """What became of its rows."""
+
+    requests: int
+    stopped: str | None
+    outcomes: dict[str, int]
+
+
+class Client:
+    """Such a process."""
+
+    def __init__(self, process: Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self._printed: IO[str] = process.stdout
+        assert self._printed.readline() == "begins\n"
+
+    def result(self) -> Result:
+        """Wait for its end."""
+        return msgspec.json.decode(self._printed.readline(), type=Result)
+
+
+@contextmanager
+def clients(
+    address: str, url: str, count: int, *, first: int = 1, environ: Mapping[str, str] | None = None, **options: float
+) -> Iterator[list[Client]]:
+    """Run some, of which each has a million rows of its own; those that are left are killed in the end."""
+    typed = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", f"{value:g}")]
+    environment = {**os.environ, "TEAM_DATABASE": address, **(environ or {})}
+    processes = [
+        Popen(
+            [sys.executable, "-m", "tests.team.quota_client", url, "--first", str(first + number * 10**6), *typed],
+            env=environment, stdout=PIPE, text=True,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    try:
+        yield [Client(process) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
