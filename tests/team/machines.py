@@ -26,12 +26,12 @@ HEADERS = ["Id", "Type", "StageName", "PendingCloseDate"]
 ROWS = [[number, "Pre", "Proposal", date(2026, 5, 1)] for number in (101, 102)]
 
 
-class Host(Inside):
+class Machine(Inside):
     """One host of a team; of one that has not joined it yet, the address is not used."""
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, url: str) -> None:
         super().__init__(folder)
-        self.address = address
+        self.address, self.url = address, url
 
     @property
     def runs(self) -> Path:
@@ -54,21 +54,21 @@ def new_database(server: PostgresServer) -> str:
     return address
 
 
-def member(folder: Path, api: str, address: str) -> Host:
+def member(folder: Path, api: str, address: str) -> Machine:
     """Return a host of the team that has sent nothing."""
     folder.mkdir()
     configure(folder, api, OF_A_TEAM)
-    return Host(folder, address)
+    return Machine(folder, address, api)
 
 
-def machine_with_runs(folder: Path, api: str, address: str) -> Host:
+def machine_with_runs(folder: Path, api: str, address: str) -> Machine:
     """Return a machine that has sent a file in two rounds, one that is fine, and one that it has undone since.
 
     It joins the team then, which has none of this yet.
     """
     folder.mkdir()
     configure(folder, api, SETTINGS)
-    host = Host(folder, address)
+    host = Machine(folder, address, api)
     wrong = [[number, "Pre", "Proposal", "31/02/2026"] for number in (103, 104)]
     first = host("run", workbook(folder / "q1.xlsx", {"Data": [HEADERS, *ROWS, *wrong]}), "--yes", "--json")
     repaired = openpyxl.load_workbook(first.object["results"])

@@ -23,7 +23,7 @@ from batch_updater.runs.run_files import RunFileKind, files_of
 from batch_updater.runs.run_list import RunList, RunState
 from batch_updater.runs.team_folders import joined
 from tests.end_to_end.program import sandbox
-from tests.team.sent_before import Host, machine_with_runs, member, new_database
+from tests.team.machines import Machine, machine_with_runs, member, new_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.debian
 
 
 @pytest.fixture(scope="module")
-def sender(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Host]:
+def sender(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Machine]:
     """Give the host that has sent five runs, which are in the team's database."""
     with sandbox() as api:
         host = machine_with_runs(tmp_path_factory.mktemp("hosts") / "sender", api.url, new_database(server))
@@ -45,39 +45,39 @@ def sender(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> 
 
 
 @pytest.fixture
-def other(sender: Host, tmp_path: Path) -> Host:
+def other(sender: Machine, tmp_path: Path) -> Machine:
     """Give another host, which has nothing but the configuration."""
     return member(tmp_path / "other", sender.url, sender.address)
 
 
 @pytest.fixture
-def own_team(sender: Host, server: PostgresServer) -> Host:
+def own_team(sender: Machine, server: PostgresServer) -> Machine:
     """Give the first host with the same runs in a database of its own, to be changed."""
-    host = Host(sender.folder, new_database(server), sender.url)
+    host = Machine(sender.folder, new_database(server), sender.url)
     assert host("team", "import").code == 0
     return host
 
 
 @pytest.fixture
-def inside(other: Host) -> Iterator[None]:
+def inside(other: Machine) -> Iterator[None]:
     """Join the other host to the team."""
     with joined_as(other):
         yield
 
 
-def joined_as(host: Host) -> AbstractContextManager[TeamDatabase | None]:
+def joined_as(host: Machine) -> AbstractContextManager[TeamDatabase | None]:
     """Join a host to the team, in this process."""
     environ = {"TEAM_DATABASE": host.address}
     return joined(load_config(host.folder / "config.yaml", environ), Environment(environ))
 
 
-def name_of(host: Host, stem: str) -> str:
+def name_of(host: Machine, stem: str) -> str:
     """Return the name of the newest run of an input."""
     names: list[str] = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
     return next(name for name in names if stem in name)
 
 
-def test_the_list_is_the_same_on_every_host(sender: Host, other: Host) -> None:
+def test_the_list_is_the_same_on_every_host(sender: Machine, other: Machine) -> None:
     """Rounds, who undid what, outcomes."""
     told = other("runs")
     assert told.out == sender("runs").out
@@ -86,7 +86,7 @@ def test_the_list_is_the_same_on_every_host(sender: Host, other: Host) -> None:
     assert not other.runs.exists()
 
 
-def test_a_report_is_written_from_the_database_alone(sender: Host, other: Host) -> None:
+def test_a_report_is_written_from_the_database_alone(sender: Machine, other: Machine) -> None:
     """The workbook has what the sender's has, and the page is beside it."""
     name = name_of(other, "fine")
     written = other("report", name, "--json").object
@@ -100,7 +100,7 @@ def test_a_report_is_written_from_the_database_alone(sender: Host, other: Host) 
     assert (other.folder / "here.xlsx").exists()
 
 
-def test_a_row_is_explained_without_the_folder(other: Host) -> None:
+def test_a_row_is_explained_without_the_folder(other: Machine) -> None:
     """With its attempts, and the row of the sheet To fix, for which the input is fetched."""
     told = other("report", name_of(other, "q1"), "--row", "4")
     assert told.code == 0
@@ -110,7 +110,7 @@ def test_a_row_is_explained_without_the_folder(other: Host) -> None:
     assert [(row["row"], row["outcome"]) for row in rows] == [(4, "updated"), (5, "invalid")]
 
 
-def test_another_host_undoes_a_run(other: Host) -> None:
+def test_another_host_undoes_a_run(other: Machine) -> None:
     """The workbook is written into the folder of the run on this host, or where it is asked for."""
     name = name_of(other, "back")
     done = other("undo", name, "--json").object
@@ -121,7 +121,7 @@ def test_another_host_undoes_a_run(other: Host) -> None:
 
 
 @pytest.mark.usefixtures("inside")
-def test_an_undo_names_the_run_that_it_undoes_on_every_host(other: Host) -> None:
+def test_an_undo_names_the_run_that_it_undoes_on_every_host(other: Machine) -> None:
     """Facts name runs by their names, since folders differ."""
     runs = {run.folder.name: run for run in past_runs(other.runs) if isinstance(run, PastRun)}
     undo = next(run for run in runs.values() if run.facts.is_undo)
@@ -129,7 +129,7 @@ def test_an_undo_names_the_run_that_it_undoes_on_every_host(other: Host) -> None
 
 
 @pytest.mark.usefixtures("inside")
-def test_a_workbook_is_fetched_when_it_is_asked_for(sender: Host, other: Host) -> None:
+def test_a_workbook_is_fetched_when_it_is_asked_for(sender: Machine, other: Machine) -> None:
     """Listing runs fetches nothing. A workbook that a person has changed here is never replaced."""
     past = next(run for run in past_runs(other.runs) if "fine" in run.folder.name)
     assert isinstance(past, PastRun)
@@ -149,14 +149,14 @@ def test_a_workbook_is_fetched_when_it_is_asked_for(sender: Host, other: Host) -
     assert {RunFileKind.PAGE} <= kinds
 
 
-def test_the_same_content_was_applied_before_on_another_host(sender: Host, other: Host) -> None:
+def test_the_same_content_was_applied_before_on_another_host(sender: Machine, other: Machine) -> None:
     """A check on one host knows of rows that another one has updated with the same values."""
     told = other("check", sender.folder / "fine.xlsx", "--results", "check.xlsx").out.replace("\n", " ")
     assert "2 of 2 good rows were updated with the same values by the runs " in told
 
 
 @pytest.mark.usefixtures("inside")
-def test_few_runs_are_related_by_name(sender: Host, other: Host) -> None:
+def test_few_runs_are_related_by_name(sender: Machine, other: Machine) -> None:
     """They are found among those of all hosts."""
     past = find_run(other.runs, name_of(sender, "fine"))
     identity = past.identity
@@ -164,7 +164,7 @@ def test_few_runs_are_related_by_name(sender: Host, other: Host) -> None:
     assert past.folder in [run.folder for run in found]
 
 
-def test_a_name_that_is_no_run_of_the_team(other: Host) -> None:
+def test_a_name_that_is_no_run_of_the_team(other: Machine) -> None:
     """The message says where the runs are; no path leads elsewhere."""
     told = other("report", "20200101-000000-none")
     assert told.code == 2
@@ -172,7 +172,7 @@ def test_a_name_that_is_no_run_of_the_team(other: Host) -> None:
     assert other("report", "../sender/config.yaml").code == 2
 
 
-def test_a_page_does_not_read_what_has_not_changed(own_team: Host, tmp_path: Path) -> None:
+def test_a_page_does_not_read_what_has_not_changed(own_team: Machine, tmp_path: Path) -> None:
     """What was read of a run that has ended is kept; a change by another host is seen."""
     host = member(tmp_path / "page", own_team.url, own_team.address)
     with joined_as(host) as team:
@@ -194,7 +194,7 @@ def test_a_page_does_not_read_what_has_not_changed(own_team: Host, tmp_path: Pat
         assert queued.is_queued
 
 
-def test_a_queued_run_is_not_undone(own_team: Host) -> None:
+def test_a_queued_run_is_not_undone(own_team: Machine) -> None:
     """Who wants to undo it waits; its report says how far it is."""
     name = name_of(own_team, "back")
     with joined_as(own_team) as team:
@@ -207,7 +207,7 @@ def test_a_queued_run_is_not_undone(own_team: Host) -> None:
     assert "waiting in the queue" in own_team("runs").out
 
 
-def test_old_runs_go_from_the_database_and_from_every_host(own_team: Host, tmp_path: Path) -> None:
+def test_old_runs_go_from_the_database_and_from_every_host(own_team: Machine, tmp_path: Path) -> None:
     """One host removes them; another one then removes what it has fetched of them. A person's file stays."""
     host, third = (member(tmp_path / name, own_team.url, own_team.address) for name in ("second", "third"))
     name, kept = name_of(host, "fine"), name_of(host, "back")
@@ -226,7 +226,7 @@ def test_old_runs_go_from_the_database_and_from_every_host(own_team: Host, tmp_p
     assert (own_team.runs / name / "run.sqlite").exists()
 
 
-def test_an_unfinished_run_is_closed_by_another_host(own_team: Host, tmp_path: Path) -> None:
+def test_an_unfinished_run_is_closed_by_another_host(own_team: Machine, tmp_path: Path) -> None:
     """Its open rows count as not sent everywhere, and it is not resumed any more."""
     host = member(tmp_path / "closer", own_team.url, own_team.address)
     name = name_of(host, "fine")
@@ -256,7 +256,7 @@ def test_an_unfinished_run_is_closed_by_another_host(own_team: Host, tmp_path: P
     assert "closed" in host("runs", "--close", name, "--yes").err
 
 
-def test_the_tab_key_knows_the_runs_of_all_hosts(other: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tab_key_knows_the_runs_of_all_hosts(other: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """`report` completes any of them."""
     from batch_updater.cli.completion import _runs
     from batch_updater.cli.parser import parse
@@ -267,7 +267,9 @@ def test_the_tab_key_knows_the_runs_of_all_hosts(other: Host, monkeypatch: pytes
     assert [name for name in _runs("2", parse(["undo"])) if "fine" in name]
 
 
-def test_what_is_queued_on_another_host_names_the_runs_that_it_has_to_do_with(own_team: Host, tmp_path: Path) -> None:
+def test_what_is_queued_on_another_host_names_the_runs_that_it_has_to_do_with(
+    own_team: Machine, tmp_path: Path
+) -> None:
     """The run that it undoes, and the one that has applied the same rows before."""
     host = member(tmp_path / "second", own_team.url, own_team.address)
     undone, before = name_of(host, "back"), name_of(host, "fine")
@@ -285,7 +287,7 @@ def test_what_is_queued_on_another_host_names_the_runs_that_it_has_to_do_with(ow
 
 
 @pytest.mark.usefixtures("inside")
-def test_another_host_repairs_the_rows_of_a_run_on_its_page(sender: Host, other: Host) -> None:
+def test_another_host_repairs_the_rows_of_a_run_on_its_page(sender: Machine, other: Machine) -> None:
     """Which cells are wrong is known from the database; the workbook is fetched."""
     past = find_run(other.runs, name_of(sender, "q1"))
     workbook = past.workbook

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.end_to_end.program import configure, sandbox
-from tests.team.sent_before import OF_A_TEAM, SETTINGS, Host, machine_with_runs, member, new_database
+from tests.team.machines import OF_A_TEAM, SETTINGS, Machine, machine_with_runs, member, new_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,31 +23,31 @@ pytestmark = pytest.mark.debian
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Host]:
+def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Machine]:
     """Give a machine with five runs that has joined a team, and has not copied them yet."""
     with sandbox() as api:
         yield machine_with_runs(tmp_path_factory.mktemp("hosts") / "old", api.url, new_database(server))
 
 
 @pytest.fixture
-def fresh(machine: Host, server: PostgresServer) -> Host:
+def fresh(machine: Machine, server: PostgresServer) -> Machine:
     """Give the same machine with a team that has nothing yet."""
-    return Host(machine.folder, new_database(server), machine.url)
+    return Machine(machine.folder, new_database(server), machine.url)
 
 
-def imported(host: Host) -> dict[str, str]:
+def imported(host: Machine) -> dict[str, str]:
     """Copy what the host has; returns what became of each run, by its name."""
     listed = host("team", "import", "--json").object["imported"]
     return {one["name"]: one["state"] for one in listed if one["kind"] == "run"}
 
 
-def listed(host: Host) -> list[dict[str, object]]:
+def listed(host: Machine) -> list[dict[str, object]]:
     """Return the list of runs, without the folders, which differ by host."""
     runs = host("runs", "--json").object["runs"]
     return [{key: value for key, value in run.items() if key != "run"} for run in runs]
 
 
-def test_runs_are_copied_as_they_are(fresh: Host) -> None:
+def test_runs_are_copied_as_they_are(fresh: Machine) -> None:
     """The list of the team says the same of them as that of the machine did; their folders stay as they were."""
     before = {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()}
     configure(fresh.folder, "http://127.0.0.1:1", SETTINGS)
@@ -63,7 +63,7 @@ def test_runs_are_copied_as_they_are(fresh: Host) -> None:
     assert {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()} == before
 
 
-def test_copying_again_changes_nothing(fresh: Host) -> None:
+def test_copying_again_changes_nothing(fresh: Machine) -> None:
     """The same command only says what is there already."""
     assert set(imported(fresh).values()) == {"imported"}
     before = listed(fresh)
@@ -71,7 +71,7 @@ def test_copying_again_changes_nothing(fresh: Host) -> None:
     assert listed(fresh) == before
 
 
-def test_a_damaged_run_is_named_and_the_others_are_copied(fresh: Host) -> None:
+def test_a_damaged_run_is_named_and_the_others_are_copied(fresh: Machine) -> None:
     """The run whose database tells no outcomes stays out, and the exit code says so."""
     folder = shutil.copytree(fresh.runs, fresh.folder / "copy")
     damaged = next(folder.glob("*-fine"))
@@ -84,7 +84,7 @@ def test_a_damaged_run_is_named_and_the_others_are_copied(fresh: Host) -> None:
     assert damaged.name not in fresh("runs").out
 
 
-def test_another_run_of_the_same_name_is_not_taken_for_this_one(fresh: Host) -> None:
+def test_another_run_of_the_same_name_is_not_taken_for_this_one(fresh: Machine) -> None:
     """Two machines may have sent files of the same name in the same second."""
     imported(fresh)
     other = fresh.folder / "other"
@@ -98,7 +98,7 @@ def test_another_run_of_the_same_name_is_not_taken_for_this_one(fresh: Host) -> 
     assert "The team has another run of that name." in done.out
 
 
-def test_layouts_and_names_are_copied(fresh: Host) -> None:
+def test_layouts_and_names_are_copied(fresh: Machine) -> None:
     """Another host has them; a layout of the team is not replaced by another one of its name."""
     fresh("columns", "q1.xlsx", "--save", "before")
     layouts = fresh.folder / "layouts"
@@ -124,7 +124,7 @@ def test_layouts_and_names_are_copied(fresh: Host) -> None:
     (fresh.runs / "names.json").unlink()
 
 
-def test_without_a_team_nothing_is_copied(machine: Host) -> None:
+def test_without_a_team_nothing_is_copied(machine: Machine) -> None:
     """The command says which key is missing."""
     alone = member(machine.folder / "alone", "http://127.0.0.1:1", machine.address)
     configure(alone.folder, "http://127.0.0.1:1", SETTINGS)

@@ -18,7 +18,7 @@ from batch_updater.runs.layouts import delete_layout, is_taken, layout_names, re
 from batch_updater.runs.names import names_stamp, remember_names, remembered_names
 from batch_updater.runs.team_folders import joined
 from tests.loader.described import workbook
-from tests.team.sent_before import HEADERS, ROWS, Host, member, new_database
+from tests.team.machines import HEADERS, ROWS, Machine, member, new_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ CALLER = CallerDigest("00" * 16, {}, {})
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, server: PostgresServer) -> Iterator[tuple[Host, Host]]:
+def hosts(tmp_path: Path, server: PostgresServer) -> Iterator[tuple[Machine, Machine]]:
     """Give two hosts of a team that has nothing yet, both of which have joined it."""
     address = new_database(server)
     first, second = (member(tmp_path / name, "http://127.0.0.1:1", address) for name in ("first", "second"))
@@ -42,7 +42,7 @@ def hosts(tmp_path: Path, server: PostgresServer) -> Iterator[tuple[Host, Host]]
         yield first, second
 
 
-def joined_as(host: Host) -> AbstractContextManager[TeamDatabase | None]:
+def joined_as(host: Machine) -> AbstractContextManager[TeamDatabase | None]:
     environ = {"TEAM_DATABASE": host.address}
     return joined(load_config(host.folder / "config.yaml", environ), Environment(environ))
 
@@ -51,13 +51,13 @@ def taught(field: str, *names: str) -> AllowedList:
     return AllowedList(field, (), tuple(AllowedValue(name, position) for position, name in enumerate(names)))
 
 
-def known(host: Host) -> dict[str, list[str]]:
+def known(host: Machine) -> dict[str, list[str]]:
     found = remembered_names(host.runs, ENDPOINT, API)
     assert not found.fault
     return {one.field: [value.name for value in one.values] for one in found.allowed}
 
 
-def test_names_that_one_host_learns_are_known_to_the_other(hosts: tuple[Host, Host]) -> None:
+def test_names_that_one_host_learns_are_known_to_the_other(hosts: tuple[Machine, Machine]) -> None:
     """A later list replaces the one of its field; those of other fields stay."""
     first, second = hosts
     before = names_stamp(second.runs)
@@ -72,12 +72,12 @@ def test_names_that_one_host_learns_are_known_to_the_other(hosts: tuple[Host, Ho
     assert not (first.runs / "names.json").exists()
 
 
-def test_what_two_hosts_learn_at_the_same_time_is_kept(hosts: tuple[Host, Host]) -> None:
+def test_what_two_hosts_learn_at_the_same_time_is_kept(hosts: tuple[Machine, Machine]) -> None:
     """Neither waits for the other, and neither replaces what the other has written."""
     fields = [[f"{name}{number}" for number in range(30)] for name in "ab"]
     begin = threading.Barrier(2)
 
-    def learn(host: Host, own: list[str]) -> None:
+    def learn(host: Machine, own: list[str]) -> None:
         begin.wait()
         for field in own:
             remember_names(host.runs, ENDPOINT, API, CALLER, [taught(field, "x"), taught("both", field)])
@@ -90,7 +90,7 @@ def test_what_two_hosts_learn_at_the_same_time_is_kept(hosts: tuple[Host, Host])
     assert known(hosts[0]).keys() == {*fields[0], *fields[1], "both"}
 
 
-def test_names_that_are_damaged_are_passed_over(hosts: tuple[Host, Host]) -> None:
+def test_names_that_are_damaged_are_passed_over(hosts: tuple[Machine, Machine]) -> None:
     """The others are still known, and a sentence says so."""
     with joined_as(hosts[0]) as team:
         assert team is not None
@@ -102,7 +102,7 @@ def test_names_that_are_damaged_are_passed_over(hosts: tuple[Host, Host]) -> Non
     assert "are damaged" in found.fault
 
 
-def test_layouts_are_shared(hosts: tuple[Host, Host]) -> None:
+def test_layouts_are_shared(hosts: tuple[Machine, Machine]) -> None:
     """Written, replaced, renamed and deleted on either host; no file is written."""
     first, second = (host.folder / "layouts" for host in hosts)
     write_layout(first, Layout("q1", ("Id", "Stage"), NO_ANSWERS))
@@ -126,7 +126,7 @@ def test_layouts_are_shared(hosts: tuple[Host, Host]) -> None:
     assert not first.exists()
 
 
-def test_a_damaged_layout_names_no_file(hosts: tuple[Host, Host]) -> None:
+def test_a_damaged_layout_names_no_file(hosts: tuple[Machine, Machine]) -> None:
     """It may have been written by another version of the program; the message says which layout it is."""
     with joined_as(hosts[0]) as team:
         assert team is not None
@@ -137,7 +137,7 @@ def test_a_damaged_layout_names_no_file(hosts: tuple[Host, Host]) -> None:
     assert damaged.error.place.file is None
 
 
-def test_a_file_is_read_with_the_layout_that_another_host_has_saved(hosts: tuple[Host, Host]) -> None:
+def test_a_file_is_read_with_the_layout_that_another_host_has_saved(hosts: tuple[Machine, Machine]) -> None:
     """`columns --save` says that it is the team's, and `check` on the other host uses it."""
     first, second = hosts
     headers = ["Nr", *HEADERS[1:]]
