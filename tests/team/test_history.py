@@ -267,9 +267,7 @@ def test_the_tab_key_knows_the_runs_of_all_hosts(other: Machine, monkeypatch: py
     assert [name for name in _runs("2", parse(["undo"])) if "fine" in name]
 
 
-def test_what_is_queued_on_another_host_names_the_runs_that_it_has_to_do_with(
-    own_team: Machine, tmp_path: Path
-) -> None:
+def test_queued_runs_name_the_runs_that_they_have_to_do_with(own_team: Machine, tmp_path: Path) -> None:
     """The run that it undoes, and the one that has applied the same rows before."""
     host = member(tmp_path / "second", own_team.url, own_team.address)
     undone, before = name_of(host, "back"), name_of(host, "fine")
