@@ -66,7 +66,6 @@ _TAKE_DRAFT = """UPDATE drafts SET server = %(server)s, epoch = epoch + 1, asked
     WHERE upload = %(upload)s AND server <> %(server)s"""
 _IS_OWN = "SELECT 1 FROM tasks WHERE number = %s AND server = %s AND claim = %s"
 _IS_WAITING = "SELECT 1 FROM tasks WHERE number = %s AND state = 'waiting'"
-_HOSTS = "SELECT tasks.number, host FROM tasks JOIN servers ON servers.id = server WHERE state = 'running'"
 
 
 _SENDING = """SELECT runs.state <> 'staging' AND runs.submitted_at > tasks.added_at FROM runs, tasks
@@ -217,11 +216,6 @@ class TeamUploads(Uploads):
         with self.transaction() as connection:
             found = connection.execute(_SENDING, [task.run, task.number]).fetchone()
         return bool(found[0]) if found else None
-
-    def hosts_of_tasks(self) -> dict[int, str]:
-        """Return the hosts that work on tasks, by the numbers of these."""
-        with self.transaction() as connection:
-            return dict(connection.execute(_HOSTS).fetchall())
 
     # --- uploads ---
 

@@ -736,6 +736,7 @@ class Worker:
 
     def _keep_in_touch(self, team: TeamDrafts) -> None:
         """Say that this server is there, and do what the others want of it, until it ends."""
+        fault = ""
         while True:
             with self._changed:
                 if self._is_ending:
@@ -747,8 +748,11 @@ class Worker:
                 for upload_id in set(news.asked_for) - busy:
                     if upload := self._uploads.upload(upload_id):
                         self._drafts.give(upload)
+                fault = ""
             except (ResultsError, OSError) as error:
-                self._log(str(error))
+                if str(error) != fault:  # once for each outage
+                    fault = str(error)
+                    self._log(fault)
             with self._changed:
                 for number in news.to_stop if news else ():
                     if (work := self._work.get(number)) and not work.interrupts.count:
