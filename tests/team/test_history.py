@@ -73,7 +73,7 @@ def joined_as(host: Machine) -> AbstractContextManager[TeamDatabase | None]:
 
 def name_of(host: Machine, stem: str) -> str:
     """Return the name of the newest run of an input."""
-    names = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
+    names = [str(run["run"]).rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
     return next(name for name in names if stem in name)
 
 
