@@ -61,6 +61,8 @@ sql: $(READY)
 	mv batch_updater/runs/postgres.sql.new batch_updater/runs/postgres.sql
 	$(BIN)/python -m batch_updater.runs.upload_tables > batch_updater/runs/uploads.sql.new
 	mv batch_updater/runs/uploads.sql.new batch_updater/runs/uploads.sql
+	$(BIN)/python -m batch_updater.runs.team_upload_tables > batch_updater/runs/team_uploads.sql.new
+	mv batch_updater/runs/team_uploads.sql.new batch_updater/runs/team_uploads.sql
 
 pictures: $(READY) debian-packages
 	$(BIN)/python docs/make_pictures.py
