@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
 import psycopg
 import pytest
@@ -16,17 +18,15 @@ import uvloop
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from
 from batch_updater.config.schema import ApiSettings
-from batch_updater.config.secrets import Secret
 from batch_updater.doctor.examination import DoctorOptions, examine
 from batch_updater.errors import StoreError
-from batch_updater.runs.team_database import TeamDatabase, address_of
+from batch_updater.runs.team_database import TeamDatabase
 from batch_updater.runs.team_quota import TeamQuota, account_of
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.team_breaker import TeamBreaker
 from batch_updater.sender.team_limiter import TeamLimiter
-from batch_updater.team.migrate import migrate
-from tests.team.postgres import PostgresServer
+from tests.end_to_end.program import batch_updater, configure, environment, sandbox
 from tests.team.recording_server import recording_server
 
 pytestmark = pytest.mark.debian
@@ -316,11 +316,9 @@ def test_an_account_is_the_same_wherever_its_secret_is_kept(team: TeamDatabase, 
     assert not [one for one in keys if "canary" in one]
 
 
-def test_the_doctor_keeps_to_the_quota(server: PostgresServer, tmp_path: Path) -> None:
+def test_the_doctor_keeps_to_the_quota(team: TeamDatabase, address: str, tmp_path: Path) -> None:
     """Every request of the doctor counts, that for the way to the API and those that try the token."""
-    address, config = server.new_database(), tmp_path / "config.yaml"
-    team = TeamDatabase(Secret(address_of(address)))
-    migrate(team)
+    config = tmp_path / "config.yaml"
     environment = Environment({"TOKEN": "canary-token", "TEAM_DATABASE": address, "HOME": str(tmp_path)})
     with recording_server() as api:
         config.write_text(f"api: {{base_url: '{api.url}', token: env:TOKEN}}\nteam: {{database: env:TEAM_DATABASE}}\n")
@@ -330,3 +328,27 @@ def test_the_doctor_keeps_to_the_quota(server: PostgresServer, tmp_path: Path) -
         counted = connection.execute("SELECT sum(requests) FROM months").fetchone()
     assert counted == (len(api.arrivals),)
     assert len(api.arrivals) >= 2
+
+
+def test_what_a_comparison_reads_and_what_a_worker_sends_count_together(
+    team: TeamDatabase, address: str, tmp_path: Path
+) -> None:
+    """A comparison, which no worker makes, and the run of the same rows take every request from the team's quota."""
+    rows = "".join(f"{row},Pre,name {row}\n" for row in range(1, 41))
+    (tmp_path / "rows.csv").write_text(f"OpportunityId,opportunityType,OpportunityName\n{rows}")
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 100}\nteam: {database: env:TEAM_DATABASE}\n")
+        compared = batch_updater("check", "--compare", "rows.csv", cwd=tmp_path, TEAM_DATABASE=address)
+        assert compared.code == 0, compared.err
+        with Popen(
+            [sys.executable, "-m", "batch_updater", "worker"], cwd=tmp_path, stdout=DEVNULL, stderr=DEVNULL,
+            env=environment(TEAM_DATABASE=address),
+        ) as worker:  # fmt: skip
+            sent = batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path, TEAM_DATABASE=address)
+            worker.terminate()
+        assert sent.code == 0, sent.err
+        requests = api.requests()
+    with psycopg.connect(team.address) as connection:
+        counted = connection.execute("SELECT sum(requests) FROM months").fetchone()
+    assert counted == (len(requests),)
+    assert len(requests) == 80
