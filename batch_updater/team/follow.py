@@ -50,7 +50,7 @@ _COUNTS = """
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
 _SERVICE = """
     SELECT why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
-    WHERE origin = %s AND opened_at IS NOT NULL AND deadline > extract(epoch FROM clock_timestamp()) LIMIT 1"""
+    WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp()) LIMIT 1"""
 _WORKERS = """
     SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
 _LOG = logging.getLogger(__name__)
@@ -195,7 +195,9 @@ class _Follower:
 
     def _tell_of_service(self, connection: Connection, run: QueuedRun) -> None:
         """Log that the circuit breaker of the team has opened or closed, as whoever sends does."""
-        record = connection.execute(_SERVICE, [run.origin]).fetchone() if run.state is RunState.SENDING else None
+        if run.state is not RunState.SENDING or run.stop is not None:
+            return
+        record = connection.execute(_SERVICE, [run.origin]).fetchone()
         if record is not None and not self._is_service_down:
             _LOG.warning("breaker open", extra={"event": "breaker open", "why": record[0], "wait_s": record[1]})
         elif record is None and self._is_service_down:
