@@ -23,7 +23,7 @@ coverage: $(READY)
 
 # The same promises with the large numbers; about a quarter of an hour.
 torture: $(READY) debian-packages
-	$(BIN)/python -m pytest -q -s -n 0 --torture --timeout 3000 tests/torture
+	$(BIN)/python -m pytest -q -s -n 0 --torture --timeout 3000 tests/torture tests/team/test_quota.py
 
 # Known vulnerabilities of what users install; needs the network, and so is no test.
 audit: $(READY)
@@ -61,6 +61,8 @@ sql: $(READY)
 	mv batch_updater/runs/postgres.sql.new batch_updater/runs/postgres.sql
 	$(BIN)/python -m batch_updater.runs.upload_tables > batch_updater/runs/uploads.sql.new
 	mv batch_updater/runs/uploads.sql.new batch_updater/runs/uploads.sql
+	$(BIN)/python -m batch_updater.runs.team_upload_tables > batch_updater/runs/team_uploads.sql.new
+	mv batch_updater/runs/team_uploads.sql.new batch_updater/runs/team_uploads.sql
 
 pictures: $(READY) debian-packages
 	$(BIN)/python docs/make_pictures.py

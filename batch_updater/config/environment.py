@@ -14,6 +14,7 @@ from batch_updater.version import __version__
 
 RUN_BY = "run by"
 """The setting that says which user of the machine the process belongs to."""
+ON_MACHINE = "on machine"
 SENT_BY = "sent by"
 """The setting that says which person has sent a run on the page."""
 
@@ -39,7 +40,7 @@ def environment_settings() -> tuple[Setting, ...]:
     return (
         Setting("batch-updater", __version__),
         Setting(RUN_BY, user),
-        Setting("on machine", machine_name()),
+        Setting(ON_MACHINE, machine_name()),
         Setting("Python", f"{platform.python_version()} on {platform.system()}"),
     )
 

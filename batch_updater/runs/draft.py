@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 from filelock import FileLock
@@ -43,7 +44,8 @@ from batch_updater.reporter.cell_values import text_of_cell
 from batch_updater.reporter.summary import NEEDS_PERSON, Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.runs import edits as kept
-from batch_updater.runs import statements
+from batch_updater.runs import statements, upload_statements
+from batch_updater.runs.edits import KeptEdits, edits_of_draft
 from batch_updater.runs.encoding import as_list, encode_problems
 from batch_updater.runs.folder import Snapshot, folder_faults, sha256_of
 from batch_updater.runs.grid import ALL, EDITED, RowLists, key_of_cause, key_of_group
@@ -64,6 +66,7 @@ from batch_updater.runs.store import (
     faults_named,
     opened_store,
 )
+from batch_updater.runs.team_folders import team_of
 from batch_updater.text.characters import suggestion
 from batch_updater.text.spelling import nearest_of_all
 from batch_updater.text.typed_values import typed_json
@@ -144,6 +147,37 @@ class Group(msgspec.Struct, frozen=True):
     rows: int
 
 
+class EditJournal(Protocol):
+    """Keeps the edits of a draft where another host finds them, should this one be gone.
+
+    Every method raises ResultsError. One that changes something raises HeldDraftError if another host has the draft.
+    """
+
+    def edits(self) -> KeptEdits:
+        """Return all that are kept."""
+        ...
+
+    def keep(self, changed: KeptEdits, judgement: Judgement) -> None:
+        """Keep edits that were made or undone just now, and what the rows come to with them."""
+        ...
+
+    def edits_of(self, sheet: str | None, first_column: int) -> KeptEdits:
+        """Return those that are kept, if they are of that sheet and its columns; else none."""
+        ...
+
+    def keep_all(self, edits: KeptEdits, sheet: str | None, first_column: int) -> None:
+        """Keep these in place of all others: the file was checked again, and its rows are of that sheet."""
+        ...
+
+
+class Judgement(NamedTuple):
+    """What the rows of a draft come to, for lists of uploads."""
+
+    verdict: str
+    questions: int
+    """How many about the whole file are open."""
+
+
 class _DraftFacts(msgspec.Struct, frozen=True):
     """What a draft holds beside its rows."""
 
@@ -180,7 +214,9 @@ class Draft:
     written.
     """
 
-    def __init__(self, folder: Path, config: Config, store: Store, facts: _DraftFacts) -> None:
+    def __init__(
+        self, folder: Path, config: Config, store: Store, facts: _DraftFacts, journal: EditJournal | None = None
+    ) -> None:
         self.folder = folder
         self.config = config
         self._writer = store
@@ -215,12 +251,19 @@ class Draft:
         """Key of a group -> its rows; counted when it is asked for, until the next edit."""
         self._batch_lengths: dict[int, int] = {}
         """Number of a batch -> its edits that are not undone; counted as the groups are."""
+        self._changed_rows: set[int] = set()
+        """Rows with edits that were made or undone in this transaction."""
+        self._journal: EditJournal | None = None
+        if journal:
+            self._catch_up(journal.edits())
+            self._journal = journal
 
     @classmethod
-    def open(cls, folder: Path, config: Config) -> Self | None:
+    def open(cls, folder: Path, config: Config, journal: EditJournal | None = None) -> Self | None:
         """Open the draft in an upload's folder; None if there is none, or one that another configuration has staged.
 
-        Raises DamagedStoreError, and EndpointError and ConfigError if the configuration names no usable description.
+        With a `journal` it has the edits that are kept there, and no others. Raises DamagedStoreError, and
+        EndpointError and ConfigError if the configuration names no usable description.
         """
         path = folder / DRAFT
         _put_in_place(folder)
@@ -231,7 +274,7 @@ class Draft:
         if facts is None or not _is_of(facts, config):
             return None
         with faults_named(path, "read"):
-            return cls(folder, config, Store.writing(path), facts)
+            return cls(folder, config, Store.writing(path), facts, journal)
 
     def close(self) -> None:
         """Let go of the database, once a change that is going on has ended; later calls are refused."""
@@ -239,6 +282,11 @@ class Draft:
             self._is_closed = True
             self.store.close()
             self._writer.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, as one that does not know whether its last edit is kept."""
+        return self._is_closed
 
     def close_if_unchanged(self) -> bool:
         """Do the same unless a change is going on, or the draft is held; return whether it is closed."""
@@ -303,8 +351,10 @@ class Draft:
     @property
     def snapshot(self) -> Snapshot:
         """The uploaded file."""
-        facts = self._facts
-        return Snapshot(self.folder / facts.file, facts.name, facts.stem, facts.sha256, facts.source_path)
+        facts, source, results = self._facts, self._facts.source_path, self.config.results.folder
+        if source and team_of(results):  # in the folder of its run, which another host may have elsewhere
+            source = str(results / Path(source).parent.name / Path(source).name)
+        return Snapshot(self.folder / facts.file, facts.name, facts.stem, facts.sha256, source)
 
     def plan(self) -> Plan:
         """Return the plan of the rows as they are now; its store is that of the draft."""
@@ -334,6 +384,12 @@ class Draft:
                 }  # fmt: skip
                 self._cached_summary = Summary(staged.rows, counts, self._lists.causes(), of_check=True)
             return self._cached_summary
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the rows come to as they are now."""
+        open_questions = sum(not question.is_about_one_cell for question in self.questions)
+        return Judgement(self.summary().verdict, open_questions)
 
     def view(self) -> SummaryView:
         """Return what reports say of it: verdict, counts, causes, mapping, facts and notes."""
@@ -464,6 +520,7 @@ class Draft:
                     cells = kept.overlaid(cells, texts)
             if texts:
                 rows.append(EditableRow(one.row, one.cells, one.made, {**one.texts, **texts}))
+        self._changed_rows.update(one.row.number for one in rows)
         kept.add_edits(self._writer, made, batch, by, datetime.now(UTC))
         self._rows.judge(rows)
         return len(made)
@@ -483,7 +540,7 @@ class Draft:
                 raise HeldDraftError(why)
             if _file_identity(path) != self._file:
                 raise UsageError("The file has been checked again meanwhile.", remedy="Load the page again.")
-            before = self._staged
+            before, is_kept = self._staged, False
             try:
                 with faults_named(path), ExitStack() as until_committed, self._writer.transaction():
                     yield
@@ -493,11 +550,43 @@ class Draft:
                     self._show(replace(staged, notes=(*self._facts.notes, *self._rows.names.notes(self.columns))))
                     self._writer.set_facts({"staged": msgspec.to_builtins(self.staged)})
                     self._writer.execute(statements.DROP_DRAFT_FACT, name=_DIGEST)
+                    if self._journal:
+                        is_kept = True  # perhaps: should anything go wrong from here on, no one can tell
+                        self._journal.keep(edits_of_draft(self._writer, self._changed_rows), self._judgement())
             except BaseException:
                 self._show(before)
                 self._rows.forget()
                 self._rows.count_names(self._known_names().allowed)
+                if is_kept:
+                    self.close()  # opened again, it catches up with what is kept
                 raise
+            finally:
+                self._changed_rows.clear()
+
+    def _judgement(self) -> Judgement:
+        """Return what the rows come to within a transaction; what others read is as it was before."""
+        staged = self._staged
+        counts = {
+            OutcomeKind.PLANNED: staged.good, OutcomeKind.NOT_SENT: staged.waiting, OutcomeKind.INVALID: staged.invalid
+        }  # fmt: skip
+        summary = Summary(staged.rows, dict.fromkeys(OutcomeKind, 0) | counts, (), of_check=True)
+        return Judgement(summary.verdict, sum(not question.is_about_one_cell for question in self.questions))
+
+    def _catch_up(self, edits: KeptEdits) -> None:
+        """Take over edits that another host, or this one before it was killed, has made since."""
+        rows = edits.rows_that_differ(edits_of_draft(self._writer))
+        if not rows:
+            return
+        with self._changing():
+            before = [*editable_rows(self._writer, rows).values()]
+            self._writer.execute(upload_statements.REMOVE_EDITS)
+            self._writer.execute(upload_statements.REMOVE_REFUSALS)
+            edits.write(self._writer)
+            left = kept.edits_of_rows(self._writer, as_list(rows))
+            for first in range(0, len(before), _BATCH):
+                some = before[first : first + _BATCH]
+                texts = [left[one.row.number].texts if one.row.number in left else {} for one in some]
+                self._rows.judge([one._replace(texts=now) for one, now in zip(some, texts, strict=True)])
 
     def _show(self, staged: StagedInput) -> None:
         with self._reading:
@@ -551,6 +640,7 @@ class Draft:
 
     def _undo(self, edits: Sequence[MadeEdit], by: str) -> None:
         rows = {edit.row: None for edit in edits}
+        self._changed_rows.update(rows)
         before = editable_rows(self._writer, rows)
         when = datetime.now(UTC).timestamp()
         self._writer.executemany(
@@ -580,6 +670,7 @@ class Draft:
             texts = {row: one.texts for row, one in found.items()}
             if not kept.why_withheld(self._writer, self.columns, texts).get(number):
                 raise UsageError(f"Row {number:,} was not refused.", remedy="Load the page again.")
+            self._changed_rows.add(number)
             self._writer.execute(statements.ACCEPT, of_row=number, who=by, when=datetime.now(UTC).timestamp())
             self._rows.judge([*found.values()])
         return self._row_of(number)
@@ -606,6 +697,11 @@ class Draft:
                 self._writer.execute(statements.SET_DRAFT_FACT, name=_DIGEST, value=digest)
             return digest
 
+    def copy_to(self, path: Path) -> None:
+        """Write the rows as they are now into a new file. Raises StoreError."""
+        with self._shown() as store, faults_named(path), closing(sqlite3.connect(path)) as copy:
+            store.sqlite.backup(copy)
+
     def digest_of(self, store: Store) -> str:
         """Return the same of the rows of a run: that of this draft if it sends exactly what the draft would."""
         facts = self._facts
@@ -631,14 +727,20 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 def stage_draft(
-    upload: Upload, config: Config, answers: Answers, layout: str | None, *, progress: Callable[[int], None]
+    upload: Upload,
+    config: Config,
+    answers: Answers,
+    layout: str | None,
+    *,
+    progress: Callable[[int], None],
+    journal: EditJournal | None = None,
 ) -> Draft:
     """Read an upload once, judge every row, and put them into the draft of its folder, in place of an earlier one.
 
-    Edits of an earlier draft are made again where their cells still are. `progress` gets the rows that are read so
-    far, and may raise to end it. Raises OpenQuestionsError (where the headers are and what they mean), InputError,
-    ConfigError, EndpointError, ResultsError. The draft is there whole or not at all, whenever the process is killed.
-    Earlier drafts of the upload are to be closed first.
+    Edits of an earlier draft, or those in the `journal`, are made again where their cells still are. `progress` gets
+    the rows that are read so far, and may raise to end it. Raises OpenQuestionsError (where the headers are and what
+    they mean), InputError, ConfigError, EndpointError, ResultsError. The draft is there whole or not at all, whenever
+    the process is killed. Earlier drafts of the upload are to be closed first.
     """
     folder = upload.path.parent
     path = folder / DRAFT
@@ -658,7 +760,10 @@ def stage_draft(
                 staged_at = datetime.now(UTC)
                 for statement in statements.in_order("CREATE_DRAFT"):
                     store.execute(statement)
-                _take_over_edits(path, opened.table.sheet, opened.table.columns, store)
+                if journal:
+                    journal.edits_of(opened.table.sheet, opened.table.columns.first_column).write(store)
+                else:
+                    _take_over_edits(path, opened.table.sheet, opened.table.columns, store)
                 _keep_refusals(upload, store)
                 staging = opened.staging(store, for_sending=True, progress=progress)
                 staged = staging.stage()
@@ -685,12 +790,14 @@ def stage_draft(
                     staged_at,
                 )
                 _set_fact(store, facts)
+                if journal:
+                    journal.keep_all(edits_of_draft(store), staged.sheet, staged.columns.first_column)
             store.close()
             _sync(draft_of(path))
             draft_of(path).rename(folder / _READY)
             sync_folder(folder)
             _put_in_place(folder)
-    draft = Draft.open(folder, config)
+    draft = Draft.open(folder, config, journal)
     if draft is None:
         raise ResultsError(f"The draft {path} is gone.", remedy="Check the file again.")
     return draft
@@ -731,22 +838,23 @@ def _keep_refusals(upload: Upload, store: Store) -> None:
     """Write which rows the API refused in the run that is repaired, unless an earlier draft says so already."""
     if upload.repairs is None or store.execute(statements.ALL_REFUSALS).fetchone() is not None:
         return
-    if not (upload.repairs / DATABASE).exists():
+    try:
+        with opened_store(upload.repairs / DATABASE) as past:
+            store.executemany(
+                statements.ADD_REFUSAL,
+                (
+                    {"row": row.number, "problems": encode_problems(problems), "accepted_by": None, "accepted_at": None,
+                     "by_cell": int(row.outcome.kind is OutcomeKind.INVALID)}
+                    for row in past.rows(unsent(None), statements.ROWS_TO_FIX)
+                    if row.outcome.kind in NEEDS_PERSON and (problems := _why_refused(row.outcome))
+                ),
+            )  # fmt: skip
+    except FileNotFoundError as error:
         raise InputError(
             f"The run {upload.repairs.name}, whose rows are repaired here, is gone: which of them the API refused is "
             "not known.",
             remedy="Put its folder back, or upload its workbook as a file of its own.",
-        )
-    with opened_store(upload.repairs / DATABASE) as past:
-        store.executemany(
-            statements.ADD_REFUSAL,
-            (
-                {"row": row.number, "problems": encode_problems(problems), "accepted_by": None, "accepted_at": None,
-                 "by_cell": int(row.outcome.kind is OutcomeKind.INVALID)}
-                for row in past.rows(unsent(None), statements.ROWS_TO_FIX)
-                if row.outcome.kind in NEEDS_PERSON and (problems := _why_refused(row.outcome))
-            ),
-        )  # fmt: skip
+        ) from error
 
 
 def _why_refused(outcome: Outcome) -> tuple[Problem, ...]:

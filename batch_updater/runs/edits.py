@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from batch_updater.records import Cell, Columns, MadeEdit, Problem
-from batch_updater.runs import statements
+from batch_updater.runs import statements, upload_statements
 from batch_updater.runs.encoding import UndecodableError, as_list, decode_cells, decode_problems, encode_cells
 from batch_updater.runs.store import BEFORE_ALL_ROWS, DamagedStoreError, Store, converted
 
@@ -220,14 +220,56 @@ def _still_wrong(problems: str, by_cell: int, columns: Columns, texts: Mapping[i
     return tuple(problem for problem, position in places if position is not None and position not in texts)
 
 
+class KeptEdits(NamedTuple):
+    """The edits of a draft, and the rows that needed someone in the run that is repaired, as its tables have them."""
+
+    edits: tuple[Mapping[str, object], ...] = ()
+    """Records of `edits`, by number."""
+    refusals: tuple[Mapping[str, object], ...] = ()
+    """Records of `refusals`, by row."""
+
+    def rows_that_differ(self, other: KeptEdits) -> set[int]:
+        """Return the numbers of rows of which these and others are not the same."""
+        ours, theirs = self._by_row(), other._by_row()
+        return {row for row in ours.keys() | theirs.keys() if ours.get(row) != theirs.get(row)}
+
+    def _by_row(self) -> dict[int, list[tuple[object, ...]]]:
+        found: dict[int, list[tuple[object, ...]]] = {}
+        for record in (*self.edits, *self.refusals):
+            found.setdefault(int(str(record["row"])), []).append(tuple(value for _, value in sorted(record.items())))
+        return found
+
+    def write(self, store: Store) -> None:
+        """Write them into a draft that has none."""
+        store.executemany(statements.COPY_EDIT, self.edits)
+        store.executemany(statements.ADD_REFUSAL, self.refusals)
+
+
+def edits_of_draft(store: Store, rows: Iterable[int] | None = None) -> KeptEdits:
+    """Return the edits and refusals of some rows of a draft, or of all."""
+    if rows is None:
+        return KeptEdits(
+            _records(store.sqlite.execute(statements.ALL_EDITS)),
+            _records(store.sqlite.execute(statements.ALL_REFUSALS)),
+        )
+    numbers = {"numbers": as_list(rows)}
+    return KeptEdits(
+        _records(store.sqlite.execute(upload_statements.EDITS_OF_DRAFT, numbers)),
+        _records(store.sqlite.execute(upload_statements.REFUSALS_OF_DRAFT, numbers)),
+    )
+
+
+def _records(cursor: sqlite3.Cursor) -> tuple[Mapping[str, object], ...]:
+    names = [column[0] for column in cursor.description]
+    return tuple(dict(zip(names, record, strict=True)) for record in cursor)
+
+
 def copy_edits(source: sqlite3.Connection, target: Store) -> None:
     """Write the edits and refusals of another database into an empty one."""
     for read, write in (
         (statements.ALL_EDITS, statements.COPY_EDIT), (statements.ALL_REFUSALS, statements.ADD_REFUSAL),
     ):  # fmt: skip
-        cursor = source.execute(read)
-        names = [column[0] for column in cursor.description]
-        target.executemany(write, (dict(zip(names, record, strict=True)) for record in cursor))
+        target.executemany(write, _records(source.execute(read)))
 
 
 def digest_of_edits(store: Store, columns: Columns) -> str:

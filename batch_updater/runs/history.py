@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import msgspec
 
-from batch_updater.config.environment import RUN_BY, SENT_BY
+from batch_updater.config.environment import ON_MACHINE, RUN_BY, SENT_BY
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
@@ -280,6 +280,11 @@ class PastRun(msgspec.Struct, frozen=True):
         return named.get(SENT_BY, named.get(RUN_BY, ""))
 
     @property
+    def machine(self) -> str:
+        """On which machine it was begun; '' if that is not known."""
+        return next((setting.value for setting in self.facts.settings if setting.name == ON_MACHINE), "")
+
+    @property
     def is_of_page(self) -> bool:
         """Whether it was begun on the page."""
         return any(setting.name == SENT_BY for setting in self.facts.settings)
@@ -375,9 +380,9 @@ class PastRun(msgspec.Struct, frozen=True):
         ResultsError if it cannot.
         """
         written = self.parts[-1].results
-        if written and not Path(written).is_file():
-            written = str(fetched(self.folder, PurePath(written).name))
-        places = [Path(written)] if written else []
+        places = [Path(written), self.folder / PurePath(written).name] if written else []
+        if written and self.team_state is not None:  # the path is one of the host that has written it
+            places.insert(0, fetched(self.folder, PurePath(written).name))
         places += sorted(self.folder.glob("*-results-*.xlsx"), reverse=True)
         return next((place.resolve() for place in places if place.is_file()), None)
 
@@ -690,8 +695,11 @@ def find_run(parent: Path, run: str) -> PastRun:
             return found
     is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
     where, _ = _where_runs_are(parent)
+    remedy = "`batch-updater runs` lists the runs."
+    if team_of(parent) and (parent / run / DATABASE).exists():
+        remedy = "It was sent before this host joined the team: `batch-updater team import` copies it."
     what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {where}."
-    raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
+    raise UsageError(what, remedy=remedy)
 
 
 def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
@@ -785,8 +793,23 @@ def earlier_run(
         if note is None and is_related and past.is_unfinished:
             changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
+    note = note or _not_imported(parent, {run.folder.name for run, _ in every})
     related = related_runs(every, candidate.identity.endpoint, candidate.identity.base_url, input_path)
     return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
+
+
+def _not_imported(parent: Path, known: Set[str]) -> str | None:
+    """Return that runs of this machine are none of its team's, which does not know then what they have sent."""
+    if team_of(parent) is None:
+        return None
+    left = [path.parent.name for path in parent.glob(f"*/{DATABASE}") if path.parent.name not in known]
+    if not left:
+        return None
+    are, them = ("is", "it") if len(left) == 1 else ("are", "them")
+    return (
+        f"{counted(len(left), 'run')} of this machine {are} not in the team's database, so that rows may be sent "
+        f"again: `batch-updater team import` copies {them}."
+    )
 
 
 def related_runs(

@@ -1,6 +1,7 @@
 """The databases of the page, `web.sqlite` and `compared.sqlite`: their tables and every statement over them.
 
-The program executes what is in `uploads.sql`, which `make sql` writes from this module, as `tables` says.
+The program executes what is in `uploads.sql`, which `make sql` writes from this module, as `tables` says. A team has
+the tables of `web.sqlite` in PostgreSQL, and the same statements in `team_uploads.sql`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from batch_updater.runs.sql_file import as_sql_file
+from batch_updater.runs.tables import edits, refusals
 from batch_updater.runs.upload_statements import COMPARED_FORMAT, UPLOADS_FORMAT
 
 # --- web.sqlite ------------------------------------------------------------------------------------------------------
@@ -140,12 +142,13 @@ ADD_TASK = insert(tasks).values(
     created_at=bindparam("created_at"), run=bindparam("run"), waits_for="", options=bindparam("options"), is_stopped=0,
 )  # fmt: skip
 EQUAL_TASKS = _task.where(
-    _t.state == "waiting", _t.kind == bindparam("which"), _t.upload.is_(bindparam("of_upload")),
-    _t.run.is_(bindparam("of_run")), _t.options == bindparam("with_options"), _t.is_stopped == 0,
+    _t.state == "waiting", _t.kind == bindparam("which"), _t.upload.is_not_distinct_from(bindparam("of_upload")),
+    _t.run.is_not_distinct_from(bindparam("of_run")), _t.options == bindparam("with_options"), _t.is_stopped == 0,
 ).order_by(_t.number)  # fmt: skip
 TASK = _task.where(_t.number == bindparam("task"))
 TASKS = _task.where(_t.upload == bindparam("of_upload")).order_by(_t.number.desc())
 OPEN_TASKS = _task.where(_is_open).order_by(_t.number)
+LAST_TASK = select(func.max(_t.number))
 TASK_OF_RUN = _task.where(_t.run == bindparam("past")).order_by(_t.number.desc()).limit(1)
 TASK_IS_STOPPED = select(_t.is_stopped).where(_t.number == bindparam("task"))
 TAKE_UP_TASKS = update(tasks).where(_t.state == "running").values(state="waiting", waits_for="")
@@ -170,7 +173,8 @@ ADD_EVENT = insert(events).values(
     at=bindparam("at"), by=bindparam("by"), what=bindparam("what"), upload=bindparam("upload"), run=bindparam("run"),
     text=bindparam("text"),
 )  # fmt: skip
-_event = select(_e.at, _e.by, _e.what, _e.upload, _e.run, _e.text).order_by(_e.number.desc()).limit(bindparam("most"))
+_most = bindparam("most", type_=Integer)
+_event = select(_e.at, _e.by, _e.what, _e.upload, _e.run, _e.text).order_by(_e.number.desc()).limit(_most)
 EVENTS = _event
 EVENTS_OF = _event.where(
     or_(
@@ -199,7 +203,7 @@ APPROVAL = (
 )  # fmt: skip
 REMOVE_APPROVALS = delete(approvals).where(_a.upload == bindparam("of_upload"))
 
-ADD_SESSION = insert(sessions).prefix_with("OR REPLACE").values(
+ADD_SESSION = insert(sessions).prefix_with("OR REPLACE", dialect="sqlite").values(
     digest=bindparam("digest"), user=bindparam("user"), expires_at=bindparam("expires_at")
 )  # fmt: skip
 REMOVE_EXPIRED_SESSIONS = delete(sessions).where(_s.expires_at <= bindparam("now"))
@@ -208,11 +212,19 @@ REMOVE_SURPLUS_SESSIONS = delete(sessions).where(
     _s.user == bindparam("of_user"),
     _s.digest.not_in(
         select(_kept.c.digest).where(_kept.c.user == bindparam("of_user"))
-        .order_by(_kept.c.expires_at.desc()).limit(bindparam("most"))
+        .order_by(_kept.c.expires_at.desc()).limit(_most)
     ),
 )  # fmt: skip
 """A program that keeps no cookies would get one more with each request."""
 SESSION_USER = select(_s.user).where(_s.digest == bindparam("cookie"), _s.expires_at > bindparam("now"))
+
+# --- the edits of a draft, which a team has in its database, too ------------------------------------------------------
+
+_row_is_listed = func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value
+EDITS_OF_DRAFT = select(*edits.c).where(edits.c.row.in_(select(_row_is_listed))).order_by(edits.c.number)
+REFUSALS_OF_DRAFT = select(*refusals.c).where(refusals.c.row.in_(select(_row_is_listed))).order_by(refusals.c.row)
+REMOVE_EDITS = delete(edits)
+REMOVE_REFUSALS = delete(refusals)
 
 # --- compared.sqlite -------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,12 @@ import secrets
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -161,6 +161,43 @@ class Approval(NamedTuple):
     withdrawn_at: datetime | None
 
 
+class Record(Protocol):
+    """A record of the database: its values by their names, and in their order."""
+
+    def keys(self) -> Sequence[str]:
+        """Return the names."""
+        ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Records(Protocol):
+    """What a statement gives."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many records it has changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next record; None if there is none."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return all that are left."""
+        ...
+
+
+class Connection(Protocol):
+    """A connection to the database, within a transaction."""
+
+    def execute(self, statement: str, values: Mapping[str, object], /) -> Records:
+        """Execute one of `upload_statements`."""
+        ...
+
+
 class Uploads:
     """The database of the page. Every method may be called from any thread, and is one transaction.
 
@@ -177,8 +214,11 @@ class Uploads:
         """Held while an upload is made of a run's workbook, which two people may ask for at the same time."""
         with self._faults():
             private_folder(folder)
-            self._writer = self._opened()
-            self._reader = self._opened()
+            self._open()
+
+    def _open(self) -> None:
+        self._writer = self._opened()
+        self._reader = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
         # Never opened once it is there: closing any descriptor of a file gives up the locks that SQLite holds on it in
@@ -228,7 +268,7 @@ class Uploads:
             ) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self) -> Iterator[Connection]:
         """Give the connection that writes, for one transaction."""
         with self._write_lock, self._faults():
             self._writer.execute("BEGIN IMMEDIATE")
@@ -240,7 +280,7 @@ class Uploads:
                 raise
             self._writer.execute("COMMIT")
 
-    def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
+    def _read(self, statement: str, **values: object) -> Sequence[Record]:
         with self._read_lock, self._faults():
             return self._reader.execute(statement, values).fetchall()
 
@@ -291,10 +331,14 @@ class Uploads:
             what = "undid" if undoes else "began to repair" if repairs else "uploaded"
             _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=text or name)
             _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
+            self._share(connection, upload_id, folder / file)
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
         return self._upload(found)
 
-    def _upload(self, record: sqlite3.Row) -> StoredUpload:
+    def _share(self, connection: Connection, upload_id: str, file: Path) -> None:
+        """Let the other hosts have a new upload: there are none."""
+
+    def _upload(self, record: Record) -> StoredUpload:
         values = dict(record)
         for name in ("at", "changed_at"):
             values[name] = _time(values[name])
@@ -425,7 +469,7 @@ class Uploads:
             found = connection.execute(upload_statements.TASK, {"task": number}).fetchone()
         return self._task(found)
 
-    def _task(self, record: sqlite3.Row) -> Task:
+    def _task(self, record: Record) -> Task:
         values = dict(record)
         for name in ("created_at", "started_at", "ended_at"):
             values[name] = None if values[name] is None else _time(values[name])
@@ -449,6 +493,10 @@ class Uploads:
         """Return the tasks that are waiting or running, in their order."""
         return self._tasks(upload_statements.OPEN_TASKS)
 
+    def startable_tasks(self) -> tuple[Task, ...]:
+        """Return the open tasks that this server may work on, in their order."""
+        return self.open_tasks()
+
     def task_of_run(self, run: str) -> Task | None:
         """Return the newest task that works, or has worked, on a run."""
         return next(iter(self._tasks(upload_statements.TASK_OF_RUN, past=run)), None)
@@ -469,20 +517,32 @@ class Uploads:
 
     def defer_task(self, number: int, waits_for: str = "") -> None:
         """Let a task wait, again, for its turn or for who holds the lock."""
-        self._write(upload_statements.DEFER_TASK, task=number, holder=waits_for)
+        with self._writing() as connection:
+            self._require_own(connection, number)
+            connection.execute(upload_statements.DEFER_TASK, {"task": number, "holder": waits_for})
 
     def set_task_run(self, number: int, run: str | None) -> None:
         """Keep on which run a task works, before anything of it is sent; None: nothing came of that run."""
-        self._write(upload_statements.SET_TASK_RUN, task=number, past=run)
+        with self._writing() as connection:
+            self._require_own(connection, number)
+            connection.execute(upload_statements.SET_TASK_RUN, {"task": number, "past": run})
 
     def end_task(self, number: int, fault: TaskFault | None = None) -> None:
         """Keep that a task has ended: it is done, or it has failed with a fault."""
         with self._writing() as connection:
+            self._require_own(connection, number)
             now, why = _now(), None if fault is None else _json(fault)
             end = TaskState.DONE if fault is None else TaskState.FAILED
             connection.execute(upload_statements.END_TASK, {"task": number, "end": end, "now": now, "why": why})
             upload = connection.execute(upload_statements.TASK, {"task": number}).fetchone()["upload"]
             connection.execute(upload_statements.TOUCH, {"upload_id": upload, "now": now})
+
+    def is_elsewhere(self, number: int) -> bool:  # noqa: ARG002
+        """Whether another server works on a task: there is none."""
+        return False
+
+    def _require_own(self, connection: Connection, number: int) -> None:
+        """Raise ResultsError if another server works on a task: there is none."""
 
     def stop_task(self, number: int) -> bool:
         """Keep that a person has asked a task to stop. Returns whether it was still open."""
@@ -585,15 +645,15 @@ def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _follow_up(connection: sqlite3.Connection, repairs: str | None, undoes: str | None) -> sqlite3.Row | None:
+def _follow_up(connection: Connection, repairs: str | None, undoes: str | None) -> Record | None:
     """Return the upload that repairs a run, or that undoes it and is not sent yet; None if there is none."""
     statement = upload_statements.UPLOADS_REPAIRING if repairs else upload_statements.UPLOADS_UNDOING
-    found: sqlite3.Row | None = connection.execute(statement, {"past": repairs or undoes}).fetchone()
+    found: Record | None = connection.execute(statement, {"past": repairs or undoes}).fetchone()
     return found if found and (repairs or found["run"] is None) else None
 
 
 def _note(
-    connection: sqlite3.Connection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
+    connection: Connection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
     text: str = "",
 ) -> None:  # fmt: skip
     values = {"at": _now(), "by": by, "what": what, "upload": upload, "run": run, "text": text}
@@ -603,7 +663,7 @@ def _note(
 
 
 def _add_task(
-    connection: sqlite3.Connection, kind: TaskKind, by: str, upload: str | None, run: str | None,
+    connection: Connection, kind: TaskKind, by: str, upload: str | None, run: str | None,
     options: SendingOptions, after: int | None = None,
 ) -> tuple[int, bool]:  # fmt: skip
     """Return the number of a task in the queue, and whether it is a new one."""
@@ -617,4 +677,5 @@ def _add_task(
     values = {
         "kind": kind, "upload": upload, "by": by, "created_at": _now(), "run": run, "options": equal["with_options"]
     }  # fmt: skip
-    return connection.execute(upload_statements.ADD_TASK, values).lastrowid or 0, True
+    connection.execute(upload_statements.ADD_TASK, values)
+    return connection.execute(upload_statements.LAST_TASK, {}).fetchone()[0], True

@@ -153,6 +153,10 @@ SELECT tasks.number, tasks.kind, tasks.upload, tasks.state, tasks."by", tasks.cr
 FROM tasks
 WHERE tasks.state = 'waiting' OR tasks.state = 'running' ORDER BY tasks.number;
 
+-- LAST_TASK
+SELECT max(tasks.number) AS max_1
+FROM tasks;
+
 -- TASK_OF_RUN
 SELECT tasks.number, tasks.kind, tasks.upload, tasks.state, tasks."by", tasks.created_at, tasks.started_at, tasks.ended_at, tasks.run, tasks.fault, tasks.waits_for, tasks.options
 FROM tasks
@@ -245,6 +249,24 @@ WHERE kept.user = :of_user ORDER BY kept.expires_at DESC
 SELECT sessions.user
 FROM sessions
 WHERE sessions.digest = :cookie AND sessions.expires_at > :now;
+
+-- EDITS_OF_DRAFT
+SELECT edits.number, edits.batch, edits."row", edits.position, edits.width, edits.old, edits.new, edits.author, edits.at, edits.undone_by, edits.undone_at
+FROM edits
+WHERE edits."row" IN (SELECT listed.value
+FROM json_each(:numbers) AS listed) ORDER BY edits.number;
+
+-- REFUSALS_OF_DRAFT
+SELECT refusals."row", refusals.problems, refusals.by_cell, refusals.accepted_by, refusals.accepted_at
+FROM refusals
+WHERE refusals."row" IN (SELECT listed.value
+FROM json_each(:numbers) AS listed) ORDER BY refusals."row";
+
+-- REMOVE_EDITS
+DELETE FROM edits;
+
+-- REMOVE_REFUSALS
+DELETE FROM refusals;
 
 -- CREATE_COMPARED
 PRAGMA user_version = 1;

@@ -15,17 +15,17 @@ from msgspec.structs import replace
 
 from batch_updater.errors import EndedEarlyError, ResultsError, UsageError
 from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
-from batch_updater.messages import counted
 from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.reporter.page import PAGE
 from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
 from batch_updater.runs.interrupts import Detached, StopRequests
 from batch_updater.runs.open_run import remove_unless_begun
-from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run, runs_ahead
+from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
 from batch_updater.runs.team_files import fetched
+from batch_updater.team.progress import rows_so_far, what_it_waits_for
 from batch_updater.team.report import file_content, part_result
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -38,21 +38,12 @@ if TYPE_CHECKING:  # imported only where there is a team
 _LOOKED_EVERY_S = 0.2
 _QUEUE_LOOKED_AT_EVERY_S = 1.0
 """How often it is looked at what a run waits for."""
-_SEEN_WITHIN_S = 30.0
-"""A worker that has said nothing for longer does not work."""
-_WORKER_COMES_WITHIN_S, _TAKEN_WITHIN_S = 3.0, 10.0
-"""For so long a run may wait in the queue before it is said that no worker is running, or that none has taken it."""
 _OUTAGE_S = 300.0
 """For so long the database may be away before it is not waited for any more."""
 _STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
-_COUNTS = """
-    SELECT counted.key, sum(counted.value::bigint)::bigint
-    FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
 _SERVICE = """
     SELECT why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
     WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp()) LIMIT 1"""
-_WORKERS = """
-    SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -182,14 +173,11 @@ class _Follower:
         run = queued_run(connection, self._folder.name)
         if run is None:
             return _Look(None, Counter(), "")
-        counts: Counter[OutcomeKind] = Counter()
-        if run.state is not RunState.QUEUED:  # until then the blocks are those of the part before
-            for kind, rows in connection.execute(_COUNTS, [run.id]):
-                counts[OutcomeKind(cast("str", kind))] = cast("int", rows)
+        counts = rows_so_far(connection, run)
         now_s = time.monotonic()
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
-            self._waits_for = self._what_it_waits_for(connection, run)
+            self._waits_for = what_it_waits_for(connection, run, now_s - self._began_s)
             self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
 
@@ -203,24 +191,6 @@ class _Follower:
         elif record is None and self._is_service_down:
             _LOG.warning("breaker closed", extra={"event": "breaker closed"})
         self._is_service_down = record is not None
-
-    def _what_it_waits_for(self, connection: Connection, run: QueuedRun) -> str:
-        record = connection.execute(_WORKERS, [_SEEN_WITHIN_S]).fetchone()
-        if record == (0,) and time.monotonic() - self._began_s >= _WORKER_COMES_WITHIN_S:
-            return (
-                "No worker of the team is running, so no row is sent. Start one, on any host that has the same "
-                "configuration: batch-updater worker"
-            )
-        if run.state is RunState.QUEUED and (ahead := runs_ahead(connection, run)):
-            first, more = ahead[0], len(ahead) - 1
-            behind = f" {counted(more, 'more run')} will be sent before this one." if more else ""
-            return f"Waiting for the run {first.name} of {first.options.host or 'another host'} to end.{behind}"
-        if run.state is RunState.QUEUED and time.monotonic() - self._began_s >= _TAKEN_WITHIN_S:
-            return (
-                f"No worker has taken the run so far, although some are running. They may be those of another API: "
-                f"start one with the address {run.origin}."
-            )
-        return ""
 
     def _show(self, look: _Look) -> None:
         if look.waits_for != self._said:

@@ -107,6 +107,8 @@ def _line(context: PageContext, one: ListedRun) -> _RunLine:
         return _RunLine(one.name, link, one.name, what, None, "", "", "", (), {}, is_damaged=True)
     task = context.uploads.task_of_run(one.name)
     how = "nightly" if run.facts.inbox else "" if task else "command line"
+    if run.team_state is not None and run.machine:
+        how = f"{how} on {run.machine}".strip()
     going_on = run.is_going_on
     return _RunLine(
         name=one.name,
@@ -183,12 +185,12 @@ def _state_of(context: PageContext, upload: StoredUpload, tasks: Sequence[Task],
         return check.fault.message, ""
     if upload.asked:
         return f"{counted(len(upload.asked.questions), 'question')} to answer", ""
-    draft = context.worker.draft(upload.id) if is_judged else None
-    if draft is None:
+    judged = context.worker.judgement(upload) if is_judged else None
+    if judged is None:
         return "checked", "/check"
-    if questions := [one for one in draft.questions if not one.is_about_one_cell]:
-        return f"{counted(len(questions), 'question')} to answer", ""
-    return draft.summary().verdict, "/check"
+    if judged.questions:
+        return f"{counted(judged.questions, 'question')} to answer", ""
+    return judged.verdict, "/check"
 
 
 def _queued(context: PageContext, user: str, task: Task) -> _QueueLine:

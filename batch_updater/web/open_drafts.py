@@ -6,16 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from batch_updater.config.schema import Config
 from batch_updater.runs.draft import Draft
 from batch_updater.runs.uploads import StoredUpload
+
+if TYPE_CHECKING:  # imported only where there is a team
+    from batch_updater.runs.team_drafts import TeamDrafts, TeamJournal
 
 _MOST = 32
 _STAYS_OPEN_S = 600.0
 """How long a draft stays open that no one asks for."""
 _IN_USE_S = 20.0
 """For so long a page may still read a draft after it has asked for it."""
+_STAYS_HERE_S = 1.0
+"""For so long after a page has asked for a draft it is not given to another host."""
 
 
 class OpenDrafts:
@@ -24,9 +30,15 @@ class OpenDrafts:
     Of more than 32 those close that no one has asked for in the last 20 s, the least recently used first.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, config: Config, clock: Callable[[], float] = time.monotonic, team: TeamDrafts | None = None
+    ) -> None:
+        """`team`: the drafts of all its hosts; None if there is no team."""
         self._config = config
         self._clock = clock
+        self._team = team
+        self._journals: dict[str, TeamJournal] = {}
+        """Of the open drafts of a team, by the ids of their uploads."""
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Draft, float]] = {}
         """The least recently used first."""
@@ -34,16 +46,59 @@ class OpenDrafts:
         """Uploads whose draft is about to be replaced: what is edited in it by now would be lost."""
 
     def get(self, upload: StoredUpload) -> Draft | None:
-        """Return the draft of an upload; None if it has none, or is checked again. Raises what `Draft.open` raises."""
+        """Return the draft of an upload; None if it has none, or is checked again.
+
+        In a team it comes to this host. Raises what `Draft.open` raises, and `TeamDrafts.bring`.
+        """
+        while True:
+            journal = self.brought(upload)
+            with self._lock:
+                if upload.id in self._replaced or not upload.folder.is_dir():  # which someone may have removed by hand
+                    return None
+                draft = self._open[upload.id][0] if upload.id in self._open else None
+                if draft is not None and draft.is_closed:  # it has lost track of its edits
+                    del self._open[upload.id]
+                    draft = None
+                if draft is None:
+                    draft = Draft.open(upload.folder, self._config, journal)
+                if draft is not None:
+                    self._use(upload.id, draft)
+                if draft is not None or not (journal and self._team) or self._team.is_here(journal):
+                    return draft
+
+    def brought(self, upload: StoredUpload) -> TeamJournal | None:
+        """Bring the draft of an upload, and its file, to this host; return the journal of its edits.
+
+        None without a team. Raises what `TeamDrafts.bring` raises.
+        """
+        if self._team is None:
+            return None
+        journal = self._team.bring(upload, lambda: self._let_go(upload.id))
         with self._lock:
-            if upload.id in self._replaced or not upload.folder.is_dir():  # which someone may have removed by hand
-                return None
-            draft = self._open[upload.id][0] if upload.id in self._open else None
-            if draft is None:
-                draft = Draft.open(upload.folder, self._config)
-            if draft is not None:
-                self._use(upload.id, draft)
-            return draft
+            if journal != self._journals.get(upload.id):
+                self._close(upload.id)
+                self._journals[upload.id] = journal
+        return journal
+
+    def give(self, upload: StoredUpload) -> None:
+        """Give a draft to the host that has asked for it, unless a page reads it just now. Raises ResultsError."""
+        if self._team is None:
+            return
+        with self._lock:
+            _, used_at_s = self._open.get(upload.id, (None, float("-inf")))
+            if upload.id not in self._replaced and self._clock() - used_at_s >= _STAYS_HERE_S:
+                self._close(upload.id)
+                self._team.give(upload)
+
+    def _let_go(self, upload_id: str) -> None:
+        with self._lock:
+            self._close(upload_id)
+
+    def _close(self, upload_id: str) -> None:
+        draft, _ = self._open.pop(upload_id, (None, 0.0))
+        self._journals.pop(upload_id, None)
+        if draft is not None:
+            draft.close()  # waits for an edit that is being made
 
     @contextmanager
     def replacing(self, upload_id: str) -> Iterator[None]:

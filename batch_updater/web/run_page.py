@@ -30,7 +30,8 @@ from batch_updater.runs.permission import why_not_resume, why_not_stop
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
-from batch_updater.runs.uploads import SendingOptions, TaskKind, TaskState
+from batch_updater.runs.team_drafts import ElsewhereError
+from batch_updater.runs.uploads import SendingOptions, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
 from batch_updater.web.page_words import in_page_words
 from batch_updater.web.row_forms import GridFilter, grid_of
@@ -51,6 +52,7 @@ _DIGITS_OF_A_NUMBER = 9
 _FACTS_LEFT_OUT = frozenset({"When", "File", "Run folder"})
 """The time is an element, the others are paths of the server."""
 _RUN_AGAIN = re.compile(r"\b([Rr])un again(?: to go on| without --limit)?\b")
+_NEVER_BEGUN = "The run was taken from the queue before its turn. Nothing was sent."
 _ON_TO_FIX = ": repair it on the sheet To fix"
 
 
@@ -151,15 +153,23 @@ def live_values(live: LiveCounts) -> dict[str, Any]:
 def _values_of_going(context: PageContext, past: PastRun, user: str) -> dict[str, Any]:
     name = past.folder.name
     task, events = context.uploads.task_of_run(name), context.uploads.events(run=name)
+    is_of_team = past.team_state is not None
     return {
         "past": past,
         "own": address(name),
-        "is_ours": task is not None and task.state is TaskState.RUNNING,
+        "is_ours": is_of_team or (task is not None and task.state is TaskState.RUNNING),
         "is_stopping": bool(events) and events[0].what == STOPPED,
-        "stop_refusal": why_not_stop(task.by, context.config, user) if task else "",
-        "holder": holder_of(past.folder.parent, past.identity.base_url or ""),
+        "stop_refusal": _why_not_stopped(context, past, task, user),
+        "holder": None if is_of_team else holder_of(past.folder.parent, past.identity.base_url or ""),
         "events": events,
     }
+
+
+def _why_not_stopped(context: PageContext, past: PastRun, task: Task | None, user: str) -> str:
+    """Return why a person may not stop a run; '' if they may. Those of a team are stopped on any host."""
+    if task is None and past.team_state is None:
+        return ""
+    return why_not_stop(task.by if task else past.sent_by, context.config, user)
 
 
 def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) -> dict[str, Any]:
@@ -196,12 +206,15 @@ def _values_of_ended(context: PageContext, past: PastRun, request: web.Request) 
 
 def _repair_values(context: PageContext, past: PastRun, request: web.Request) -> dict[str, Any]:
     """Return the grid in which the rows of a run are repaired, as far as there is one."""
-    upload = context.uploads.repair_of(past.folder.name)
-    draft = context.worker.draft(upload.id) if upload and upload.asked is None else None
+    upload, elsewhere = context.uploads.repair_of(past.folder.name), ""
+    try:
+        draft = context.worker.draft(upload.id) if upload and upload.asked is None else None
+    except ElsewhereError as error:
+        draft, elsewhere = None, f"{error.message} {error.remedy}"
     checks = [task for task in context.uploads.tasks(upload.id) if task.kind is TaskKind.CHECK] if upload else []
     values: dict[str, Any] = {
         "own": address(past.folder.name), "repair": upload, "grid": None, "form": None, "questions": (),
-        "check": checks[0] if checks else None,
+        "check": checks[0] if checks else None, "repair_elsewhere": elsewhere,
     }  # fmt: skip
     if upload is None or draft is None or (checks and checks[0].state in OPEN):
         return values
@@ -314,21 +327,21 @@ def _event(name: str, data: str) -> bytes:
 
 
 async def stop(request: web.Request) -> web.Response:
-    """Stop a run that this server is sending: what is in flight is awaited."""
+    """Stop a run that this server, or its team, is sending: what is in flight is awaited."""
     context, past, _ = context_of(request), await run_of(request), await form_of(request)
     name, user = past.folder.name, user_of(request)
 
     def stopped() -> None:
-        task = context.uploads.task_of_run(name)
-        if task and (why := why_not_stop(task.by, context.config, user)):
+        if why := _why_not_stopped(context, past, context.uploads.task_of_run(name), user):
             raise UsageError(why)
-        if not context.worker.stop(name):
+        if not context.worker.stop(name, user):
             remedy = "It has ended, or another process sends it."
             raise UsageError("This server is not sending this run.", remedy=remedy)
         context.uploads.note(user, STOPPED, run=name)
 
     await asyncio.to_thread(stopped)
-    return context.redirect(request, address(name))
+    is_there = await asyncio.to_thread(run_named, context.config.results.folder, name)
+    return context.redirect(request, address(name)) if is_there else context.redirect(request, "/", _NEVER_BEGUN)
 
 
 async def resume(request: web.Request) -> web.Response:

@@ -27,6 +27,9 @@ from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import WEB, locked_pages
 from batch_updater.runs.sending import responsive
 from batch_updater.runs.store import DamagedStoreError
+from batch_updater.runs.team_drafts import TeamDrafts
+from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.team_uploads import DEAD_S, TeamUploads
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -224,11 +227,13 @@ def serve(
     interrupts: StopRequests,
     started: Callable[[str], None],
     config_path: Path | None = None,
+    dead_after_s: float = DEAD_S,
 ) -> ExitCode:
     """Serve the page until a signal ends it: the first one cleanly, a second one at once.
 
-    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration. Raises
-    UsageError, LockedError, ResultsError, StoreError.
+    `started` gets the link as soon as it is answered, `config_path` is the file of the configuration; after
+    `dead_after_s` without a sign of this server, others of its team take it to be dead. Raises UsageError, LockedError,
+    ResultsError, StoreError.
     """
     with ExitStack() as stack:
         listening = Listening(config.web)
@@ -236,14 +241,25 @@ def serve(
         folder = config.results.folder / WEB
         private_folder(folder)
         stack.enter_context(locked_pages(config.results.folder, listening.address))
-        uploads = Uploads(folder)
+        uploads, drafts = _uploads(config, environment, folder, dead_after_s)
         stack.callback(uploads.close)
-        worker = Worker(config, environment, uploads)
+        worker = Worker(config, environment, uploads, drafts)
         gate = Gate(config.web, uploads, (listening.host, listening.port), listening.key)
         context = PageContext(config, environment, uploads, worker, gate, config_path)
         with responsive():  # four checks would hold up each step of a page for 5 ms, and it has dozens
             asyncio.run(_serve(context, listening, interrupts, started))
     return ExitCode.OK
+
+
+def _uploads(
+    config: Config, environment: Environment, folder: Path, dead_after_s: float
+) -> tuple[Uploads, TeamDrafts | None]:
+    """Return the database of the page, and the drafts of all hosts if a team has it in common. Raises ResultsError."""
+    team = team_of(config.results.folder)
+    if team is None:
+        return Uploads(folder), None
+    uploads = TeamUploads(folder, team, environment.redaction.text, dead_after_s)
+    return uploads, TeamDrafts(uploads)
 
 
 async def _serve(

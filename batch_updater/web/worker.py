@@ -10,7 +10,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +20,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
 from batch_updater.errors import (
     BatchUpdaterError,
+    EndedEarlyError,
     GuardError,
     LockedError,
     ResultsError,
@@ -26,9 +29,9 @@ from batch_updater.errors import (
 )
 from batch_updater.loader.formats.book import UnreadableFileError
 from batch_updater.questions import HeaderRowError, OpenQuestionsError
-from batch_updater.records import Outcome, OutcomeKind
-from batch_updater.runs.comparison import compare_draft
-from batch_updater.runs.draft import Draft, Upload, stage_draft
+from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.runs.comparison import COMPARED, compare_draft
+from batch_updater.runs.draft import Draft, Judgement, Upload, stage_draft
 from batch_updater.runs.folder import safe_stem
 from batch_updater.runs.follow_ups import can_be_repaired, repair_of_run
 from batch_updater.runs.history import DamagedRun, PastRun, read_run
@@ -36,7 +39,7 @@ from batch_updater.runs.interrupts import Detached, StopRequests
 from batch_updater.runs.layouts import require_name, write_layout
 from batch_updater.runs.open_run import OpenRun, is_begun, open_draft, remove_unless_begun, reopen_run
 from batch_updater.runs.permission import CHANGED, permission, why_not_resume
-from batch_updater.runs.result import Options
+from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.run_log import spoken
 from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import DamagedStoreError
@@ -48,13 +51,22 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
-from batch_updater.team import submit
+from batch_updater.team import follow, submit
+from batch_updater.team.progress import progress_of
 from batch_updater.web.open_drafts import OpenDrafts
 from batch_updater.web.page_words import in_page_words
+
+if TYPE_CHECKING:  # imported only where there is a team
+    from batch_updater.runs.team_database import TeamDatabase
+    from batch_updater.runs.team_drafts import TeamDrafts
 
 _LOG = logging.getLogger(__name__)
 _LANE = (TaskKind.COMPARE, TaskKind.SEND)
 """What makes requests: one at a time, and none while another process does (runs/lock.py)."""
+_IN_TOUCH_EVERY_S = 0.5
+"""How often a server says to the others of its team that it is there, and looks at what they want."""
+_FOLLOWED_AT_ONCE = 8
+"""Of a team: its queue has one run at a time for an API, and workers send it."""
 _CHECKS_AT_ONCE = 4
 """More would share the same processor; so many people see their rows being read at once."""
 _TRIED_EVERY_S = 1.0
@@ -67,6 +79,7 @@ _RATE_OVER_S = 5.0
 _SAMPLED_EVERY_S = 0.25
 _LOOKED_AT_EVERY_S = 1.0
 """How often the database of a run of another process is read, at most."""
+_TEAM_LOOKED_AT_EVERY_S = 0.5
 _TIDIED_EVERY_S = 60.0
 _REMOVED_EVERY_S = 3600.0
 _SERVER = "batch-updater"
@@ -238,14 +251,40 @@ class _OtherRun:
         return self.counts
 
 
+class _TeamRun:
+    """A run of a team, whose progress is read now and then."""
+
+    def __init__(self, team: TeamDatabase) -> None:
+        self.counts: LiveCounts | None = None
+        self._team = team
+        self._rate = _Rate()
+        self._read_at_s = float("-inf")
+
+    def look(self, folder: Path) -> LiveCounts | None:
+        """Return how far it is; None if it is not going on."""
+        now = time.monotonic()
+        if now - self._read_at_s >= _TEAM_LOOKED_AT_EVERY_S:
+            self._read_at_s, found = now, progress_of(self._team, folder.name)
+            self.counts = None
+            if found:
+                done = found.outcomes.total()
+                self._rate.add(now, done)
+                self.counts = _live(self._rate, done, found.rows, dict(found.outcomes), found.waits_for)
+        return self.counts
+
+
 class Worker:
     """Takes the tasks of the queue, oldest first. Its threads never hold up the event loop."""
 
-    def __init__(self, config: Config, environment: Environment, uploads: Uploads) -> None:
+    def __init__(
+        self, config: Config, environment: Environment, uploads: Uploads, team: TeamDrafts | None = None
+    ) -> None:
+        """`team`: the drafts of all hosts that serve the page; None if this one is alone."""
         self._config = config
         self._environment = environment
         self._uploads = uploads
-        self._drafts = OpenDrafts(config)
+        self._team = team
+        self._drafts = OpenDrafts(config, team=team)
         self._turns = _Turns()
         self._changed = threading.Condition()
         """Guards the three below; notified when the queue may hold something new."""
@@ -254,7 +293,7 @@ class Worker:
         self._lane_after_s = 0.0
         """When the lane is tried again, on the monotonic clock: another process holds the lock."""
         self._is_ending = False
-        self._others: dict[str, _OtherRun] = {}
+        self._others: dict[str, _OtherRun | _TeamRun] = {}
         self._others_lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -262,12 +301,16 @@ class Worker:
         """Take up what a killed server had left, and begin to work. Raises ResultsError."""
         self._uploads.remove_leftovers()
         self._uploads.take_up_tasks()
-        targets = [(self._work_on, ((TaskKind.CHECK,),))] * _CHECKS_AT_ONCE + [(self._work_on, (_LANE,))]
+        lanes = 1 if self._team is None else _FOLLOWED_AT_ONCE
+        targets = [(self._work_on, ((TaskKind.CHECK,),))] * _CHECKS_AT_ONCE + [(self._work_on, (_LANE,))] * lanes
         self._threads = [
             threading.Thread(target=target, args=arguments, name=f"task {number}", daemon=True)
             for number, (target, arguments) in enumerate(targets, 1)
         ]
         self._threads.append(threading.Thread(target=self._tidy, name="tidy", daemon=True))
+        if self._team:
+            in_touch = threading.Thread(target=self._keep_in_touch, args=(self._team,), name="in touch", daemon=True)
+            self._threads.append(in_touch)
         for thread in self._threads:
             thread.start()
 
@@ -284,26 +327,45 @@ class Worker:
         upload = self._uploads.upload(upload_id)
         return None if upload is None else self._drafts.get(upload)
 
+    def judgement(self, upload: StoredUpload) -> Judgement | None:
+        """Return what the rows of an upload come to, on whatever host it is; None if it is not checked."""
+        if self._team:
+            return self._team.judgement(upload.id)
+        draft = self._drafts.get(upload)
+        return draft.judgement if draft else None
+
     def live_of_upload(self, upload_id: str) -> LiveCounts | None:
         """Return how far the running task of an upload is; None if none is running."""
         work = self._working_on(upload_id, tuple(TaskKind))
         return work.live if work else None
 
     def live_of_run(self, run: str) -> LiveCounts | None:
-        """Return how far a run is, also one of another process; None if none is going on."""
-        if work := self._sending(run):
+        """Return how far a run is, also one of another process or host; None if none is going on."""
+        if self._team is None and (work := self._sending(run)):
             return work.live
         with self._others_lock:
-            other = self._others.setdefault(run, _OtherRun())
+            new = _TeamRun(self._team.uploads.team) if self._team else _OtherRun()
+            other = self._others.setdefault(run, new)
             found = other.look(self._config.results.folder / run)
             if found is None:
                 del self._others[run]
             return found
 
-    def stop(self, run: str) -> bool:
-        """Stop a run as Ctrl-C does: what is in flight is awaited. Returns whether this server is sending it."""
+    def stop(self, run: str, by: str) -> bool:
+        """Stop a run as Ctrl-C does: what is in flight is awaited. Returns whether it is sent here, or by the team."""
+        is_stopped = self._stop_for_team(self._team, run, by) if self._team else False
         task = self._uploads.task_of_run(run)
-        return task is not None and self.cancel(task.number)
+        return (task is not None and self.cancel(task.number)) or is_stopped
+
+    def _stop_for_team(self, team: TeamDrafts, run: str, by: str) -> bool:
+        """Stop a run on whatever host it was started. Returns whether it was going on."""
+        past = read_run(self._config.results.folder / run)
+        if not isinstance(past, PastRun) or not past.is_going_on:
+            return False
+        with team.uploads.transaction() as connection:
+            stop = Stop(StopReason.INTERRUPTED, f"{by} stopped the run.", "Run again to go on.")
+            follow.stop_run(connection, run, stop)
+        return True
 
     def cancel(self, number: int) -> bool:
         """Stop a task, or take it from the queue. Returns whether it was still open."""
@@ -312,7 +374,8 @@ class Worker:
         with self._changed:
             work = self._work.get(number)
             if work is None:
-                self._uploads.end_task(number)
+                if not self._uploads.is_elsewhere(number):
+                    self._uploads.end_task(number)
             elif not work.interrupts.count:  # a second request would end it at once
                 work.interrupts.request()
         return True
@@ -354,7 +417,8 @@ class Worker:
                         if task.kind in _LANE and (left_s := self._lane_after_s - time.monotonic()) > 0:
                             wait_s = left_s
                             continue
-                        self._uploads.start_task(task.number)
+                        if not self._uploads.start_task(task.number) and self._team:
+                            continue  # another host was faster
                         work = _Work(task)
                         if self._uploads.is_stopped(task.number):  # before the server was killed
                             work.interrupts.request()
@@ -370,7 +434,7 @@ class Worker:
         """Yield the tasks that can begin now, the oldest first; no two of an upload are worked on at once."""
         busy = {work.task.upload for work in self._work.values()}
         to_check: set[str | None] = set()
-        for task in self._uploads.open_tasks():
+        for task in self._uploads.startable_tasks():
             if task.number in self._work:
                 continue
             waits = task.upload is not None and (task.upload in busy or task.upload in to_check)
@@ -390,7 +454,7 @@ class Worker:
                     self._compare(work)
                 case TaskKind.SEND:
                     fault = self._send(work)
-        except _Ending:
+        except (_Ending, Detached):
             waits = ""
         except LockedError as error:
             waits = self._redacted(str(error), error.place.file)
@@ -420,6 +484,8 @@ class Worker:
     def _upload(self, task: Task) -> StoredUpload:
         """Return the upload of a task. Raises UsageError if it was removed."""
         upload = self._uploads.upload(task.upload or "")
+        if upload:
+            self._drafts.brought(upload)
         if upload is None or not (upload.folder / upload.file).exists():
             raise UsageError("The file was removed.", remedy="Upload it once more.")
         return upload
@@ -428,6 +494,7 @@ class Worker:
 
     def _check(self, work: _Work) -> None:
         upload, runs = self._upload(work.task), self._config.results.folder
+        journal = self._drafts.brought(upload)
         source = Upload(
             upload.folder / upload.file,
             upload.name,
@@ -445,7 +512,9 @@ class Worker:
                         work.read(rows)
                         next_turn()
 
-                    draft = stage_draft(source, self._config, upload.answers, upload.layout, progress=progress)
+                    draft = stage_draft(
+                        source, self._config, upload.answers, upload.layout, progress=progress, journal=journal
+                    )
             except (OpenQuestionsError, HeaderRowError) as error:
                 asked = OpenColumnsQuestions(in_page_words(self._redacted(str(error))), error.questions, error.columns)
                 self._uploads.set_asked(upload.id, asked)
@@ -454,6 +523,9 @@ class Worker:
                 return
             self._uploads.set_asked(upload.id, None)
             self._drafts.keep(upload.id, draft)
+        if self._team and journal:
+            journal.judge(draft.judgement)
+            self._team.put(draft, journal)
         if upload.remember and not any(not question.is_about_one_cell for question in draft.questions):
             self._remember(upload, draft, upload.remember, work.task.by)
 
@@ -481,11 +553,14 @@ class Worker:
 
     def _compare(self, work: _Work) -> None:
         self._require_going_on(work)
-        draft = self._draft_of(self._upload(work.task))
+        upload = self._upload(work.task)
+        draft = self._draft_of(upload)
         work.expect(draft.staged.good)
         with spoken(work.say):
             compare_draft(draft, self._environment, work.settled, work.interrupts)
         self._require_going_on(work)
+        if journal := self._drafts.brought(upload):
+            journal.put_file(COMPARED, draft.folder / COMPARED)
 
     def _send(self, work: _Work) -> TaskFault | None:
         """Begin or resume the run of a task. Returns what could not be written at its end.
@@ -494,18 +569,8 @@ class Worker:
         """
         task, runs = work.task, self._config.results.folder
         self._require_going_on(work)
-        if task.run is not None:
-            past = read_run(runs / task.run)
-            if isinstance(past, DamagedRun):
-                raise past.error
-            if past is not None:
-                return self._resume(work, past)
-            if task.upload is None or not (runs / task.run).exists():
-                raise UsageError(
-                    f"The run {task.run} is gone, and with it which rows were sent.",
-                    remedy="Put its folder back; or send the file again, which sends every row.",
-                )
-            remove_unless_begun(runs / task.run)
+        if task.run is not None and (past := self._begun(task, runs / task.run)):
+            return self._resume(work, past)
         upload = self._upload(task)
         draft = self._draft_of(upload)
         with ExitStack() as until_copied:
@@ -531,8 +596,28 @@ class Worker:
                     )
                 return self._execute(work, open_run)
 
+    def _begun(self, task: Task, folder: Path) -> PastRun | None:
+        """Return the run that a task has noted; None if nothing came of it. Raises UsageError if it is gone."""
+        past = read_run(folder)
+        if past is None:
+            is_gone = self._team.uploads.has_submitted(task) is None if self._team else not folder.exists()
+            if task.upload is None or is_gone:
+                raise UsageError(
+                    f"The run {folder.name} is gone, and with it which rows were sent.",
+                    remedy="Put its folder back; or send the file again, which sends every row.",
+                )
+            remove_unless_begun(folder)
+            # The host that was working on the task may have submitted it by now, though it seemed to be dead.
+            past = read_run(folder) if self._team else None
+        if isinstance(past, DamagedRun):
+            raise past.error
+        return past
+
     def _resume(self, work: _Work, past: PastRun) -> TaskFault | None:
         task = work.task
+        # What the task has put into the queue before its host was killed is not put there once more.
+        if self._team and (past.is_going_on or self._team.uploads.has_submitted(task)):
+            return self._follow(work, self._team, past.folder)
         if not past.is_unfinished:
             self._follow_up(past, task.by)
             return None
@@ -542,6 +627,29 @@ class Worker:
             raise UsageError(why)
         with reopen_run(past, self._config, self._environment, override=override, sent_by=task.by) as open_run:
             return self._execute(work, open_run)
+
+    def _follow(self, work: _Work, team: TeamDrafts, folder: Path) -> TaskFault | None:
+        """Wait until a run has ended that the workers of the team send."""
+        with self._changed:
+            work.run = folder.name
+        with spoken(work.say):
+            result = self._followed(
+                work,
+                lambda: follow.follow(
+                    team.uploads.team, folder, progress=work.settled, interrupts=work.interrupts,
+                    ask_to_stop=partial(self._uploads.is_stopped, work.task.number),
+                ),
+            )  # fmt: skip
+        return self._ended(work, folder, result)
+
+    def _followed(self, work: _Work, until_end: Callable[[], RunResult]) -> RunResult | None:
+        """Return how a run has ended; None if a person of the page took it from the queue before its turn."""
+        try:
+            return until_end()
+        except EndedEarlyError:
+            if self._uploads.is_stopped(work.task.number):
+                return None
+            raise
 
     def _execute(self, work: _Work, open_run: OpenRun) -> TaskFault | None:
         task, plan, folder = work.task, open_run.plan, open_run.folder
@@ -567,12 +675,17 @@ class Worker:
         finally:
             if not is_begun(folder):  # nothing came of it, and its folder goes
                 self._uploads.set_task_run(task.number, task.run if task.upload is None else None)
+        return self._ended(work, folder, result)
+
+    def _ended(self, work: _Work, folder: Path, result: RunResult | None) -> TaskFault | None:
         past = read_run(folder)
         if isinstance(past, PastRun) and not past.is_unfinished:
-            self._follow_up(past, task.by)
+            self._follow_up(past, work.task.by)
         else:
             self._require_going_on(work)
-        return TaskFault(self._redacted(result.fault), "Let the run go on: that writes it.") if result.fault else None
+        if result is None or not result.fault:
+            return None
+        return TaskFault(self._redacted(result.fault), "Let the run go on: that writes it.")
 
     def _follow_up(self, past: PastRun, by: str) -> None:
         """Let the rows be repaired that need a person. That they cannot be is no fault of the run, which is done."""
@@ -618,6 +731,36 @@ class Worker:
 
     def _log(self, text: str) -> None:
         _LOG.error("%s", self._environment.redaction.text(text))
+
+    # --- the other hosts of a team ---
+
+    def _keep_in_touch(self, team: TeamDrafts) -> None:
+        """Say that this server is there, and do what the others want of it, until it ends."""
+        fault = ""
+        while True:
+            with self._changed:
+                if self._is_ending:
+                    return
+                busy = {work.task.upload for work in self._work.values() if work.run is None}
+            news = None
+            try:
+                news = team.uploads.beat()
+                for upload_id in set(news.asked_for) - busy:
+                    if upload := self._uploads.upload(upload_id):
+                        self._drafts.give(upload)
+                fault = ""
+            except (ResultsError, OSError) as error:
+                if str(error) != fault:  # once for each outage
+                    fault = str(error)
+                    self._log(fault)
+            with self._changed:
+                for number in news.to_stop if news else ():
+                    if (work := self._work.get(number)) and not work.interrupts.count:
+                        work.interrupts.request()
+                if news and news.is_task_waiting:
+                    self._changed.notify_all()
+                if not self._is_ending:
+                    self._changed.wait(_IN_TOUCH_EVERY_S)
 
     # --- what is old ---
 

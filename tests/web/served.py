@@ -195,6 +195,8 @@ def multipart(parts: Iterable[tuple[str, str | None, bytes]]) -> tuple[str, byte
 class PageServer:
     """`batch-updater serve` in a process of its own, from `with` to its end; it may be stopped and started again."""
 
+    command: Sequence[str] = ("batch_updater", "serve")
+
     def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
         """`folder` has a config.yaml."""
         self.folder = folder
@@ -208,7 +210,7 @@ class PageServer:
         """Start it, and wait until it can be used."""
         with self.log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "batch_updater", "serve", "--port", "0", *self._arguments],
+                [sys.executable, "-m", *self.command, "--port", "0", *self._arguments],
                 cwd=self.folder, env=environment(**self._variables), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
             )  # fmt: skip

@@ -257,13 +257,13 @@ def test_a_run_that_a_person_stops_goes_on_when_a_person_says_so(tmp_path: Path,
         assert live.total == 60
         assert live.outcomes[OutcomeKind.INVALID] == 1
         assert live.done == sum(live.outcomes.values())
-        assert queue.worker.stop(run)
+        assert queue.worker.stop(run, "anna")
         assert queue.done(upload).state is TaskState.DONE
         assert queue.worker.live_of_run(run) is None
         past = past_of(queue, run)
         assert past.is_unfinished
         assert past.counts[OutcomeKind.UNCONFIRMED] == 0
-        assert not queue.worker.stop(run)
+        assert not queue.worker.stop(run, "anna")
         queue.uploads.add_task(TaskKind.SEND, "ben", upload=None, run=run)
         queue.worker.wake()
         until(lambda: not queue.uploads.open_tasks())
@@ -282,7 +282,7 @@ def test_guards_on_changes_are_judged_where_a_run_goes_on_that_was_stopped_befor
         api.wait_for(10)
         run = queue.uploads.tasks(upload.id)[0].run
         assert run
-        assert queue.worker.stop(run)
+        assert queue.worker.stop(run, "anna")
         queue.done(upload)
         assert past_of(queue, run).is_unfinished
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
@@ -303,7 +303,7 @@ def test_guards_that_were_kept_do_not_hold_up_what_is_left_of_a_run(tmp_path: Pa
         until(lambda: any(request["method"] == "PUT" for request in api.requests()))
         run = queue.uploads.tasks(upload.id)[0].run
         assert run
-        assert queue.worker.stop(run)
+        assert queue.worker.stop(run, "anna")
         queue.done(upload)
         assert past_of(queue, run).is_unfinished
     with working(config_in(tmp_path, api.url, guards={"changed": 1}, sending=sending)) as queue:
@@ -335,7 +335,7 @@ def test_a_run_whose_folder_is_gone_is_not_sent_again_by_going_on(tmp_path: Path
         api.wait_for(20)
         run = queue.uploads.tasks(upload.id)[0].run
         assert run
-        assert queue.worker.stop(run)
+        assert queue.worker.stop(run, "anna")
         queue.done(upload)
         sent = len(api.requests())
         rmtree(config.results.folder / run)
@@ -553,7 +553,7 @@ def test_what_an_approval_overrides_stays_so_where_a_run_goes_on_that_had_not_re
         api.wait_for(10)
         run = queue.uploads.tasks(upload.id)[0].run
         assert run
-        assert queue.worker.stop(run)
+        assert queue.worker.stop(run, "anna")
         queue.done(upload)
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
         queue.worker.wake()
@@ -674,6 +674,6 @@ def test_a_run_of_another_process_shows_how_far_it_is(tmp_path: Path, api: Sandb
         live = queue.worker.live_of_run(past.folder.name)
         assert live
         assert live.total == 60
-        assert not queue.worker.stop(past.folder.name)
+        assert not queue.worker.stop(past.folder.name, "anna")
         assert ended(process)[0] == 0
         until(lambda: queue.worker.live_of_run(past.folder.name) is None)
