@@ -269,8 +269,11 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
         return report.report(past, results)
     with past.store(looks_at_all=False) as store:
         staged, names = past.staged(store), store.names()
+        expected = store.expected() if staged.is_undo else None
     fetched(folder, PAGE)
-    facts = replace(known.facts, allowed=names, run_folder=folder.name if past.is_of_page else str(folder))
+    facts = replace(
+        known.facts, allowed=names, expected=expected, run_folder=folder.name if past.is_of_page else str(folder)
+    )
     result = RunResult(
         columns=staged.columns,
         facts=facts,
