@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -123,7 +124,7 @@ def _run_of(record: Sequence[object]) -> QueuedRun:
     return msgspec.convert(
         {
             "id": number, "name": name, "origin": origin, "state": state, "part": part, "submitted_at": submitted_at,
-            "options": msgspec.json.decode(str(options)), "stop": stop and msgspec.json.decode(str(stop)),
+            "options": json.loads(str(options)), "stop": stop and json.loads(str(stop)),
         },
         QueuedRun,
     )  # fmt: skip

@@ -69,7 +69,7 @@ class PartResult(msgspec.Struct, frozen=True):
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
     content = file_content(team, run, _RESULT)
-    return None if content is None else msgspec.json.decode(content, type=PartResult)
+    return None if content is None else msgspec.convert(json.loads(content), PartResult, str_keys=True)
 
 
 def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
@@ -260,7 +260,8 @@ def _end(
             removed=finished.removed,
             uniform_refusal=sent.uniform_refusal,
         )
-        (folder / _RESULT).write_bytes(msgspec.json.encode(result))
+        # json.dumps takes names of files that are no text, too.
+        (folder / _RESULT).write_text(json.dumps(msgspec.to_builtins(result, str_keys=True)), encoding="ascii")
         put_file(connection, queued.id, folder / _RESULT)
         stop = finished.stop
         part = Part(

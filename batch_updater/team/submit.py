@@ -211,4 +211,4 @@ def _set_facts(connection: Connection, run: int, facts: Mapping[str, object]) ->
 
 
 def _as_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return json.dumps(msgspec.to_builtins(value))  # which takes names that are no text, too
