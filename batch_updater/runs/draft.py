@@ -731,22 +731,23 @@ def _keep_refusals(upload: Upload, store: Store) -> None:
     """Write which rows the API refused in the run that is repaired, unless an earlier draft says so already."""
     if upload.repairs is None or store.execute(statements.ALL_REFUSALS).fetchone() is not None:
         return
-    if not (upload.repairs / DATABASE).exists():
+    try:
+        with opened_store(upload.repairs / DATABASE) as past:
+            store.executemany(
+                statements.ADD_REFUSAL,
+                (
+                    {"row": row.number, "problems": encode_problems(problems), "accepted_by": None, "accepted_at": None,
+                     "by_cell": int(row.outcome.kind is OutcomeKind.INVALID)}
+                    for row in past.rows(unsent(None), statements.ROWS_TO_FIX)
+                    if row.outcome.kind in NEEDS_PERSON and (problems := _why_refused(row.outcome))
+                ),
+            )  # fmt: skip
+    except FileNotFoundError as error:
         raise InputError(
             f"The run {upload.repairs.name}, whose rows are repaired here, is gone: which of them the API refused is "
             "not known.",
             remedy="Put its folder back, or upload its workbook as a file of its own.",
-        )
-    with opened_store(upload.repairs / DATABASE) as past:
-        store.executemany(
-            statements.ADD_REFUSAL,
-            (
-                {"row": row.number, "problems": encode_problems(problems), "accepted_by": None, "accepted_at": None,
-                 "by_cell": int(row.outcome.kind is OutcomeKind.INVALID)}
-                for row in past.rows(unsent(None), statements.ROWS_TO_FIX)
-                if row.outcome.kind in NEEDS_PERSON and (problems := _why_refused(row.outcome))
-            ),
-        )  # fmt: skip
+        ) from error
 
 
 def _why_refused(outcome: Outcome) -> tuple[Problem, ...]:

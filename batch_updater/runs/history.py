@@ -375,9 +375,9 @@ class PastRun(msgspec.Struct, frozen=True):
         ResultsError if it cannot.
         """
         written = self.parts[-1].results
-        if written and not Path(written).is_file():
-            written = str(fetched(self.folder, PurePath(written).name))
-        places = [Path(written)] if written else []
+        places = [Path(written), self.folder / PurePath(written).name] if written else []
+        if written and self.team_state is not None:  # the path is one of the host that has written it
+            places.insert(0, fetched(self.folder, PurePath(written).name))
         places += sorted(self.folder.glob("*-results-*.xlsx"), reverse=True)
         return next((place.resolve() for place in places if place.is_file()), None)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -11,7 +14,9 @@ import pytest
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
 from batch_updater.config.schema import ResultsSettings
+from batch_updater.questions import NO_ANSWERS
 from batch_updater.records import OutcomeKind
+from batch_updater.runs.draft import Upload, stage_draft
 from batch_updater.runs.history import PastRun, find_run, past_runs, related_by_name, run_named
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.run_files import RunFileKind, files_of
@@ -23,7 +28,6 @@ from tests.team.machines import Machine, machine_with_runs, member, new_database
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from batch_updater.runs.team_database import TeamDatabase
     from tests.team.postgres import PostgresServer
@@ -69,7 +73,7 @@ def joined_as(host: Machine) -> AbstractContextManager[TeamDatabase | None]:
 
 def name_of(host: Machine, stem: str) -> str:
     """Return the name of the newest run of an input."""
-    names = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
+    names: list[str] = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
     return next(name for name in names if stem in name)
 
 
@@ -261,3 +265,35 @@ def test_the_tab_key_knows_the_runs_of_all_hosts(other: Machine, monkeypatch: py
     monkeypatch.setenv("TEAM_DATABASE", other.address)
     assert len(list(_runs("2", parse(["report"])))) == 5
     assert [name for name in _runs("2", parse(["undo"])) if "fine" in name]
+
+
+def test_queued_runs_name_the_runs_that_they_have_to_do_with(own_team: Machine, tmp_path: Path) -> None:
+    """The run that it undoes, and the one that has applied the same rows before."""
+    host = member(tmp_path / "second", own_team.url, own_team.address)
+    undone, before = name_of(host, "back"), name_of(host, "fine")
+    host("undo", undone)
+    undo = host("run", host.runs / undone / "undo.xlsx", "--detach", "--yes")
+    again = host("run", own_team.folder / "fine.xlsx", "--detach", "--yes")
+    assert undo.code == again.code == 0, undo.err + again.err
+    assert "This was applied before" in again.err
+    with joined_as(own_team):
+        undoing, repeating = (find_run(own_team.runs, done.out.strip()) for done in (undo, again))
+    assert undoing.facts.undoes == undone
+    assert repeating.facts.repeats == before
+    assert undoing.is_queued
+    assert repeating.is_queued
+
+
+@pytest.mark.usefixtures("inside")
+def test_another_host_repairs_the_rows_of_a_run_on_its_page(sender: Machine, other: Machine) -> None:
+    """Which cells are wrong is known from the database; the workbook is fetched."""
+    past = find_run(other.runs, name_of(sender, "q1"))
+    workbook = past.workbook
+    assert workbook is not None
+    assert workbook.parent == past.folder
+    folder = other.folder / "upload"
+    folder.mkdir()
+    upload = Upload(Path(shutil.copy(workbook, folder / "input.xlsx")), workbook.name, "q1", None, past.folder)
+    config = load_config(other.folder / "config.yaml", {"TEAM_DATABASE": other.address})
+    with closing(stage_draft(upload, config, NO_ANSWERS, None, progress=lambda _: None)) as draft:
+        assert [row.number for row in draft.grid().rows] == [5]
