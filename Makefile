@@ -23,7 +23,7 @@ coverage: $(READY)
 
 # The same promises with the large numbers; about a quarter of an hour.
 torture: $(READY) debian-packages
-	$(BIN)/python -m pytest -q -s -n 0 --torture --timeout 3000 tests/torture
+	$(BIN)/python -m pytest -q -s -n 0 --torture --timeout 3000 tests/torture tests/team/test_quota.py
 
 # Known vulnerabilities of what users install; needs the network, and so is no test.
 audit: $(READY)

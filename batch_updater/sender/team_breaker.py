@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from batch_updater.sender.breaker import FIRST_PAUSE_S, Failures, ServiceDown, share_of_pause
+from batch_updater.sender.shutdown import end_pause
 from batch_updater.sender.team_limiter import TeamLimiter
 from batch_updater.sender.team_quota import OpenBreaker, QuotaState
 
@@ -81,6 +82,7 @@ class TeamBreaker:
             pause_s, now = FIRST_PAUSE_S * share_of_pause(self._chance), self._clock()
             self._open = OpenBreaker(why, now + self._max_wait_s, now + pause_s, 0)
             self._limiter.tell(self._quota.open_breaker(why, self._max_wait_s, pause_s))
+            self._limiter.release_turns()  # at a pace that has slowed down the probe would wait for all of them
             _log.warning("breaker open", extra={"event": "breaker open", "why": why, "wait_s": self._max_wait_s})
 
     async def before_probe(self) -> None:
@@ -95,11 +97,33 @@ class TeamBreaker:
             due_in_s = min(known.next_probe_at, known.deadline) - now
             if due_in_s > 0:
                 await self._limiter.shutdown.pause(min(due_in_s, _LOOKS_EVERY_S))
-            elif await self._limiter.ask(self._quota.take_probe(self._lost_after_s)):
+            elif await self._take_probe():
                 self._probing = asyncio.current_task()
                 return
             else:  # another worker has it, which the limiter will know in a moment
                 await self._limiter.shutdown.pause(_LOOKS_EVERY_S)
+
+    async def _take_probe(self) -> bool:
+        """Take the team's probe, if it is due; returns whether it is this worker's.
+
+        Raises ShuttingDown once the run is ending, StoreError if the database does not give it.
+        """
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        is_taken = False
+
+        async def take() -> None:
+            nonlocal is_taken
+            try:
+                is_taken = await self._quota.take_probe(self._lost_after_s)
+                if is_taken and over.done():  # the run has ended meanwhile
+                    await self._quota.probe_failed(0.0)
+            finally:
+                end_pause(over)
+
+        self._limiter.tell(take())
+        await self._limiter.shutdown.until(over)
+        self._limiter.require_working()
+        return is_taken
 
     def give_back(self) -> None:
         """Let another worker have the probe at once, if it was this one's and has had no answer."""
@@ -119,6 +143,7 @@ class TeamBreaker:
         if before is None and self._open is not None:
             why, wait_s = f"another worker of the team says: {self._open.why}", self._open.deadline - self._clock()
             _log.warning("breaker open", extra={"event": "breaker open", "why": why, "wait_s": wait_s})
+            self._limiter.release_turns()
         elif before is not None and self._open is None:
             self._failures.end_series()
             why = "another worker of the team has had an answer"

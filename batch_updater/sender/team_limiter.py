@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from batch_updater.sender.limiter import DECREASE
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown, end_pause
@@ -27,8 +27,6 @@ _READY_S = 0.1
 _READY_AT_LEAST = 3
 """As in `Limiter`: requests with a connection that may wait for their permits before no more turns are given."""
 _ENDS_WITHIN_S = 1.0
-
-_Answer = TypeVar("_Answer")
 
 
 class TeamLimiter:
@@ -182,24 +180,22 @@ class TeamLimiter:
             self._paused_until = until
             self.tell(self.quota.pause(until))
 
+    def release_turns(self) -> None:
+        """Let the requests that wait for a turn look whether they may go out at all; none has a permit by that."""
+        while self._turns:
+            end_pause(self._turns.popleft())
+
+    def require_working(self) -> None:
+        """Raise what keeps the database from being asked, such as StoreError."""
+        if self._fault:
+            raise self._fault
+
     def tell(self, call: Coroutine[object, object, None]) -> None:
         """Let the database know something, without waiting for it."""
         task = asyncio.create_task(call)
         self._told.add(task)
         task.add_done_callback(self._told.discard)
         task.add_done_callback(self._fail_with)
-
-    async def ask(self, call: Coroutine[object, object, _Answer]) -> _Answer:
-        """Ask the database, but wait no longer than the run goes on. Raises ShuttingDown if it is ending."""
-        over = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(call)
-        task.add_done_callback(lambda _: end_pause(over))
-        try:
-            await self.shutdown.until(over)
-        finally:
-            if not task.done():
-                task.cancel()
-        return task.result()
 
     def _forget_turn(self) -> float | None:
         task = asyncio.current_task()
@@ -209,8 +205,7 @@ class TeamLimiter:
         """Wait in a queue until a permit is in hand; those with a connection go first."""
         if self.shutdown.is_set():
             raise ShuttingDown
-        if self._fault:
-            raise self._fault
+        self.require_working()
         if not self._turns and not self._permits and self._take_due():
             return
         waiting = asyncio.get_running_loop().create_future()

@@ -1,6 +1,7 @@
-"""A process that sends rows with a team's quota until its time is up: `python -m tests.team.quota_client`.
+"""A process that sends rows with a team's quota until it is told to stop: `python -m tests.team.quota_client`.
 
-It prints `begins` when it does, and in the end JSON: what came of its rows, and how it stopped.
+It prints a line when it is ready, begins with the first line that it reads, and ends with the second. In the end it
+prints what came of its rows, as JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("url")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--rate", type=float, default=100)
-    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--concurrency", type=int, default=10)
     parser.add_argument("--max-wait", type=float, default=60)
     options = parser.parse_args(arguments)
@@ -60,8 +60,9 @@ def main(arguments: list[str]) -> None:
                 ENDPOINT, config.api, config.sending, hooks, fetch_credentials(config.api, ENDPOINT, environment),
                 environment, SendOptions(10**6, keep_going=True, limiter=limits.limiter, breaker=limits.breaker),
             )  # fmt: skip
-            asyncio.get_running_loop().call_later(options.seconds, sender.stop)
-            say("begins")
+            say("ready")
+            sys.stdin.readline()
+            asyncio.get_running_loop().add_reader(sys.stdin, sender.stop)
             return await sender.send(Prepared(one, builder.build(one)) for one in jobs)
 
     with responsive():
@@ -90,11 +91,24 @@ class Client:
         self.process = process
         assert process.stdout is not None
         self._printed: IO[str] = process.stdout
-        assert self._printed.readline() == "begins\n"
+        assert self._printed.readline() == "ready\n"
+
+    def tell(self, line: str) -> None:
+        """Let it begin, or stop."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
 
     def result(self) -> Result:
         """Wait for its end."""
         return msgspec.json.decode(self._printed.readline(), type=Result)
+
+
+def stopped(running: list[Client]) -> list[Result]:
+    """Stop them all; returns what became of their rows."""
+    for client in running:
+        client.tell("stop")
+    return [client.result() for client in running]
 
 
 @contextmanager
@@ -107,12 +121,15 @@ def clients(
     processes = [
         Popen(
             [sys.executable, "-m", "tests.team.quota_client", url, "--first", str(first + number * 10**6), *typed],
-            env=environment, stdout=PIPE, text=True,
+            env=environment, stdin=PIPE, stdout=PIPE, text=True,
         )
         for number in range(count)
     ]  # fmt: skip
     try:
-        yield [Client(process) for process in processes]
+        running = [Client(process) for process in processes]
+        for client in running:
+            client.tell("begin")
+        yield running
     finally:
         for process in processes:
             process.kill()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +22,8 @@ from batch_updater.config.secrets import Secret
 from batch_updater.runs.team_database import TeamDatabase, address_of
 from batch_updater.team.migrate import migrate
 from tests.team.postgres import PostgresServer, postgres_server
-from tests.team.quota_client import clients
-from tests.team.recording_server import Arrival, busiest_second, recording_server
+from tests.team.quota_client import clients, stopped
+from tests.team.recording_server import Arrival, RecordingServer, busiest_second, recording_server
 
 pytestmark = [
     pytest.mark.debian,
@@ -63,6 +66,19 @@ def counted_this_month(address: str) -> int:
     return int(found[0] or 0) if found else 0
 
 
+def has_sent(api: RecordingServer, million: int) -> bool:
+    """Whether the process with the rows from that million on has sent anything."""
+    return any(arrival.record // 10**6 == million for arrival in api.arrivals)
+
+
+def eventually(holds: Callable[[], object], within_s: float = 30) -> None:
+    """Wait until something holds."""
+    ends_at = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends_at, "it does not come"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("rate", "concurrency", "most", "least_used"), [(100, 10, 102, 0.97), (2000, 50, 2040, 0.95)], ids=["100", "2000"]
 )
@@ -73,34 +89,32 @@ def test_all_processes_together_hold_the_rate_and_use_it(
 
     Every request that went out counts towards the month, and nothing else does.
     """
-    seconds = 120 if torture else 6
     with (
         recording_server() as api,
-        clients(address, api.url, PROCESSES, rate=rate, seconds=seconds, concurrency=concurrency) as running,
+        clients(address, api.url, PROCESSES, rate=rate, concurrency=concurrency) as running,
     ):
-        results = [client.result() for client in running]
+        time.sleep(120 if torture else 5)
+        results = stopped(running)
     busiest, used = busiest_second(api.times), used_in_the_middle(api.times, rate)
     sys.stdout.write(f"{len(api.times)} requests, busiest second {busiest}, {used:.1%} of {rate}/s used\n")
     assert busiest <= most
-    assert used >= (least_used if torture else 0.5)
+    assert used >= (least_used if torture else 0.3)
     assert sum(result.requests for result in results) == len(api.times) == counted_this_month(address)
 
 
 def test_what_a_killed_process_has_leased_is_lost_and_never_doubled(address: str, *, torture: bool) -> None:
     """While processes are killed and others start, no second holds more than the rate, and the rest of them go on."""
-    rate, kills = 100, 30 if torture else 6
-    with recording_server() as api:
-        with clients(address, api.url, 2, rate=rate, seconds=1000) as lasting:
-            for number in range(kills):
-                with clients(address, api.url, 1, rate=rate, seconds=1000, first=(number + 10) * 10**6) as killed:
-                    time.sleep(0.5)
-                    os.kill(killed[0].process.pid, signal.SIGKILL)
-            time.sleep(2)
-            last = api.times[-1]
-        assert len(lasting) == 2
-    after = [at for at in api.times if last - 1.5 <= at <= last]
+    with recording_server() as api, clients(address, api.url, 2) as lasting:
+        for number in range(10, 40 if torture else 15):
+            with clients(address, api.url, 1, first=number * 10**6) as killed:
+                eventually(partial(has_sent, api, number))
+                time.sleep(random.uniform(0, 0.5))
+                os.kill(killed[0].process.pid, signal.SIGKILL)
+        before = len(api.arrivals)
+        eventually(lambda: len(api.arrivals) > before + 100)
+        results = stopped(lasting)
     assert busiest_second(api.times) <= 102
-    assert len(after) >= 0.5 * rate * 1.5
+    assert {result.stopped for result in results} == {"interrupted"}
     assert counted_this_month(address) >= len(api.times)
 
 
@@ -114,11 +128,10 @@ def test_one_refusal_for_too_many_requests_slows_all_down(address: str) -> None:
             return "429 Too Many Requests", ""
         return "200 OK", ""
 
-    with recording_server(answer) as api, clients(address, api.url, 4, rate=rate, seconds=4) as running:
-        for client in running:
-            client.result()
-    times, at = api.times, refused_at[0]
-    soon = sum(at + 0.4 < one <= at + 1.4 for one in times)
+    with recording_server(answer) as api, clients(address, api.url, 4, rate=rate) as running:
+        eventually(lambda: refused_at and api.arrivals[-1].at > refused_at[0] + 2)
+        stopped(running)
+    soon = sum(refused_at[0] + 0.5 < at <= refused_at[0] + 1.5 for at in api.times)
     assert soon <= 0.75 * rate  # 140 and what grows in that time
     with psycopg.connect(address) as connection:
         (slowed_to,) = connection.execute("SELECT slowed_to_per_s FROM batch_updater.quotas").fetchone() or (None,)
@@ -132,86 +145,79 @@ def test_a_pause_that_the_service_asks_for_stops_all(address: str) -> None:
     def answer(arrival: Arrival) -> tuple[str, str]:
         if len(api.arrivals) == 150:
             asked_at.append(arrival.at)
-            return "429 Too Many Requests", "Retry-After: 2\r\n"
+            return "429 Too Many Requests", "Retry-After: 4\r\n"
         return "200 OK", ""
 
-    with recording_server(answer) as api, clients(address, api.url, 4, rate=100, seconds=6) as running:
-        for client in running:
-            client.result()
-    at = asked_at[0]
-    assert not [one - at for one in api.times if at + 0.4 < one < at + 1.95]
-    assert [one for one in api.times if at + 1.95 < one < at + 3.5]
+    with recording_server(answer) as api, clients(address, api.url, 4) as running:
+        eventually(lambda: asked_at and api.arrivals[-1].at > asked_at[0] + 4)
+        stopped(running)
+    after = [at - asked_at[0] for at in api.times if at > asked_at[0]]
+    assert not [at for at in after if 1 < at < 3.95]  # within 0.3 s on a machine that does nothing else
 
 
 def test_without_the_database_nothing_is_sent_and_afterwards_all_goes_on() -> None:
     """While PostgreSQL is stopped there are no permits; a crash of it lets no second hold more than the rate."""
     with postgres_server() as server:
         address = new_team(server)
-        with recording_server() as api, clients(address, api.url, 4, rate=100, seconds=8) as running:
-            time.sleep(2)
-            server.stop("immediate")
-            stopped_at = time.time()
-            time.sleep(1.5)
-            started_at = time.time()
-            server.start()
-            results = [client.result() for client in running]
-        assert not [one - stopped_at for one in api.times if stopped_at + 0.5 < one < started_at]
-        assert [one for one in api.times if one > started_at]
+        with recording_server() as api, clients(address, api.url, 4) as running:
+            eventually(lambda: len(api.arrivals) > 150)
+            for _ in range(2):
+                server.stop("immediate")
+                at = time.time()
+                time.sleep(2)
+                assert not [one - at for one in api.times if one > at + 1]
+                server.start()
+                eventually(lambda: api.arrivals[-1].at > time.time() - 0.05)
+            results = stopped(running)
         assert busiest_second(api.times) <= 102
         assert {result.stopped for result in results} == {"interrupted"}
 
 
 def test_a_run_that_is_stopped_does_not_wait_for_a_lost_database() -> None:
     """Requests that wait for permits are given up when the run ends, whether or not PostgreSQL is back."""
-    with postgres_server() as server:
-        address = new_team(server)
-        with recording_server() as api, clients(address, api.url, 2, rate=100, seconds=2) as running:
-            time.sleep(0.5)
-            server.stop("immediate")
-            began = time.monotonic()
-            results = [client.result() for client in running]
-            took_s = time.monotonic() - began
-            server.start()
+    with postgres_server() as server, recording_server() as api, clients(new_team(server), api.url, 2) as running:
+        eventually(lambda: len(api.arrivals) > 50)
+        server.stop("immediate")
+        began = time.monotonic()
+        results = stopped(running)
+        took_s = time.monotonic() - began
+        server.start()
     assert took_s < 8
     assert {result.stopped for result in results} == {"interrupted"}
 
 
 def test_one_probe_goes_out_for_all_while_the_service_is_down(address: str) -> None:
     """While it only fails, requests come one by one with growing pauses; with the first answer all processes go on."""
-    is_down, down_at, up_at = threading.Event(), list[float](), list[float]()
+    is_down = threading.Event()
 
     def answer(_arrival: Arrival) -> tuple[str, str]:
         return ("503 Service Unavailable", "") if is_down.is_set() else ("200 OK", "")
 
-    with recording_server(answer) as api, clients(address, api.url, 4, rate=200, seconds=9) as running:
-        time.sleep(1.5)
+    with recording_server(answer) as api, clients(address, api.url, 4, rate=200) as running:
+        eventually(lambda: len(api.arrivals) > 200)
         is_down.set()
-        down_at.append(time.time())
-        time.sleep(4)
+        down = time.time()
+        eventually(lambda: [one for one in api.arrivals if one.at > down + 3])
         is_down.clear()
-        up_at.append(time.time())
-        for client in running:
-            client.result()
-    down, up = down_at[0], up_at[0]
-    probes = [one for one in api.times if down + 1 < one < up]
-    assert 1 <= len(probes) <= 8
+        up = time.time()
+        eventually(lambda: len({one.record // 10**6 for one in api.arrivals if one.at > up}) == 4)
+        stopped(running)
+    probes = [at for at in api.times if down + 1 < at < up]
+    assert len(probes) <= 8
     assert min((later - earlier for earlier, later in pairwise(probes)), default=1) >= 0.2
-    first_answer = min(one for one in api.times if one >= up)
-    others = [arrival for arrival in api.arrivals if first_answer + 0.5 < arrival.at < first_answer + 2]
-    assert len({arrival.record // 10**6 for arrival in others}) == 4
 
 
 def test_a_service_that_stays_down_ends_the_runs_of_all(address: str) -> None:
     """Once the time that the team may wait is over, every process stops for the same reason, and soon."""
     with (
         recording_server(lambda _: ("503 Service Unavailable", "")) as api,
-        clients(address, api.url, 4, rate=100, seconds=60, max_wait=3) as running,
+        clients(address, api.url, 4, max_wait=3) as running,
     ):
         began = time.monotonic()
         results = [client.result() for client in running]
         took_s = time.monotonic() - began
     assert [result.stopped for result in results] == ["service_down"] * 4
-    assert took_s < 12
+    assert took_s < 15
     assert len(api.times) < 100
 
 
@@ -221,11 +227,12 @@ def test_the_clock_of_a_host_may_be_wrong(address: str, clock: str) -> None:
         api = stack.enter_context(recording_server())
         running = [
             stack.enter_context(clients(
-                address, api.url, 1, rate=100, seconds=5, first=(number + 1) * 10**6,
+                address, api.url, 1, first=(number + 1) * 10**6,
                 environ={"LD_PRELOAD": clock, "CLOCK_FILE": "/", "CLOCK_JUMP_S": str(off_s)},
             ))[0]
             for number, off_s in enumerate((0, -30_000, 30_000))
         ]  # fmt: skip
-        shares = [client.result().requests for client in running]
+        time.sleep(4)
+        shares = [result.requests for result in stopped(running)]
     assert busiest_second(api.times) <= 102
     assert min(shares) > 20

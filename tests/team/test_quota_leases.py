@@ -16,17 +16,14 @@ import uvloop
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from
 from batch_updater.config.schema import ApiSettings
-from batch_updater.config.secrets import Secret
 from batch_updater.doctor.examination import DoctorOptions, examine
 from batch_updater.errors import StoreError
-from batch_updater.runs.team_database import TeamDatabase, address_of
+from batch_updater.runs.team_database import TeamDatabase
 from batch_updater.runs.team_quota import TeamQuota, account_of
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.team_breaker import TeamBreaker
 from batch_updater.sender.team_limiter import TeamLimiter
-from batch_updater.team.migrate import migrate
-from tests.team.postgres import PostgresServer
 from tests.team.recording_server import recording_server
 
 pytestmark = pytest.mark.debian
@@ -316,11 +313,9 @@ def test_an_account_is_the_same_wherever_its_secret_is_kept(team: TeamDatabase, 
     assert not [one for one in keys if "canary" in one]
 
 
-def test_the_doctor_keeps_to_the_quota(server: PostgresServer, tmp_path: Path) -> None:
+def test_the_doctor_keeps_to_the_quota(team: TeamDatabase, address: str, tmp_path: Path) -> None:
     """Every request of the doctor counts, that for the way to the API and those that try the token."""
-    address, config = server.new_database(), tmp_path / "config.yaml"
-    team = TeamDatabase(Secret(address_of(address)))
-    migrate(team)
+    config = tmp_path / "config.yaml"
     environment = Environment({"TOKEN": "canary-token", "TEAM_DATABASE": address, "HOME": str(tmp_path)})
     with recording_server() as api:
         config.write_text(f"api: {{base_url: '{api.url}', token: env:TOKEN}}\nteam: {{database: env:TEAM_DATABASE}}\n")
