@@ -153,6 +153,7 @@ TEACHING = {"OpportunityId": "4", "opportunityType": "Pre", "StageName": "no sta
 """Is refused with the lists of all names."""
 
 
+@pytest.mark.one_process("a property with dozens of runs, each of which a worker would take a second for")
 @settings(max_examples=12)
 @given(
     rows=st.lists(changes("") | changes("2"), min_size=1, max_size=7),
