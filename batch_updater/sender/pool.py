@@ -35,7 +35,7 @@ from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.transport import Transport, tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
-_SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
+SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
@@ -207,7 +207,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         """What has gone out."""
         self._failures = 0
         self._failures_allowed = self.sending.failures_allowed(self.options.rows)
-        self._targets = _TargetQueues()
+        self._targets = _TargetQueues(held=dict(self.options.held))
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         self._begun = 0
@@ -357,7 +357,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             sent = await client.send(prepared, task)
             if sent.stop:
                 self.end(sent.stop)
-        if self.options.in_order and sent.outcome.kind not in _SETTLED:
+        if self.options.in_order and sent.outcome.kind not in SETTLED:
             self._targets.held.setdefault(job.target, job.row)
         # The run ends if its outcomes so far say that going on makes no sense.
         outcome = sent.outcome

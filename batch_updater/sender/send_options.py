@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -74,3 +74,5 @@ class SendOptions(msgspec.Struct, frozen=True):
     """What others have come to that send rows of the same run."""
     breaker: CircuitBreaker | None = None
     """A team's; None: one of its own."""
+    held: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """Target whose rows wait, where they go in file order -> the row that did not settle, sent by another process."""

@@ -247,14 +247,16 @@ class BlockSending:
         if facts.reads_first:
             expected = writer.store.expected() if facts.is_undo else {}
             read_first = ReadBeforeWrite(RequestBuilder(endpoint), writer.will_change, only=False, expected=expected)
+        is_in_order = facts.identity.duplicates == "in_order"
         return SendOptions(
             facts.rows,
             queued.options.keep_going,
             read_first,
             allowed=writer.store.names(),
-            in_order=facts.identity.duplicates == "in_order",
+            in_order=is_in_order,
             run=facts.caller.salt,
             elsewhere=self._elsewhere,
+            held=writer.held() if is_in_order else {},
         )
 
     async def _send(

@@ -13,7 +13,7 @@ from batch_updater.runs.team_database import KEY, SCHEMA, TeamDatabase, require_
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(database: TeamDatabase) -> None:
@@ -47,5 +47,5 @@ def _configuration() -> Config:
     from alembic.config import Config
 
     configuration = Config()
-    configuration.set_main_option("script_location", str(_MIGRATIONS))
+    configuration.set_main_option("script_location", str(MIGRATIONS))
     return configuration

@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import psycopg
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 if TYPE_CHECKING:
-    import psycopg
-
     from batch_updater.runs.team_database import TeamDatabase
 
 _SEND, _BLOCK, _REPORT = "send", "block", "report"
@@ -37,6 +37,10 @@ def blocks_queue(origin: str) -> str:
 def _digest(origin: str) -> str:
     # Procrastinate listens on a channel of that name, and one of PostgreSQL has 63 bytes at most.
     return hashlib.sha256(origin.encode()).hexdigest()[:24]
+
+
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
+"""What says that the database does not answer."""
 
 
 class Work(Protocol):
@@ -91,8 +95,7 @@ def _defer(connection: psycopg.Connection[Any], jobs: list[Job]) -> None:
 def app_of(team: TeamDatabase, work: Work) -> App:
     """Return the queue with what is done for each of its jobs; open it before use."""
     connector = PsycopgConnector(
-        conninfo=team.address, min_size=1, max_size=_CONNECTIONS, timeout=_CONNECTS_WITHIN_S,
-        reconnect_timeout=_CONNECTS_WITHIN_S,
+        conninfo=team.address, min_size=0, max_size=_CONNECTIONS, timeout=_CONNECTS_WITHIN_S,
     )  # fmt: skip
     app = App(connector=connector)
     app.job_manager = _OwnJobs(connector)
@@ -113,11 +116,13 @@ def app_of(team: TeamDatabase, work: Work) -> App:
 
 
 class _UntilDone(BaseRetryStrategy):
-    """A job is done again until it is done: at once if its worker ends, else after a growing pause."""
+    """A job is done again until it is done: at once if its worker ends, after a growing pause if it fails."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         if isinstance(exception, (asyncio.CancelledError, HandedBack)):
             return RetryDecision()
+        if isinstance(exception, LOST):
+            return RetryDecision(retry_in={"seconds": 1})
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE_S)})
 
 

@@ -17,9 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import psycopg
 from procrastinate import App
-from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from batch_updater.config.environment import Environment, machine_name
@@ -31,7 +29,7 @@ from batch_updater.runs.sending import responsive
 from batch_updater.team.blocks import CONTACT_S, BlockSending
 from batch_updater.team.nightly import NIGHTLY, register_nightly
 from batch_updater.team.parts import advance, begin
-from batch_updater.team.queue import HandedBack, app_of, blocks_queue, runs_queue
+from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
 
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ _NOTE_HOST = "INSERT INTO workers (id, host) VALUES (%(worker)s, %(host)s) ON CO
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException)
 _T = TypeVar("_T")
 
 
@@ -106,14 +103,17 @@ class TeamWorker:
             if self._config.team.nightly is not None:
                 register_nightly(app, self._config.team.nightly, self._night)
             try:
-                async with app.open_async():
-                    await self._leave_behind(app)
-                    if is_lost:
-                        self._say("The team's database answers again.")
-                    pause_s, is_lost = 0.5, False
-                    await self._work(app)
-            except _LOST:
+                await app.open_async()
+                await app.check_connection_async()
+                await self._leave_behind(app)
+                if is_lost:
+                    self._say("The team's database answers again.")
+                pause_s, is_lost = 0.5, False
+                await self._work(app)
+            except LOST:
                 pass
+            finally:
+                await app.close_async()
             if self._ending.is_set():
                 break
             if not is_lost:
@@ -232,7 +232,7 @@ class TeamWorker:
             give_up()
             await asyncio.wait([done], timeout=patience_s)
             raise
-        except (HandedBack, *_LOST):
+        except (HandedBack, *LOST):
             raise
         except Exception as error:
             self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
@@ -267,7 +267,7 @@ class _Spoken(logging.Handler):
             self._say(f"The run ends for all: {known['said']}")
         elif known.get("event") in {"breaker open", "breaker closed"}:
             self._say(f"{known['event'].capitalize()}: {known['why']}.")
-        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, _LOST):
+        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, LOST):
             self._say(record.getMessage())
 
 

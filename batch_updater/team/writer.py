@@ -25,6 +25,7 @@ from batch_updater.runs import statements
 from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
+from batch_updater.sender.pool import SETTLED
 
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
@@ -43,10 +44,15 @@ _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outc
     earlier_attempts = earlier_attempts + %(tries)s, attempts = 0, problems = NULL,
     before = CASE WHEN %(doubt)s = 1 THEN before END
     WHERE run = %(run)s AND number = %(row)s"""
-_MADE = """SELECT attempts."row", max(attempts.number) FROM attempts
+_MADE = """SELECT attempts."row",
+    max(attempts.number) - coalesce(max(attempts.number) FILTER (WHERE attempts.why = %(in_flight)s), 0) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"
     WHERE attempts.run = %(run)s AND rows.block = %(number)s AND rows.state = 'ready'
     AND attempts.part = (SELECT max(number) FROM parts WHERE run = %(run)s) GROUP BY attempts."row\""""
+
+
+_HELD = """SELECT target, min(number) FROM rows WHERE run = %(run)s AND block = %(number)s AND state = 'finished'
+    AND outcome <> ALL(%(settled)s) GROUP BY target"""
 
 
 class BlockRefusals(msgspec.Struct, frozen=True):
@@ -111,7 +117,8 @@ class TeamWriter(RowWriter):
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
         self._made: dict[int, int] = {}
-        """Row -> attempts at it in this part of the run, before the block was claimed."""
+        """Row -> attempts that an earlier worker made at it, behind one that was left in flight: up to there the
+        statements count themselves."""
         self._has_answer = False
         self._is_answer_told = False
         self._given_up = threading.Event()
@@ -128,8 +135,15 @@ class TeamWriter(RowWriter):
             self._write_block()
             for statement in statements.in_order("READY_BLOCK"):
                 self._rows.execute(statement, block=claim.number)
+        of_block = {**claim.key, "in_flight": statements.ENDED_IN_FLIGHT}
         connection = self._rows.rows_of_run.connection
-        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, claim.key)}
+        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, of_block)}
+
+    def held(self) -> dict[str, int]:
+        """Return target -> the row of it that did not settle when an earlier worker sent it. Raises psycopg.Error."""
+        settled = [kind.value for kind in SETTLED]
+        records = self._rows.rows_of_run.connection.execute(_HELD, {**self._claim.key, "settled": settled})
+        return {str(target): int(row) for target, row in records}
 
     def begin(self, counts: Counts, refusals: UniformRefusals) -> None:
         """Begin to write what is learned; `counts` and `refusals` are those of the sender, as they are at any time."""
@@ -175,7 +189,8 @@ class TeamWriter(RowWriter):
         doubt = outcome.maybe_applied or outcome.kind is OutcomeKind.UNCONFIRMED
         self._writes.put(Write((_PUT_BACK,), {
             "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
-            "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause, "doubt": int(doubt),
+            "said": outcome.message.replace("\0", r"\u0000"), "remedy": outcome.advice, "why": outcome.cause,
+            "doubt": int(doubt),
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:

@@ -7,18 +7,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from batch_updater.runs.team_database import SCHEMA
+from batch_updater.config.secrets import Secret
+from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
+from batch_updater.team.migrate import migrate
 from tests.end_to_end.program import TOKEN, environment
+from tests.team.postgres import PostgresServer
 
 ROOT = Path(__file__).parent.parent.parent
 SENDING = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60}"
+
+
+_SUBMIT_ALL = """
+import sys
+from batch_updater.cli import commands
+sys.exit(max(commands.main(["run", file, "--detach"]) for file in sys.argv[1:]))
+"""
 
 
 class WorkerProcess:
@@ -88,6 +98,13 @@ class Host:
         assert code == 0, err
         return out.strip()
 
+    def submit_all(self, files: Iterable[str]) -> subprocess.Popen[str]:
+        """Start a process that queues the runs of some files, one right after the other."""
+        return subprocess.Popen(
+            [sys.executable, "-c", _SUBMIT_ALL, *files], cwd=self.folder, env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
     def work(self, concurrency: int = 2, *, quick: bool = True) -> WorkerProcess:
         """Start a worker, and return once it works; `quick`: it counts as dead after 3 seconds."""
         command = ["tests.team.quick_worker", str(concurrency)]
@@ -125,6 +142,15 @@ def hosts(*made: Host) -> Iterator[None]:
         yield
 
 
+def migrated(server: PostgresServer) -> str:
+    """Return the address of a new database with the tables of this program."""
+    address = server.new_database()
+    database = TeamDatabase(Secret(address_of(address)))
+    migrate(database)
+    database.close()
+    return address
+
+
 def query(address: str, statement: str, *values: object) -> list[Sequence[Any]]:
     """Return the records of a statement over the tables of a team."""
     with psycopg.connect(address, options=f"-c search_path={SCHEMA}") as connection:
@@ -149,22 +175,25 @@ def confirmed_rows(address: str, run: str) -> set[int]:
 
 
 def outcomes_of(address: str, run: str) -> dict[str, int]:
-    """Return how many rows have which outcome, and check that the blocks have counted the same."""
+    """Return how many rows have which outcome."""
     found = query(
         address,
         "SELECT outcome, count(*) FROM rows JOIN runs ON runs.id = rows.run WHERE name = %s AND rows.state = 'finished'"
         " GROUP BY outcome",
         run,
     )
+    return dict(found)  # type: ignore[arg-type]
+
+
+def require_counted(address: str, run: str) -> None:
+    """Fail unless the blocks of a run of one part have counted the outcomes of its rows."""
     counted = query(
         address,
         "SELECT counted.key, sum(counted.value::bigint)::bigint FROM blocks JOIN runs ON runs.id = blocks.run,"
         " json_each_text(blocks.counts::json) AS counted WHERE name = %s GROUP BY counted.key",
         run,
     )
-    outcomes: dict[str, int] = dict(found)  # type: ignore[arg-type]
-    assert outcomes == {kind: rows for kind, rows in counted if rows}
-    return outcomes
+    assert outcomes_of(address, run) == {kind: rows for kind, rows in counted if rows}
 
 
 def until(holds: Callable[[], object], seconds: float = 60, told: Callable[[], object] = lambda: "") -> None:

@@ -35,7 +35,7 @@ class TcpProxy:
         """Let nothing through, in either direction, of new connections either."""
         self._loop.call_soon_threadsafe(self._flows.clear)
 
-    def mend(self) -> None:
+    def join(self) -> None:
         """Let everything through again, what was sent meanwhile included."""
         self._loop.call_soon_threadsafe(self._flows.set)
 
