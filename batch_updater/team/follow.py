@@ -48,6 +48,9 @@ _STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go
 _COUNTS = """
     SELECT counted.key, sum(counted.value::bigint)::bigint
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
+_SERVICE = """
+    SELECT why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
+    WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp()) LIMIT 1"""
 _WORKERS = """
     SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
 _LOG = logging.getLogger(__name__)
@@ -120,11 +123,14 @@ class _Follower:
         self._said = ""
         self._looked_at_queue_s = float("-inf")
         self._waits_for = ""
+        self._is_service_down = False
+        self._handled = 0
+        """How many requests to stop were dealt with."""
         self._began_s = time.monotonic()
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
-        handled, last = 0, None
+        last = None
         while True:
             look = self._patiently(self._look)
             if look.run is None:
@@ -133,9 +139,9 @@ class _Follower:
             self._show(look)
             if look.run.state is RunState.ENDED:
                 break
-            if self._interrupts.count > handled:
-                self._interrupted(is_first=not handled)
-                handled = self._interrupts.count
+            if self._interrupts.count > self._handled:
+                self._interrupted(is_first=not self._handled)
+                self._handled = self._interrupts.count
             time.sleep(_LOOKED_EVERY_S)
         self._interrupts.sent()
         return self._patiently(lambda: _ended(self._team, self._folder, results))
@@ -157,7 +163,7 @@ class _Follower:
                 if since_s is None:
                     since_s = now_s
                     _say("The team's database does not answer. The run is followed again as soon as it does.")
-                if now_s - since_s > _OUTAGE_S or self._interrupts.count:
+                if now_s - since_s > _OUTAGE_S or self._interrupts.count > self._handled:
                     raise EndedEarlyError(
                         "The team's database does not answer, so it is not known how the run goes on.",
                         remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
@@ -184,7 +190,19 @@ class _Follower:
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
             self._waits_for = self._what_it_waits_for(connection, run)
+            self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
+
+    def _tell_of_service(self, connection: Connection, run: QueuedRun) -> None:
+        """Log that the circuit breaker of the team has opened or closed, as whoever sends does."""
+        if run.state is not RunState.SENDING or run.stop is not None:
+            return
+        record = connection.execute(_SERVICE, [run.origin]).fetchone()
+        if record is not None and not self._is_service_down:
+            _LOG.warning("breaker open", extra={"event": "breaker open", "why": record[0], "wait_s": record[1]})
+        elif record is None and self._is_service_down:
+            _LOG.warning("breaker closed", extra={"event": "breaker closed"})
+        self._is_service_down = record is not None
 
     def _what_it_waits_for(self, connection: Connection, run: QueuedRun) -> str:
         record = connection.execute(_WORKERS, [_SEEN_WITHIN_S]).fetchone()

@@ -150,6 +150,11 @@ class TeamWriter(RowWriter):
         self._sent = counts, refusals
         self._writer.start()
 
+    def flush(self) -> None:
+        """Return when all that is queued is in the database; before `begin` nothing is. Raises StoreError."""
+        if self._writer.is_alive():
+            super().flush()
+
     def close(self) -> None:
         """Write what is queued, and let go of the database."""
         if self._writer.is_alive():
