@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -690,8 +690,11 @@ def find_run(parent: Path, run: str) -> PastRun:
             return found
     is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
     where, _ = _where_runs_are(parent)
+    remedy = "`batch-updater runs` lists the runs."
+    if team_of(parent) and (parent / run / DATABASE).exists():
+        remedy = "It was sent before this host joined the team: `batch-updater team import` copies it."
     what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {where}."
-    raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
+    raise UsageError(what, remedy=remedy)
 
 
 def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
@@ -785,8 +788,23 @@ def earlier_run(
         if note is None and is_related and past.is_unfinished:
             changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
+    note = note or _not_imported(parent, {run.folder.name for run, _ in every})
     related = related_runs(every, candidate.identity.endpoint, candidate.identity.base_url, input_path)
     return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
+
+
+def _not_imported(parent: Path, known: Set[str]) -> str | None:
+    """Return that runs of this machine are none of its team's, which does not know then what they have sent."""
+    if team_of(parent) is None:
+        return None
+    left = [path.parent.name for path in parent.glob(f"*/{DATABASE}") if path.parent.name not in known]
+    if not left:
+        return None
+    are, them = ("is", "it") if len(left) == 1 else ("are", "them")
+    return (
+        f"{counted(len(left), 'run')} of this machine {are} not in the team's database, so that rows may be sent "
+        f"again: `batch-updater team import` copies {them}."
+    )
 
 
 def related_runs(

@@ -131,3 +131,26 @@ def test_without_a_team_nothing_is_copied(machine: Machine) -> None:
     done = alone("team", "import")
     assert done.code == 2
     assert "team.database is not set." in done.err
+
+
+def test_what_is_not_copied_yet_is_said_where_it_matters(fresh: Machine) -> None:
+    """A new run may send rows again that the machine has sent; who asks for such a run is told where it is."""
+    told = fresh("run", "fine.xlsx", "--detach", "--yes")
+    assert told.code == 0
+    assert "5 runs of this machine are not in the team's" in told.err
+    name = next(fresh.runs.glob("*-back")).name
+    asked = fresh("report", name)
+    assert asked.code == 2
+    assert "`batch-updater team import` copies it." in asked.err
+
+
+def test_a_file_that_is_too_large_stays_where_it_is(fresh: Machine) -> None:
+    """The run is copied without it, and the line of the run says so."""
+    run = next(fresh.runs.glob("*-fine"))
+    other = fresh.folder / "large" / run.name
+    shutil.copytree(run, other)
+    with (other / "run.log").open("ab") as file:
+        file.truncate(64 * 1024**2 + 1)
+    done = fresh("team", "import", other.parent)
+    assert done.code == 0
+    assert "run.log stays in its folder: more than 64 MB are not kept in the database." in done.out
