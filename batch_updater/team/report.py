@@ -70,11 +70,7 @@ class PartResult(msgspec.Struct, frozen=True):
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
     content = file_content(team, run, _RESULT)
-<<<<<<< HEAD
     return None if content is None else typed(json.loads(content), PartResult)
-=======
-    return None if content is None else msgspec.convert(json.loads(content), PartResult, str_keys=True)
->>>>>>> d482538e798fb314bc276e3692eedc3728bd2dd1
 
 
 def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
@@ -265,12 +261,7 @@ def _end(
             removed=finished.removed,
             uniform_refusal=sent.uniform_refusal,
         )
-<<<<<<< HEAD
         (folder / _RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
-=======
-        # json.dumps takes names of files that are no text, too.
-        (folder / _RESULT).write_text(json.dumps(msgspec.to_builtins(result, str_keys=True)), encoding="ascii")
->>>>>>> d482538e798fb314bc276e3692eedc3728bd2dd1
         put_file(connection, queued.id, folder / _RESULT)
         stop = finished.stop
         part = Part(

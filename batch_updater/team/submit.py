@@ -212,9 +212,5 @@ def _set_facts(connection: Connection, run: int, facts: Mapping[str, object]) ->
 
 
 def _as_json(value: object) -> str:
-<<<<<<< HEAD
     # The standard library's: names of files may hold half a surrogate, which is a byte that is no text.
     return json.dumps(msgspec.to_builtins(value))
-=======
-    return json.dumps(msgspec.to_builtins(value))  # which takes names that are no text, too
->>>>>>> d482538e798fb314bc276e3692eedc3728bd2dd1

@@ -73,11 +73,7 @@ def joined_as(host: Machine) -> AbstractContextManager[TeamDatabase | None]:
 
 def name_of(host: Machine, stem: str) -> str:
     """Return the name of the newest run of an input."""
-<<<<<<< HEAD
     names = [str(run["run"]).rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
-=======
-    names: list[str] = [run["run"].rpartition("/")[2] for run in host("runs", "--json").object["runs"]]
->>>>>>> d482538e798fb314bc276e3692eedc3728bd2dd1
     return next(name for name in names if stem in name)
 
 
