@@ -226,7 +226,7 @@ class BlockSending:
 
         hooks = Hooks(
             before_send=writer.will_send,
-            may_send=writer.require_writable,
+            may_send=writer.require_contact,
             on_outcome=writer.settle,
             on_names=writer.learned,
             on_attempt=attempted,

@@ -43,7 +43,8 @@ _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outc
     advice = %(remedy)s, cause = %(why)s, maybe_applied = %(doubt)s, status = %(http)s,
     earlier_attempts = earlier_attempts + %(tries)s, attempts = 0, problems = NULL,
     before = CASE WHEN %(doubt)s = 1 THEN before END
-    WHERE run = %(run)s AND number = %(row)s"""
+    WHERE run = %(run)s AND number = %(row)s AND state = 'in_flight'"""
+"""Of a row that was sent; made twice, as where it is not known whether a commit was made, it counts no attempt twice."""
 _MADE = """SELECT attempts."row",
     max(attempts.number) - coalesce(max(attempts.number) FILTER (WHERE attempts.why = %(in_flight)s), 0) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"
@@ -179,9 +180,12 @@ class TeamWriter(RowWriter):
         self._rows.close()
         self.store = self._rows = rows
 
-    def require_writable(self) -> None:
-        """Raise StoreError if nothing may go out: the block is another worker's, or may soon be."""
-        super().require_writable()
+    def require_contact(self) -> None:
+        """Raise StoreError if nothing may go out: the block is another worker's, or may soon be.
+
+        What has come of a request that is out already is kept all the same, until the database answers again.
+        """
+        self.require_writable()
         if self._contact.left_s <= 0:
             self.is_handing_back = True
             raise StoreError("The team's database does not answer.")
@@ -226,6 +230,8 @@ class TeamWriter(RowWriter):
                 self.reconnect()
             except psycopg.Error as error:
                 return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
+            except UnicodeEncodeError:  # half a character, as an answer in JSON may hold it
+                return StoreError("The team's database cannot be written: it keeps no text that is not Unicode.")
             else:
                 self._counts = counts
                 self._contact.asked_at = max(asked_at, self._contact.asked_at)
