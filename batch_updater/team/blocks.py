@@ -63,7 +63,7 @@ _FAILURES = """SELECT coalesce(sum(counted.value::bigint), 0)::bigint
 
 
 class _Identity(msgspec.Struct, frozen=True):
-    base_url: str
+    base_url: str | None
     duplicates: str = "reject"
 
 
@@ -209,9 +209,10 @@ class BlockSending:
     def _sent(self, claim: Claim, queued: QueuedRun, writer: TeamWriter, log: LogFile) -> Stop | None:
         """Send the rows; returns why the run is to end for all, if this block has found a reason. Raises StoreError."""
         facts = converted(writer.store.facts(), _Facts, "its table run")
+        config, api = self._config, self._config.api
+        if facts.identity.base_url != api.base_url:
+            return self._wrong_address(facts.identity.base_url)
         endpoint = decode_endpoint(facts.endpoint)
-        api = self._config.api.model_copy(update={"base_url": facts.identity.base_url})
-        config = self._config.model_copy(update={"api": api})
         try:
             credentials = fetch_credentials(api, endpoint, self._environment)
         except BatchUpdaterError as error:
@@ -244,6 +245,21 @@ class BlockSending:
         sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
         writer.flush()
         return None if writer.is_handing_back else sent.stop
+
+    def _wrong_address(self, of_run: str | None) -> Stop:
+        """Return why rows are not sent to another address than this host's own.
+
+        Its token is for that one alone, and whoever can write to the database could name any.
+        """
+        message = (
+            f"On {machine_name()}: the run is for {of_run or 'no address'}, and api.base_url is "
+            f"{self._config.api.base_url}."
+        )
+        return Stop(
+            StopReason.CREDENTIALS,
+            self._environment.redaction.text(message),
+            "Give all hosts of the team the same api.base_url, then run again.",
+        )
 
     def _options(self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint) -> SendOptions:
         read_first = None

@@ -44,7 +44,7 @@ _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outc
     earlier_attempts = earlier_attempts + %(tries)s, attempts = 0, problems = NULL,
     before = CASE WHEN %(doubt)s = 1 THEN before END
     WHERE run = %(run)s AND number = %(row)s AND state = 'in_flight'"""
-"""Of a row that was sent; made twice, as where it is not known whether a commit was made, it counts no attempt twice."""
+"""Of a row that was sent. Made twice, as where it is unknown whether a commit was made, it counts no attempt twice."""
 _MADE = """SELECT attempts."row",
     max(attempts.number) - coalesce(max(attempts.number) FILTER (WHERE attempts.why = %(in_flight)s), 0) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"

@@ -1,4 +1,4 @@
-"""team/writer.py: what a worker learns of its rows while its block may be another one's, or PostgreSQL does not answer."""
+"""team/writer.py: what a worker learns of its rows while its block may be another one's, or the database is away."""
 
 from __future__ import annotations
 
