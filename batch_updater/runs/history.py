@@ -34,7 +34,7 @@ from batch_updater.records import (
 )
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
-from batch_updater.runs.folder import folder_faults, safe_stem, sha256_of
+from batch_updater.runs.folder import folder_faults, is_file_name, safe_stem, sha256_of
 from batch_updater.runs.guards import Override
 from batch_updater.runs.lock import holder_of, locked, origin_of
 from batch_updater.runs.statements import CONFIRMED
@@ -707,8 +707,7 @@ def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
 
     No path gets at anything that is not a folder of results, no matter who made it up.
     """
-    is_name = PurePath(name).name == name and not name.startswith(".") and not {"\\", "\0"} & {*name}
-    return read_run(parent / name) if is_name else None
+    return read_run(parent / name) if is_file_name(name) and not name.startswith(".") else None
 
 
 class Earlier(msgspec.Struct, frozen=True):

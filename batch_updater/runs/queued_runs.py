@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from batch_updater.records import Invocation, Stop
+from batch_updater.runs.folder import is_file_name
 from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -103,7 +104,12 @@ _OF_CONTENT = (
 
 
 def queued_run(connection: Connection, name: str, *, locked: bool = False) -> QueuedRun | None:
-    """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction."""
+    """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction.
+
+    A name that is none of a folder is no run's: files would be written elsewhere.
+    """
+    if not is_file_name(name):
+        return None
     record = connection.execute(_LOCKED if locked else _NAMED, [name]).fetchone()
     return None if record is None else _run_of(record)
 
@@ -117,7 +123,7 @@ def runs_ahead(connection: Connection, run: QueuedRun) -> list[QueuedRun]:
 def runs_of_content(connection: Connection, content: str, since: datetime) -> list[QueuedRun]:
     """Return the runs of an input that are under way, or were submitted since; `content` is its SHA-256."""
     records = connection.execute(_OF_CONTENT, [content, list(UNDER_WAY), since])
-    return [_run_of(record) for record in records]
+    return [run for run in map(_run_of, records) if is_file_name(run.name)]
 
 
 def _run_of(record: Sequence[object]) -> QueuedRun:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from batch_updater.files.writing import private_folder, write_whole
-from batch_updater.runs.folder import folder_faults
+from batch_updater.runs.folder import folder_faults, is_file_name
 from batch_updater.runs.team_folders import team_of
 
 if TYPE_CHECKING:
@@ -53,13 +53,16 @@ def put_file(connection: Connection[tuple[object, ...]], run: int, path: Path) -
 
 
 def team_files(folder: Path) -> tuple[TeamFile, ...]:
-    """Return the files of the run of a folder that a team's database has, the newest last; none without a team."""
+    """Return the files of the run of a folder that a team's database has, the newest last; none without a team.
+
+    What would not be in that folder is no file of the run, whatever the database says.
+    """
     team = team_of(folder.parent)
     if team is None:
         return ()
     with team.session() as connection:
         found = connection.execute(_NAMED, {"run": folder.name}).fetchall()
-    return tuple(TeamFile(*record) for record in found)
+    return tuple(file for file in map(TeamFile._make, found) if is_file_name(file.name))
 
 
 def fetched(folder: Path, name: str) -> Path:

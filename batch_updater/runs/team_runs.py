@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from batch_updater.runs.folder import is_file_name
+
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
 
@@ -49,7 +51,7 @@ class TeamRun(NamedTuple):
 def team_run_names(team: TeamDatabase) -> list[str]:
     """Return the names of all runs, the newest first. Raises ResultsError."""
     with team.session() as connection:
-        return sorted((str(name) for (name,) in connection.execute(_NAMES)), reverse=True)
+        return sorted((name for (name,) in connection.execute(_NAMES) if is_file_name(name)), reverse=True)
 
 
 def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
@@ -59,7 +61,7 @@ def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
     """
     with team.session() as connection:
         found = connection.execute(_STAMPS).fetchall()
-    return {str(name): tuple(stamp) if stamp[1] == TeamState.ENDED else None for name, *stamp in found}
+    return {name: tuple(stamp) if stamp[1] == TeamState.ENDED else None for name, *stamp in found if is_file_name(name)}
 
 
 def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamRun]:

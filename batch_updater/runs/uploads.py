@@ -22,6 +22,7 @@ from batch_updater.files.reading import open_regular
 from batch_updater.files.writing import private_folder, sync_folder
 from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 from batch_updater.runs import upload_statements
+from batch_updater.runs.folder import is_file_name
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
 from batch_updater.text.typed_values import typed_json
 
@@ -345,7 +346,9 @@ class Uploads:
         values["answers"] = self._decoded(values["answers"], Answers)
         values["asked"] = values["asked"] and self._decoded(values["asked"], OpenColumnsQuestions)
         values["compare"] = bool(values["compare"])
-        return StoredUpload(**values, folder=self.folder / values["id"])
+        if not is_file_name(values["file"]):
+            raise ResultsError("What is kept of an upload names a file that is not in its folder.")
+        return StoredUpload(**values, folder=self._folder_of(values["id"]))
 
     def _decoded(self, text: str, kind: type[_T]) -> _T:
         try:
@@ -419,6 +422,7 @@ class Uploads:
 
     def _remove(self, upload_id: str, by: str) -> bool:
         """Whether it is gone: a task of it may be open. Its events stay."""
+        folder = self._folder_of(upload_id)
         with self._writing() as connection:
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
             if found is None:
@@ -427,13 +431,19 @@ class Uploads:
                 return False
             connection.execute(upload_statements.REMOVE_APPROVALS, {"of_upload": upload_id})
             _note(connection, by, "removed", upload=upload_id, text=found["name"])
-        shutil.rmtree(self.folder / upload_id, ignore_errors=True)  # what stays is removed at the next start
+        shutil.rmtree(folder, ignore_errors=True)  # what stays is removed at the next start
         return True
+
+    def _folder_of(self, upload_id: str) -> Path:
+        """Return the folder of an upload; the ids of a team's are from its database, which other hosts write."""
+        if not is_file_name(upload_id):
+            raise ResultsError("What is kept of an upload has an id that is none.")
+        return self.folder / upload_id
 
     def remove_unused(self, before: datetime, by: str) -> int:
         """Remove uploads with which nothing was done since that time (UTC). Returns how many."""
         old = self._read(upload_statements.UNUSED_UPLOADS, before=before.timestamp())
-        return sum(self._remove(record["id"], by) for record in old)
+        return sum(self._remove(record["id"], by) for record in old if is_file_name(record["id"]))
 
     def remove_leftovers(self) -> None:
         """Remove folders of no upload: of one that was not whole when a process was killed, or was being removed."""

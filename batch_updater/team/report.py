@@ -21,6 +21,7 @@ from batch_updater.reporter.summary import Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.annotate import AnnotatedCopy
+from batch_updater.runs.folder import is_file_name
 from batch_updater.runs.history import PastRun, find_run, resumption_note
 from batch_updater.runs.names import remember_names
 from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run
@@ -70,7 +71,11 @@ class PartResult(msgspec.Struct, frozen=True):
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
     content = file_content(team, run, _RESULT)
-    return None if content is None else typed(json.loads(content), PartResult)
+    if content is None:
+        return None
+    known = typed(json.loads(content), PartResult)
+    # The names of files become parts of paths on the host that has waited.
+    return known if all(map(is_file_name, filter(None, (known.workbook, known.annotated)))) else None
 
 
 def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
