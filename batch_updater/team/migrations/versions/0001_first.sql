@@ -94,6 +94,7 @@ CREATE TABLE files (
 CREATE TABLE quotas (
     origin text NOT NULL, account text NOT NULL,  -- a digest
     next_at double precision NOT NULL DEFAULT 0,  -- when the next permit is due; seconds since 1970, as below
+    leased_at double precision NOT NULL DEFAULT 0,  -- when the last ones were leased
     slowed_to_per_s double precision, slowed_at double precision, paused_until double precision NOT NULL DEFAULT 0,
     opened_at double precision,  -- of the circuit breaker; NULL: it is closed
     deadline double precision, next_probe_at double precision, probes integer NOT NULL DEFAULT 0,
