@@ -57,8 +57,6 @@ def begin(team: TeamDatabase, run: str, block_rows: int) -> None:
         queued = queued_run(connection, run, locked=True)
         if queued is None or queued.state is not RunState.QUEUED:
             return  # a person has stopped it just now
-        if queued.part > 1:  # else every row is as it was staged
-            store.make_ready()
         store.executemany(statements.NEW_PART, [{"started_at": time.time()}])
         cut_into_blocks(store, Cut(block_rows, queued.options.limit))
         connection.execute(_BEGIN, [queued.id])

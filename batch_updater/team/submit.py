@@ -119,9 +119,11 @@ class _Submission(RunBeginning):
     def _queued(self, connection: Connection, facts: Mapping[str, object], stop: Stop | None) -> Path:
         """Queue it within a transaction, unless the same was queued meanwhile. Returns the folder of that run."""
         from batch_updater.runs.history import find_run
+        from batch_updater.runs.postgres import RunConnection
         from batch_updater.runs.queued_runs import RunState, queued_run
         from batch_updater.runs.team_files import put_file
         from batch_updater.runs.team_rows import Cut, copy_run
+        from batch_updater.runs.team_store import TeamStore
         from batch_updater.team import queue
 
         _lock(connection, self._open_run.candidate.identity.content)
@@ -136,6 +138,8 @@ class _Submission(RunBeginning):
         if not resumed and (same := self._same_run(connection, own)):
             return same
         if resumed:
+            # By whether the part before has read each record: what it left in flight may have been applied.
+            TeamStore(RunConnection(connection, own.id, lambda _: None), self._folder / DATABASE).make_ready()
             _set_facts(connection, own.id, facts)
         else:
             cut = Cut(self._plan.config.team.block_rows, self._options.limit)

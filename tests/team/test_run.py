@@ -409,3 +409,17 @@ def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> Non
             assert shown.end() == 3
         assert "Stopped: You stopped the run." in shown.shown
         assert len(api.received) < 300
+
+
+def test_a_row_that_was_left_in_flight_stays_doubtful_whatever_the_next_part_reads(
+    tmp_path: Path, address: str
+) -> None:
+    """Of an imported run that was killed: that its next part reads each record first says nothing of what was sent."""
+    with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
+        desk.file("c.csv", 5)
+        assert desk("run", "c.csv").code == 0
+        desk.rows("UPDATE rows SET state = 'in_flight', outcome = NULL WHERE number = 3 RETURNING 1")
+        desk.rows("""UPDATE parts SET counts = '{"updated": 4, "unconfirmed": 1}' RETURNING 1""")
+        done = desk("run", "c.csv", "--compare", "--json")
+        assert done.code == 0, done.err
+        assert desk.rows('SELECT why FROM attempts WHERE part = 1 AND "row" = 3') == [("ended while in flight",)]
