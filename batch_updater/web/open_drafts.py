@@ -86,9 +86,11 @@ class OpenDrafts:
             return
         with self._lock:
             _, used_at_s = self._open.get(upload.id, (None, float("-inf")))
-            if upload.id not in self._replaced and self._clock() - used_at_s >= _STAYS_HERE_S:
-                self._close(upload.id)
-                self._team.give(upload)
+            if upload.id in self._replaced or self._clock() - used_at_s < _STAYS_HERE_S:
+                return
+            self._close(upload.id)
+        # Not within the lock, which `bring` takes second. A draft that is opened meanwhile keeps no edit any more.
+        self._team.give(upload)
 
     def _let_go(self, upload_id: str) -> None:
         with self._lock:

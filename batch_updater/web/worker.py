@@ -749,10 +749,12 @@ class Worker:
                     if upload := self._uploads.upload(upload_id):
                         self._drafts.give(upload)
                 fault = ""
-            except (ResultsError, OSError) as error:
+            except ResultsError as error:
                 if str(error) != fault:  # once for each outage
                     fault = str(error)
                     self._log(fault)
+            except Exception:  # noqa: BLE001  (a server that says nothing more would be taken to be dead)
+                self._log(traceback.format_exc())
             with self._changed:
                 for number in news.to_stop if news else ():
                     if (work := self._work.get(number)) and not work.interrupts.count:
