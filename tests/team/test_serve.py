@@ -258,3 +258,21 @@ def test_the_database_holds_no_secret(served: Team) -> None:
         )
     for secret in (TOKEN, "secret-of-the-database", *anna.cookies.values()):
         assert secret not in everything
+
+
+def test_the_page_says_that_the_database_does_not_answer_until_it_does(served: Team, server: PostgresServer) -> None:
+    """Nothing is lost: the draft that was open is there afterwards, with its edit."""
+    anna = served.first.as_user("anna")
+    files = checked(anna, rows_of(3).replace(b"1003", b"much"))
+    page = anna.get(f"{files}/check")
+    token = anna.token()
+    server.stop("immediate")
+    try:
+        refused = anna.post(f"{files}/rows/3", page.form(f"{files}/rows/3") | {"cell-2": "7"}, token=token)
+        assert refused.status == 503
+        assert "does not answer" in refused.shown
+    finally:
+        server.start()
+    wait_until(anna, f"{files}/check", "1 needs you")
+    assert press(anna, anna.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "7"}).status == 303
+    wait_until(served.second.as_user("anna"), f"{files}/check", "All 3 rows are good")
