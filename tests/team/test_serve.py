@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from html import unescape
 from pathlib import Path
 
@@ -15,7 +15,11 @@ import pytest
 from psycopg import sql
 
 from batch_updater.config.secrets import Secret
+from batch_updater.errors import ResultsError
+from batch_updater.runs.queued_runs import reserve_name
 from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
+from batch_updater.runs.team_uploads import TeamUploads
+from batch_updater.runs.uploads import TaskKind
 from batch_updater.team.migrate import migrate
 from tests.end_to_end.program import TOKEN, Sandbox, sandbox
 from tests.team.hosts import ROOT, Host, query, until
@@ -194,6 +198,30 @@ def test_a_run_is_followed_by_another_host_when_its_own_is_killed(served: Team) 
     assert len(served.api.requests()) == 400
     assert len(query(served.address, "SELECT 1 FROM runs")) == 1
     assert query(served.address, "SELECT state, run FROM tasks WHERE kind = 'send'") == [("done", run)]
+
+
+def test_what_a_host_had_begun_when_it_died_is_sent_once_by_another(served: Team, tmp_path: Path) -> None:
+    """It had a name for the run and nothing in the queue; should it wake up again, it keeps nothing any more."""
+    anna = served.second.as_user("anna")
+    files = checked(anna, rows_of(3))
+    assert served.second.stop() == 0
+    assert served.first.stop() == 0
+    team = TeamDatabase(Secret(address_of(served.address)))
+    with closing(team):
+        dying = TeamUploads(tmp_path / "dying" / "web", team, str, dead_after_s=1)
+        task = dying.add_task(TaskKind.SEND, "anna", upload=files.rpartition("/")[2])
+        assert dying.start_task(task.number)
+        assert reserve_name(team, "20261130-000000-q1", served.api.url)
+        dying.set_task_run(task.number, "20261130-000000-q1")
+        with served.first as first:
+            first.host.work()
+            wait_until(first.as_user("anna"), f"{files}/run", "All 3 rows were updated.")
+            for change in (lambda: dying.set_task_run(task.number, None), lambda: dying.end_task(task.number)):
+                with pytest.raises(ResultsError, match="Another host has taken over the task"):
+                    change()
+    assert len(served.api.requests()) == 3
+    ((name,),) = query(served.address, "SELECT name FROM runs")
+    assert name != "20261130-000000-q1"
 
 
 def test_a_run_of_the_command_line_is_stopped_from_the_page_of_another_host(served: Team) -> None:
