@@ -466,12 +466,12 @@ def _reopened_store(past: PastRun, endpoint: Endpoint) -> Store:
     """Open the database of a run that is resumed, and check its requests. Raises InputError, StoreError."""
     with faults_named(past.folder / DATABASE, "read"):
         store = Store.reading(past.folder / DATABASE)
-    try:
-        if not past.is_under_way:
-            store.require_requests(endpoint)
-    except DamagedStoreError as error:
-        store.close()
-        raise past.damaged(error) from error
+        try:
+            if not past.is_under_way:
+                store.require_requests(endpoint)
+        except DamagedStoreError as error:
+            store.close()
+            raise past.damaged(error) from error
     return store
 
 

@@ -333,21 +333,13 @@ UPDATE rows SET commit_number=%(commit)s::bigint, before=coalesce(rows.before, (
 -- KEEP_FINE_ATTEMPTS
 INSERT INTO attempts (run, row, part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message) SELECT %(run)s::bigint, (item.value ->> 0)::bigint AS json_extract_1, (SELECT max(parts.number) AS max_1
 FROM parts
-WHERE parts.run = %(run)s::bigint) AS anon_1, coalesce((SELECT max(earlier_claim.number) AS max_2
-FROM attempts AS earlier_claim
-WHERE earlier_claim.row = (item.value ->> 0)::bigint AND earlier_claim.part = (SELECT max(parts.number) AS max_1
-FROM parts
-WHERE parts.run = %(run)s::bigint) AND earlier_claim.why = 'ended while in flight' AND earlier_claim.run = %(run)s::bigint), 0) + (item.value ->> 1)::bigint AS anon_2, %(commit)s::bigint AS anon_3, (item.value ->> 2)::text AS json_extract_2, (item.value ->> 3)::double precision AS json_extract_3, (item.value ->> 4)::double precision AS json_extract_4, (item.value ->> 5)::double precision AS json_extract_5, (item.value ->> 6)::bigint AS json_extract_6, (item.value ->> 7)::text AS json_extract_7, ''
+WHERE parts.run = %(run)s::bigint) AS anon_1, (item.value ->> 1)::bigint AS json_extract_2, %(commit)s::bigint AS anon_2, (item.value ->> 2)::text AS json_extract_3, (item.value ->> 3)::double precision AS json_extract_4, (item.value ->> 4)::double precision AS json_extract_5, (item.value ->> 5)::double precision AS json_extract_6, (item.value ->> 6)::bigint AS json_extract_7, (item.value ->> 7)::text AS json_extract_8, ''
 FROM jsonb_array_elements(%(batch)s::text::jsonb) AS item ON CONFLICT (run, row, part, number) DO UPDATE SET commit_number = excluded.commit_number, method = excluded.method, sent_at = excluded.sent_at, wait_s = excluded.wait_s, seconds = excluded.seconds, status = excluded.status, why = excluded.why, message = excluded.message, answer = excluded.answer;
 
 -- KEEP_ATTEMPT
 INSERT INTO attempts (run, row, part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message, answer) SELECT %(run)s::bigint, %(of_row)s::bigint AS anon_1, (SELECT max(parts.number) AS max_1
 FROM parts
-WHERE parts.run = %(run)s::bigint) AS anon_2, coalesce((SELECT max(earlier_claim.number) AS max_2
-FROM attempts AS earlier_claim
-WHERE earlier_claim.row = %(of_row)s::bigint AND earlier_claim.part = (SELECT max(parts.number) AS max_1
-FROM parts
-WHERE parts.run = %(run)s::bigint) AND earlier_claim.why = 'ended while in flight' AND earlier_claim.run = %(run)s::bigint), 0) + %(nth)s::bigint AS anon_3, %(commit)s::bigint AS anon_4, %(verb)s::text AS anon_5, %(at)s::double precision AS anon_6, %(wait)s::double precision AS anon_7, %(took)s::double precision AS anon_8, %(http)s::bigint AS anon_9, %(meaning)s::text AS anon_10, %(said)s::text AS anon_11, %(text)s::text AS anon_12 ON CONFLICT (run, row, part, number) DO UPDATE SET commit_number = excluded.commit_number, method = excluded.method, sent_at = excluded.sent_at, wait_s = excluded.wait_s, seconds = excluded.seconds, status = excluded.status, why = excluded.why, message = excluded.message, answer = excluded.answer;
+WHERE parts.run = %(run)s::bigint) AS anon_2, %(nth)s::bigint AS anon_3, %(commit)s::bigint AS anon_4, %(verb)s::text AS anon_5, %(at)s::double precision AS anon_6, %(wait)s::double precision AS anon_7, %(took)s::double precision AS anon_8, %(http)s::bigint AS anon_9, %(meaning)s::text AS anon_10, %(said)s::text AS anon_11, %(text)s::text AS anon_12 ON CONFLICT (run, row, part, number) DO UPDATE SET commit_number = excluded.commit_number, method = excluded.method, sent_at = excluded.sent_at, wait_s = excluded.wait_s, seconds = excluded.seconds, status = excluded.status, why = excluded.why, message = excluded.message, answer = excluded.answer;
 
 -- ATTEMPTS
 SELECT attempts.part, attempts.number, attempts.method, attempts.sent_at, attempts.wait_s, attempts.seconds, attempts.status, attempts.why, attempts.message, attempts.answer

@@ -432,36 +432,25 @@ KEEP_BEFORE = (
     .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, _of_item(1)))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
-
-
-def _keep_fine_attempts(number: ColumnElement[int]) -> Insert:
-    return _replacing(attempts).from_select(
-        ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why",
-         "message"),
-        select(
-            _of_item(0, Integer), _last_part, number, bindparam("commit", type_=Integer), _of_item(2),
-            _of_item(3, Float), _of_item(4, Float), _of_item(5, Float), _of_item(6, Integer), _of_item(7),
-            literal_column("''"),
-        ).select_from(_item),
-    )  # fmt: skip
-
-
-def _keep_attempt(number: ColumnElement[int]) -> Insert:
-    return _replacing(attempts).from_select(
-        ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
-         "answer"),
-        select(
-            bindparam("of_row", type_=Integer), _last_part, number,
-            bindparam("commit", type_=Integer), bindparam("verb", type_=Text), bindparam("at", type_=Float),
-            bindparam("wait", type_=Float), bindparam("took", type_=Float), bindparam("http", type_=Integer),
-            bindparam("meaning", type_=Text), bindparam("said", type_=Text), bindparam("text", type_=Text),
-        ),
-    )  # fmt: skip
-
-
-KEEP_FINE_ATTEMPTS = _keep_fine_attempts(_of_item(1, Integer))
+KEEP_FINE_ATTEMPTS = _replacing(attempts).from_select(
+    ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message"),
+    select(
+        _of_item(0, Integer), _last_part, _of_item(1, Integer), bindparam("commit", type_=Integer), _of_item(2),
+        _of_item(3, Float), _of_item(4, Float), _of_item(5, Float), _of_item(6, Integer), _of_item(7),
+        literal_column("''"),
+    ).select_from(_item),
+)  # fmt: skip
 """Writes many attempts that have gone well."""
-KEEP_ATTEMPT = _keep_attempt(bindparam("nth", type_=Integer))
+KEEP_ATTEMPT = _replacing(attempts).from_select(
+    ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
+     "answer"),
+    select(
+        bindparam("of_row", type_=Integer), _last_part, bindparam("nth", type_=Integer),
+        bindparam("commit", type_=Integer), bindparam("verb", type_=Text), bindparam("at", type_=Float),
+        bindparam("wait", type_=Float), bindparam("took", type_=Float), bindparam("http", type_=Integer),
+        bindparam("meaning", type_=Text), bindparam("said", type_=Text), bindparam("text", type_=Text),
+    ),
+)  # fmt: skip
 ATTEMPTS = (
     select(
         attempts.c.part, attempts.c.number, attempts.c.method, attempts.c.sent_at, attempts.c.wait_s,
@@ -706,17 +695,6 @@ _fresh = {
 }  # fmt: skip
 _sizes = select(_r.block, literal_column("'waiting'"), func.count()).where(_r.block.is_not(None)).group_by(_r.block)
 _new_blocks = postgresql.insert(_blocks).from_select(("number", "state", "rows"), _sizes)
-_earlier_claims = attempts.alias("earlier_claim")
-
-
-def _behind_earlier_claims(row: ColumnElement[int], number: ColumnElement[int]) -> ColumnElement[int]:
-    """Return the number of an attempt at a row behind those of a worker that had its block before."""
-    last = select(func.max(_earlier_claims.c.number)).where(
-        _earlier_claims.c.row == row, _earlier_claims.c.part == _last_part, _earlier_claims.c.why == ENDED_IN_FLIGHT
-    ).scalar_subquery()  # fmt: skip
-    return func.coalesce(last, 0) + number
-
-
 _element = (
     func.json_array_elements(type_coerce(cast(_r.fields, JSON)[1], JSON))
     .table_valued(column("value", JSON), name="element")
@@ -725,10 +703,6 @@ _has_nothing = or_(func.json_typeof(_element.c.value) == "null", _is(cast(_eleme
 ON_POSTGRES: Mapping[str, ClauseElement | tuple[ClauseElement, ...]] = {
     # What the fact `staged` holds may have characters that PostgreSQL's functions for JSON refuse.
     "ADDED_JOBS": _jobs.where(_r.place.is_not(None)).order_by(_r.place, _r.number),
-    "KEEP_FINE_ATTEMPTS": _keep_fine_attempts(_behind_earlier_claims(_of_item(0, Integer), _of_item(1, Integer))),
-    "KEEP_ATTEMPT": _keep_attempt(
-        _behind_earlier_claims(bindparam("of_row", type_=Integer), bindparam("nth", type_=Integer))
-    ),
     "CLEARING": (
         select(_r.number).where(_is_good, exists(select(_element.c.value).where(_has_nothing)))
         .order_by(_r.number).limit(_most)

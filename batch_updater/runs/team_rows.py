@@ -55,7 +55,7 @@ def copy_run(
 
 
 def cut_into_blocks(store: Store, cut: Cut) -> int:
-    """Give every row of a team's run that is to be sent in this part its block, and make the blocks anew.
+    """Give every row of a team's run that is to be sent in this part its block, and make the blocks again.
 
     Rows of one target are in one block. Within a transaction of the store. Returns how many blocks may have rows;
     those that have none are done. Raises psycopg.Error.

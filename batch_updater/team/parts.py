@@ -10,6 +10,7 @@ import msgspec
 from batch_updater.records import Stop
 from batch_updater.runs import statements
 from batch_updater.runs.queued_runs import RunState, queued_run
+from batch_updater.runs.team_rows import Cut, cut_into_blocks
 from batch_updater.runs.team_store import TeamStore
 from batch_updater.team.queue import submit_blocks, submit_report
 
@@ -59,10 +60,7 @@ def begin(team: TeamDatabase, run: str, block_rows: int) -> None:
         if queued.part > 1:  # else every row is as it was staged
             store.make_ready()
         store.executemany(statements.NEW_PART, [{"started_at": time.time()}])
-        limit = queued.options.limit
-        blocks = max(1, -(-store.to_send(limit) // block_rows))
-        for statement in statements.in_order("CUT_INTO_BLOCKS"):
-            store.execute(statement, limit=limit, blocks=blocks)
+        cut_into_blocks(store, Cut(block_rows, queued.options.limit))
         connection.execute(_BEGIN, [queued.id])
         if (first := _first_block(connection, queued)) is not None:
             submit_blocks(connection, run, queued.origin, [first])

@@ -121,7 +121,7 @@ class _Submission(RunBeginning):
         from batch_updater.runs.history import find_run
         from batch_updater.runs.queued_runs import RunState, queued_run
         from batch_updater.runs.team_files import put_file
-        from batch_updater.runs.team_rows import copy_run
+        from batch_updater.runs.team_rows import Cut, copy_run
         from batch_updater.team import queue
 
         _lock(connection, self._open_run.candidate.identity.content)
@@ -138,7 +138,8 @@ class _Submission(RunBeginning):
         if resumed:
             _set_facts(connection, own.id, facts)
         else:
-            copy_run(self._plan.store, connection, own.id, facts)
+            cut = Cut(self._plan.config.team.block_rows, self._options.limit)
+            copy_run(self._plan.store, connection, own.id, facts, cut)
         put_file(connection, own.id, self._plan.snapshot.path)
         connection.execute(
             "UPDATE runs SET state = 'queued', part = part + 1, submitted_at = clock_timestamp(), options = %s,"

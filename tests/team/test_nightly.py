@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -13,6 +14,8 @@ import procrastinate
 import pytest
 
 from batch_updater.team.nightly import NIGHTLY, register_nightly
+from tests.end_to_end.program import sandbox
+from tests.team.hosts import Host, hosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,3 +136,31 @@ def test_a_time_that_was_long_ago_is_left_out(team: TeamDatabase, tmp_path: Path
     polls = iter(range(20))
     worked(app, until=lambda: next(polls, None) is None)
     assert status(team) == []
+
+
+def test_workers_run_the_files_of_the_inbox_by_themselves(address: str, team: TeamDatabase, tmp_path: Path) -> None:
+    """The command itself, with two workers: the file is sent once, by way of the queue, and archived."""
+    del team  # its tables are those of `address`
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "a.csv").write_text("Id,Type,SalesRevenue\n1,Pre,10\n2,Pre,20\n", encoding="utf-8")
+    stamp = time.time() - 3600
+    os.utime(inbox / "a.csv", (stamp, stamp))
+    with sandbox() as api:
+        one, other = (
+            Host(tmp_path / name, api.url, address, more=f"nightly: {{inbox: '{inbox}'}}\n")
+            for name in ("one", "other")
+        )
+        for host in (one, other):
+            config = host.folder / "config.yaml"
+            text = config.read_text(encoding="utf-8")
+            config.write_text(
+                text.replace("block_rows: 25", f"block_rows: 25, nightly: '{just_now()}'"), encoding="utf-8"
+            )
+        with hosts(one, other):
+            workers = [host.work(quick=False) for host in (one, other)]
+            wait_for(lambda: bool(list((tmp_path / "done").rglob("a.csv"))))
+            assert [worker.end() for worker in workers] == [0, 0]
+    assert not list(inbox.iterdir())
+    assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
+    assert len([request for request in api.requests() if request["method"] == "PUT"]) == 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
 import psycopg
 import pytest
@@ -24,6 +26,7 @@ from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.team_breaker import TeamBreaker
 from batch_updater.sender.team_limiter import TeamLimiter
+from tests.end_to_end.program import batch_updater, configure, environment, sandbox
 from tests.team.recording_server import recording_server
 
 pytestmark = pytest.mark.debian
@@ -325,3 +328,27 @@ def test_the_doctor_keeps_to_the_quota(team: TeamDatabase, address: str, tmp_pat
         counted = connection.execute("SELECT sum(requests) FROM months").fetchone()
     assert counted == (len(api.arrivals),)
     assert len(api.arrivals) >= 2
+
+
+def test_what_a_comparison_reads_and_what_a_worker_sends_count_together(
+    team: TeamDatabase, address: str, tmp_path: Path
+) -> None:
+    """A comparison, which no worker makes, and the run of the same rows take every request from the team's quota."""
+    rows = "".join(f"{row},Pre,name {row}\n" for row in range(1, 41))
+    (tmp_path / "rows.csv").write_text(f"OpportunityId,opportunityType,OpportunityName\n{rows}")
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 100}\nteam: {database: env:TEAM_DATABASE}\n")
+        compared = batch_updater("check", "--compare", "rows.csv", cwd=tmp_path, TEAM_DATABASE=address)
+        assert compared.code == 0, compared.err
+        with Popen(
+            [sys.executable, "-m", "batch_updater", "worker"], cwd=tmp_path, stdout=DEVNULL, stderr=DEVNULL,
+            env=environment(TEAM_DATABASE=address),
+        ) as worker:  # fmt: skip
+            sent = batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path, TEAM_DATABASE=address)
+            worker.terminate()
+        assert sent.code == 0, sent.err
+        requests = api.requests()
+    with psycopg.connect(team.address) as connection:
+        counted = connection.execute("SELECT sum(requests) FROM months").fetchone()
+    assert counted == (len(requests),)
+    assert len(requests) == 80

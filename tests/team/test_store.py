@@ -216,27 +216,20 @@ def _blocks(team: TeamDatabase, store: Store) -> list[tuple[int, str, int]]:
 
 @pytest.mark.debian
 def test_only_the_rows_of_a_block_that_was_given_up_may_have_been_applied(team: TeamDatabase) -> None:
-    """What its worker has finished stays, and the attempts of the next one are numbered behind its own."""
+    """What its worker has finished stays."""
     with _run_of_team(team, 40, Cut(10), targets=40) as store:
         with store.transaction():
             cut_into_blocks(store, Cut(10))
         rows = [prepared.job.row for prepared in store.jobs(endpoint(), block=1)]
         other = next(prepared.job.row for prepared in store.jobs(endpoint(), block=2))
         _write(store, [(rows[0], None, 1), (rows[1], "updated", 1, 200, 1.5, 0.5), (other, None, 1)])
-        attempt = {"of_row": rows[0], "commit": 1, "verb": "PUT", "at": 1.0, "wait": None, "took": 0.5, "http": 503,
-                   "said": "busy", "text": None}  # fmt: skip
-        store.execute(statements.KEEP_ATTEMPT, nth=1, meaning="first", **attempt)
         with store.transaction():
             for statement in statements.in_order("READY_BLOCK"):
                 store.execute(statement, block=1)
-        store.execute(statements.KEEP_ATTEMPT, nth=1, meaning="second", **attempt)
-        fine = json.dumps([(rows[0], 2, "PUT", 1.5, None, 0.5, 200, "third")])
-        store.execute(statements.KEEP_FINE_ATTEMPTS, commit=3, batch=fine)
         left = [prepared.job for prepared in store.jobs(endpoint(), block=1)]
         assert [job.row for job in left] == [rows[0], *rows[2:]]
         assert [job.maybe_applied for job in left][:2] == [True, False]
-        made = [(one.number, one.why) for one in store.attempts(rows[0])]
-        assert made == [(1, "first"), (2, statements.ENDED_IN_FLIGHT), (3, "second"), (4, "third")]
+        assert [(one.number, one.why) for one in store.attempts(rows[0])] == [(1, statements.ENDED_IN_FLIGHT)]
         assert [row.number for row in store.rows(_UNSENT) if row.outcome.cause == statements.ENDED_IN_FLIGHT] == sorted(
             [rows[0], other]
         )
@@ -330,14 +323,16 @@ def test_a_run_that_the_team_has_not_is_named(team: TeamDatabase) -> None:
 
 
 @pytest.mark.debian
-def test_runs_of_a_folder_that_is_a_teams_are_read_from_its_database(team: TeamDatabase, tmp_path: Path) -> None:
+def test_runs_of_a_folder_that_is_a_teams_are_read_from_its_database(
+    team: TeamDatabase, address: str, tmp_path: Path
+) -> None:
     """By the path that their database would have; another folder has files."""
     config = config_in(tmp_path, "http://127.0.0.1:1", team={"database": "env:TEAM_DATABASE"})
     folder = config.results.folder
     with Store.temporary() as draft:
         _fill(draft, 3)
         name = _submit(team, draft)
-    with joined(config, Environment({"TEAM_DATABASE": team.address})) as database:
+    with joined(config, Environment({"TEAM_DATABASE": address})) as database:
         assert team_of(folder) is database
         with opened_store(folder / name / DATABASE) as store, closing(Store.reading(store.path or Path())) as again:
             assert store.last_row() == again.last_row() == 4
