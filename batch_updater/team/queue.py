@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -22,6 +23,15 @@ _FIRST = 1
 _CONNECTIONS = 8
 _CONNECTS_WITHIN_S = 5.0
 _LONGEST_PAUSE_S = 60
+
+_OWN = """WITH own AS MATERIALIZED (
+    SELECT id FROM procrastinate_jobs WHERE id = %(job_id)s AND status = 'doing'
+    AND (worker_id IS NULL OR worker_id = %(worker)s::bigint) FOR UPDATE) """
+_FINISH = _OWN + "SELECT procrastinate_finish_job_v1(id, %(status)s, %(delete_job)s) FROM own"
+_RETRY = _OWN + (
+    "SELECT procrastinate_retry_job_v2("
+    "id, clock_timestamp() + make_interval(secs => %(wait_s)s::float8), NULL, NULL, NULL) FROM own"
+)
 
 
 def runs_queue(origin: str) -> str:
@@ -131,16 +141,18 @@ class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on wi
 
 
 class _OwnJobs(JobManager):
-    """Leaves a job alone that another worker has by now: it was taken over."""
+    """Leaves a job alone that another worker has by now: it was taken over.
+
+    That is looked at in the statement that changes the job, since all workers queue those of a dead one again. Until
+    when a job waits counts by the database's clock, so that a host whose clock is ahead keeps no run waiting.
+    """
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        if await self._is_unchanged(job):
-            await super().finish_job(job, status, delete_job)
+        await self._change(_FINISH, job, status=status.value, delete_job=delete_job)
 
-    async def retry_job(self, job: Job, *arguments: Any, **options: Any) -> None:
-        if await self._is_unchanged(job):
-            await super().retry_job(job, *arguments, **options)
+    async def retry_job(self, job: Job, retry_at: datetime | None = None, *_: Any, **__: Any) -> None:
+        wait_s = (retry_at - datetime.now(UTC)).total_seconds() if retry_at else 0.0
+        await self._change(_RETRY, job, wait_s=max(0.0, wait_s))
 
-    async def _is_unchanged(self, job: Job) -> bool:
-        found = list(await self.list_jobs_async(id=job.id))
-        return any(one.status == Status.DOING.value and one.worker_id in {job.worker_id, None} for one in found)
+    async def _change(self, statement: str, job: Job, **values: object) -> None:
+        await self.connector.execute_query_async(statement, job_id=job.id, worker=job.worker_id, **values)
