@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -27,11 +27,8 @@ _LONGEST_PAUSE_S = 60
 _OWN = """WITH own AS MATERIALIZED (
     SELECT id FROM procrastinate_jobs WHERE id = %(job_id)s AND status = 'doing'
     AND (worker_id IS NULL OR worker_id = %(worker)s::bigint) FOR UPDATE) """
-_FINISH = _OWN + "SELECT procrastinate_finish_job_v1(id, %(status)s, %(delete_job)s) FROM own"
-_RETRY = _OWN + (
-    "SELECT procrastinate_retry_job_v2("
-    "id, clock_timestamp() + make_interval(secs => %(wait_s)s::float8), NULL, NULL, NULL) FROM own"
-)
+_FINISH = f"{_OWN}SELECT procrastinate_finish_job_v1(id, %(status)s, %(delete_job)s) FROM own"  # noqa: S608  (constants)
+_RETRY = f"{_OWN}SELECT procrastinate_retry_job_v2(id, clock_timestamp() + %(wait)s, NULL, NULL, NULL) FROM own"  # noqa: S608
 
 
 def runs_queue(origin: str) -> str:
@@ -151,8 +148,8 @@ class _OwnJobs(JobManager):
         await self._change(_FINISH, job, status=status.value, delete_job=delete_job)
 
     async def retry_job(self, job: Job, retry_at: datetime | None = None, *_: Any, **__: Any) -> None:
-        wait_s = (retry_at - datetime.now(UTC)).total_seconds() if retry_at else 0.0
-        await self._change(_RETRY, job, wait_s=max(0.0, wait_s))
+        wait = retry_at - datetime.now(UTC) if retry_at else timedelta()
+        await self._change(_RETRY, job, wait=max(wait, timedelta()))
 
     async def _change(self, statement: str, job: Job, **values: object) -> None:
         await self.connector.execute_query_async(statement, job_id=job.id, worker=job.worker_id, **values)
