@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
@@ -38,7 +37,7 @@ from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.team.parts import end_if_done, lock_run, stop_for_all
 from batch_updater.team.queue import HandedBack
-from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter
+from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter, time_s
 
 if TYPE_CHECKING:
     from batch_updater.runs.postgres import TeamConnection
@@ -339,7 +338,7 @@ class BlockSending:
 
     def _watch(self, claim: Claim, queued: QueuedRun) -> None:
         while not self._over.wait(_WATCHED_EVERY_S):
-            asked_at = time.monotonic()
+            asked_at = time_s()
             try:
                 with self._team.connected() as connection:
                     self._tell_stop(connection, claim)

@@ -8,6 +8,7 @@ again, for as long as it takes: it writes values and no differences, so it does 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -90,18 +91,23 @@ class TakenOver(StoreError):  # noqa: N818  (no error: the block is in good hand
     """Another worker has claimed the block."""
 
 
+def time_s() -> float:
+    """Return seconds that go on while the machine sleeps: others take its blocks over then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
 class Contact:
     """When the database last answered that the block is still this worker's."""
 
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
-        self.asked_at = time.monotonic()
+        self.asked_at = time_s()
         """When it was asked what it has answered last."""
 
     @property
     def left_s(self) -> float:
         """For how many seconds requests may still go out; 0 or less: others may soon count this worker as dead."""
-        return self.asked_at + self._lost_after_s - time.monotonic()
+        return self.asked_at + self._lost_after_s - time_s()
 
 
 class TeamWriter(RowWriter):
@@ -216,7 +222,7 @@ class TeamWriter(RowWriter):
     def _save(self, writes: Sequence[Many | Write]) -> StoreError | None:
         counts = self._counts + Counter(_finished(writes))
         while True:
-            asked_at = time.monotonic()
+            asked_at = time_s()
             try:
                 self._commit_once(writes, counts)
             except StoreError as error:

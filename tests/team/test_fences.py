@@ -17,7 +17,7 @@ from batch_updater.runs.team_database import TeamDatabase
 from batch_updater.runs.team_rows import Cut, copy_run, cut_into_blocks
 from batch_updater.sender.client import Counts
 from batch_updater.sender.pool import UniformRefusals
-from batch_updater.team.writer import Claim, Contact, TakenOver, TeamWriter
+from batch_updater.team.writer import Claim, Contact, TakenOver, TeamWriter, time_s
 
 pytestmark = pytest.mark.debian
 
@@ -77,7 +77,7 @@ def test_an_answer_that_comes_after_contact_was_lost_is_kept(team: TeamDatabase)
     with writing(team, claimed(team), contact) as writer:
         time.sleep(0.1)  # the database has said nothing for so long
         writer.settle(outcome_of(2, OutcomeKind.UPDATED))
-        contact.asked_at = time.monotonic() - 1
+        contact.asked_at = time_s() - 1
         with pytest.raises(StoreError):
             writer.require_contact()
         writer.flush()
