@@ -23,7 +23,7 @@ from batch_updater.config.schema import Config
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.endpoint.stored import decode_endpoint
-from batch_updater.errors import BatchUpdaterError, StoreError
+from batch_updater.errors import BatchUpdaterError, ConfigError, StoreError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted
 from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
@@ -139,6 +139,10 @@ class BlockSending:
             except TakenOver:
                 self._say(f"{self._name}: another worker has taken it over.")
                 raise HandedBack from None
+            except ConfigError as error:  # of the quota, which is in the database as well
+                if isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError)):
+                    raise error.__cause__ from error
+                raise
             except StoreError as error:
                 if writer.is_handing_back:
                     raise HandedBack from error
@@ -211,7 +215,10 @@ class BlockSending:
         config, api = self._config, self._config.api
         if facts.identity.base_url != api.base_url:
             return self._wrong_address(facts.identity.base_url)
-        endpoint = decode_endpoint(facts.endpoint)
+        try:
+            endpoint = decode_endpoint(facts.endpoint)
+        except ValueError as error:
+            raise DamagedStoreError("its table run holds no endpoint") from error
         try:
             credentials = fetch_credentials(api, endpoint, self._environment)
         except BatchUpdaterError as error:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batch_updater.config.schema import Config
-from batch_updater.errors import ResultsError
+from batch_updater.errors import InputError, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, not_written, temporary_folder
 from batch_updater.records import AllowedList, OutcomeKind, RunFacts, Stop
 from batch_updater.reporter.copy_losses import Annotatable
@@ -30,7 +30,7 @@ from batch_updater.runs.result import RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, tallied, unsent
 from batch_updater.runs.run import page_written, workbook_name
-from batch_updater.runs.store import REPORT, Part, Store
+from batch_updater.runs.store import REPORT, DamagedStoreError, Part, Store
 from batch_updater.runs.team_files import MOST_BYTES, fetched, put_file
 from batch_updater.runs.team_runs import TeamState
 from batch_updater.sender.pool import UniformRefusal, UniformRefusals
@@ -103,14 +103,23 @@ class _Sent(NamedTuple):
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
 
-    A part that has ended stays as it is. Raises psycopg.Error, InputError if what the database holds cannot be relied
-    on.
+    A part that has ended stays as it is. Raises psycopg.Error. Raises InputError or DamagedStoreError if what the
+    database holds cannot be relied on: the part has ended then, without a report.
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
         if queued is None or queued.state is not RunState.REPORTING:
             return  # another worker has done it
         sent = _sent(connection, queued, config.sending.stop_after_alike)
+    try:
+        _write(team, queued, sent, config)
+    except (InputError, DamagedStoreError):  # whoever waits for the report is told the same when they look for it
+        _end_without_report(team, queued, sent)
+        raise
+
+
+def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -> None:
+    run = queued.name
     folder = config.results.folder / run
     past = find_run(folder.parent, run)
     with temporary_folder() as scratch, past.store(looks_at_all=False) as store:
@@ -279,13 +288,29 @@ def _end(
         _end_part(connection, queued, part, view)
 
 
+def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> None:
+    """End the part, although nothing can be told of its rows."""
+    with team.connected(autocommit=False) as connection:
+        locked = queued_run(connection, queued.name, locked=True)
+        if locked is None or locked.state is not RunState.REPORTING or locked.part != queued.part:
+            return
+        connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, _RESULT])
+        stop = queued.stop
+        part = Part(
+            sent.started_at, sent.ended_at, sent.requests, sent.retries,
+            (sent.ended_at - sent.started_at).total_seconds(),
+            stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None, None,
+        )  # fmt: skip
+        _end_part(connection, queued, part, None)
+
+
 def _files(finished: RunResult, folder: Path) -> list[Path]:
     """Return the files of a report that were written."""
     page = folder / PAGE
     return [path for path in (finished.results, finished.annotated, page) if path is not None and path.is_file()]
 
 
-def _end_part(connection: Connection, queued: QueuedRun, part: Part, view: SummaryView) -> None:
+def _end_part(connection: Connection, queued: QueuedRun, part: Part, view: SummaryView | None) -> None:
     """Note how the part ended, within the transaction of the caller."""
     counts: Mapping[OutcomeKind, int] = part.counts or {}
     connection.execute(
@@ -297,9 +322,10 @@ def _end_part(connection: Connection, queued: QueuedRun, part: Part, view: Summa
             part.stop_message, part.stop_advice, part.results, json.dumps(counts), queued.id, queued.id,
         ],
     )  # fmt: skip
-    connection.execute(
-        "INSERT INTO run (run, name, value) VALUES (%s, %s, %s)"
-        " ON CONFLICT (run, name) DO UPDATE SET value = excluded.value",
-        [queued.id, REPORT, json.dumps(msgspec.to_builtins(view))],
-    )
+    if view is not None:
+        connection.execute(
+            "INSERT INTO run (run, name, value) VALUES (%s, %s, %s)"
+            " ON CONFLICT (run, name) DO UPDATE SET value = excluded.value",
+            [queued.id, REPORT, json.dumps(msgspec.to_builtins(view))],
+        )
     connection.execute("UPDATE runs SET state = 'ended', changed_at = clock_timestamp() WHERE id = %s", [queued.id])

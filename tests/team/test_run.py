@@ -423,3 +423,28 @@ def test_a_row_that_was_left_in_flight_stays_doubtful_whatever_the_next_part_rea
         done = desk("run", "c.csv", "--compare", "--json")
         assert done.code == 0, done.err
         assert desk.rows('SELECT why FROM attempts WHERE part = 1 AND "row" = 3') == [("ended while in flight",)]
+
+
+def test_a_run_whose_rows_cannot_be_relied_on_ends_all_the_same(tmp_path: Path, address: str) -> None:
+    """There is no report of it, and whoever waits is told why; the next run has its turn."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 5)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        desk.rows("UPDATE rows SET cells = '{' WHERE number = 3 RETURNING 1")
+        with server.worker():
+            done = desk("runs", "--follow", run)
+        assert done.code == 2, done.err
+        assert "damaged" in done.err
+        assert set(sent(api).values()) == {1}
+        assert desk.rows("SELECT state FROM runs") == [("ended",)]
+
+
+def test_a_run_whose_facts_cannot_be_relied_on_ends_before_its_first_row(tmp_path: Path, address: str) -> None:
+    """It does not keep others of the same API waiting."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 5)
+        desk("run", "c.csv", "--detach")
+        desk.rows("UPDATE run SET value = '\"no endpoint\"' WHERE name = 'endpoint' RETURNING 1")
+        with server.worker():
+            desk.wait_for("SELECT state = 'ended' FROM runs")
+        assert not sent(api)
