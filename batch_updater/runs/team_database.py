@@ -23,7 +23,11 @@ SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
 SCHEMA_VERSION = "0002"
 """The last revision in `batch_updater/team/migrations`."""
-_CONNECTS_WITHIN_S = 5
+_GONE_SOON = {
+    "connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "3", "keepalives_count": "3",
+    "tcp_user_timeout": "15000",  # in milliseconds
+}  # fmt: skip
+"""A server that is gone without a word, as one that lost its power, is given up: the system waits for hours."""
 KEY = "team.database"
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
@@ -181,7 +185,8 @@ def address_of(text: str) -> str:
         parameters.setdefault("sslmode", "verify-full")
         if parameters["sslmode"].startswith("verify"):
             parameters.setdefault("sslrootcert", _trusted_authorities())
-    parameters.setdefault("connect_timeout", str(_CONNECTS_WITHIN_S))
+    for name, value in _GONE_SOON.items():
+        parameters.setdefault(name, value)
     parameters.setdefault("application_name", "batch-updater")
     parameters["options"] = f"{parameters.get('options', '')} -c search_path={SCHEMA}".lstrip()
     return make_conninfo("", **parameters)
