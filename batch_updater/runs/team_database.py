@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The last revision in `batch_updater/team/migrations`."""
 _CONNECTS_WITHIN_S = 5
 KEY = "team.database"
