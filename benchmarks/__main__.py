@@ -22,6 +22,7 @@ from benchmarks.bench import QUICK, Bench, Sizes, say
 from benchmarks.measure import FailedError
 from benchmarks.references import references
 from benchmarks.table import Section, table_of_goals
+from benchmarks.team_hosts import is_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,7 +74,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="how often each comparison is made (default: 3; with --quick, 1)")
     parser.add_argument("--quick", action="store_true", help="small numbers: whether it works, not how fast it is")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="leave the others out")
+    every = [section for section in SECTIONS if section != "team" or is_installed()]
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=every, help="leave the others out")
     parser.add_argument(
         "--python",
         nargs="+",
@@ -87,7 +89,7 @@ def _arguments() -> argparse.Namespace:
         help="default: docs/pictures/benchmark.png if all is measured, otherwise none",
     )
     given = parser.parse_args()
-    if given.plot is None and not given.quick and not given.python and len(set(given.only)) == len(SECTIONS):
+    if given.plot is None and not given.quick and not given.python and set(given.only) >= set(every):
         given.plot = PICTURE
     return given
 

@@ -177,6 +177,11 @@ class Hosts:
                 time.sleep(0.05)
 
 
+def is_installed() -> bool:
+    """Whether this machine has a PostgreSQL server from Debian's package."""
+    return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
 @contextlib.contextmanager
 def hosts(folder: Path, postgres: PostgresServer, api: Server, rate_per_s: int) -> Iterator[Hosts]:
     """Make a team with an empty database, whose tables are made as a person makes them."""

@@ -14,7 +14,7 @@ OF_COMMAND = {
     "run": "result", "check": "result", "nightly": "night", "runs": "runs", "undo": "undo", "template": "template",
     "init": "init", "doctor": "doctor", "report": "explained_row", "columns": "columns",
     "completion": "completion", "endpoints": "endpoints", "serve": "serve",
-    "team import": "team_import", "worker": "worker",
+    "team import": "team_import", "run --detach": "detached", "worker": "worker",
 }  # fmt: skip
 
 

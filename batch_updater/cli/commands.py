@@ -213,7 +213,7 @@ def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
 def _detached(folder: Path, options: argparse.Namespace) -> int:
     """Say which run goes on without us."""
     if options.json:
-        known = {"schema": 1, "command": "run", "run": str(folder), "detached": True, "exit_code": 0}
+        known = {"schema": 1, "command": "run --detach", "run": str(folder), "exit_code": 0}
         json_output.write_object(known, sys.stdout)
         return ExitCode.OK
     print_line(folder.name, sys.stdout)

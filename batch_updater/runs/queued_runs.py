@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from batch_updater.records import Invocation, Stop
+from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
     import psycopg
@@ -95,7 +97,7 @@ _AHEAD = (
 )
 _OF_CONTENT = (
     _SELECT
-    + """JOIN run ON run.run = runs.id AND run.name = 'identity' AND run.value::json ->> 'content' = %s
+    + """JOIN run ON run.run = runs.id AND run.name = 'identity' AND strpos(run.value, %s) > 0
     WHERE state = ANY(%s) OR (state <> 'staging' AND submitted_at >= %s) ORDER BY submitted_at DESC"""
 )
 
@@ -120,10 +122,10 @@ def runs_of_content(connection: Connection, content: str, since: datetime) -> li
 
 def _run_of(record: Sequence[object]) -> QueuedRun:
     number, name, origin, state, part, submitted_at, options, stop = record
-    return msgspec.convert(
+    return typed(
         {
             "id": number, "name": name, "origin": origin, "state": state, "part": part, "submitted_at": submitted_at,
-            "options": msgspec.json.decode(str(options)), "stop": stop and msgspec.json.decode(str(stop)),
+            "options": json.loads(str(options)), "stop": stop and json.loads(str(stop)),
         },
         QueuedRun,
     )  # fmt: skip

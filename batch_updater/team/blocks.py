@@ -31,7 +31,7 @@ from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
 from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
-from batch_updater.runs.store import converted
+from batch_updater.runs.store import DamagedStoreError, converted
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import FAILURES, Sender, SendResult
@@ -137,7 +137,6 @@ class BlockSending:
             try:
                 writer.take_over()
                 stop = queued.stop or self._logged(claim, queued, writer)
-                writer.flush()
             except TakenOver:
                 self._say(f"{self._name}: another worker has taken it over.")
                 raise HandedBack from None
@@ -147,6 +146,9 @@ class BlockSending:
                 if isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError)):
                     raise error.__cause__ from error
                 stop = Stop(StopReason.DISK, str(error), error.remedy)
+            except DamagedStoreError as error:
+                remedy = "Run the file again with --restart: that sends every row."
+                stop = Stop(StopReason.DISK, f"The rows of the run cannot be read: {error}.", remedy)
             is_done = not writer.is_handing_back or stop is not None
             self._end(claim, writer, stop, is_done=is_done)
             if not is_done:
@@ -240,6 +242,7 @@ class BlockSending:
             self._learn_of_others(connection, claim, queued)
         watch = threading.Thread(target=self._watch, args=(claim, queued), name="block watch", daemon=True)
         sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
+        writer.flush()
         return None if writer.is_handing_back else sent.stop
 
     def _options(self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint) -> SendOptions:

@@ -41,6 +41,9 @@ _QUEUE_LOOKED_AT_EVERY_S = 1.0
 _OUTAGE_S = 300.0
 """For so long the database may be away before it is not waited for any more."""
 _STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
+_SERVICE = """
+    SELECT why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
+    WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp()) LIMIT 1"""
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -111,11 +114,14 @@ class _Follower:
         self._said = ""
         self._looked_at_queue_s = float("-inf")
         self._waits_for = ""
+        self._is_service_down = False
+        self._handled = 0
+        """How many requests to stop were dealt with."""
         self._began_s = time.monotonic()
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
-        handled, last = 0, None
+        last = None
         while True:
             look = self._patiently(self._look)
             if look.run is None:
@@ -124,9 +130,9 @@ class _Follower:
             self._show(look)
             if look.run.state is RunState.ENDED:
                 break
-            if self._interrupts.count > handled:
-                self._interrupted(is_first=not handled)
-                handled = self._interrupts.count
+            if self._interrupts.count > self._handled:
+                self._interrupted(is_first=not self._handled)
+                self._handled = self._interrupts.count
             time.sleep(_LOOKED_EVERY_S)
         self._interrupts.sent()
         return self._patiently(lambda: _ended(self._team, self._folder, results))
@@ -148,7 +154,7 @@ class _Follower:
                 if since_s is None:
                     since_s = now_s
                     _say("The team's database does not answer. The run is followed again as soon as it does.")
-                if now_s - since_s > _OUTAGE_S or self._interrupts.count:
+                if now_s - since_s > _OUTAGE_S or self._interrupts.count > self._handled:
                     raise EndedEarlyError(
                         "The team's database does not answer, so it is not known how the run goes on.",
                         remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
@@ -172,7 +178,19 @@ class _Follower:
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
             self._waits_for = what_it_waits_for(connection, run, now_s - self._began_s)
+            self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
+
+    def _tell_of_service(self, connection: Connection, run: QueuedRun) -> None:
+        """Log that the circuit breaker of the team has opened or closed, as whoever sends does."""
+        if run.state is not RunState.SENDING or run.stop is not None:
+            return
+        record = connection.execute(_SERVICE, [run.origin]).fetchone()
+        if record is not None and not self._is_service_down:
+            _LOG.warning("breaker open", extra={"event": "breaker open", "why": record[0], "wait_s": record[1]})
+        elif record is None and self._is_service_down:
+            _LOG.warning("breaker closed", extra={"event": "breaker closed"})
+        self._is_service_down = record is not None
 
     def _show(self, look: _Look) -> None:
         if look.waits_for != self._said:
@@ -251,8 +269,11 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
         return report.report(past, results)
     with past.store(looks_at_all=False) as store:
         staged, names = past.staged(store), store.names()
+        expected = store.expected() if staged.is_undo else None
     fetched(folder, PAGE)
-    facts = replace(known.facts, allowed=names, run_folder=folder.name if past.is_of_page else str(folder))
+    facts = replace(
+        known.facts, allowed=names, expected=expected, run_folder=folder.name if past.is_of_page else str(folder)
+    )
     result = RunResult(
         columns=staged.columns,
         facts=facts,

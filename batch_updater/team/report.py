@@ -34,6 +34,7 @@ from batch_updater.runs.team_files import MOST_BYTES, fetched, put_file
 from batch_updater.runs.team_runs import TeamState
 from batch_updater.sender.pool import UniformRefusal, UniformRefusals
 from batch_updater.team.writer import BlockRefusals
+from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
     import psycopg
@@ -50,7 +51,7 @@ class PartResult(msgspec.Struct, frozen=True):
     """How a part of a run ended, for whoever has waited for it on another host."""
 
     facts: RunFacts
-    """Without the names that are known, which are in the database."""
+    """Without the names that are known, and what an undo expects: these are in the database."""
     summary: Summary
     elapsed_s: float
     workbook: str | None
@@ -69,7 +70,7 @@ class PartResult(msgspec.Struct, frozen=True):
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
     content = file_content(team, run, _RESULT)
-    return None if content is None else msgspec.json.decode(content, type=PartResult)
+    return None if content is None else typed(json.loads(content), PartResult)
 
 
 def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
@@ -246,7 +247,7 @@ def _end(
         kept = {path.name: put_file(connection, queued.id, path) for path in _files(finished, folder)}
         workbook = finished.results.name if finished.results else None
         result = PartResult(
-            facts=replace(finished.facts, allowed=()),
+            facts=replace(finished.facts, allowed=(), expected=None),
             summary=finished.summary,
             elapsed_s=finished.elapsed_s,
             workbook=workbook,
@@ -260,7 +261,7 @@ def _end(
             removed=finished.removed,
             uniform_refusal=sent.uniform_refusal,
         )
-        (folder / _RESULT).write_bytes(msgspec.json.encode(result))
+        (folder / _RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
         put_file(connection, queued.id, folder / _RESULT)
         stop = finished.stop
         part = Part(

@@ -212,4 +212,5 @@ def _set_facts(connection: Connection, run: int, facts: Mapping[str, object]) ->
 
 
 def _as_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    # The standard library's: names of files may hold half a surrogate, which is a byte that is no text.
+    return json.dumps(msgspec.to_builtins(value))

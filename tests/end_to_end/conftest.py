@@ -41,6 +41,8 @@ def migrated(server: PostgresServer) -> str:
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every command of the test use one store: in a team, each that sends has a worker beside it."""
     if request.param == "team":
+        if alone := request.node.get_closest_marker("one_process"):  # that of one of its parameters
+            pytest.skip(alone.args[0])
         server: PostgresServer = request.getfixturevalue("server")
         monkeypatch.setenv("TEAM_DATABASE", server.new_database(request.getfixturevalue("migrated")))
         monkeypatch.setenv(DATABASE, "env:TEAM_DATABASE")

@@ -252,6 +252,7 @@ def test_another_user_is_another_account(tmp_path: Path) -> None:
 _SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=40)
 
 
+@pytest.mark.one_process("a property with dozens of runs, each of which a worker would take a second for")
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(_SECRETS, st.sampled_from(["basic", "user", "header", "query", "scheme"]))
 def test_no_secret_is_kept_whatever_the_service_repeats(secret: str, kind: str) -> None:

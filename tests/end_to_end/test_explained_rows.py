@@ -294,6 +294,7 @@ def test_a_row_that_was_repaired_since_says_how_it_ended(tmp_path: Path) -> None
     assert f"ask the last run that has it: `batch-updater report {runs[1]} --row 3`." in elsewhere.err
 
 
+@pytest.mark.one_process("a team has another copy of the input, in its database")
 def test_a_row_that_was_left_out_says_so(tmp_path: Path) -> None:
     """By --limit, as hidden, as a total; and of one that holds no data what it holds."""
     book = openpyxl.Workbook()
@@ -341,6 +342,7 @@ def test_rows_that_succeed_at_once_store_no_attempt(tmp_path: Path) -> None:
         assert connection.execute("SELECT row, number FROM attempts ORDER BY number").fetchall() == [(3, 1), (3, 2)]
 
 
+@pytest.mark.one_process("a worker tells on standard error what it does, and no folder has a log of all workers")
 def test_the_log_says_what_began_and_how_it_ended(tmp_path: Path) -> None:
     """In its first line version, input and settings without secrets, in its last the outcomes; so for each part."""
     with Api(script={"1": [status(503)] * 4, "2": []}) as api:

@@ -11,7 +11,7 @@ import pytest
 
 from batch_updater import check, run
 from tests.end_to_end.inside import Inside
-from tests.end_to_end.program import configure, sandbox
+from tests.end_to_end.program import configure, sandbox, worker
 from tests.end_to_end.test_questions import sent
 from tests.end_to_end.test_terminal import dialogue
 from tests.loader.described import workbook
@@ -369,7 +369,8 @@ def test_the_library_and_the_nightly_job_use_layouts(inside: Inside, api: Sandbo
     config = inside.folder / "config.yaml"
     os.environ["NEXUS_TOKEN"] = "sandbox-token"
     assert check(inside.folder / "q1.csv", config).outcomes["planned"] == 2
-    assert run(inside.folder / "q1.csv", config).outcomes["updated"] == 2
+    with worker("run", cwd=inside.folder):
+        assert run(inside.folder / "q1.csv", config).outcomes["updated"] == 2
     assert bodies(api, 2) == SENT
 
 

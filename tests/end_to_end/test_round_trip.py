@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from batch_updater.loader.table import Table
     from tests.loader.staged import JudgedRow
 
-pytestmark = pytest.mark.usefixtures("store")
-
 HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remarks")
 TEXTS = st.sampled_from(
     ["1", "12", "0012", "pre", "Post", "x", " x ", "1,234", "1,234.50", "-5", "1e3", "2026-03-31", "03/04/2026",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -18,13 +19,16 @@ from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 import batch_updater
+from batch_updater.config.environment import Environment
+from batch_updater.config.loading import load_config
 from batch_updater.errors import BatchUpdaterError, ConfigError, InputError, LockedError, ResultsError
 from batch_updater.runs.history import find_run
 from batch_updater.runs.lock import locked
+from batch_updater.runs.team_folders import joined
 from batch_updater.runs.undo import Undo, write_undo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.end_to_end.program import batch_updater as program
-from tests.end_to_end.program import configure, description_without_reading, sandbox
+from tests.end_to_end.program import configure, description_without_reading, sandbox, worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,11 +72,15 @@ class Bench:
         return path
 
     def run(self, source: Path, **more: object) -> batch_updater.Run:
-        return batch_updater.run(source, self.configuration(**more), restart=True)
+        settings = self.configuration(**more)
+        (self.folder / "config.yaml").write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
+        with worker("run", cwd=self.folder):
+            return batch_updater.run(source, settings, restart=True)
 
     def undo(self, run: batch_updater.Run) -> Undo:
         assert run.folder
-        return write_undo(find_run(run.folder.parent, run.folder.name), None)
+        with joined(load_config(self.folder / "config.yaml", os.environ), Environment(os.environ)):
+            return write_undo(find_run(run.folder.parent, run.folder.name), None)
 
     def state(self) -> dict[tuple[str, str], str]:
         """Return every field of the records that the tests use, with the very digits."""
@@ -145,6 +153,7 @@ TEACHING = {"OpportunityId": "4", "opportunityType": "Pre", "StageName": "no sta
 """Is refused with the lists of all names."""
 
 
+@pytest.mark.one_process("a property with dozens of runs, each of which a worker would take a second for")
 @settings(max_examples=12)
 @given(
     rows=st.lists(changes("") | changes("2"), min_size=1, max_size=7),

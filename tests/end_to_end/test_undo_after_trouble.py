@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openpyxl
-import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     import pytest
 
     from tests.end_to_end.records_api import Reply
-
-pytestmark = pytest.mark.usefixtures("store")
 
 FIELDS = ("name", "amount", "since")
 AMOUNTS = st.one_of(

@@ -46,7 +46,7 @@ class WorkerProcess:
         assert "secret-of-the-database" not in text
         return text
 
-    def wait_for(self, words: str, seconds: float = 30) -> None:
+    def wait_for(self, words: str, seconds: float = 90) -> None:
         """Wait until it has said that."""
         until(lambda: words in self.said, seconds, lambda: self.said)
 
@@ -55,7 +55,7 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Tell it to end; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
@@ -85,7 +85,7 @@ class Host:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def run(self, *arguments: str, seconds: float = 120) -> tuple[int, str, str]:
+    def run(self, *arguments: str, seconds: float = 200) -> tuple[int, str, str]:
         """Run a command of the program to its end; returns its exit code and what it printed."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=seconds)

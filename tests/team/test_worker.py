@@ -28,7 +28,7 @@ def rows_of(requests: list[dict[str, Any]]) -> list[int]:
     return [int(request["path"].rpartition("/")[2]) for request in requests]
 
 
-def ended(address: str, run: str, seconds: float = 60) -> None:
+def ended(address: str, run: str, seconds: float = 180) -> None:
     def jobs() -> object:
         return query(address, "SELECT task_name, args, status::text, worker_id, scheduled_at FROM procrastinate_jobs")
 
