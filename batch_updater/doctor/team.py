@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
@@ -17,8 +17,7 @@ from batch_updater.runs.lock import origin_of
 from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team
-    from psycopg import Connection
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_overview import Overview
 
 _CLOCK_MAY_BE_OFF_S = 2.0
@@ -73,7 +72,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     yield _quota_finding(shown, config, endpoint)
 
 
-def _connection_finding(connection: Connection[tuple[Any, ...]]) -> Finding:
+def _connection_finding(connection: TeamConnection) -> Finding:
     parameters, version = connection.info.get_parameters(), connection.info.server_version
     name = f"PostgreSQL {version // 10_000}.{version % 10_000}, database {connection.info.dbname}"
     mode = parameters.get("sslmode", "prefer")

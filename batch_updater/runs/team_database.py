@@ -14,10 +14,11 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import TeamSettings
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import ConfigError, ResultsError, UsageError
-from batch_updater.runs.store import Store, reason_of
+from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
     from batch_updater.runs.postgres import Connections, TeamConnection
+    from batch_updater.runs.team_store import TeamStore
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
@@ -75,7 +76,7 @@ class TeamDatabase:
             ) from error
 
     @contextmanager
-    def store(self, run: str) -> Iterator[Store]:
+    def store(self, run: str) -> Iterator[TeamStore]:
         """Open the rows of a run. Raises UsageError if there is no such run, psycopg.Error."""
         try:
             store = self.store_of(Path(run, "run.sqlite"))
@@ -84,7 +85,7 @@ class TeamDatabase:
         with store:
             yield store
 
-    def store_of(self, path: Path) -> Store:
+    def store_of(self, path: Path) -> TeamStore:
         """Open the rows of a run for reading by the path that its database would have, were it a file.
 
         Raises psycopg.Error, FileNotFoundError if there is no such run.

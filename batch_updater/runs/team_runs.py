@@ -21,7 +21,7 @@ _PARTS = """
     FROM parts WHERE run = ANY(%(runs)s) ORDER BY run, number"""
 
 
-class TeamState(StrEnum):
+class TeamRunState(StrEnum):
     """What a team's workers do with a run."""
 
     STAGING = "staging"
@@ -37,7 +37,7 @@ class TeamRun(NamedTuple):
     """What the database says of a run, as it stands there."""
 
     name: str
-    state: TeamState
+    state: TeamRunState
     submitted_at: datetime
     """When its last part was."""
     facts: list[tuple[Any, ...]]
@@ -59,7 +59,7 @@ def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
     """
     with team.session() as connection:
         found = connection.execute(_STAMPS).fetchall()
-    return {str(name): tuple(stamp) if stamp[1] == TeamState.ENDED else None for name, *stamp in found}
+    return {str(name): tuple(stamp) if stamp[1] == TeamRunState.ENDED else None for name, *stamp in found}
 
 
 def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamRun]:
@@ -72,5 +72,5 @@ def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamR
             run: Any
             for run, *record in connection.execute(statement, {"runs": list(found)}):
                 found[run].append(tuple(record))
-    by_name = {name: TeamRun(name, TeamState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
+    by_name = {name: TeamRun(name, TeamRunState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
     return (by_name[name] for name in names if name in by_name)

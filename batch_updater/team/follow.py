@@ -21,19 +21,17 @@ from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
 from batch_updater.runs.interrupts import Detached, StopRequests
 from batch_updater.runs.open_run import remove_unless_begun
-from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run
+from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
-from batch_updater.runs.team_files import fetched
+from batch_updater.runs.team_files import fetched, file_content
+from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.team.progress import rows_so_far, what_it_waits_for
-from batch_updater.team.report import file_content, part_result
+from batch_updater.team.report import part_result
 
 if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
-
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
 _LOOKED_EVERY_S = 0.2
 _QUEUE_LOOKED_AT_EVERY_S = 1.0
@@ -60,7 +58,7 @@ def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
             "SELECT coalesce(sum(rows), 0)::bigint FROM blocks JOIN runs ON runs.id = blocks.run WHERE runs.name = %s",
             [past.folder.name],
         ).fetchone()
-    if run is not None and run.state is RunState.QUEUED:
+    if run is not None and run.state is TeamRunState.QUEUED:
         with past.store(looks_at_all=False) as store:
             return store.to_send(run.options.limit)
     return cast("int", record[0]) if record else 0
@@ -128,7 +126,7 @@ class _Follower:
                 raise self._gone(last)
             last = look.run
             self._show(look)
-            if look.run.state is RunState.ENDED:
+            if look.run.state is TeamRunState.ENDED:
                 break
             if self._interrupts.count > self._handled:
                 self._interrupted(is_first=not self._handled)
@@ -169,7 +167,7 @@ class _Follower:
         with self._team.connected() as connection:
             return self._looked(connection)
 
-    def _looked(self, connection: Connection) -> _Look:
+    def _looked(self, connection: TeamConnection) -> _Look:
         run = queued_run(connection, self._folder.name)
         if run is None:
             return _Look(None, Counter(), "")
@@ -181,9 +179,9 @@ class _Follower:
             self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
 
-    def _tell_of_service(self, connection: Connection, run: QueuedRun) -> None:
+    def _tell_of_service(self, connection: TeamConnection, run: QueuedRun) -> None:
         """Log that the circuit breaker of the team has opened or closed, as whoever sends does."""
-        if run.state is not RunState.SENDING or run.stop is not None:
+        if run.state is not TeamRunState.SENDING or run.stop is not None:
             return
         record = connection.execute(_SERVICE, [run.origin]).fetchone()
         if record is not None and not self._is_service_down:
@@ -237,7 +235,7 @@ class _Follower:
         )
 
 
-def stop_run(connection: Connection, name: str, stop: Stop = _STOPPED) -> bool:
+def stop_run(connection: TeamConnection, name: str, stop: Stop = _STOPPED) -> bool:
     """Stop a run, within a transaction: what is in flight is awaited. The first reason for which it is stopped counts.
 
     Returns whether it had no turn yet: then it is as if it had never been submitted.
@@ -245,7 +243,7 @@ def stop_run(connection: Connection, name: str, stop: Stop = _STOPPED) -> bool:
     run = queued_run(connection, name, locked=True)
     if run is None or not run.is_under_way:
         return False
-    if run.state is not RunState.QUEUED:
+    if run.state is not TeamRunState.QUEUED:
         connection.execute(
             "UPDATE runs SET stop = coalesce(stop, %s), changed_at = clock_timestamp() WHERE id = %s",
             [msgspec.json.encode(stop).decode(), run.id],
@@ -303,7 +301,8 @@ def _with_workbook(
         return result
     asked = results or past.folder / name
     try:
-        content = file_content(team, past.folder.name, name)
+        with team.connected() as connection:
+            content = file_content(connection, past.folder.name, name)
         written = report.report(past, asked).results if content is None else _written(asked, content)
     except (OSError, ResultsError) as error:
         return _with_fault(replace(result, asked_results=asked), f"The workbook {asked}", error)
@@ -311,8 +310,11 @@ def _with_workbook(
 
 
 def _with_annotated_copy(team: TeamDatabase, result: RunResult, folder: Path, name: str | None) -> RunResult:
-    content = file_content(team, folder.name, name) if name else None
-    if name is None or content is None:
+    if name is None:
+        return result
+    with team.connected() as connection:
+        content = file_content(connection, folder.name, name)
+    if content is None:
         return result
     try:
         return replace(result, annotated=_written(folder / name, content))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.errors import UsageError
 from batch_updater.records import OutcomeKind
 from batch_updater.runs.team_overview import Overview, overview
+from batch_updater.runs.team_runs import TeamRunState
 
 if TYPE_CHECKING:  # imported only where figures are served
     from prometheus_client.metrics_core import Metric
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # imported only where figures are served
 
 _PREFIX = "batch_updater_team"
 _LOOPBACK = "127.0.0.1"
-_STATES = ("staging", "queued", "sending", "reporting", "ended")
 _REMEDY = "Give a port, such as 9101, which is served on this machine alone; or HOST:PORT."
 
 
@@ -100,7 +100,7 @@ def _figures(shown: Overview) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     runs = GaugeMetricFamily(f"{_PREFIX}_runs", "Runs by state.", labels=["state"])
-    for state in _STATES:
+    for state in TeamRunState:
         runs.add_metric([state], shown.runs.get(state, 0))
     yield runs
     what = "Jobs of the queue that wait (todo), are worked on (doing) or have failed."

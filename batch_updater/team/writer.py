@@ -22,8 +22,8 @@ from msgspec.structs import replace
 from batch_updater.errors import StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
+from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import reason_of
-from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
 from batch_updater.sender.pool import SETTLED
 
@@ -112,7 +112,7 @@ class TeamWriter(RowWriter):
         self._team = team
         self._claim = claim
         self._contact = contact
-        self._rows = _opened(team, claim.run)
+        self._rows = team.store_of(Path(claim.run, DATABASE))
         super().__init__(self._rows)
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
@@ -173,7 +173,7 @@ class TeamWriter(RowWriter):
     def reconnect(self) -> None:
         """Connect again; if that fails, the next commit fails as well, and this is tried again."""
         try:
-            rows = _opened(self._team, self._claim.run)
+            rows = self._team.store_of(Path(self._claim.run, DATABASE))
         except (psycopg.Error, FileNotFoundError):
             return
         self._rows.close()
@@ -264,13 +264,6 @@ class TeamWriter(RowWriter):
         })  # fmt: skip
         if not written.rowcount:
             raise TakenOver("Another worker has taken the block over.")
-
-
-def _opened(team: TeamDatabase, run: str) -> TeamStore:
-    store = team.store_of(Path(run, "run.sqlite"))
-    if not isinstance(store, TeamStore):
-        raise TypeError("the rows of a queued run are not in a team's database")
-    return store
 
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
