@@ -400,7 +400,7 @@ def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -
 
 
 def imported_lines(one: Imported) -> Iterator[Line]:
-    """Yield what became of something that was to be moved into the team's database."""
+    """Yield what became of something that was to be copied into the team's database."""
     known = {"imported": "imported", "known": "already there", "refused": "not imported"}[one.state]
     yield Line(f"{one.kind} {one.name}: {known}")
     if one.why:

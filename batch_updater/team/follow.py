@@ -263,7 +263,7 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
     past = find_run(folder.parent, folder.name)
     private_folder(folder)
     known = part_result(team, folder.name)
-    if known is None:  # as of a run that was moved in from a single machine
+    if known is None:  # as of a run that was imported
         return report.report(past, results)
     with past.store(looks_at_all=False) as store:
         staged, names = past.staged(store), store.names()

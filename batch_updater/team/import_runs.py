@@ -1,4 +1,4 @@
-"""The runs, names and layouts of one machine, moved into the database of a team that it joins."""
+"""Copies the runs, names and layouts of one machine into the database of a team that it joins."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEW_LAYOUT = "INSERT INTO layouts (name, content) VALUES (%s, %s) ON CONFLICT (
 
 
 class ImportState(StrEnum):
-    """What became of something that was to be moved."""
+    """What became of something that was to be copied."""
 
     IMPORTED = "imported"
     KNOWN = "known"
