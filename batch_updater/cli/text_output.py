@@ -415,7 +415,7 @@ def import_lines(moved: Sequence[Imported]) -> Iterator[Line]:
         counts.append(f"{states['refused']:,} not imported")
     yield Line(f"{', '.join(counts)}.")
     if states["imported"]:
-        yield Line("What was copied is the team's from now on: send nothing from this folder without team.database.", 0)
+        yield Line("From now on, do not send from this folder without team.database.", 0)
 
 
 def finding_lines(finding: Finding) -> Iterator[Line]:

@@ -393,7 +393,7 @@ class PastRun(msgspec.Struct, frozen=True):
 
     @contextmanager
     def locked(self, file: str) -> Iterator[None]:
-        """Let no one work on it meanwhile; `file` is what others are told. Raises LockedError while it is going on."""
+        """Keep others from working on it; `file` is what they are told. Raises LockedError while it is going on."""
         if self.team_state is None:
             with locked(self.folder.parent, self.identity.base_url or "", file):
                 yield
@@ -675,7 +675,7 @@ def newest_to_fix(parent: Path) -> PastRun:
 
 
 def _where_runs_are(parent: Path) -> tuple[str, str]:
-    """Return where the runs of a folder of results are, in words, and the key of the configuration that says so."""
+    """Return where the runs of a folder of results are, for a sentence, and the key of the configuration."""
     return ("the team's database", "team.database") if team_of(parent) else (str(parent), "results.folder")
 
 

@@ -1,4 +1,4 @@
-"""The runs of a team as its queue sees them: their names, which part of one is queued or sent, with which options."""
+"""The runs in a team's queue: their names, states, parts and options."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class TeamDatabase:
         except psycopg.Error as error:
             raise ResultsError(
                 f"The team's database cannot be used: {reason_of(error)}.",
-                remedy="See that PostgreSQL runs: batch-updater doctor checks it.",
+                remedy="Check it with `batch-updater doctor`.",
             ) from error
 
     @contextmanager
@@ -112,7 +112,7 @@ class TeamDatabase:
         except psycopg.Error as error:
             raise ConfigError(
                 f"{KEY}: the team's database cannot be read: {reason_of(error)}.",
-                remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
+                remedy="Check that PostgreSQL runs and that the address is right, with `batch-updater doctor`.",
             ) from error
         number = str(version[0]) if version else ""
         require_not_newer(number)
@@ -122,7 +122,7 @@ class TeamDatabase:
                 if not number
                 else f"{KEY}: the tables of the team's database are those of an older program ({number}; this one has "
                 f"{SCHEMA_VERSION}).",
-                remedy="batch-updater worker --migrate",
+                remedy="Run `batch-updater worker --migrate`.",
             )
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ def address_of(text: str) -> str:
         parameters = {}
     if not parameters or not all(port.isdecimal() and 0 < int(port) < 65_536 for port in _listed(parameters, "port")):
         raise ConfigError(  # no cause: the text of libpq may quote the address
-            f"{KEY}: what it refers to is no address of a PostgreSQL database.",
+            f"{KEY}: the value is not the address of a PostgreSQL database.",
             remedy="Give postgresql://USER:PASSWORD@HOST/NAME.",
         )
     if not _is_this_machine(parameters):

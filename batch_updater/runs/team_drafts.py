@@ -292,7 +292,7 @@ class TeamJournal:
 
     def _require_server(self, connection: PostgresConnection) -> None:
         if connection.execute(_FENCE, [self.upload, self._uploads.server, self.epoch]).fetchone() is None:
-            raise HeldDraftError("Another host has the file by now. Load the page again.")
+            raise HeldDraftError("Another host has taken over the file. Load the page again.")
 
     def _put(self, connection: PostgresConnection, edits: KeptEdits) -> None:
         with connection.cursor() as cursor:

@@ -29,7 +29,7 @@ Several threads may have joined the same: each has its own connections.
 def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | None]:
     """Let the folders of results and layouts be the team's while it is entered, if `team.database` is given.
 
-    Raises ConfigError if the database's address cannot be had, or its tables are not those of this program.
+    Raises ConfigError if the address of the database cannot be read, or its tables are of another version.
     """
     if config.team.database is None:
         yield None

@@ -1,4 +1,4 @@
-"""How a team is doing, in figures: its queue, its workers, its quotas. Read from the database whenever it is asked."""
+"""Figures of a team: its queue, its workers and its quotas, read from the database on each call."""
 
 from __future__ import annotations
 

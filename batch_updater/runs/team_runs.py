@@ -1,4 +1,4 @@
-"""What a team's database says of runs: many of them in three queries, since each query crosses the network."""
+"""Facts and parts of many runs of a team, in three queries, since each query crosses the network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TeamRunState(StrEnum):
 
 
 class TeamRun(NamedTuple):
-    """What the database says of a run, as it stands there."""
+    """A run as its records are in the database."""
 
     name: str
     state: TeamRunState

@@ -1,7 +1,7 @@
 """The database of the page where any number of hosts serve it: the same tables as those of `web.sqlite`, in PostgreSQL.
 
-A server says every half second that it is there. Of one that has not for `DEAD_S`, others take over the tasks. A task
-that is begun gets a higher number (`claim`): who was thought dead, and was not, writes nothing about it any more.
+Each server renews its heartbeat every half second. If one has not for `DEAD_S`, others take over its tasks. Each start
+of a task raises its number (`claim`), so that a server that only seemed dead cannot write about it any more.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # imported only where there is a team
     PostgresConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 DEAD_S = 20.0
-"""A server that has said nothing for so long is taken to be dead."""
+"""A server without a heartbeat for so long counts as dead."""
 INPUT = "input"
 """Name under which the database has the file of an upload."""
 _SERVER = "server"
@@ -77,7 +77,7 @@ class TeamUnreachableError(ResultsError):
 
 
 class News(NamedTuple):
-    """What is to be done by this server."""
+    """Work for this server."""
 
     to_stop: frozenset[int]
     """Numbers of tasks that it works on and is to stop."""
@@ -122,7 +122,7 @@ class TeamUploads(Uploads):
         return new
 
     def close(self) -> None:
-        """Tell the other hosts that this one is gone: what it had is theirs at once."""
+        """Tell the other hosts that this one ends, so that they take over its tasks and drafts at once."""
         with self.transaction() as connection:
             connection.execute(_LEAVE, [self.server])
 
@@ -137,7 +137,7 @@ class TeamUploads(Uploads):
         except psycopg.Error as error:
             why = self._redact(reason_of(error))
             raise TeamUnreachableError(
-                f"The team's database cannot be used: {why}.", remedy="Look at it with `batch-updater doctor`."
+                f"The team's database cannot be used: {why}.", remedy="Check it with `batch-updater doctor`."
             ) from error
 
     @contextmanager
@@ -159,7 +159,7 @@ class TeamUploads(Uploads):
     # --- this server among the others ---
 
     def beat(self) -> News:
-        """Say that this server is there, take over the tasks of dead ones, and return what others want of it."""
+        """Renew this server's heartbeat, take over the tasks of dead servers, and return the work for this one."""
         with self.transaction() as connection:
             connection.execute(_BEAT, [self.server])
             connection.execute(_TAKE_OVER)
@@ -204,7 +204,7 @@ class TeamUploads(Uploads):
         else:
             found = postgres.execute(_IS_OWN, [number, self.server, claim]).fetchone()
         if found is None:
-            raise ResultsError(f"Another host has taken over the task {number}.", remedy="Look at its page again.")
+            raise ResultsError(f"Another host has taken over the task {number}.", remedy="Load its page again.")
 
     def is_elsewhere(self, number: int) -> bool:
         """Whether another server works on a task."""

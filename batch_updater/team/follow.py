@@ -1,4 +1,4 @@
-"""A run of the team as a person sees it who waits for it: how far it is, its place in the queue, and its result."""
+"""Follows a run of the team until it ends: its place in the queue, its progress and its result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 
 
 AskToStop: TypeAlias = Callable[[], bool]
-"""Asks a person who has interrupted whether the run is to be stopped; otherwise it goes on without them."""
+"""Asks whether to stop the run after Ctrl-C; otherwise the command detaches."""
 
 
 def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
@@ -71,7 +71,7 @@ class _Look(NamedTuple):
     counts: Counter[OutcomeKind]
     """Rows of this part that have their outcome."""
     waits_for: str
-    """Why nothing is sent at the moment, in words; '' if something is, or it begins at once."""
+    """Why nothing is being sent, as a sentence; '' if something is, or will be at once."""
 
 
 def follow(
@@ -154,7 +154,7 @@ class _Follower:
                     _say("The team's database does not answer. The run is followed again as soon as it does.")
                 if now_s - since_s > _OUTAGE_S or self._interrupts.count > self._handled:
                     raise EndedEarlyError(
-                        "The team's database does not answer, so it is not known how the run goes on.",
+                        "The team's database does not answer, so the state of the run is not known.",
                         remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
                     ) from error
                 time.sleep(_LOOKED_EVERY_S)
@@ -180,7 +180,7 @@ class _Follower:
         return _Look(run, counts, self._waits_for)
 
     def _tell_of_service(self, connection: TeamConnection, run: QueuedRun) -> None:
-        """Log that the circuit breaker of the team has opened or closed, as whoever sends does."""
+        """Log that the circuit breaker of the team has opened or closed, as a run of this process does."""
         if run.state is not TeamRunState.SENDING or run.stop is not None:
             return
         record = connection.execute(_SERVICE, [run.origin]).fetchone()
@@ -209,8 +209,8 @@ class _Follower:
         name = self._folder.name
         if not is_first:
             raise EndedEarlyError(
-                f"The run {name} is being stopped: its end was not waited for.",
-                remedy=f"How it ended: batch-updater runs --follow {name}",
+                f"The run {name} is being stopped. This command did not wait for its end.",
+                remedy=f"To see how it ended: batch-updater runs --follow {name}",
             )
         if not self._ask_to_stop():
             raise Detached(self._folder)
@@ -236,9 +236,9 @@ class _Follower:
 
 
 def stop_run(connection: TeamConnection, name: str, stop: Stop = _STOPPED) -> bool:
-    """Stop a run, within a transaction: what is in flight is awaited. The first reason for which it is stopped counts.
+    """Stop a run, within a transaction; requests in flight are awaited. The first reason counts.
 
-    Returns whether it had no turn yet: then it is as if it had never been submitted.
+    Returns whether it was still queued: then it is as if it had never been submitted.
     """
     run = queued_run(connection, name, locked=True)
     if run is None or not run.is_under_way:

@@ -86,7 +86,8 @@ def _import_run(team: TeamDatabase, past: PastRun) -> Imported:
 def _copied(team: TeamDatabase, past: PastRun, store: Store) -> str | None:
     """Copy a run with its files in one transaction.
 
-    Returns what stays in its folder, in words; None if there is a run of that name. Raises ResultsError, OSError.
+    Returns which files stay in its folder, as a sentence, '' if none; None if there is a run of that name. Raises
+    ResultsError, OSError.
     """
     facts, files = past.facts, [path for path in sorted(past.folder.iterdir()) if _is_ours(path)]
     named = {key: PurePath(run).name for key, run in (("undoes", facts.undoes), ("repeats", facts.repeats)) if run}

@@ -1,4 +1,4 @@
-"""The figures of a team for Prometheus, read from the database whenever they are asked for."""
+"""The metrics of a team for Prometheus, read from the database on each request."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _figures(shown: Overview) -> Iterator[Metric]:
     for kind in OutcomeKind:
         rows.add_metric([kind.value], shown.rows.get(kind.value, 0))
     yield rows
-    workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen within half a minute, by host.", labels=["host"])
+    workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen in the last 30 seconds, by host.", labels=["host"])
     for host, count in shown.workers.items():
         workers.add_metric([host], count)
     yield workers

@@ -39,7 +39,7 @@ def migrate(database: TeamDatabase) -> None:
     except DBAPIError as error:
         raise ConfigError(
             f"{KEY}: the tables of the team's database cannot be made: {reason_of(cast('Exception', error.orig))}.",
-            remedy="See that PostgreSQL runs, that the address is right, and that its user may make tables.",
+            remedy="Check that PostgreSQL runs, that the address is right, and that its user may create tables.",
         ) from error
 
 

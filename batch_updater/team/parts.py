@@ -92,7 +92,7 @@ def _first_block(connection: TeamConnection, queued: QueuedRun) -> int | None:
 
 
 def lock_run(connection: TeamConnection, run: int) -> None:
-    """Let no one else end a block of the run of that number in this transaction."""
+    """Keep others from ending a block of the run in this transaction."""
     connection.execute(_LOCK, [run])
 
 

@@ -1,4 +1,4 @@
-"""How far a run of a team is at a moment, and what it waits for."""
+"""The progress of a run of a team, and what it waits for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
 
 _WORKER_COMES_WITHIN_S, _TAKEN_WITHIN_S = 3.0, 10.0
-"""For so long a run may wait in the queue before it is said that no worker is running, or that none has taken it."""
+"""How long a run waits in the queue before a person is told that no worker is running, or that none has taken it."""
 _COUNTS = """
     SELECT counted.key, sum(counted.value::bigint)::bigint
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
@@ -35,7 +35,7 @@ class RunProgress(NamedTuple):
     rows: int | None
     """That this part sends; None while it is queued."""
     waits_for: str
-    """Why nothing is sent at the moment, in words; '' if something is, or it begins at once."""
+    """Why nothing is being sent, as a sentence; '' if something is, or will be at once."""
 
 
 def progress_of(team: TeamDatabase, name: str) -> RunProgress | None:
@@ -59,7 +59,7 @@ def rows_so_far(connection: TeamConnection, run: QueuedRun) -> Counter[OutcomeKi
 
 
 def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float) -> str:
-    """Return why nothing of a run is sent, in words; '' if something is. Raises psycopg.Error.
+    """Return why nothing of a run is being sent, as a sentence; '' if something is. Raises psycopg.Error.
 
     `waited_s`: for how long it has waited; a worker has a moment to take it.
     """
@@ -75,7 +75,7 @@ def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: floa
         return f"Waiting for the run {first.name} of {first.options.host or 'another host'} to end.{behind}"
     if run.state is TeamRunState.QUEUED and waited_s >= _TAKEN_WITHIN_S:
         return (
-            f"No worker has taken the run so far, although some are running. They may be those of another API: "
+            f"No worker has taken the run yet. Those that are running may send to another API: "
             f"start one with the address {run.origin}."
         )
     return ""

@@ -126,7 +126,7 @@ class _UntilDone(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE_S)})
 
 
-class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on with it)
+class HandedBack(Exception):  # noqa: N818  (no error: another worker continues with it)
     """A block was handed back before all of its rows had their turn."""
 
 

@@ -1,4 +1,4 @@
-"""What the job `report` does, on any host: a run's workbook and page from its rows, and the end of the part."""
+"""The job `report`: writes the workbook and the page of a run from its rows, and ends the part."""
 
 from __future__ import annotations
 

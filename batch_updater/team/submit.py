@@ -101,11 +101,11 @@ class _Submission(RunBeginning):
             if is_committing:
                 raise EndedEarlyError(
                     "The team's database did not answer when the run was put into the queue.",
-                    remedy="`batch-updater runs` lists the run if it is there; running the file again follows it then.",
+                    remedy="Run the file again: if the run is in the queue, it is followed.",
                 ) from error
             raise ConfigError(
                 "The team's database does not answer. Nothing was sent.",
-                remedy="`batch-updater doctor` examines it. Run it again when it is back.",
+                remedy="Check it with `batch-updater doctor`, then run the file again.",
             ) from error
         self._plan.store.close()
         if not resumed:  # the rows are in the database of the team

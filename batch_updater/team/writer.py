@@ -1,8 +1,8 @@
-"""What the sending of a block learns of its rows, written to the team's database while the block is this worker's.
+"""Writes the outcomes of a block to the team's database, as long as the block is this worker's.
 
-Whoever claims a block raises its epoch, and every commit begins with the epoch that it was claimed with: once another
-worker has taken the block over, nothing is written any more. A commit that failed because the database was away is made
-again, for as long as it takes: it writes values and no differences, so it does not matter whether it was made before.
+Each claim of a block raises its epoch, and every commit checks the epoch of its claim: once another worker has taken
+the block over, this one cannot write any more. A commit that fails because the database does not respond is repeated for
+as long as it takes. It writes values, not differences, so it may be repeated even if it did arrive.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Claim(NamedTuple):
         return {"run": self.run_id, "number": self.number, "epoch": self.epoch}
 
 
-class TakenOver(StoreError):  # noqa: N818  (no error: the block is in good hands)
+class TakenOver(StoreError):  # noqa: N818  (no error: another worker has the block)
     """Another worker has claimed the block."""
 
 
@@ -146,7 +146,7 @@ class TeamWriter(RowWriter):
         return {str(target): int(row) for target, row in records}
 
     def begin(self, counts: Counts, refusals: UniformRefusals) -> None:
-        """Begin to write what is learned; `counts` and `refusals` are those of the sender, as they are at any time."""
+        """Begin to write; `counts` and `refusals` are the sender's own, which it keeps changing."""
         self._sent = counts, refusals
         self._writer.start()
 
@@ -163,11 +163,11 @@ class TeamWriter(RowWriter):
         self._rows.close()
 
     def give_up(self) -> None:
-        """Do not wait any longer for a database that is away: what it does not hold is lost. From any thread."""
+        """Stop waiting for a database that does not respond: what it has not stored is lost. From any thread."""
         self._given_up.set()
 
     def is_given_up(self, within_s: float) -> bool:
-        """Wait for so many seconds at most; returns whether a database that is away is not waited for any longer."""
+        """Wait for at most that many seconds; returns whether `give_up` was called."""
         return self._given_up.wait(within_s)
 
     def reconnect(self) -> None:
@@ -199,7 +199,7 @@ class TeamWriter(RowWriter):
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:
-        """Queue what is kept of an attempt, if that is anything; those of an earlier worker stay."""
+        """Queue the attempt for the table of attempts; those of an earlier worker stay."""
         self._has_answer = self._has_answer or made.status is not None
         if before := self._made.get(made.row):
             made = replace(made, number=made.number + before)

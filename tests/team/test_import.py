@@ -56,8 +56,7 @@ def test_runs_are_copied_as_they_are(fresh: Machine) -> None:
     done = fresh("team", "import")
     assert done.code == 0
     assert done.out.endswith(
-        "5 imported, 0 already there.\n"
-        "What was copied is the team's from now on: send nothing from this folder without team.database.\n"
+        "5 imported, 0 already there.\nFrom now on, do not send from this folder without team.database.\n"
     )
     assert listed(fresh) == alone
     assert {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()} == before

@@ -31,7 +31,7 @@ def test_a_database_without_tables_is_told_how_to_get_them(server: PostgresServe
     with closing(TeamDatabase(Secret(address_of(server.new_database())))) as database:
         with pytest.raises(ConfigError, match="has no tables of this program yet") as raised:
             database.require_schema()
-        assert raised.value.remedy == "batch-updater worker --migrate"
+        assert raised.value.remedy == "Run `batch-updater worker --migrate`."
         migrate(database)
         database.require_schema()
 
@@ -50,7 +50,7 @@ def test_tables_of_an_older_program_are_told_how_to_be_brought_up(team: TeamData
     _set_version(team, "0000")
     with pytest.raises(ConfigError, match="are those of an older program") as raised:
         team.require_schema()
-    assert raised.value.remedy == "batch-updater worker --migrate"
+    assert raised.value.remedy == "Run `batch-updater worker --migrate`."
 
 
 def _set_version(team: TeamDatabase, version: str) -> None:
