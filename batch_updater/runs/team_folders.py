@@ -1,7 +1,7 @@
-"""Which folders of results are a team's: the rows of their runs are in its database, and the folders hold files alone.
+"""Registers which folders of results belong to a team: the rows are in its database, the folders hold only files.
 
-Nearly everything about a run is found by its folder. What reads or writes rows asks here whether they are elsewhere, so
-that the rest need not know. The same holds for the folder of layouts.
+Nearly everything about a run is found by its folder. Functions that read or write rows ask `team_of` whether these are
+in a database, so that other code need not know. The same applies to the folder of layouts.
 """
 
 from __future__ import annotations

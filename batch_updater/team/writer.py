@@ -1,8 +1,8 @@
 """Writes the outcomes of a block to the team's database, as long as the block is this worker's.
 
 Each claim of a block raises its epoch, and every commit checks the epoch of its claim: once another worker has taken
-the block over, this one cannot write any more. A commit that fails because the database does not respond is repeated for
-as long as it takes. It writes values, not differences, so it may be repeated even if it did arrive.
+the block over, this one cannot write any more. A commit that fails because the database does not respond is repeated
+for as long as it takes. It writes values, not differences, so it may be repeated even if it did arrive.
 """
 
 from __future__ import annotations
