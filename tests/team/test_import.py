@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from tests.end_to_end.program import configure, sandbox
-from tests.team.machines import OF_A_TEAM, SETTINGS, Machine, machine_with_runs, member, new_database
+from tests.team.hosts import migrated
+from tests.team.machines import OF_A_TEAM, SETTINGS, Machine, machine_with_runs, member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +27,13 @@ pytestmark = pytest.mark.debian
 def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Machine]:
     """Give a machine with five runs that has joined a team, and has not copied them yet."""
     with sandbox() as api:
-        yield machine_with_runs(tmp_path_factory.mktemp("hosts") / "old", api.url, new_database(server))
+        yield machine_with_runs(tmp_path_factory.mktemp("hosts") / "old", api.url, migrated(server))
 
 
 @pytest.fixture
 def fresh(machine: Machine, server: PostgresServer) -> Machine:
     """Give the same machine with a team that has nothing yet."""
-    return Machine(machine.folder, new_database(server), machine.url)
+    return Machine(machine.folder, migrated(server), machine.url)
 
 
 def imported(host: Machine) -> dict[str, str]:
