@@ -35,7 +35,7 @@ from batch_updater.runs.team_uploads import INPUT, IS_ALIVE, TeamUploads
 from batch_updater.runs.uploads import StoredUpload, TaskKind
 
 if TYPE_CHECKING:
-    from batch_updater.runs.team_uploads import PostgresConnection
+    from batch_updater.runs.postgres import TeamConnection
 
 _EPOCH = "epoch"
 """Name of the file that says as of when the others in its folder are."""
@@ -290,11 +290,11 @@ class TeamJournal:
             else:
                 connection.execute(_PUT_FILE, [self.upload, name, path.read_bytes()])
 
-    def _require_server(self, connection: PostgresConnection) -> None:
+    def _require_server(self, connection: TeamConnection) -> None:
         if connection.execute(_FENCE, [self.upload, self._uploads.server, self.epoch]).fetchone() is None:
             raise HeldDraftError("Another host has taken over the file. Load the page again.")
 
-    def _put(self, connection: PostgresConnection, edits: KeptEdits) -> None:
+    def _put(self, connection: TeamConnection, edits: KeptEdits) -> None:
         with connection.cursor() as cursor:
             for statement, names, records in (
                 (_PUT_EDIT, _EDIT, edits.edits),

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -24,14 +24,13 @@ from batch_updater.files.writing import write_whole
 from batch_updater.runs import upload_statements
 from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_files import MOST_BYTES
-from batch_updater.runs.uploads import Connection, Record, Records, StoredUpload, Task, Uploads
+from batch_updater.runs.uploads import PageConnection, Record, Records, StoredUpload, Task, Uploads
 
 if TYPE_CHECKING:  # imported only where there is a team
     import psycopg
 
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
-
-    PostgresConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 DEAD_S = 20.0
 """A server without a heartbeat for so long counts as dead."""
@@ -141,20 +140,20 @@ class TeamUploads(Uploads):
             ) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresConnection]:
+    def transaction(self) -> Iterator[TeamConnection]:
         """Give a connection to the team's database, for one transaction. Raises ResultsError."""
         with self._faults(), self.team.connected() as connection, connection.transaction():
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[PageConnection]:
         with self.transaction() as connection:
             connection.execute(_ONE_WRITER)
-            yield _PageConnection(connection)
+            yield _TeamPageConnection(connection)
 
     def _read(self, statement: str, **values: object) -> Sequence[Record]:
         with self._faults(), self.team.connected() as connection:
-            return _PageConnection(connection).execute(statement, values).fetchall()
+            return _TeamPageConnection(connection).execute(statement, values).fetchall()
 
     # --- this server among the others ---
 
@@ -195,10 +194,10 @@ class TeamUploads(Uploads):
             self._claims[number] = claim
         return True
 
-    def _require_own(self, connection: Connection, number: int) -> None:
+    def _require_own(self, connection: PageConnection, number: int) -> None:
         with self._claims_lock:
             claim = self._claims.get(number)
-        postgres = cast("_PageConnection", connection).postgres
+        postgres = cast("_TeamPageConnection", connection).postgres
         if claim is None:
             found = postgres.execute(_IS_WAITING, [number]).fetchone()
         else:
@@ -223,9 +222,9 @@ class TeamUploads(Uploads):
 
     # --- uploads ---
 
-    def _share(self, connection: Connection, upload_id: str, file: Path) -> None:
+    def _share(self, connection: PageConnection, upload_id: str, file: Path) -> None:
         """Let the other hosts have a new upload; its draft is this one's until another one needs it."""
-        postgres = cast("_PageConnection", connection).postgres
+        postgres = cast("_TeamPageConnection", connection).postgres
         postgres.execute("INSERT INTO drafts (upload, server) VALUES (%s, %s)", [upload_id, self.server])
         if file.stat().st_size <= MOST_BYTES:
             postgres.execute(
@@ -264,10 +263,10 @@ def _as_records(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], _Recor
     return lambda values: _Record(names, values)
 
 
-class _PageConnection:
+class _TeamPageConnection:
     """Executes the statements of `upload_statements` as PostgreSQL takes them."""
 
-    def __init__(self, postgres: PostgresConnection) -> None:
+    def __init__(self, postgres: TeamConnection) -> None:
         self.postgres = postgres
 
     def execute(self, statement: str, values: Mapping[str, object], /) -> Records:

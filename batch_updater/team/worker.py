@@ -91,7 +91,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _spoken(self._say), responsive():
+        with _logged_to(self._say), responsive():
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -253,7 +253,7 @@ class TeamWorker:
             self._said(f"{at:%H:%M:%S} {line}")
 
 
-class _Spoken(logging.Handler):
+class _ConsoleHandler(logging.Handler):
     """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -272,9 +272,12 @@ class _Spoken(logging.Handler):
 
 
 @contextmanager
-def _spoken(say: Callable[[str], None]) -> Iterator[None]:
+def _logged_to(say: Callable[[str], None]) -> Iterator[None]:
     """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
-    handler, loggers = _Spoken(say), [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
+    handler, loggers = (
+        _ConsoleHandler(say),
+        [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")],
+    )
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False

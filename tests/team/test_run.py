@@ -21,7 +21,7 @@ import pytest
 
 from batch_updater.runs.team_database import TeamDatabase
 from tests.end_to_end.program import Sandbox, sandbox
-from tests.team.desk import ENDS_WITHIN_S, Desk, ended
+from tests.team.command_host import ENDS_WITHIN_S, CommandHost, ended
 from tests.team.hosts import until
 from tests.team.postgres import PostgresServer
 
@@ -34,10 +34,10 @@ SENDING = "{rate_per_s: 2000, attempts: 3, concurrency: 4}"
 @contextmanager
 def two_hosts(
     folder: Path, address: str, *options: str, sending: str = SENDING, more: str = ""
-) -> Iterator[tuple[Desk, Desk, Sandbox]]:
+) -> Iterator[tuple[CommandHost, CommandHost, Sandbox]]:
     """Give a host of a person and one with a worker, which share a database and nothing else, and their API."""
     with sandbox(*options) as api:
-        desk, server = (Desk(folder / name, api.url, address, sending, more) for name in ("desk", "server"))
+        desk, server = (CommandHost(folder / name, api.url, address, sending, more) for name in ("desk", "server"))
         yield desk, server, api
 
 
@@ -46,14 +46,14 @@ def sent(api: Sandbox) -> Counter[str]:
     return Counter(request["path"] for request in api.requests() if request["method"] == "PUT")
 
 
-def run_names(host: Desk) -> list[object]:
+def run_names(host: CommandHost) -> list[object]:
     return [name for (name,) in host.rows("SELECT name FROM runs ORDER BY id")]
 
 
 def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str) -> None:
     """Exit code, JSON object and workbook are the same, on a host that has sent nothing itself."""
     with two_hosts(tmp_path, address) as (desk, server, api), sandbox() as other:
-        alone = Desk(tmp_path / "alone", other.url, "", SENDING)
+        alone = CommandHost(tmp_path / "alone", other.url, "", SENDING)
         for host in (desk, alone):
             host.file("c.csv", 50)
             with (host.folder / "c.csv").open("a") as file:
@@ -80,7 +80,7 @@ def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str
 def test_text_tells_the_same_as_without_a_team(tmp_path: Path, address: str) -> None:
     """The lines of the result and the next step are the same but for names and times."""
     with two_hosts(tmp_path, address) as (desk, server, _), sandbox() as other:
-        alone = Desk(tmp_path / "alone", other.url, "", SENDING)
+        alone = CommandHost(tmp_path / "alone", other.url, "", SENDING)
         texts = []
         with server.worker():
             for host in (desk, alone):
@@ -116,7 +116,7 @@ def test_detached_runs_are_followed_later(tmp_path: Path, address: str) -> None:
 def test_following_and_detaching_are_for_teams(tmp_path: Path) -> None:
     """Without a team both are a usage error, and nothing is sent."""
     with sandbox() as api:
-        alone = Desk(tmp_path, api.url, "")
+        alone = CommandHost(tmp_path, api.url, "")
         alone.file("c.csv", 3)
         for arguments in (("run", "c.csv", "--detach"), ("runs", "--follow", "x")):
             done = alone(*arguments)
@@ -231,7 +231,7 @@ def test_a_restart_of_the_database_is_survived(tmp_path: Path, address: str, ser
 def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_port: int) -> None:
     """The exit code is 2, with a sentence that names no secret."""
     with sandbox() as api:
-        host = Desk(tmp_path, api.url, f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x")
+        host = CommandHost(tmp_path, api.url, f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x")
         host.file("c.csv", 3)
         done = host("run", "c.csv", "--json")
         assert done.code == 2
@@ -327,7 +327,7 @@ def test_names_that_were_reserved_long_ago_are_free_again(tmp_path: Path, addres
 
 
 @contextmanager
-def terminal(host: Desk, *arguments: str) -> Iterator[Terminal]:
+def terminal(host: CommandHost, *arguments: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "batch_updater", *arguments], cwd=host.folder, stdin=theirs, stdout=theirs,

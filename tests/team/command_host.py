@@ -16,7 +16,7 @@ ENDS_WITHIN_S = 60
 """Far above what anything takes on a busy machine."""
 
 
-class Desk(Host):
+class CommandHost(Host):
     """A host that reads what commands print."""
 
     def __init__(self, folder: Path, api: str, database: str, sending: str = SENDING, more: str = "") -> None:
