@@ -445,15 +445,13 @@ def _undo(options: argparse.Namespace) -> int:
 
 def _team(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
-    from batch_updater.errors import ConfigError
     from batch_updater.runs.team_database import team_database
     from batch_updater.team.import_runs import ImportState, import_runs
 
     config = load_config(_config_path(options), os.environ)
-    team = team_database(config.team, options.environment)
-    if team is None:
+    if config.team.database is None:
         raise ConfigError("team.database is not set.", remedy="Name the team's database in the configuration.")
-    with contextlib.closing(team):
+    with contextlib.closing(team_database(config.team.database, options.environment)) as team:
         team.require_schema()
         moved = []
         for one in import_runs(team, (options.folder or config.results.folder).resolve(), config.layouts_folder):
@@ -794,23 +792,15 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from sqlalchemy.exc import SQLAlchemyError
-
     from batch_updater.config.loading import load_config
-    from batch_updater.runs.store import reason_of
     from batch_updater.runs.team_database import team_database
     from batch_updater.team.migrate import migrate
 
     config = load_config(_config_path(options), os.environ)
-    team = team_database(config.team, options.environment)
-    if team is None:
+    if config.team.database is None:
         raise UsageError(_NO_TEAM, remedy="Set team.database.")
-    try:
+    with contextlib.closing(team_database(config.team.database, options.environment)) as team:
         migrate(team)
-    except SQLAlchemyError as error:
-        why = reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-        message = f"team.database: the tables cannot be updated: {why}."
-        raise ConfigError(message, remedy="Check it with `batch-updater doctor`.") from error
     if options.json:
         json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
     else:

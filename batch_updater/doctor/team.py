@@ -41,9 +41,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
 
     left: tuple[str, ...] = ("team clock", _SCHEMA, *_AFTER_THE_SCHEMA)
     try:
-        team = team_database(config.team, environment)
-        if team is None:
-            raise RuntimeError("a team without a database")
+        team = team_database(config.team.database, environment)
         with closing(team), psycopg.connect(team.address, autocommit=True) as connection:
             yield _connection_finding(connection)
             before_s = time.time()

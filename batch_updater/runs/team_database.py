@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
-from batch_updater.config.schema import TeamSettings
+from batch_updater.config.schema import SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import ConfigError, ResultsError, UsageError
 from batch_updater.runs.store import reason_of
@@ -146,12 +146,10 @@ def require_not_newer(version: str) -> None:
         )
 
 
-def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:
-    """Return the database that the configuration names; None if it names none. Raises ConfigError."""
-    if settings.database is None:
-        return None
+def team_database(reference: SecretReference, environment: Environment) -> TeamDatabase:
+    """Return the database at the address that `team.database` refers to. Raises ConfigError."""
     # Not redacted as a whole: its host and the API's may have much in common, and it begins with the word postgres.
-    text = fetch_secret(settings.database, Environment(environment.variables), KEY).reveal()
+    text = fetch_secret(reference, Environment(environment.variables), KEY).reveal()
     environment.redaction.remember_login(text)
     address = address_of(text)
     if password := _parameters_of(address).get("password"):  # it may be in the query, too

@@ -36,9 +36,7 @@ def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | 
         return
     from batch_updater.runs.team_database import team_database
 
-    team, results = team_database(config.team, environment), config.results.folder
-    if team is None:
-        raise RuntimeError("a team without a database")
+    team, results = team_database(config.team.database, environment), config.results.folder
     team.require_schema()
     # Runs are also looked for where links lead to.
     folders = {one for folder in (results, config.layouts_folder) for one in (folder, folder.resolve())}
