@@ -464,9 +464,10 @@ def _team(options: argparse.Namespace) -> int:
 
 
 def _nightly(options: argparse.Namespace) -> int:
+    from batch_updater.config.loading import load_config
     from batch_updater.nightly.job import run_night
 
-    config = _config(options)
+    config = load_config(_config_path(options), os.environ)
     redact = options.environment.redaction.text
     with _logging(options), Interrupts() as interrupts:
         night = run_night(

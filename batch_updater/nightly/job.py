@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from batch_updater.runs.interrupts import Interrupted, Interrupts
 from batch_updater.runs.lock import locked_inbox
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options, RunResult
+from batch_updater.runs.team_folders import joined
 from batch_updater.team import submit
 
 _STARTS_A_NIGHT = 2
@@ -45,32 +46,35 @@ def run_night(
     """Run the nightly job once and report it, also if an exception ends it early.
 
     `say` takes a line for each file, `complain` one for whatever fails and is part of no result. Raises LockedError if
-    another job is running, which reports its own end, and ConfigError if the inbox cannot be used or no API is named.
+    another job is running, which reports its own end, and ConfigError if the inbox or the team's database cannot be
+    used, or no API is named.
     """
     state = StateStore(config.results.folder, config.nightly.inbox)
     job = _NightlyJob(config, environment, interrupts, say, complain, state)
     night: Night | None = None
-    try:
-        require_sendable(config)
-        inbox = _required_inbox(config.nightly.inbox)
-        with locked_inbox(inbox):
-            job.start()
-            with suppress(Interrupted), interrupts.ending_at_once():
-                job.ping(START)
-            night = job.run(inbox)
-            job.report(night)
-            return night
-    except LockedError:
-        raise
-    except BaseException as error:
-        if night is None:  # else a second signal has ended the report
-            stop = NightStop("fault", "An internal error ended it.", "Look at its log.", ExitCode.FAULT)
-            if isinstance(error, BatchUpdaterError):
-                stop = NightStop("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
-            elif isinstance(error, KeyboardInterrupt):
-                stop = NightStop("interrupted", "A second signal ended it at once.", "Start it again to go on.")
-            job.report(job.night(config.nightly.inbox or Path("?"), stop))
-        raise
+    with ExitStack() as team:
+        try:
+            require_sendable(config)
+            team.enter_context(joined(config, environment))
+            inbox = _required_inbox(config.nightly.inbox)
+            with locked_inbox(inbox):
+                job.start()
+                with suppress(Interrupted), interrupts.ending_at_once():
+                    job.ping(START)
+                night = job.run(inbox)
+                job.report(night)
+                return night
+        except LockedError:
+            raise
+        except BaseException as error:
+            if night is None:  # else a second signal has ended the report
+                stop = NightStop("fault", "An internal error ended it.", "Look at its log.", ExitCode.FAULT)
+                if isinstance(error, BatchUpdaterError):
+                    stop = NightStop("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
+                elif isinstance(error, KeyboardInterrupt):
+                    stop = NightStop("interrupted", "A second signal ended it at once.", "Start it again to go on.")
+                job.report(job.night(config.nightly.inbox or Path("?"), stop))
+            raise
 
 
 def _required_inbox(inbox: Path | None) -> Path:

@@ -73,7 +73,6 @@ class StateStore:
     def __init__(self, folder: Path, inbox: Path | None) -> None:
         self.path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
         """The file; its name is that of the record in a team's database, too."""
-        self._team = team_of(folder)
         self._state: NightState | None = None
 
     @property
@@ -87,8 +86,8 @@ class StateStore:
         return self._state
 
     def _read(self) -> str | bytes:
-        if self._team:
-            with self._team.session() as connection:
+        if team := team_of(self.path.parent):
+            with team.session() as connection:
                 record = connection.execute(_GET, {"name": self.path.name}).fetchone()
             if record:
                 return str(record[0])
@@ -143,8 +142,8 @@ class StateStore:
 
     def _write(self, state: NightState) -> None:
         text = json.dumps(msgspec.to_builtins(state))  # a name may hold bytes that msgspec does not encode
-        if self._team:
-            with self._team.session() as connection:
+        if team := team_of(self.path.parent):
+            with team.session() as connection:
                 connection.execute(_PUT, {"name": self.path.name, "content": text})
         else:
             try:

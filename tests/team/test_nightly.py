@@ -17,6 +17,7 @@ import pytest
 from batch_updater.team.nightly import NIGHTLY, register_nightly
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
+from tests.nightly.receivers import webhook
 from tests.team.hosts import Host, hosts
 
 if TYPE_CHECKING:
@@ -222,3 +223,17 @@ def test_a_night_tells_of_one_that_was_killed_on_another_host(address: str, team
         (note,) = night(other)["notes"]
         assert "did not come to its end" in note
         assert night(one)["notes"] == []
+
+
+def test_people_are_told_of_a_night_whose_database_does_not_answer(tmp_path: Path, closed_port: int) -> None:
+    """As of any night that could not begin: nothing is sent, the exit code is 2."""
+    database = f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x"
+    with sandbox() as api, webhook() as hook:
+        more = f"nightly: {{inbox: inbox, notify: ['json://{hook.place}/told']}}\n"
+        code, _, err = Host(tmp_path / "host", api.url, database, more=more).run("nightly")
+    (posted,) = hook.bodies()
+    assert code == 2
+    assert "cannot be read: Connection refused." in err
+    assert "cannot be read: Connection refused." in posted["message"]
+    assert "secret-of-the-database" not in json.dumps(posted)
+    assert not api.received
