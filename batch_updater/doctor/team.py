@@ -18,7 +18,7 @@ from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.postgres import TeamConnection
-    from batch_updater.runs.team_overview import Overview
+    from batch_updater.team.overview import Overview
 
 _CLOCK_MAY_BE_OFF_S = 2.0
 """Times of rows and of the quota are the database's, times of logs and of the night are each host's."""
@@ -37,7 +37,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     import psycopg  # noqa: PLC0415  (as in all that only a team needs)
 
     from batch_updater.runs.team_database import team_database  # noqa: PLC0415
-    from batch_updater.runs.team_overview import database_clock_s, overview  # noqa: PLC0415
+    from batch_updater.team.overview import database_clock_s, overview  # noqa: PLC0415
 
     left: tuple[str, ...] = ("team clock", _SCHEMA, *_AFTER_THE_SCHEMA)
     try:

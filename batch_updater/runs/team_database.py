@@ -63,7 +63,7 @@ class TeamDatabase:
 
     @contextmanager
     def session(self) -> Iterator[TeamConnection]:
-        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        """Give such a connection for a command or a page. Raises ResultsError if the database cannot be used."""
         import psycopg
 
         try:
@@ -137,7 +137,7 @@ class TeamDatabase:
 
 
 def require_not_newer(version: str) -> None:
-    """Check that the tables of a team's database are none that a later program made. Raises ConfigError."""
+    """Check that the tables of a team's database are not of a newer program. Raises ConfigError."""
     if version > SCHEMA_VERSION:
         raise ConfigError(
             f"{KEY}: the tables of the team's database are those of a newer program ({version}; this one has "

@@ -1,4 +1,4 @@
-"""The draft of an upload where any number of hosts serve the page: it is on one host at a time, and travels.
+"""Drafts of uploads where several hosts serve the page: each is on one host at a time, and moves between them.
 
 A draft is a database of SQLite in a folder of one host, its server; a row of the table `drafts` says of which. The
 team's database has what is needed to make it on any other host: the uploaded file, the rows as the last check has

@@ -1,4 +1,4 @@
-"""The files of a team's runs: they are in its database, and any host fetches them into the run's folder as needed."""
+"""The files of a team's runs: in its database, fetched into the run's folder of a host when they are needed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Several threads may have joined the same: each has its own connections.
 
 @contextmanager
 def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | None]:
-    """Let the folders of results and layouts be the team's while it is entered, if `team.database` is given.
+    """Register the folders of results and layouts as the team's while it is entered, if `team.database` is set.
 
     Raises ConfigError if the address of the database cannot be read, or its tables are of another version.
     """

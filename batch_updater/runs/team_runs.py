@@ -53,7 +53,7 @@ def team_run_names(team: TeamDatabase) -> list[str]:
 
 
 def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
-    """Return name -> what changes with what is known of the run; None while it is changing all the time.
+    """Return name -> a value that differs after each change of the run; None for a run that is being sent.
 
     Raises ResultsError.
     """

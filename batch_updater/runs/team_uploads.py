@@ -75,7 +75,7 @@ class TeamUnreachableError(ResultsError):
     """The team's database does not answer, or not as it should."""
 
 
-class News(NamedTuple):
+class ServerWork(NamedTuple):
     """Work for this server."""
 
     to_stop: frozenset[int]
@@ -157,7 +157,7 @@ class TeamUploads(Uploads):
 
     # --- this server among the others ---
 
-    def beat(self) -> News:
+    def beat(self) -> ServerWork:
         """Renew this server's heartbeat, take over the tasks of dead servers, and return the work for this one."""
         with self.transaction() as connection:
             connection.execute(_BEAT, [self.server])
@@ -165,7 +165,7 @@ class TeamUploads(Uploads):
             to_stop = connection.execute(_TO_STOP, [self.server]).fetchall()
             asked_for = connection.execute(_ASKED_FOR, [self.server]).fetchall()
             waiting = connection.execute(_WAITING, {"server": self.server}).fetchone()
-        return News(
+        return ServerWork(
             frozenset(number for (number,) in to_stop), tuple(upload for (upload,) in asked_for), waiting is not None
         )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.errors import UsageError
 from batch_updater.records import OutcomeKind
-from batch_updater.runs.team_overview import Overview, overview
 from batch_updater.runs.team_runs import TeamRunState
+from batch_updater.team.overview import Overview, overview
 
 if TYPE_CHECKING:  # imported only where figures are served
     from prometheus_client.metrics_core import Metric

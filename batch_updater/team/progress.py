@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from batch_updater.messages import counted
 from batch_updater.records import OutcomeKind
 from batch_updater.runs.queued_runs import QueuedRun, queued_run, runs_ahead
-from batch_updater.runs.team_overview import SEEN_WITHIN_S
 from batch_updater.runs.team_runs import TeamRunState
+from batch_updater.team.overview import SEEN_WITHIN_S
 
 if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.postgres import TeamConnection

@@ -40,11 +40,11 @@ def _digest(origin: str) -> str:
 
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
-"""What says that the database does not answer."""
+"""Errors that mean that the database does not answer."""
 
 
 class Work(Protocol):
-    """What a worker does with jobs. Each is cancelled when the worker ends, and is then done again by another one."""
+    """The jobs of a worker. Each is cancelled when the worker ends, and is then repeated by another one."""
 
     async def send(self, run: str) -> None:
         """Begin the queued part of a run, and return when each of its rows has had its turn."""
@@ -116,7 +116,7 @@ def app_of(team: TeamDatabase, work: Work) -> App:
 
 
 class _UntilDone(BaseRetryStrategy):
-    """A job is done again until it is done: at once if its worker ends, after a growing pause if it fails."""
+    """Repeats a job until it succeeds: at once if its worker ends, after a growing pause if it fails."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         if isinstance(exception, (asyncio.CancelledError, HandedBack)):
@@ -131,7 +131,7 @@ class HandedBack(Exception):  # noqa: N818  (no error: another worker continues 
 
 
 class _OwnJobs(JobManager):
-    """Leaves a job alone that another worker has by now: it was taken over."""
+    """Finishes or retries a job only while it is this worker's: another one may have taken it over."""
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         if await self._is_unchanged(job):

@@ -184,7 +184,7 @@ class _Report:
 
 
 def _sent(connection: TeamConnection, queued: QueuedRun, stop_after_alike: int) -> _Sent:
-    """Return what the blocks of a part have sent."""
+    """Return the requests of all blocks of a part, and its times."""
     record = connection.execute(
         "SELECT coalesce(sum(requests), 0)::bigint, coalesce(sum(retries), 0)::bigint,"
         " coalesce(sum(throttled), 0)::bigint,"

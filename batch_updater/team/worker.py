@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class Timing(NamedTuple):
-    """After how many seconds a worker counts as dead, and what that rests on."""
+    """Times after which a worker stops sending and counts as dead."""
 
     heartbeat_s: float = 2.0
     contact_s: float = CONTACT_S
@@ -54,7 +54,7 @@ class Timing(NamedTuple):
 
 
 class TeamWorker:
-    """Works for the API of a configuration. Raises ValueError if it could send what others have taken over."""
+    """Works for the API of a configuration. Raises ValueError if `timing` lets it send after others have taken over."""
 
     def __init__(
         self,

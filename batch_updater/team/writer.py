@@ -256,7 +256,7 @@ class TeamWriter(RowWriter):
             sent, own = self._sent
             requests, retries = requests + sent.requests, retries + sent.retries
             throttled += sent.throttled
-            refusals = _with(refusals, own)
+            refusals = _added_up(refusals, own)
         written = self._rows.rows_of_run.connection.execute(_UPDATE, {
             **claim.key, "requests": requests, "retries": retries, "throttled": throttled,
             "counts": json.dumps({kind.value: rows for kind, rows in (counts or self._counts).items()}),
@@ -278,7 +278,7 @@ def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
     return found
 
 
-def _with(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:
+def _added_up(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:
     """Return how the rows of a block were refused, those of an earlier worker included."""
     if not own.seen:
         return before
