@@ -88,6 +88,7 @@ _OF_CONTENT = (
 _SET_FACT = """INSERT INTO run (run, name, value) VALUES (%s, %s, %s)
     ON CONFLICT (run, name) DO UPDATE SET value = excluded.value"""
 
+
 def queued_run(connection: TeamConnection, name: str, *, locked: bool = False) -> QueuedRun | None:
     """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction.
 

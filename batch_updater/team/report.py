@@ -67,15 +67,13 @@ class PartResult(msgspec.Struct, frozen=True):
 
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
-    content = file_content(team, run, _RESULT)
+    with team.connected() as connection:
+        content = file_content(connection, run, _RESULT)
     if content is None:
         return None
     known = typed(json.loads(content), PartResult)
     # The names of files become parts of paths on the host that has waited.
     return known if all(map(is_file_name, filter(None, (known.workbook, known.annotated)))) else None
-    with team.connected() as connection:
-        content = file_content(connection, run, _RESULT)
-    return None if content is None else typed(json.loads(content), PartResult)
 
 
 class _Sent(NamedTuple):
@@ -282,7 +280,7 @@ def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> N
     """End the part, although nothing can be told of its rows."""
     with team.connected(autocommit=False) as connection:
         locked = queued_run(connection, queued.name, locked=True)
-        if locked is None or locked.state is not RunState.REPORTING or locked.part != queued.part:
+        if locked is None or locked.state is not TeamRunState.REPORTING or locked.part != queued.part:
             return
         connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, _RESULT])
         stop = queued.stop

@@ -122,11 +122,6 @@ def test_the_address_and_its_password_are_never_shown() -> None:
     assert "canary" not in text
 
 
-def test_without_the_key_there_is_no_team() -> None:
-    """Nothing is fetched."""
-    assert team_database(TeamSettings(), Environment({})) is None
-
-
 def test_a_server_that_is_gone_without_a_word_is_given_up() -> None:
     """Where its machine has lost its power nothing says so, and the system would wait for hours."""
     found = parameters("postgresql://u:p@db.example.com/team?keepalives_idle=60")
