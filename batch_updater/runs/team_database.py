@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The last revision in `batch_updater/team/migrations`."""
 _GONE_SOON = {
     "connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "3", "keepalives_count": "3",
@@ -215,7 +215,7 @@ def address_of(text: str) -> str:
             if not unknown
             else "Correct or remove it: postgresql://USER:PASSWORD@HOST/NAME?OPTION=VALUE.",
         )
-    if not _is_this_machine(parameters):
+    if not is_this_machine(parameters):
         parameters.setdefault("sslmode", "verify-full")
         if parameters["sslmode"].startswith("verify"):
             parameters.setdefault("sslrootcert", _trusted_authorities())
@@ -252,7 +252,7 @@ def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
     return [value for value in parameters.get(name, "").split(",") if value]
 
 
-def _is_this_machine(parameters: Mapping[str, str]) -> bool:
+def is_this_machine(parameters: Mapping[str, str]) -> bool:
     """Whether every host of an address is; one that only the environment or a service file names may be another."""
     hosts = _listed(parameters, "hostaddr") or _listed(parameters, "host")
     return "service" not in parameters and bool(hosts) and all(map(_is_loopback, hosts))
