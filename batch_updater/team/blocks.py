@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
+from batch_updater.config.secrets import fetch_secret
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.endpoint.stored import decode_endpoint
@@ -27,6 +28,7 @@ from batch_updater.errors import BatchUpdaterError, ConfigError, StoreError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted
 from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
+from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
@@ -66,15 +68,11 @@ class _Identity(msgspec.Struct, frozen=True):
     duplicates: str = "reject"
 
 
-class _Caller(msgspec.Struct, frozen=True):
-    salt: str
-
-
 class _Facts(msgspec.Struct, frozen=True):
     """The facts about a run that decide how its rows are sent."""
 
     identity: _Identity
-    caller: _Caller
+    caller: CallerDigest
     endpoint: str
     rows: int
     reads_first: bool
@@ -213,8 +211,9 @@ class BlockSending:
         """Send the rows; returns why the run is to end for all, if this block has found a reason. Raises StoreError."""
         facts = converted(writer.store.facts(), _Facts, "its table run")
         config, api = self._config, self._config.api
-        if facts.identity.base_url != api.base_url:
-            return self._wrong_address(facts.identity.base_url)
+        if facts.identity.base_url != api.base_url:  # whoever can write to the database could name any
+            what = f"the run is for {facts.identity.base_url or 'no address'}, and api.base_url is {api.base_url}"
+            return self._unlike(what, "api.base_url")
         try:
             endpoint = decode_endpoint(facts.endpoint)
         except ValueError as error:
@@ -224,6 +223,11 @@ class BlockSending:
         except BatchUpdaterError as error:
             message = self._environment.redaction.text(f"On {machine_name()}: {error.message}")
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
+        caller = Caller(api, lambda reference, key: fetch_secret(reference, self._environment, key).reveal())
+        if names := caller.headers_changed_since(facts.caller):
+            return self._unlike(
+                f"of the headers that the run was begun with, {', '.join(names)} differs", "api.headers"
+            )
         quota = quota_for(config, self._environment, credentials.token)
         jobs = list(writer.store.jobs(endpoint, block=claim.number))
 
@@ -252,20 +256,10 @@ class BlockSending:
         writer.flush()
         return None if writer.is_handing_back else sent.stop
 
-    def _wrong_address(self, of_run: str | None) -> Stop:
-        """Return why rows are not sent to another address than this host's own.
-
-        Its token is for that one alone, and whoever can write to the database could name any.
-        """
-        message = (
-            f"On {machine_name()}: the run is for {of_run or 'no address'}, and api.base_url is "
-            f"{self._config.api.base_url}."
-        )
-        return Stop(
-            StopReason.CREDENTIALS,
-            self._environment.redaction.text(message),
-            "Give all hosts of the team the same api.base_url, then run again.",
-        )
+    def _unlike(self, what: str, key: str) -> Stop:
+        """Return why rows are not sent from this host: its configuration is not that with which the run was begun."""
+        message = self._environment.redaction.text(f"On {machine_name()}: {what}.")
+        return Stop(StopReason.CREDENTIALS, message, f"Give all hosts of the team the same {key}, then run again.")
 
     def _options(self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint) -> SendOptions:
         read_first = None
