@@ -126,7 +126,7 @@ class Connections:
                 self._idle.pop().close()
 
     def __del__(self) -> None:
-        """Close them where no one has."""
+        """Close the connections if `close` was not called."""
         self.close()
 
 

@@ -191,8 +191,8 @@ class Records(Protocol):
         ...
 
 
-class Connection(Protocol):
-    """A connection to the database, within a transaction."""
+class PageConnection(Protocol):
+    """A connection to the database of the page, within a transaction."""
 
     def execute(self, statement: str, values: Mapping[str, object], /) -> Records:
         """Execute one of `upload_statements`."""
@@ -269,7 +269,7 @@ class Uploads:
             ) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[PageConnection]:
         """Give the connection that writes, for one transaction."""
         with self._write_lock, self._faults():
             self._writer.execute("BEGIN IMMEDIATE")
@@ -336,7 +336,7 @@ class Uploads:
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
         return self._upload(found)
 
-    def _share(self, connection: Connection, upload_id: str, file: Path) -> None:
+    def _share(self, connection: PageConnection, upload_id: str, file: Path) -> None:
         """Let the other hosts have a new upload: there are none."""
 
     def _upload(self, record: Record) -> StoredUpload:
@@ -551,7 +551,7 @@ class Uploads:
         """Whether another server works on a task: there is none."""
         return False
 
-    def _require_own(self, connection: Connection, number: int) -> None:
+    def _require_own(self, connection: PageConnection, number: int) -> None:
         """Raise ResultsError if another server works on a task: there is none."""
 
     def stop_task(self, number: int) -> bool:
@@ -655,7 +655,7 @@ def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _follow_up(connection: Connection, repairs: str | None, undoes: str | None) -> Record | None:
+def _follow_up(connection: PageConnection, repairs: str | None, undoes: str | None) -> Record | None:
     """Return the upload that repairs a run, or that undoes it and is not sent yet; None if there is none."""
     statement = upload_statements.UPLOADS_REPAIRING if repairs else upload_statements.UPLOADS_UNDOING
     found: Record | None = connection.execute(statement, {"past": repairs or undoes}).fetchone()
@@ -663,7 +663,7 @@ def _follow_up(connection: Connection, repairs: str | None, undoes: str | None) 
 
 
 def _note(
-    connection: Connection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
+    connection: PageConnection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
     text: str = "",
 ) -> None:  # fmt: skip
     values = {"at": _now(), "by": by, "what": what, "upload": upload, "run": run, "text": text}
@@ -673,7 +673,7 @@ def _note(
 
 
 def _add_task(
-    connection: Connection, kind: TaskKind, by: str, upload: str | None, run: str | None,
+    connection: PageConnection, kind: TaskKind, by: str, upload: str | None, run: str | None,
     options: SendingOptions, after: int | None = None,
 ) -> tuple[int, bool]:  # fmt: skip
     """Return the number of a task in the queue, and whether it is a new one."""

@@ -2,7 +2,7 @@
 
 The watch asks the database again and again whether the run was stopped, whether the block is still this worker's, and
 what other blocks have come to; so it also learns when the database does not answer any more. Then nothing new goes out,
-and the block is handed back: another worker goes on with the rows that are not done.
+and the block is handed back: another worker sends the rows that are left.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CONTACT_S = 8.0
 """Without an answer of the database for so long a worker lets nothing more out: others may soon take it for dead."""
 _WATCHED_EVERY_S = 0.25
 _TRIED_AGAIN_AFTER_S = 0.5
-_HANDED_BACK = Stop(StopReason.INTERRUPTED, "A worker of the team has ended.", "Another worker goes on with the row.")
+_HANDED_BACK = Stop(StopReason.INTERRUPTED, "A worker of the team has ended.", "Another worker continues with the row.")
 _CLAIM = """UPDATE blocks SET state = 'sending', epoch = epoch + 1, host = %(host)s, claimed_at = clock_timestamp()
     FROM runs WHERE runs.id = blocks.run AND runs.name = %(run)s AND runs.state = 'sending'
     AND blocks.number = %(number)s AND blocks.state <> 'done'
@@ -115,7 +115,7 @@ class BlockSending:
         self._ask(self._start_handing_back)
 
     def abort(self) -> None:
-        """Hand back without waiting for what was sent, or for a database that is away."""
+        """Hand back without waiting for answers, or for a database that does not respond."""
         if self._writer is not None:
             self._writer.give_up()
         self._ask(self._abort)

@@ -47,11 +47,11 @@ def _digest(origin: str) -> str:
 
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
-"""What says that the database does not answer."""
+"""Errors that mean that the database does not answer."""
 
 
 class Work(Protocol):
-    """What a worker does with jobs. Each is cancelled when the worker ends, and is then done again by another one."""
+    """The jobs of a worker. Each is cancelled when the worker ends, and is then repeated by another one."""
 
     async def send(self, run: str) -> None:
         """Begin the queued part of a run, and return when each of its rows has had its turn."""
@@ -123,7 +123,7 @@ def app_of(team: TeamDatabase, work: Work) -> App:
 
 
 class _UntilDone(BaseRetryStrategy):
-    """A job is done again until it is done: at once if its worker ends, after a growing pause if it fails."""
+    """Repeats a job until it succeeds: at once if its worker ends, after a growing pause if it fails."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         if isinstance(exception, (asyncio.CancelledError, HandedBack)):
@@ -133,12 +133,12 @@ class _UntilDone(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE_S)})
 
 
-class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on with it)
+class HandedBack(Exception):  # noqa: N818  (no error: another worker continues with it)
     """A block was handed back before all of its rows had their turn."""
 
 
 class _OwnJobs(JobManager):
-    """Leaves a job alone that another worker has by now: it was taken over.
+    """Finishes or retries a job only while it is this worker's: another one may have taken it over.
 
     That is looked at in the statement that changes the job, since all workers queue those of a dead one again. Until
     when a job waits counts by the database's clock, so that a host whose clock is ahead keeps no run waiting.

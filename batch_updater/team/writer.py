@@ -1,8 +1,8 @@
-"""What the sending of a block learns of its rows, written to the team's database while the block is this worker's.
+"""Writes the outcomes of a block to the team's database, as long as the block is this worker's.
 
-Whoever claims a block raises its epoch, and every commit begins with the epoch that it was claimed with: once another
-worker has taken the block over, nothing is written any more. A commit that failed because the database was away is made
-again, for as long as it takes: it writes values and no differences, so it does not matter whether it was made before.
+Each claim of a block raises its epoch, and every commit checks the epoch of its claim: once another worker has taken
+the block over, this one cannot write any more. A commit that fails because the database does not respond is repeated
+for as long as it takes. It writes values, not differences, so it may be repeated even if it did arrive.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from msgspec.structs import replace
 from batch_updater.errors import StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
+from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import reason_of
-from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
 from batch_updater.sender.pool import SETTLED
 
@@ -87,7 +87,7 @@ class Claim(NamedTuple):
         return {"run": self.run_id, "number": self.number, "epoch": self.epoch}
 
 
-class TakenOver(StoreError):  # noqa: N818  (no error: the block is in good hands)
+class TakenOver(StoreError):  # noqa: N818  (no error: another worker has the block)
     """Another worker has claimed the block."""
 
 
@@ -118,7 +118,7 @@ class TeamWriter(RowWriter):
         self._team = team
         self._claim = claim
         self._contact = contact
-        self._rows = _opened(team, claim.run)
+        self._rows = team.store_of(Path(claim.run, DATABASE))
         super().__init__(self._rows)
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
@@ -150,7 +150,7 @@ class TeamWriter(RowWriter):
         return {str(target): int(row) for target, row in records}
 
     def begin(self, counts: Counts, refusals: UniformRefusals) -> None:
-        """Begin to write what is learned; `counts` and `refusals` are those of the sender, as they are at any time."""
+        """Begin to write; `counts` and `refusals` are the sender's own, which it keeps changing."""
         self._sent = counts, refusals
         self._writer.start()
 
@@ -167,17 +167,17 @@ class TeamWriter(RowWriter):
         self._rows.close()
 
     def give_up(self) -> None:
-        """Do not wait any longer for a database that is away: what it does not hold is lost. From any thread."""
+        """Stop waiting for a database that does not respond: what it has not stored is lost. From any thread."""
         self._given_up.set()
 
     def is_given_up(self, within_s: float) -> bool:
-        """Wait for so many seconds at most; returns whether a database that is away is not waited for any longer."""
+        """Wait for at most that many seconds; returns whether `give_up` was called."""
         return self._given_up.wait(within_s)
 
     def reconnect(self) -> None:
         """Connect again; if that fails, the next commit fails as well, and this is tried again."""
         try:
-            rows = _opened(self._team, self._claim.run)
+            rows = self._team.store_of(Path(self._claim.run, DATABASE))
         except (psycopg.Error, FileNotFoundError):
             return
         self._rows.close()
@@ -206,7 +206,7 @@ class TeamWriter(RowWriter):
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:
-        """Queue what is kept of an attempt, if that is anything; those of an earlier worker stay."""
+        """Queue the attempt for the table of attempts; those of an earlier worker stay."""
         self._has_answer = self._has_answer or made.status is not None
         if before := self._made.get(made.row):
             made = replace(made, number=made.number + before)
@@ -265,7 +265,7 @@ class TeamWriter(RowWriter):
             sent, own = self._sent
             requests, retries = requests + sent.requests, retries + sent.retries
             throttled += sent.throttled
-            refusals = _with(refusals, own)
+            refusals = _added_up(refusals, own)
         written = self._rows.rows_of_run.connection.execute(_UPDATE, {
             **claim.key, "requests": requests, "retries": retries, "throttled": throttled,
             "counts": json.dumps({kind.value: rows for kind, rows in (counts or self._counts).items()}),
@@ -273,13 +273,6 @@ class TeamWriter(RowWriter):
         })  # fmt: skip
         if not written.rowcount:
             raise TakenOver("Another worker has taken the block over.")
-
-
-def _opened(team: TeamDatabase, run: str) -> TeamStore:
-    store = team.store_of(Path(run, "run.sqlite"))
-    if not isinstance(store, TeamStore):
-        raise TypeError("the rows of a queued run are not in a team's database")
-    return store
 
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
@@ -294,7 +287,7 @@ def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
     return found
 
 
-def _with(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:
+def _added_up(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:
     """Return how the rows of a block were refused, those of an earlier worker included."""
     if not own.seen:
         return before

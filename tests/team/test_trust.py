@@ -16,7 +16,7 @@ from batch_updater.runs.team_database import TeamDatabase
 from batch_updater.runs.team_uploads import TeamUploads
 from tests.end_to_end.program import sandbox
 from tests.team.hosts import Host, hosts, migrated, query, state_of, until
-from tests.team.machines import machine_with_runs, member, new_database
+from tests.team.machines import machine_with_runs, member
 from tests.team.postgres import PostgresServer
 from tests.team.test_history import joined_as
 from tests.torture.runs import numbered
@@ -56,7 +56,7 @@ def test_a_token_goes_to_the_address_of_the_hosts_own_configuration_alone(tmp_pa
 def test_a_file_of_a_run_never_lands_outside_its_folder(tmp_path: Path, server: PostgresServer) -> None:
     """Names that are paths are no files of a run, on no host that lists or fetches them."""
     with sandbox() as api:
-        sender = machine_with_runs(tmp_path / "sender", api.url, new_database(server))
+        sender = machine_with_runs(tmp_path / "sender", api.url, migrated(server))
         assert sender("team", "import").code == 0
         other = member(tmp_path / "other", api.url, sender.address)
         for name in ("../../escaped-1.xlsx", str(tmp_path / "escaped-2.xlsx"), "..\\escaped-3.xlsx", ".."):
@@ -77,7 +77,7 @@ def test_a_file_of_a_run_never_lands_outside_its_folder(tmp_path: Path, server: 
 def test_a_run_whose_name_is_a_path_is_none(tmp_path: Path, server: PostgresServer) -> None:
     """No host lists it, follows it or makes a folder for it."""
     with sandbox() as api:
-        sender = machine_with_runs(tmp_path / "sender", api.url, new_database(server))
+        sender = machine_with_runs(tmp_path / "sender", api.url, migrated(server))
         assert sender("team", "import").code == 0
         query(sender.address, "UPDATE runs SET name = '../../' || name RETURNING id")
         other = member(tmp_path / "other", api.url, sender.address)

@@ -78,7 +78,7 @@ CREATE TABLE blocks (
     run bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
     number integer NOT NULL,
     state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sending', 'done')),
-    epoch integer NOT NULL DEFAULT 0,  -- how often it was claimed: whoever has an older number may write nothing
+    epoch integer NOT NULL DEFAULT 0,  -- how often it was claimed: a worker with an older number may not write
     "rows" integer NOT NULL,
     counts text NOT NULL DEFAULT '{}',  -- JSON: outcome -> rows that have it in this part
     refusals text,  -- JSON: how its first rows were refused, for the rule that all are refused in the same way
