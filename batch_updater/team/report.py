@@ -91,8 +91,8 @@ class _Sent(NamedTuple):
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
 
-    A part that has ended stays as it is. Raises psycopg.Error. Raises InputError or DamagedStoreError if what the
-    database holds cannot be relied on: the part has ended then, without a report.
+    A part that has ended stays as it is. One of which the database holds what cannot be relied on ends without a
+    report. Raises psycopg.Error.
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
@@ -103,7 +103,6 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
         _write(team, queued, sent, config)
     except (InputError, DamagedStoreError):  # whoever waits for the report is told the same when they look for it
         _end_without_report(team, queued, sent)
-        raise
 
 
 def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -> None:
