@@ -72,6 +72,10 @@ _SENDING = """SELECT runs.state <> 'staging' AND runs.submitted_at > tasks.added
     WHERE runs.name = %s AND tasks.number = %s"""
 
 
+class TeamUnreachableError(ResultsError):
+    """The team's database does not answer, or not as it should."""
+
+
 class News(NamedTuple):
     """What is to be done by this server."""
 
@@ -132,7 +136,7 @@ class TeamUploads(Uploads):
                 yield
         except psycopg.Error as error:
             why = self._redact(reason_of(error))
-            raise ResultsError(
+            raise TeamUnreachableError(
                 f"The team's database cannot be used: {why}.", remedy="Look at it with `batch-updater doctor`."
             ) from error
 
