@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
+from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 _SEND, _BLOCK, _REPORT = "send", "block", "report"
 _FIRST = 1
 """Priority of a job that goes before blocks: someone waits for the report of rows that are all done."""
+_TRIES = 3
+"""How often a job may fail with an error that no one has foreseen before the run ends because of it."""
 _CONNECTIONS = 8
 _CONNECTS_WITHIN_S = 5.0
-_LONGEST_PAUSE_S = 60
 
 
 def runs_queue(origin: str) -> str:
@@ -55,6 +57,9 @@ class Work(Protocol):
     async def report(self, run: str) -> None:
         """Write the workbook of a run, and end its part."""
 
+    async def give_up(self, task: str, run: str, number: int | None = None) -> None:
+        """End a run of which that job, for the block of that number if it has one, has failed too often."""
+
 
 def submit(connection: psycopg.Connection[Any], run: str) -> None:
     """Queue a run, within the transaction of the connection. Raises psycopg.Error."""
@@ -76,12 +81,12 @@ def submit_blocks(connection: psycopg.Connection[Any], run: str, origin: str, nu
 
 def submit_report(connection: psycopg.Connection[Any], run: str, origin: str) -> None:
     """Queue the report of a run, within the transaction of the connection. Raises psycopg.Error."""
-    _defer(connection, [_job(_REPORT, blocks_queue(origin), f"{run} report", _FIRST, run=run)])
+    _defer(connection, [_job(_REPORT, blocks_queue(origin), f"{run} report", run=run)])
 
 
-def _job(task: str, queue: str, lock: str, priority: int = 0, **arguments: str | int) -> Job:
+def _job(task: str, queue: str, lock: str, **arguments: str | int) -> Job:
     return Job(
-        id=None, queue=queue, lock=lock, queueing_lock=None, task_name=task, priority=priority,
+        id=None, queue=queue, lock=lock, queueing_lock=None, task_name=task, priority=_priority(task),
         task_kwargs=dict(arguments),
     )  # fmt: skip
 
@@ -100,30 +105,44 @@ def app_of(team: TeamDatabase, work: Work) -> App:
     app = App(connector=connector)
     app.job_manager = _OwnJobs(connector)
 
-    @app.task(name=_SEND, retry=_UntilDone())
-    async def send(run: str) -> None:
-        await work.send(run)
-
-    @app.task(name=_BLOCK, retry=_UntilDone())
-    async def block(run: str, number: int) -> None:
-        await work.block(run, number)
-
-    @app.task(name=_REPORT, retry=_UntilDone())
-    async def report(run: str) -> None:
-        await work.report(run)
-
+    jobs: dict[str, Callable[..., Awaitable[None]]] = {_SEND: work.send, _BLOCK: work.block, _REPORT: work.report}
+    for task, do in jobs.items():
+        app.task(name=task, retry=_UntilDone(), pass_context=True)(_trying(task, do, work.give_up))
     return app
 
 
+def _trying(
+    task: str, do: Callable[..., Awaitable[None]], give_up: Callable[..., Awaitable[None]]
+) -> Callable[..., Awaitable[None]]:
+    """Return what does a job, or gives it up once it has failed too often."""
+
+    async def done(context: JobContext, **arguments: str | int) -> None:
+        if _priority(task) - context.job.priority < _TRIES:
+            await do(**arguments)
+        else:
+            await give_up(task, **arguments)
+
+    return done
+
+
+def _priority(task: str) -> int:
+    """Return the priority with which jobs are queued: those for which someone waits go before blocks."""
+    return _FIRST if task == _REPORT else 0
+
+
 class _UntilDone(BaseRetryStrategy):
-    """A job is done again until it is done: at once if its worker ends, after a growing pause if it fails."""
+    """A job is done again until it is done: at once if its worker ends, after a pause if it fails.
+
+    Each error that no one has foreseen puts it behind others: its priority says how many there were, on all hosts.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         if isinstance(exception, (asyncio.CancelledError, HandedBack)):
             return RetryDecision()
         if isinstance(exception, LOST):
             return RetryDecision(retry_in={"seconds": 1})
-        return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE_S)})
+        failures = min(_priority(job.task_name) - job.priority + 1, _TRIES)
+        return RetryDecision(retry_in={"seconds": failures}, priority=_priority(job.task_name) - failures)
 
 
 class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on with it)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # imported only where there is a team
 
     Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
-_RESULT = "result.json"
+RESULT = "result.json"
 """Name of the file of a run that holds a `PartResult`."""
 
 
@@ -69,7 +69,7 @@ class PartResult(msgspec.Struct, frozen=True):
 
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
-    content = file_content(team, run, _RESULT)
+    content = file_content(team, run, RESULT)
     return None if content is None else typed(json.loads(content), PartResult)
 
 
@@ -105,7 +105,7 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
         queued = queued_run(connection, run)
         if queued is None or queued.state is not RunState.REPORTING:
             return  # another worker has done it
-        sent = _sent(connection, queued, config.sending.stop_after_alike)
+        sent = _sent(connection, queued)
     folder = config.results.folder / run
     past = find_run(folder.parent, run)
     with temporary_folder() as scratch, past.store(looks_at_all=False) as store:
@@ -195,7 +195,7 @@ class _Report:
         )
 
 
-def _sent(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> _Sent:
+def _sent(connection: Connection, queued: QueuedRun) -> _Sent:
     """Return what the blocks of a part have sent."""
     record = connection.execute(
         "SELECT coalesce(sum(requests), 0)::bigint, coalesce(sum(retries), 0)::bigint,"
@@ -207,11 +207,11 @@ def _sent(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> _
     requests, retries, throttled, started_at, now = cast("tuple[int, int, int, float, float]", record)
     return _Sent(
         requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC),
-        _uniform_refusal(connection, queued, stop_after_alike),
+        _uniform_refusal(connection, queued),
     )  # fmt: skip
 
 
-def _uniform_refusal(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> UniformRefusal | None:
+def _uniform_refusal(connection: Connection, queued: QueuedRun) -> UniformRefusal | None:
     """Return how the API refused the first rows of every block, if all in the same way."""
     records = connection.execute(
         "SELECT refusals FROM blocks WHERE run = %s AND refusals IS NOT NULL", [queued.id]
@@ -221,9 +221,8 @@ def _uniform_refusal(connection: Connection, queued: QueuedRun, stop_after_alike
     kinds = {one.kind for one in found}
     if len(kinds) != 1:
         return None
-    return UniformRefusals(
-        stop_after_alike, sum(one.seen for one in found), kinds.pop(), all(one.are_missing for one in found)
-    ).refusal
+    seen, are_missing = sum(one.seen for one in found), all(one.are_missing for one in found)
+    return UniformRefusals(queued.rules.stop_after_alike, seen, kinds.pop(), are_missing).refusal
 
 
 def _taught(team: TeamDatabase, queued: QueuedRun, known: tuple[AllowedList, ...]) -> list[AllowedList]:
@@ -261,8 +260,8 @@ def _end(
             removed=finished.removed,
             uniform_refusal=sent.uniform_refusal,
         )
-        (folder / _RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
-        put_file(connection, queued.id, folder / _RESULT)
+        (folder / RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
+        put_file(connection, queued.id, folder / RESULT)
         stop = finished.stop
         part = Part(
             sent.started_at, sent.ended_at, finished.requests, finished.retries, finished.elapsed_s,

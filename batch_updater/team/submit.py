@@ -90,6 +90,8 @@ class _Submission(RunBeginning):
         if resumed:
             digest = self._digest(credentials) if credentials else None
             facts: Mapping[str, object] = self._changed_facts(resumed, digest, override)
+            # Until the part begins, this fact says of the part before how its rows in flight are judged.
+            facts = {name: value for name, value in facts.items() if name != "reads_first"}
         else:
             facts = self._facts_of_run(self._digest(credentials), override).as_json()
         is_committing = False
@@ -175,11 +177,13 @@ class _Submission(RunBeginning):
         return None
 
     def _part_options(self) -> PartOptions:
-        from batch_updater.runs.queued_runs import PartOptions
+        from batch_updater.runs.queued_runs import PartOptions, SendingRules
 
         options, made = self._options, self._readings
         return PartOptions(
             host=machine_name(),
+            rules=SendingRules.of(self._plan.config),
+            reads_first=self._plan.reads_first,
             limit=options.limit,
             keep_going=options.keep_going,
             annotate=self._plan.config.results.annotate,

@@ -26,9 +26,10 @@ from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
+from batch_updater.team.access import RunAccess
 from batch_updater.team.blocks import CONTACT_S, BlockSending
 from batch_updater.team.nightly import NIGHTLY, register_nightly
-from batch_updater.team.parts import advance, begin
+from batch_updater.team.parts import advance, begin, give_up
 from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
 
@@ -82,6 +83,7 @@ class TeamWorker:
         self._queues["blocks"] = blocks_queue(self._origin), concurrency
         if config.team.nightly is not None:
             self._queues["nightly"] = NIGHTLY, 1
+        self._access = RunAccess(config, environment)
         self._blocks: set[BlockSending] = set()
         self._threads: set[asyncio.Future[Any]] = set()
         """Of work that is not done."""
@@ -186,31 +188,34 @@ class TeamWorker:
     async def send(self, run: str) -> None:
         """Begin a run, and wait until each of its rows has had its turn."""
         self._say(f"{run} begins.")
-        await self._in_thread(partial(begin, self._team, run, self._config.team.block_rows), 0)
+        await self._in_thread(partial(begin, self._team, run, self._config.team.block_rows))
         is_shared = False
-        while not (come := await self._in_thread(partial(advance, self._team, run, is_shared=is_shared), 0)).is_over:
+        while not (come := await self._in_thread(partial(advance, self._team, run, is_shared=is_shared))).is_over:
             is_shared = come.is_shared
             await asyncio.sleep(_LOOKED_EVERY_S)
 
     async def block(self, run: str, number: int) -> None:
         """Send a block."""
-        contact_s = self._timing.contact_s
-        block = BlockSending(self._team, self._config, self._environment, (run, number), self._say, contact_s)
+        block = BlockSending(self._team, self._access, (run, number), self._say, self._timing.contact_s)
         self._blocks.add(block)
         try:
-            await self._in_thread(block.work, self._config.sending.drain_s + contact_s, block.hand_back)
+            await self._in_thread(block.work, block.hand_back)
         finally:
             self._blocks.discard(block)
 
     async def report(self, run: str) -> None:
         """Write the report of a run."""
-        await self._in_thread(partial(write_report, self._team, run, self._config), self._timing.contact_s)
+        await self._in_thread(partial(write_report, self._team, run, self._config), lambda: self._timing.contact_s)
         self._say(f"{run} has ended.")
 
-    async def _in_thread(
-        self, work: Callable[[], _T], patience_s: float, give_up: Callable[[], object] = lambda: None
-    ) -> _T:
-        """Do something in a thread; where this is cancelled, `give_up` is called and `patience_s` waited, at most.
+    async def give_up(self, task: str, run: str, number: int | None = None) -> None:
+        """End a run of which a job has failed too often."""
+        await self._in_thread(partial(give_up, self._team, run, number))
+        of_block = "" if number is None else f" of block {number}"
+        self._say(f"{run} ends: the job {task}{of_block} has failed too often.")
+
+    async def _in_thread(self, work: Callable[[], _T], end: Callable[[], float] = lambda: 0.0) -> _T:
+        """Do something in a thread; where this is cancelled, `end` says for how many seconds it is waited for, at most.
 
         A thread that waits for a network that is cut is left alone then: the process can end without it.
         """
@@ -229,13 +234,12 @@ class TeamWorker:
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            give_up()
-            await asyncio.wait([done], timeout=patience_s)
+            await asyncio.wait([done], timeout=end())
             raise
         except (HandedBack, *LOST):
             raise
         except Exception as error:
-            self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
+            self._say(_told(error))
             raise
 
     def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
@@ -251,6 +255,16 @@ class TeamWorker:
         at = datetime.now().astimezone()
         for line in self._environment.redaction.text(text).splitlines():
             self._said(f"{at:%H:%M:%S} {line}")
+
+
+def _told(error: BaseException | None) -> str:
+    """Return of which kinds an error and its causes are, and where they come from. Their texts may hold values."""
+    lines = ["Internal error. Please report the lines below to the person who maintains your installation."]
+    while error is not None:
+        place = traceback.format_tb(error.__traceback__)
+        lines += [*place, type(error).__qualname__]
+        error = error.__cause__ or error.__context__
+    return "\n".join(lines)
 
 
 class _Spoken(logging.Handler):
