@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -89,13 +89,20 @@ class BlockSending:
         access: RunAccess,
         block: tuple[str, int],
         say: Callable[[str], None],
+        all_taken: Callable[[], None],
         contact_s: float = CONTACT_S,
     ) -> None:
-        """`block` is the name of the run and the number of the block."""
+        """`block` is the name of the run and the number of the block.
+
+        `all_taken` is called in the block's thread, once the last of its rows is about to be sent.
+        """
         self._team = team
         self._access = access
         self._run, self._number = block
         self._say = say
+        self._all_taken = all_taken
+        self.is_all_taken = False
+        """Whether the next block may begin, so that the connections that this one needs no more are not idle."""
         self._contact_s = contact_s
         self._contact = Contact(contact_s)
         self._drain_s = 0.0
@@ -286,13 +293,18 @@ class BlockSending:
             watch.start()
             self._mind_contact()
             try:
-                return await sender.send(iter(jobs))
+                return await sender.send(self._telling_of_the_last(jobs))
             finally:
                 if self._contact_lost is not None:
                     self._contact_lost.cancel()
                 self._over.set()
                 with self._lock:
                     self._loop = None
+
+    def _telling_of_the_last(self, jobs: Iterable[Prepared]) -> Iterator[Prepared]:
+        yield from jobs
+        self.is_all_taken = True
+        self._all_taken()
 
     def _take_requests(self, sender: Sender) -> None:
         """Do from now on what is asked for, and what has been asked for before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -47,6 +47,9 @@ LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, Ti
 
 class Work(Protocol):
     """What a worker does with jobs. Each is cancelled when the worker ends, and is then done again by another one."""
+
+    async def has_room(self, queues: Iterable[str] | None) -> bool:
+        """Return when one more job of these queues may be fetched, or False when none may any more."""
 
     async def send(self, run: str) -> None:
         """Begin the queued part of a run, and return when each of its rows has had its turn."""
@@ -103,7 +106,7 @@ def app_of(team: TeamDatabase, work: Work) -> App:
         conninfo=team.address, min_size=0, max_size=_CONNECTIONS, timeout=_CONNECTS_WITHIN_S,
     )  # fmt: skip
     app = App(connector=connector)
-    app.job_manager = _OwnJobs(connector)
+    app.job_manager = _OwnJobs(connector, work)
 
     jobs: dict[str, Callable[..., Awaitable[None]]] = {_SEND: work.send, _BLOCK: work.block, _REPORT: work.report}
     for task, do in jobs.items():
@@ -150,7 +153,14 @@ class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on wi
 
 
 class _OwnJobs(JobManager):
-    """Leaves a job alone that another worker has by now: it was taken over."""
+    """Leaves a job alone that another worker has by now: it was taken over. Fetches one when there is room for it."""
+
+    def __init__(self, connector: PsycopgConnector, work: Work) -> None:
+        super().__init__(connector)
+        self._work = work
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        return await super().fetch_job(queues, worker_id) if await self._work.has_room(queues) else None
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         if await self._is_unchanged(job):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -80,11 +80,16 @@ class TeamWorker:
         self._said = say
         self._night = night
         self._queues = {"runs": (runs_queue(self._origin), 1)}  # more would wait: they have the same lock
-        self._queues["blocks"] = blocks_queue(self._origin), concurrency
+        # One more is made ready, and begins, while the last answers of another are awaited.
+        self._queues["blocks"] = blocks_queue(self._origin), concurrency + 1
         if config.team.nightly is not None:
             self._queues["nightly"] = NIGHTLY, 1
         self._access = RunAccess(config, environment)
         self._blocks: set[BlockSending] = set()
+        self._is_leaving = False
+        """Whether no more jobs are fetched."""
+        self._room = asyncio.Event()
+        """Set while one more block may be fetched, and once none is any more."""
         self._threads: set[asyncio.Future[Any]] = set()
         """Of work that is not done."""
         self._left: list[int] = []
@@ -137,9 +142,11 @@ class TeamWorker:
 
     async def _work(self, app: App) -> None:
         """Work until told to stop, or until the database is away."""
-        workers = [
-            Worker(
-                app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
+        self._is_leaving = False
+        self._look_for_room()
+        workers: list[Worker] = [
+            _Worker(
+                self._leave, app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
                 fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
                 update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.stalled_s,
             )
@@ -183,7 +190,24 @@ class TeamWorker:
                         words = " ".join(map(str, job.task_kwargs.values()))
                         self._say(f"A worker is gone: {job.task_name} {words} is queued again.")
 
+    def _leave(self) -> None:
+        """Fetch no more jobs."""
+        self._is_leaving = True
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if self._is_leaving or sum(not block.is_all_taken for block in self._blocks) < self._concurrency:
+            self._room.set()
+        else:
+            self._room.clear()
+
     # --- the jobs ---
+
+    async def has_room(self, queues: Iterable[str] | None) -> bool:
+        """Return when one more job of these queues may be fetched, or False when none may any more."""
+        if queues is not None and self._queues["blocks"][0] in queues:
+            await self._room.wait()
+        return not self._is_leaving
 
     async def send(self, run: str) -> None:
         """Begin a run, and wait until each of its rows has had its turn."""
@@ -196,12 +220,21 @@ class TeamWorker:
 
     async def block(self, run: str, number: int) -> None:
         """Send a block."""
-        block = BlockSending(self._team, self._access, (run, number), self._say, self._timing.contact_s)
+        loop = asyncio.get_running_loop()
+
+        def all_taken() -> None:
+            with suppress(RuntimeError):  # the worker has ended, and has left the block's thread alone
+                loop.call_soon_threadsafe(self._look_for_room)
+
+        contact_s = self._timing.contact_s
+        block = BlockSending(self._team, self._access, (run, number), self._say, all_taken, contact_s)
         self._blocks.add(block)
+        self._look_for_room()
         try:
             await self._in_thread(block.work, block.hand_back)
         finally:
             self._blocks.discard(block)
+            self._look_for_room()
 
     async def report(self, run: str) -> None:
         """Write the report of a run."""
@@ -265,6 +298,18 @@ def _told(error: BaseException | None) -> str:
         lines += [*place, type(error).__qualname__]
         error = error.__cause__ or error.__context__
     return "\n".join(lines)
+
+
+class _Worker(Worker):
+    """Says when it stops, by itself or not: it does not look for that while it waits until it may fetch a job."""
+
+    def __init__(self, leave: Callable[[], None], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._leave = leave
+
+    def stop(self) -> None:
+        self._leave()
+        super().stop()  # type: ignore[no-untyped-call]  # of Procrastinate
 
 
 class _Spoken(logging.Handler):
