@@ -351,6 +351,9 @@ class BlockSending:
                     stop, epoch = connection.execute(_LOOK, claim.key).fetchone() or (None, None)
             except psycopg.Error:
                 continue  # how long ago it has answered is looked at elsewhere
+            except Exception:  # noqa: BLE001  (who claims the block next fails with it, and says so)
+                self._ask(self._start_handing_back)
+                return
             if epoch != claim.epoch:
                 self._ask(self._start_handing_back)
                 continue
