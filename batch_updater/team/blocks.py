@@ -226,6 +226,7 @@ class BlockSending:
             access = self._access.of(queued, facts.identity.base_url, facts.caller, endpoint)
         except BatchUpdaterError as error:
             message = environment.redaction.text(f"On {machine_name()}: {error.message}")
+            self._say(f"{self._run} ends for all: {error.message}")
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
         config = queued.rules.within(self._access.config)
         self._drain_s = config.sending.drain_s

@@ -43,6 +43,7 @@ def test_a_worker_of_another_caller_sends_nothing(tmp_path: Path, address: str, 
             worker = other.work()
             code, out, err = desk.run("run", "many.csv", "--json")
             assert worker.end() == 0
+        assert "ends for all" in worker.said
         assert not api.requests()
         for text in (out, err, worker.said):
             assert "token-of-another" not in text
