@@ -36,7 +36,8 @@ from batch_updater.team.report import write_report
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
-_LOOKED_EVERY_S = 0.2
+_LOOKED_EVERY_S = 0.05
+"""While a run is sent. So long may its first answer, and its end, keep the quota from being used."""
 _NOTE_HOST = "INSERT INTO workers (id, host) VALUES (%(worker)s, %(host)s) ON CONFLICT (id) DO NOTHING"
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
