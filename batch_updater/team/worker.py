@@ -294,9 +294,11 @@ class TeamWorker:
 def _told(error: BaseException) -> str:
     """Return of which kinds an error and its causes are, and where they come from. Their texts may hold values."""
     lines = ["Internal error. Please report the lines below to the person who maintains your installation."]
-    behind = [error]
+    behind, told = [error], set[int]()
     while behind:
-        one = behind.pop()
+        if id(one := behind.pop()) in told:  # an error may be raised once more because of one that it has caused
+            continue
+        told.add(id(one))
         lines += [*traceback.format_tb(one.__traceback__), type(one).__qualname__]
         behind += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
         behind += filter(None, [one.__cause__ or one.__context__])
