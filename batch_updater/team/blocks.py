@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import machine_name
 from batch_updater.config.schema import Config
-from batch_updater.config.secrets import fetch_secret
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.endpoint.stored import decode_endpoint
