@@ -226,6 +226,7 @@ class BlockSending:
             access = self._access.of(queued, facts.identity.base_url, facts.caller, endpoint)
         except BatchUpdaterError as error:
             message = environment.redaction.text(f"On {machine_name()}: {error.message}")
+            self._say(f"{self._run} ends for all: {error.message}")
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
         config = queued.rules.within(self._access.config)
         self._drain_s = config.sending.drain_s
@@ -351,6 +352,9 @@ class BlockSending:
                     stop, epoch = connection.execute(_LOOK, claim.key).fetchone() or (None, None)
             except psycopg.Error:
                 continue  # how long ago it has answered is looked at elsewhere
+            except Exception:  # noqa: BLE001  (who claims the block next fails with it, and says so)
+                self._ask(self._start_handing_back)
+                return
             if epoch != claim.epoch:
                 self._ask(self._start_handing_back)
                 continue

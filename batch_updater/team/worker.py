@@ -291,13 +291,15 @@ class TeamWorker:
             self._said(f"{at:%H:%M:%S} {line}")
 
 
-def _told(error: BaseException | None) -> str:
+def _told(error: BaseException) -> str:
     """Return of which kinds an error and its causes are, and where they come from. Their texts may hold values."""
     lines = ["Internal error. Please report the lines below to the person who maintains your installation."]
-    while error is not None:
-        place = traceback.format_tb(error.__traceback__)
-        lines += [*place, type(error).__qualname__]
-        error = error.__cause__ or error.__context__
+    behind = [error]
+    while behind:
+        one = behind.pop()
+        lines += [*traceback.format_tb(one.__traceback__), type(one).__qualname__]
+        behind += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        behind += filter(None, [one.__cause__ or one.__context__])
     return "\n".join(lines)
 
 

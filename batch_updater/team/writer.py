@@ -45,8 +45,7 @@ _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outc
     earlier_attempts = earlier_attempts + %(tries)s, attempts = 0, problems = NULL,
     before = CASE WHEN %(doubt)s = 1 THEN before END
     WHERE run = %(run)s AND number = %(row)s"""
-_MADE = """SELECT attempts."row",
-    max(attempts.number) - coalesce(max(attempts.number) FILTER (WHERE attempts.why = %(in_flight)s), 0) FROM attempts
+_MADE = """SELECT attempts."row", max(attempts.number) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"
     WHERE attempts.run = %(run)s AND rows.block = %(number)s AND rows.state = 'ready'
     AND attempts.part = (SELECT max(number) FROM parts WHERE run = %(run)s) GROUP BY attempts."row\""""
@@ -118,8 +117,7 @@ class TeamWriter(RowWriter):
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
         self._made: dict[int, int] = {}
-        """Row -> attempts that an earlier worker made at it, behind one that was left in flight: up to there the
-        statements count themselves."""
+        """Row -> attempts at it that earlier workers made in this part, one that was left in flight included."""
         self._has_answer = False
         self._is_answer_told = False
         self._given_up = threading.Event()
@@ -136,9 +134,8 @@ class TeamWriter(RowWriter):
             self._write_block()
             for statement in statements.in_order("READY_BLOCK"):
                 self._rows.execute(statement, block=claim.number)
-        of_block = {**claim.key, "in_flight": statements.ENDED_IN_FLIGHT}
         connection = self._rows.rows_of_run.connection
-        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, of_block)}
+        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, claim.key)}
 
     def held(self) -> dict[str, int]:
         """Return target -> the row of it that did not settle when an earlier worker sent it. Raises psycopg.Error."""

@@ -10,7 +10,7 @@ import pytest
 
 from batch_updater.runs.team_database import SCHEMA
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import Host, hosts, migrated, query
+from tests.team.hosts import Host, hosts, migrated, query, until
 from tests.team.postgres import PostgresServer
 from tests.torture.runs import numbered
 
@@ -70,7 +70,7 @@ def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str,
             if confirmed < 100:
                 assert (code, json.loads(out)["stopped"]) == (3, "disk"), err
             assert Path(json.loads(out)["results"]).is_file()
-            assert query(address, "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded'") == [(0,)]
+            until(lambda: query(address, "SELECT count(*) FROM procrastinate_jobs") == [(0,)])
             execute(address, "DROP FUNCTION refuse CASCADE")
             code, out, err = host.run("run", "many.csv", "--json")
             assert (code, json.loads(out)["outcomes"]["updated"]) == (0, 100), err

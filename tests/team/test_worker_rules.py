@@ -43,6 +43,7 @@ def test_a_worker_of_another_caller_sends_nothing(tmp_path: Path, address: str, 
             worker = other.work()
             code, out, err = desk.run("run", "many.csv", "--json")
             assert worker.end() == 0
+        assert "ends for all" in worker.said
         assert not api.requests()
         for text in (out, err, worker.said):
             assert "token-of-another" not in text
@@ -208,3 +209,33 @@ def test_a_second_signal_does_not_wait_for_answers(tmp_path: Path, address: str)
         assert outcomes_of(address, run) == {"updated": 30}
         ((doubtful,),) = query(address, "SELECT count(*) FROM rows WHERE earlier_attempts > 0 OR maybe_applied = 1")
         assert doubtful > 0
+
+
+def test_rows_of_an_imported_run_that_was_killed_may_be_applied(tmp_path: Path, address: str) -> None:
+    """That the team reads records first says nothing of a run which sent its updates without that, until its end."""
+    with sandbox("--latency-ms", "1000") as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 200, concurrency: 10, compare: true}")
+        numbered(tmp_path / "many.csv", 40)
+        config = tmp_path / "config.yaml"
+        of_team = config.read_text()
+        alone = [line for line in of_team.splitlines() if not line.startswith("team")]
+        config.write_text("\n".join(alone).replace("compare: true", "compare: false"))
+        killed = host.start("run", "many.csv", "--json")
+        until(lambda: len(api.received) >= 8)
+        killed.kill()
+        killed.communicate()
+        sent = {int(request["path"].rpartition("/")[2]) for request in api.requests()}
+        config.write_text(of_team)
+        code, _, err = host.run("team", "import")
+        assert code == 0, err
+        left = {row for (row,) in query(address, "SELECT number FROM rows WHERE state = 'in_flight'")}
+        assert left
+        assert query(address, "SELECT value FROM run WHERE name = 'reads_first'") == [("false",)]
+        with hosts(host):
+            host.work()
+            code, out, err = host.run("run", "many.csv", "--json", "--yes")
+        assert code == 0, err
+        assert query(address, "SELECT value FROM run WHERE name = 'reads_first'") == [("true",)]
+        told = query(address, "SELECT \"row\" FROM attempts WHERE why = 'ended while in flight'")
+        assert {row for (row,) in told} == left >= sent - {2}
+        assert json.loads(out)["outcomes"]["updated"] == 40
