@@ -631,7 +631,7 @@ class Worker:
             return self._execute(work, open_run)
 
     def _follow(self, work: _Work, team: TeamDrafts, folder: Path) -> TaskFault | None:
-        """Wait until a run has ended that the workers of the team send."""
+        """Wait for the end of a run that the workers of the team send."""
         from batch_updater.team import follow
 
         with self._changed:

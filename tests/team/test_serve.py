@@ -20,9 +20,8 @@ from batch_updater.runs.queued_runs import reserve_name
 from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
 from batch_updater.runs.team_uploads import TeamUploads
 from batch_updater.runs.uploads import TaskKind
-from batch_updater.team.migrate import migrate
 from tests.end_to_end.program import TOKEN, Sandbox, sandbox
-from tests.team.hosts import ROOT, Host, query, until
+from tests.team.hosts import ROOT, Host, migrated, query, until
 from tests.team.postgres import PostgresServer
 from tests.web.served import Browser, PageServer, wait_until
 from tests.web.test_preview_page import press, rows_of
@@ -63,11 +62,7 @@ def api() -> Iterator[Sandbox]:
 @pytest.fixture
 def address(server: PostgresServer) -> str:
     """Return the address of a database with the tables of this program."""
-    address = server.new_database()
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    database.close()
-    return address
+    return migrated(server)
 
 
 @pytest.fixture
