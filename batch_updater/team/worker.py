@@ -165,8 +165,9 @@ class TeamWorker:
             look.cancel()
             told.cancel()
             self._left += [worker.worker_id for worker in workers if worker.worker_id is not None]
-        for task in running:
-            task.result()
+        for error in [task.exception() for task in running]:  # all are looked at, so that asyncio says nothing of them
+            if error is not None:
+                raise error
         with suppress(asyncio.CancelledError):
             await look
 
