@@ -68,8 +68,6 @@ class PartOptions(msgspec.Struct, frozen=True):
     """The machine on which it was started."""
     rules: SendingRules | None = None
     """None before a part was queued."""
-    reads_first: bool = False
-    """Whether each record is read before its update."""
     limit: int | None = None
     """Send only the first so many good rows."""
     keep_going: bool = False

@@ -73,14 +73,14 @@ class RunAccess:
 
         if base_url != api.base_url:  # else whoever may write the database could be sent the token
             raise CredentialsError(
-                f"The run is for {base_url}, and api.base_url is {api.base_url}. Nothing is sent from there.",
+                f"the run is not sent, because it is for {base_url}, and api.base_url is {api.base_url}.",
                 remedy=_REMEDY,
             )
         if changes := Caller(api, reveal).changes_since(caller):
             *first, last = changes
             differs = f"{', '.join(first)} and {last}" if first else last
             raise CredentialsError(
-                f"This differs from the host on which the run was submitted: {differs}. Nothing is sent from there.",
+                f"the run is not sent, because this differs from what it was submitted with: {differs}.",
                 remedy=_REMEDY,
             )
         return fetch_credentials(api, endpoint, self.environment, fetched)

@@ -223,11 +223,11 @@ class BlockSending:
     def _sent(self, claim: Claim, queued: QueuedRun, writer: TeamWriter, log: LogFile) -> Stop | None:
         """Send the rows; returns why the run is to end for all, if this block has found a reason. Raises StoreError."""
         facts = converted(writer.store.facts(), _Facts, "its table run")
-        environment = self._access.environment
         try:
             endpoint = decode_endpoint(facts.endpoint)
         except ValueError as error:
             raise DamagedStoreError("its table run holds no endpoint") from error
+        environment = self._access.environment
         try:
             access = self._access.of(queued, facts.identity.base_url, facts.caller, endpoint)
         except BatchUpdaterError as error:

@@ -76,8 +76,6 @@ def begin(team: TeamDatabase, run: str, block_rows: int) -> None:
         queued = queued_run(connection, run, locked=True)
         if queued is None or queued.state is not TeamRunState.QUEUED:
             return  # a person has stopped it just now
-        if queued.part > 1:  # rows were made ready when it was queued, by what the part before has read
-            store.set_facts({"reads_first": queued.options.reads_first})
         store.executemany(statements.NEW_PART, [{"started_at": time.time()}])
         cut_into_blocks(store, Cut(block_rows, queued.options.limit))
         connection.execute(_BEGIN, [queued.id])

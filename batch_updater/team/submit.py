@@ -88,8 +88,6 @@ class _Submission(RunBeginning):
         if resumed:
             digest = self._digest(credentials) if credentials else None
             facts: Mapping[str, object] = self._changed_facts(resumed, digest, override)
-            # Until the part begins, this fact says of the part before how its rows in flight are judged.
-            facts = {name: value for name, value in facts.items() if name != "reads_first"}
         else:
             facts = self._facts_of_run(self._digest(credentials), override).as_json()
         is_committing = False
@@ -185,7 +183,6 @@ class _Submission(RunBeginning):
         return PartOptions(
             host=machine_name(),
             rules=SendingRules.of(self._plan.config),
-            reads_first=self._plan.reads_first,
             limit=options.limit,
             keep_going=options.keep_going,
             annotate=self._plan.config.results.annotate,

@@ -11,7 +11,7 @@ import pytest
 
 from batch_updater.config.environment import machine_name
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import Host, confirmed_rows, ended, hosts, migrated, outcomes_of, query, state_of, until
+from tests.team.hosts import Host, confirmed_rows, ended, hosts, migrated, outcomes_of, query, until
 from tests.team.postgres import PostgresServer
 from tests.torture.runs import numbered, write_rows
 
@@ -52,23 +52,6 @@ def test_a_worker_of_another_caller_sends_nothing(tmp_path: Path, address: str, 
     assert '"stopped": "credentials"' in out
     assert f"On {machine_name()}: " in out
     assert differs in out
-
-
-def test_another_address_in_the_database_gets_no_token(tmp_path: Path, address: str) -> None:
-    """Workers send to the address of their own configuration alone."""
-    with sandbox() as api, sandbox() as thief:
-        host = Host(tmp_path, api.url, address)
-        numbered(tmp_path / "many.csv", 5)
-        run = host.submit("many.csv")
-        query(address, "UPDATE run SET value = replace(value, %s, %s) RETURNING 1", api.url, thief.url)
-        with hosts(host):
-            host.work()
-            until(lambda: state_of(address, run) == "ended")
-        assert not thief.received
-        assert not api.received
-        ((stop,),) = query(address, "SELECT stop FROM runs")
-        assert '"credentials"' in stop
-        assert thief.url in stop
 
 
 def test_the_rules_are_those_of_who_submits(tmp_path: Path, address: str) -> None:
