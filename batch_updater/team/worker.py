@@ -12,7 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -99,7 +99,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _logged_to(self._say), responsive():
+        with _logged_to(self._say), responsive(), closing(self._access):
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -165,8 +165,9 @@ class TeamWorker:
             look.cancel()
             told.cancel()
             self._left += [worker.worker_id for worker in workers if worker.worker_id is not None]
-        for task in running:
-            task.result()
+        for error in [task.exception() for task in running]:  # all are looked at, so that asyncio says nothing of them
+            if error is not None:
+                raise error
         with suppress(asyncio.CancelledError):
             await look
 
