@@ -82,14 +82,14 @@ class Caller:
     def changes_since(self, earlier: CallerDigest) -> list[str]:
         """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError."""
         changes = []
-        if names := self.headers_changed_since(earlier):
+        if names := self._headers_changed_since(earlier):
             changes.append(f"the headers that are sent ({', '.join(names)})")
         if not self._is_same_account(earlier):
             key = next((key for key in ("oauth", "auth") if getattr(self._api, key)), "token")
             changes.append(f"the account (api.{key})")
         return changes
 
-    def headers_changed_since(self, earlier: CallerDigest) -> list[str]:
+    def _headers_changed_since(self, earlier: CallerDigest) -> list[str]:
         """Return the names of the headers that are others by now, or have other values."""
         return [
             self._names.get(name, name)
