@@ -256,7 +256,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             try:
                 await client.tokens.renew_if_due()  # before any row is touched
             except END_THE_RUN as error:
-                self.end(stop_for(error, self.api, self.endpoint))
+                self.end(stop_for(error, self.api, self.endpoint, self.options.host))
             except ShuttingDown:
                 pass  # its reason is known
             ahead = min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))
