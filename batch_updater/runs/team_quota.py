@@ -92,7 +92,8 @@ class TeamQuota:
         state = self._as_state(row)
         return Lease(
             pace_per_s=state.pace_per_s, slowed_at=state.slowed_at, paused_until=state.paused_until,
-            breaker=state.breaker, moments=tuple(map(self._clock.local, moments)), ahead_s=ahead_s,
+            breaker=state.breaker, moments=tuple(map(self._clock.local, moments)),
+            is_due_at_once=row.due_at <= row.earliest, ahead_s=ahead_s,
         )  # fmt: skip
 
     async def state(self) -> QuotaState:
