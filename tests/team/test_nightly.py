@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import procrastinate
 import pytest
 
-from batch_updater.team.nightly import NIGHTLY, register_nightly
+from batch_updater.team.nightly import NIGHTLY, ScheduledNights
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
 from tests.nightly.receivers import webhook
@@ -34,9 +34,12 @@ def just_now() -> str:
     return f"{(datetime.now(UTC) - timedelta(minutes=2)).minute} * * * *"
 
 
-def app_of(team: TeamDatabase, command: list[str], schedule: str | None = None) -> procrastinate.App:
+def app_of(
+    team: TeamDatabase, command: list[str], schedule: str | None = None, said: list[str] | None = None
+) -> procrastinate.App:
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=team.address))
-    register_nightly(app, schedule or just_now(), command)
+    say = (said if said is not None else []).append
+    ScheduledNights(team, schedule or just_now(), command, say, lambda: True).register(app)
     return app
 
 
@@ -97,18 +100,19 @@ def test_one_of_several_workers_runs_it(team: TeamDatabase, tmp_path: Path, code
     assert starts(tmp_path) == 1
 
 
-def test_after_trouble_it_is_tried_again_half_an_hour_later(team: TeamDatabase, tmp_path: Path) -> None:
-    """Exit code 3, as the sample unit of systemd does it."""
-    app = app_of(team, program(tmp_path, "sys.exit(3)"))
+@pytest.mark.parametrize("code", [3, 4])
+def test_after_trouble_it_is_tried_again_half_an_hour_later(team: TeamDatabase, tmp_path: Path, code: int) -> None:
+    """Also if another nightly job works on the inbox: that one may be killed."""
+    app = app_of(team, program(tmp_path, f"sys.exit({code})"))
     worked(app, until=lambda: status(team)[:1] == [("todo", 1, True)])
     with team.connected() as connection:  # the last of its starts
         connection.execute("UPDATE procrastinate_jobs SET attempts = 4, scheduled_at = NULL")
-    app = app_of(team, program(tmp_path, "sys.exit(3)"))
+    app = app_of(team, program(tmp_path, f"sys.exit({code})"))
     worked(app, until=lambda: status(team)[:1] == [("failed", 5, None)])
     assert starts(tmp_path) == 2
 
 
-@pytest.mark.parametrize("code", [2, 4, 70])
+@pytest.mark.parametrize("code", [2, 70])
 def test_what_is_no_better_a_little_later_has_failed(
     team: TeamDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
