@@ -103,7 +103,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with logged_to(self._say), responsive():
+        with logged_to(self._log), responsive():
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -191,6 +191,7 @@ class TeamWorker:
                     if worker.worker_id is not None:
                         await jobs.update_heartbeat(worker.worker_id)
                 await self._take_from_the_dead(jobs)
+            self._log.answers()
 
     async def _take_from_the_dead(self, jobs: JobManager) -> None:
         """Queue the jobs of dead workers again, while their hosts are known."""

@@ -99,28 +99,35 @@ class WorkerLog:
 
 
 class _ConsoleHandler(logging.Handler):
-    """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
+    """Says what the people who run the worker should know of. That the database answers again its heartbeat shows."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, log: WorkerLog) -> None:
         super().__init__(logging.WARNING)
-        self._say = say
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         known = record.__dict__
         error = record.exc_info[1] if record.exc_info else None
-        if known.get("event") == "stop":
-            if known["why"] != StopReason.INTERRUPTED:
-                self._say(f"The run ends for all: {known['said']}")
-        elif sentence := sentence_of(record):
-            self._say(sentence)
+        match known.get("event"):
+            case "stop":
+                if known["why"] != StopReason.INTERRUPTED:
+                    self._log.say(f"The run ends for all: {known['said']}")
+                return
+            case "team's database lost":
+                self._log.lost()
+                return
+            case "team's database back":
+                return
+        if sentence := sentence_of(record):
+            self._log.say(sentence)
         elif record.name.startswith("procrastinate") and not isinstance(error, (NightEndedError, *LOST, type(None))):
-            self._say(record.getMessage())
+            self._log.say(record.getMessage())
 
 
 @contextmanager
-def logged_to(say: Callable[[str], None]) -> Iterator[None]:
+def logged_to(log: WorkerLog) -> Iterator[None]:
     """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
-    handler = _ConsoleHandler(say)
+    handler = _ConsoleHandler(log)
     loggers = [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
     for logger in loggers:
         logger.addHandler(handler)
