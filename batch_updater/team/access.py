@@ -12,6 +12,7 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import CredentialsError
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.queued_runs import QueuedRun
+from batch_updater.runs.team_quota import KeptQuotas
 from batch_updater.sender.auth import Credentials, KeptToken, fetch_credentials
 
 _REMEDY = (
@@ -25,6 +26,7 @@ class Access(NamedTuple):
 
     credentials: Credentials
     token: KeptToken
+    quotas: KeptQuotas
 
 
 class RunAccess:
@@ -47,10 +49,20 @@ class RunAccess:
         part = queued.id, queued.part
         with self._turn:
             if self._access is None or self._part != part:
-                self._access, self._part = None, None
+                self._forget()
                 credentials = self._checked(base_url, caller, endpoint)
-                self._access, self._part = Access(credentials, KeptToken()), part
+                self._access, self._part = Access(credentials, KeptToken(), KeptQuotas()), part
             return self._access
+
+    def close(self) -> None:
+        """Forget it, and let go of the database."""
+        with self._turn:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._access is not None:
+            self._access.quotas.close()
+        self._access, self._part = None, None
 
     def _checked(self, base_url: str | None, caller: CallerDigest, endpoint: Endpoint) -> Credentials:
         api, fetched = self.config.api, dict[str, Secret]()

@@ -238,7 +238,6 @@ class BlockSending:
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
         config = queued.rules.within(self._access.config)
         self._drain_s = config.sending.drain_s
-        quota = quota_for(config, environment, access.credentials.token)
         jobs = list(writer.store.jobs(endpoint, block=claim.number))
 
         def attempted(made: Attempt) -> None:
@@ -262,7 +261,8 @@ class BlockSending:
         with self._team.connected() as connection:
             self._learn_of_others(connection, claim, queued)
         watch = threading.Thread(target=self._watch, args=(claim, queued), name="block watch", daemon=True)
-        sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
+        with access.quotas.taken(lambda: quota_for(config, environment, access.credentials.token)) as quota:
+            sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
         writer.flush()
         return None if writer.is_handing_back else sent.stop
 

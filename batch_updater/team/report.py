@@ -38,6 +38,8 @@ from batch_updater.team.writer import BlockRefusals
 from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
+    import psycopg
+
     from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
@@ -91,8 +93,8 @@ class _Sent(NamedTuple):
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
 
-    A part that has ended stays as it is. Raises psycopg.Error. Raises InputError or DamagedStoreError if what the
-    database holds cannot be relied on: the part has ended then, without a report.
+    A part that has ended stays as it is. One of which the database holds what cannot be relied on ends without a
+    report. Raises psycopg.Error.
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
@@ -101,9 +103,21 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
         sent = _sent(connection, queued)
     try:
         _write(team, queued, sent, config)
-    except (InputError, DamagedStoreError):  # whoever waits for the report is told the same when they look for it
-        _end_without_report(team, queued, sent)
+    except (InputError, DamagedStoreError) as error:
+        if behind := _error_of_database(error):  # it may answer in a moment
+            raise behind from None
+        _end_without_report(team, queued, sent)  # whoever waits for the report is told the same when they look for it
         raise
+
+
+def _error_of_database(error: BaseException) -> psycopg.Error | None:
+    """Return why the database could not be read or written, if an error is because of that."""
+    import psycopg
+
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes[-1] if isinstance(causes[-1], psycopg.Error) else None
 
 
 def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -> None:

@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -103,7 +103,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with logged_to(self._log), responsive():
+        with logged_to(self._log), responsive(), closing(self._access):
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -172,8 +172,9 @@ class TeamWorker:
             look.cancel()
             told.cancel()
             self._left += [worker.worker_id for worker in workers if worker.worker_id is not None]
-        for task in running:
-            task.result()
+        for error in [task.exception() for task in running]:  # all are looked at, so that asyncio says nothing of them
+            if error is not None:
+                raise error
         with suppress(asyncio.CancelledError):
             await look
 
@@ -306,9 +307,11 @@ class TeamWorker:
 def _told(error: BaseException) -> str:
     """Return of which kinds an error and its causes are, and where they come from. Their texts may hold values."""
     lines = ["Internal error. Please report the lines below to the person who maintains your installation."]
-    behind = [error]
+    behind, told = [error], set[int]()
     while behind:
-        one = behind.pop()
+        if id(one := behind.pop()) in told:  # an error may be raised once more because of one that it has caused
+            continue
+        told.add(id(one))
         lines += [*traceback.format_tb(one.__traceback__), type(one).__qualname__]
         behind += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
         behind += filter(None, [one.__cause__ or one.__context__])
