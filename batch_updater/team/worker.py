@@ -123,6 +123,7 @@ class TeamWorker:
                 await self._leave_behind(app)
                 self._log.answers()
                 pause_s, is_connected = 0.5, True
+                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 await self._work(app)
             except LOST:
                 if not self._ending.is_set():

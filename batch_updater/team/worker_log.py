@@ -87,8 +87,8 @@ class WorkerLog:
     # --- other workers ---
 
     def taken_from(self, host: str | None, job: Job) -> None:
-        """Say that the job of another worker is queued again; None: its worker has left it, or its host is unknown."""
-        gone = f"The worker on {host} is gone" if host else "A worker is gone, or has lost the team's database"
+        """Say that the job of another worker is queued again; None: that one had lost the database, or is forgotten."""
+        gone = f"The worker on {host} is gone" if host else "A worker is gone, or had lost the team's database"
         run, number = job.task_kwargs.get("run"), job.task_kwargs.get("number")
         what = {
             "send": f"another one leads {run} from now on",

@@ -297,7 +297,7 @@ def test_a_night_waits_for_a_database_that_is_away(
     handed_back = [number for number, line in enumerate(told) if "handed back" in line]
     assert len(lost) == len(again) == 1
     assert all(number > lost[0] for number in handed_back)
-    assert "followed" not in said
+    assert "Nightly job: followed" not in said
 
 
 def test_a_worker_with_a_schedule_needs_an_inbox(address: str, team: TeamDatabase, tmp_path: Path) -> None:
