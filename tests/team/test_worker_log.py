@@ -80,7 +80,7 @@ def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, serv
     address = migrated(server)
     with sandbox("--latency-ms", "50") as api:
         host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}")
-        numbered(tmp_path / "many.csv", 150)
+        numbered(tmp_path / "many.csv", 400)
         with hosts(host):
             killed = host.work()
             run = host.submit("many.csv")
