@@ -466,15 +466,16 @@ def _team(options: argparse.Namespace) -> int:
 def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
     from batch_updater.nightly.job import run_night
+    from batch_updater.runs.run_log import spoken
 
     config = load_config(_config_path(options), os.environ)
     redact = options.environment.redaction.text
-    with _logging(options), Interrupts() as interrupts:
-        night = run_night(
-            config, options.environment, interrupts,
-            lambda line: _say(line, sys.stderr if options.json else sys.stdout),
-            lambda line: _say(redact(line), sys.stderr),
-        )  # fmt: skip
+
+    def say(line: str) -> None:
+        _say(redact(line), sys.stderr if options.json else sys.stdout)
+
+    with _logging(options), spoken(say), Interrupts() as interrupts:
+        night = run_night(config, options.environment, interrupts, say, lambda line: _say(redact(line), sys.stderr))
     if options.json:
         json_output.write_object(json_output.night_object(night), sys.stdout)
     else:
@@ -774,6 +775,10 @@ def _worker(options: argparse.Namespace) -> int:
     if team is None:
         raise UsageError(_NO_TEAM, remedy="Set team.database. Without it, `batch-updater run` sends by itself.")
     require_sendable(config)
+    if config.team.nightly is not None:
+        from batch_updater.nightly.job import required_inbox
+
+        required_inbox(config.nightly.inbox)
     fetch_credentials(config.api, endpoint_for(config.api, config.input.constants), options.environment)
 
     def say(text: str) -> None:

@@ -14,11 +14,12 @@ from batch_updater.config.schema import Config, ReferenceKind
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ConfigError, CredentialsError
-from batch_updater.messages import counted, duration
+from batch_updater.messages import counted, duration, format_date_time
 from batch_updater.runs.lock import origin_of
 
 if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.postgres import TeamConnection
+    from batch_updater.team.nightly import NightEnd
     from batch_updater.team.overview import Overview
 
 _CLOCK_MAY_BE_OFF_S = 2.0
@@ -37,7 +38,11 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     import psycopg  # noqa: PLC0415  (as in all that only a team needs)
 
     from batch_updater.runs.team_database import team_database  # noqa: PLC0415
+    from batch_updater.team.nightly import last_night  # noqa: PLC0415
     from batch_updater.team.overview import database_clock_s, overview  # noqa: PLC0415
+
+    if config.team.nightly is not None:
+        yield _nightly_finding(config, config.team.nightly)
 
     left: tuple[str, ...] = ("team clock", _SCHEMA, *_AFTER_THE_SCHEMA)
     try:
@@ -64,7 +69,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
                 return
             yield ok(_SCHEMA, "is that of this program.")
             left = _AFTER_THE_SCHEMA
-            shown = overview(connection)
+            shown, night = overview(connection), last_night(connection)
     except psycopg.Error as error:
         message, remedy = team.fault_of(error)
         yield wrong(_DATABASE, f"cannot be used: {message}.", remedy)
@@ -73,6 +78,8 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     yield _workers_finding(shown, config.api.base_url)
     yield _queue_finding(shown)
     yield _quota_finding(shown, config, endpoint)
+    if night is not None:
+        yield _last_night_finding(night)
 
 
 def _connection_finding(connection: TeamConnection) -> Finding:
@@ -99,6 +106,26 @@ def clock_finding(off_s: float) -> Finding:
         remedy = "Synchronise the clocks of both (timedatectl set-ntp true)."
         return warning("team clock", message, remedy)
     return ok("team clock", "agrees with the database's.")
+
+
+def _nightly_finding(config: Config, schedule: str) -> Finding:
+    """Say when the nightly job begins next."""
+    from batch_updater.nightly.job import required_inbox  # noqa: PLC0415
+    from batch_updater.team.nightly import in_words, next_night  # noqa: PLC0415
+
+    try:
+        required_inbox(config.nightly.inbox)
+    except ConfigError as error:
+        return from_error("team nightly", error)
+    return ok("team nightly", f"begins next at {in_words(next_night(schedule))}.")
+
+
+def _last_night_finding(night: NightEnd) -> Finding:
+    """Say how the nightly job of the schedule last ended, on any host."""
+    message = f"ended on {night.host} on {format_date_time(night.ended_at)}, {night.meaning}."
+    if night.has_failed:
+        return warning("last nightly job", message, "Correct that; the log of the worker on that host has its lines.")
+    return ok("last nightly job", message)
 
 
 def _workers_finding(shown: Overview, base_url: str | None) -> Finding:

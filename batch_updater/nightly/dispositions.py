@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from batch_updater.errors import (
     BatchUpdaterError,
     ConfigError,
     CredentialsError,
+    EndedEarlyError,
     EndpointError,
     ExitCode,
     InputError,
@@ -118,11 +120,13 @@ _ERRORS: tuple[tuple[type[BatchUpdaterError | StoreError], str, ExitCode], ...] 
     (LockedError, "locked", ExitCode.LOCKED),
     (ConfigError, "configuration", ExitCode.NOTHING_SENT),
     (EndpointError, "configuration", ExitCode.NOTHING_SENT),
+    (EndedEarlyError, StopReason.INTERRUPTED.value, ExitCode.RUN_AGAIN),
     (ResultsError, StopReason.DISK.value, ExitCode.RUN_AGAIN),
     (StoreError, StopReason.DISK.value, ExitCode.RUN_AGAIN),
 )
 """Errors that the next file would meet as well."""
 _DISK_REMEDY = "See that there is space and the right to write there."
+_DATABASE_REMEDY = "Check it with `batch-updater doctor`."
 _LAYOUT = (
     "The job asks nothing. Answer once for all files with these headers, with the job's --config: "
     "`batch-updater check {0}` asks on a terminal and remembers the answers; `batch-updater columns {0} --save NAME` "
@@ -197,6 +201,9 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
     for kind, reason, exit_code in _ERRORS:
         if isinstance(error, kind):
             return _left(NightStop(reason, str(error), error.remedy, exit_code), summary)
+    if _is_of_database(error):
+        stop = NightStop(StopReason.DISK.value, "The team's database does not answer.", _DATABASE_REMEDY)
+        return _left(stop, summary)
     if isinstance(error, OSError):
         why = f"{error.filename or 'The disk'} cannot be used: {error.strerror or error}."
         return _left(NightStop(StopReason.DISK.value, why, _DISK_REMEDY), summary)
@@ -217,6 +224,12 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
         f"Report the error in the log of the job. Then run the file {_BY_HAND}, which resumes it.",
     )
     return replace(fault, is_fault=True)
+
+
+def _is_of_database(error: BaseException) -> bool:
+    """Whether a team's database does not answer: its client is loaded where there is a team."""
+    client = sys.modules.get("psycopg")
+    return client is not None and isinstance(error, (client.OperationalError, client.InterfaceError))
 
 
 def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decision | None:

@@ -56,7 +56,7 @@ def run_night(
         try:
             require_sendable(config)
             team.enter_context(joined(config, environment))
-            inbox = _required_inbox(config.nightly.inbox)
+            inbox = required_inbox(config.nightly.inbox)
             with locked_inbox(inbox):
                 job.start()
                 with suppress(Interrupted), interrupts.ending_at_once():
@@ -77,7 +77,8 @@ def run_night(
             raise
 
 
-def _required_inbox(inbox: Path | None) -> Path:
+def required_inbox(inbox: Path | None) -> Path:
+    """Return the inbox of a configuration. Raises ConfigError if there is none."""
     if inbox is None:
         raise ConfigError(
             "The configuration does not say where the files of the nightly job lie.",

@@ -70,6 +70,31 @@ class _ForPeople(logging.Formatter):
         return printable(f"{at:%H:%M:%S} {known.get('event', record.levelname)}: {facts}")
 
 
+def sentence_of(record: logging.LogRecord) -> str:
+    """Return what a record says to a person who waits for a run; '' if it is nothing that they should know of."""
+    why, wait_s = getattr(record, "why", ""), getattr(record, "wait_s", None) or 0
+    match getattr(record, "event", None):
+        case "breaker open":
+            return (
+                f"The service does not answer as it should: {why}. One request at a time tries whether it is back, for "
+                f"{wait_s:g} s at most."
+            )
+        case "stop" if why == "interrupted":
+            return (
+                f"Stopping: requests in flight are waited for, {wait_s:g} s at most, and the workbook is written. Once "
+                "more ends at once."
+            )
+        case "breaker closed":
+            return "The service answers again: going on."
+        case "team's database lost":
+            return "The team's database does not answer. Nothing is sent until it does."
+        case "team's database back":
+            return "The team's database answers again."
+        case "followed":
+            return str(why)
+    return ""
+
+
 class _Spoken(logging.Handler):
     """Says the few decisions that a person who waits should know of."""
 
@@ -78,25 +103,8 @@ class _Spoken(logging.Handler):
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        match getattr(record, "event", None):
-            case "breaker open":
-                self._say(
-                    f"The service does not answer as it should: {getattr(record, 'why', '')}. One request at a time "
-                    f"tries whether it is back, for {getattr(record, 'wait_s', 0):g} s at most."
-                )
-            case "stop" if getattr(record, "why", None) == "interrupted":
-                self._say(
-                    f"Stopping: requests in flight are waited for, {getattr(record, 'wait_s', 0):g} s at most, and the "
-                    "workbook is written. Once more ends at once."
-                )
-            case "breaker closed":
-                self._say("The service answers again: going on.")
-            case "team's database lost":
-                self._say("The team's database does not answer. Nothing is sent until it does.")
-            case "team's database back":
-                self._say("The team's database answers again.")
-            case "followed":
-                self._say(getattr(record, "why", ""))
+        if sentence := sentence_of(record):
+            self._say(sentence)
 
 
 @contextmanager

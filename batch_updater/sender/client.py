@@ -159,7 +159,7 @@ class Client(msgspec.Struct, eq=False, dict=True):
                 advice = advice if error.maybe_applied else error.advice
             return self._ended(sending.row, Stop(StopReason.SERVICE_DOWN, message, advice))
         except END_THE_RUN as error:
-            return self._ended(sending.row, stop_for(error, self.api, self.endpoint))
+            return self._ended(sending.row, stop_for(error, self.api, self.endpoint, self.options.host))
         return sent
 
     def _with_own_headers(self, request: Request, row: RowSoFar) -> Request:
@@ -439,15 +439,16 @@ def _last(state: RetryCallState) -> AttemptResult:
 END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
-def stop_for(error: Exception, api: ApiSettings, endpoint: Endpoint) -> Stop:
-    """Return why the run ends after one of `END_THE_RUN`."""
+def stop_for(error: Exception, api: ApiSettings, endpoint: Endpoint, host: str = "") -> Stop:
+    """Return why the run ends after one of `END_THE_RUN`; `host` is named where its own credentials are the reason."""
+    of_host = f"On {host}: {error}" if host else str(error)
     match error:
         case _EndOfRun():
             return error.stop
         case StoreError():
             return Stop(StopReason.DISK, str(error), error.remedy)
         case TokenUnavailable():
-            return Stop(StopReason.SERVICE_DOWN, str(error), error.advice)
+            return Stop(StopReason.SERVICE_DOWN, of_host, error.advice)
     if isinstance(error, ConfigError):  # a secret that cannot be fetched any more
-        return Stop(StopReason.CREDENTIALS, str(error), error.remedy)
-    return Stop(StopReason.CREDENTIALS, str(error), refusal_advice(api, endpoint))
+        return Stop(StopReason.CREDENTIALS, of_host, error.remedy)
+    return Stop(StopReason.CREDENTIALS, of_host, refusal_advice(api, endpoint))

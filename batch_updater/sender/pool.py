@@ -256,7 +256,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             try:
                 await client.tokens.renew_if_due()  # before any row is touched
             except END_THE_RUN as error:
-                self.end(stop_for(error, self.api, self.endpoint))
+                self.end(stop_for(error, self.api, self.endpoint, self.options.host))
             except ShuttingDown:
                 pass  # its reason is known
             ready = _Ready(self._ahead)

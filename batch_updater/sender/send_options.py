@@ -76,6 +76,8 @@ class SendOptions(msgspec.Struct, frozen=True):
     """Whether rows of one record go in file order, so that those after one that did not settle wait."""
     run: str = ""
     """What tells the run from any other, in all its parts: keys that make a repeated request count once hold it."""
+    host: str = ""
+    """The name of this host, where others send rows of the same run: a stop by its own credentials names it."""
     elsewhere: Elsewhere = msgspec.field(default_factory=Elsewhere)
     """What others have come to that send rows of the same run."""
     breaker: CircuitBreaker | None = None

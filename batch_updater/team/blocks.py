@@ -43,6 +43,7 @@ from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, 
 if TYPE_CHECKING:
     from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
+    from batch_updater.team.worker_log import WorkerLog
 
 CONTACT_S = 8.0
 """Without an answer of the database for so long a worker lets nothing more out: others may soon take it for dead."""
@@ -87,7 +88,7 @@ class BlockSending:
         team: TeamDatabase,
         access: RunAccess,
         block: tuple[str, int],
-        say: Callable[[str], None],
+        log: WorkerLog,
         all_taken: Callable[[], None],
         contact_s: float = CONTACT_S,
     ) -> None:
@@ -98,7 +99,8 @@ class BlockSending:
         self._team = team
         self._access = access
         self._run, self._number = block
-        self._say = say
+        self._log = log
+        self._say = log.say
         self._all_taken = all_taken
         self.is_all_taken = False
         """Whether the next block may begin, so that the connections that this one needs no more are not idle."""
@@ -279,6 +281,7 @@ class BlockSending:
             allowed=writer.store.names(),
             in_order=is_in_order,
             run=facts.caller.salt,
+            host=machine_name(),
             elsewhere=self._elsewhere,
             token=access.token,
             held=writer.held() if is_in_order else {},
@@ -343,7 +346,7 @@ class BlockSending:
         if (left_s := self._contact.left_s) > 0:
             self._contact_lost = asyncio.get_running_loop().call_later(left_s, self._mind_contact)
             return
-        self._say(f"{self._name}: the team's database does not answer, so nothing more is sent.")
+        self._log.lost()
         self._start_handing_back()
 
     # --- the watch, in its own thread ---

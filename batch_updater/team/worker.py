@@ -7,13 +7,11 @@ queues its jobs again. A worker that loses the database hands its blocks back, a
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -22,18 +20,20 @@ from procrastinate.worker import Worker
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
-from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
 from batch_updater.team.access import RunAccess
 from batch_updater.team.blocks import CONTACT_S, BlockSending
-from batch_updater.team.nightly import NIGHTLY, register_nightly
+from batch_updater.team.nightly import NIGHTLY, ScheduledNights
 from batch_updater.team.parts import advance, begin, give_up
 from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
+from batch_updater.team.worker_log import WorkerLog, logged_to
 
 if TYPE_CHECKING:
+    from procrastinate.manager import JobManager
+
     from batch_updater.runs.team_database import TeamDatabase
 
 _LOOKED_EVERY_S = 0.05
@@ -41,6 +41,8 @@ _LOOKED_EVERY_S = 0.05
 _NOTE_WORKER = """
 INSERT INTO workers (id, host, origin) VALUES (%(worker)s, %(host)s, %(origin)s) ON CONFLICT (id) DO NOTHING
 """
+_DEAD = """SELECT id, host FROM workers JOIN procrastinate_workers USING (id)
+    WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(stalled_s)s)"""
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
@@ -80,13 +82,16 @@ class TeamWorker:
         self._concurrency = concurrency
         self._timing = timing
         self._origin = origin_of(config.api.base_url or "")
-        self._said = say
-        self._night = night
+        self._ending = asyncio.Event()
+        self._log = WorkerLog(say, environment.redaction, timing.contact_s)
+        self._say = self._log.say
         self._queues = {"runs": (runs_queue(self._origin), 1)}  # more would wait: they have the same lock
         # One more is made ready, and begins, while the last answers of another are awaited.
         self._queues["blocks"] = blocks_queue(self._origin), concurrency + 1
-        if config.team.nightly is not None:
+        self._nights: ScheduledNights | None = None
+        if (schedule := config.team.nightly) is not None:
             self._queues["nightly"] = NIGHTLY, 1
+            self._nights = ScheduledNights(team, schedule, night, self._say, self._ending.is_set)
         self._access = RunAccess(config, environment)
         self._blocks: set[BlockSending] = set()
         self._is_leaving = False
@@ -97,41 +102,44 @@ class TeamWorker:
         """Of work that is not done."""
         self._left: list[int] = []
         """Numbers under which the queue still knows this worker, from before the database was lost."""
-        self._ending = asyncio.Event()
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _logged_to(self._say), responsive(), closing(self._access):
+        with logged_to(self._log), responsive(), closing(self._access):
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
         requests.sending(asyncio.get_running_loop(), self._ending.set, self._abort)
         self._say(f"Working for {self._origin}, {self._concurrency} blocks at once.")
-        pause_s, is_lost = 0.5, False
+        if self._nights is not None:
+            self._say(f"The next nightly job begins at {self._nights.next_time}.")
+        look = asyncio.create_task(self._log.keep_looking())
+        pause_s = 0.5
         while not self._ending.is_set():
-            app = app_of(self._team, self)
-            if self._config.team.nightly is not None:
-                register_nightly(app, self._config.team.nightly, self._night)
+            app, is_connected = app_of(self._team, self), False
+            if self._nights is not None:
+                self._nights.register(app)
             try:
                 await app.open_async()
                 await app.check_connection_async()
                 await self._leave_behind(app)
-                if is_lost:
-                    self._say("The team's database answers again.")
-                pause_s, is_lost = 0.5, False
+                self._log.answers()
+                pause_s, is_connected = 0.5, True
+                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 await self._work(app)
             except LOST:
-                pass
+                if not self._ending.is_set():
+                    self._log.lost(has_failed_again=not is_connected)
             finally:
                 await app.close_async()
             if self._ending.is_set():
                 break
-            if not is_lost:
-                self._say("The team's database does not answer. Trying again until it does.")
-            is_lost = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        look.cancel()
+        if self._nights is not None:
+            await self._nights.end()
         requests.sent()
         self._say("Ended.")
 
@@ -187,13 +195,21 @@ class TeamWorker:
                 for worker in workers:
                     if worker.worker_id is not None:
                         await jobs.update_heartbeat(worker.worker_id)
-                await jobs.prune_stalled_workers(self._timing.stalled_s)
-                for queue, _ in self._queues.values():
-                    stalled_s = self._timing.stalled_s
-                    for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
-                        await jobs.retry_job(job)
-                        words = " ".join(map(str, job.task_kwargs.values()))
-                        self._say(f"A worker has died. Its job is queued again: {job.task_name} {words}.")
+                await self._take_from_the_dead(jobs)
+            self._log.answers()
+
+    async def _take_from_the_dead(self, jobs: JobManager) -> None:
+        """Queue the jobs of dead workers again, while their hosts are known."""
+        stalled_s = self._timing.stalled_s
+        dead = await jobs.connector.execute_query_all_async(_DEAD, stalled_s=stalled_s)
+        hosts = {int(record["id"]): str(record["host"]) for record in dead}
+        one_of = " or ".join(sorted(set(hosts.values()))) or None
+        for queue, _ in self._queues.values():
+            for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
+                await jobs.retry_job(job)
+                # The queue knows a process by one number for each kind of job; the host is noted of that for blocks.
+                self._log.taken_from(hosts.get(job.worker_id, one_of) if job.worker_id is not None else None, job)
+        await jobs.prune_stalled_workers(stalled_s)
 
     def _leave(self) -> None:
         """Fetch no more jobs."""
@@ -232,7 +248,7 @@ class TeamWorker:
                 loop.call_soon_threadsafe(self._look_for_room)
 
         contact_s = self._timing.contact_s
-        block = BlockSending(self._team, self._access, (run, number), self._say, all_taken, contact_s)
+        block = BlockSending(self._team, self._access, (run, number), self._log, all_taken, contact_s)
         self._blocks.add(block)
         self._look_for_room()
         try:
@@ -272,6 +288,8 @@ class TeamWorker:
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
+            if not self._ending.is_set():
+                self._log.lost()
             await asyncio.wait([done], timeout=end())
             raise
         except (HandedBack, *LOST):
@@ -288,11 +306,6 @@ class TeamWorker:
     def _abort(self) -> None:
         for block in self._blocks:
             block.abort()
-
-    def _say(self, text: str) -> None:
-        at = datetime.now().astimezone()
-        for line in self._environment.redaction.text(text).splitlines():
-            self._said(f"{at:%H:%M:%S} {line}")
 
 
 def _told(error: BaseException) -> str:
@@ -319,39 +332,3 @@ class _Worker(Worker):
     def stop(self) -> None:
         self._leave()
         super().stop()  # type: ignore[no-untyped-call]  # of Procrastinate
-
-
-class _ConsoleHandler(logging.Handler):
-    """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        known = record.__dict__
-        error = record.exc_info[1] if record.exc_info else None
-        if known.get("event") == "stop" and known["why"] != StopReason.INTERRUPTED:
-            self._say(f"The run ends for all: {known['said']}")
-        elif known.get("event") in {"breaker open", "breaker closed"}:
-            self._say(f"{known['event'].capitalize()}: {known['why']}.")
-        elif record.name.startswith("procrastinate") and error is not None and not isinstance(error, LOST):
-            self._say(record.getMessage())
-
-
-@contextmanager
-def _logged_to(say: Callable[[str], None]) -> Iterator[None]:
-    """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
-    handler, loggers = (
-        _ConsoleHandler(say),
-        [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")],
-    )
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-            logger.propagate = True

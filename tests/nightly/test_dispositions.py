@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
 from batch_updater.errors import (
     ConfigError,
     CredentialsError,
+    EndedEarlyError,
     EndpointError,
+    ExitCode,
     GuardError,
     InputError,
     LockedError,
@@ -186,3 +189,15 @@ def test_the_state_outlives_the_process(tmp_path: Path) -> None:
     assert StateStore(tmp_path, tmp_path).pending(file) is None
     again.path.write_bytes(b"\xff{")
     assert StateStore(tmp_path, tmp_path).state.exit_code is None
+
+
+def test_a_run_that_can_be_followed_no_more_leaves_its_file_in_the_inbox() -> None:
+    """Its workers may have gone on: the next night finds the run ended, or follows it."""
+    decision = decide_error(EndedEarlyError("The database does not answer.", remedy="Wait."), Path("a.csv"))
+    assert (decision.disposition, decision.is_own_trouble, decision.exit_code) == (TROUBLE, False, ExitCode.RUN_AGAIN)
+
+
+def test_a_database_that_does_not_answer_leaves_the_file_in_the_inbox() -> None:
+    """Whatever the job asked of it."""
+    decision = decide_error(psycopg.OperationalError("connection refused"), Path("a.csv"))
+    assert (decision.disposition, decision.is_fault, decision.exit_code) == (TROUBLE, False, ExitCode.RUN_AGAIN)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import procrastinate
 import pytest
 
-from batch_updater.team.nightly import NIGHTLY, register_nightly
+from batch_updater.config.environment import machine_name
+from batch_updater.team.nightly import NIGHTLY, ScheduledNights, last_night
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
 from tests.nightly.receivers import webhook
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_updater.runs.team_database import TeamDatabase
+    from tests.team.postgres import PostgresServer
 
 pytestmark = pytest.mark.debian
 
@@ -34,9 +36,12 @@ def just_now() -> str:
     return f"{(datetime.now(UTC) - timedelta(minutes=2)).minute} * * * *"
 
 
-def app_of(team: TeamDatabase, command: list[str], schedule: str | None = None) -> procrastinate.App:
+def app_of(
+    team: TeamDatabase, command: list[str], schedule: str | None = None, said: list[str] | None = None
+) -> procrastinate.App:
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=team.address))
-    register_nightly(app, schedule or just_now(), command)
+    say = (said if said is not None else []).append
+    ScheduledNights(team, schedule or just_now(), command, say, lambda: True).register(app)
     return app
 
 
@@ -97,18 +102,19 @@ def test_one_of_several_workers_runs_it(team: TeamDatabase, tmp_path: Path, code
     assert starts(tmp_path) == 1
 
 
-def test_after_trouble_it_is_tried_again_half_an_hour_later(team: TeamDatabase, tmp_path: Path) -> None:
-    """Exit code 3, as the sample unit of systemd does it."""
-    app = app_of(team, program(tmp_path, "sys.exit(3)"))
+@pytest.mark.parametrize("code", [3, 4])
+def test_after_trouble_it_is_tried_again_half_an_hour_later(team: TeamDatabase, tmp_path: Path, code: int) -> None:
+    """Also if another nightly job works on the inbox: that one may be killed."""
+    app = app_of(team, program(tmp_path, f"sys.exit({code})"))
     worked(app, until=lambda: status(team)[:1] == [("todo", 1, True)])
     with team.connected() as connection:  # the last of its starts
         connection.execute("UPDATE procrastinate_jobs SET attempts = 4, scheduled_at = NULL")
-    app = app_of(team, program(tmp_path, "sys.exit(3)"))
+    app = app_of(team, program(tmp_path, f"sys.exit({code})"))
     worked(app, until=lambda: status(team)[:1] == [("failed", 5, None)])
     assert starts(tmp_path) == 2
 
 
-@pytest.mark.parametrize("code", [2, 4, 70])
+@pytest.mark.parametrize("code", [2, 70])
 def test_what_is_no_better_a_little_later_has_failed(
     team: TeamDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
@@ -237,3 +243,99 @@ def test_people_are_told_of_a_night_whose_database_does_not_answer(tmp_path: Pat
     assert ": Connection refused." in posted["message"]
     assert "secret-of-the-database" not in json.dumps(posted)
     assert not api.received
+
+
+def inbox_with(folder: Path, rows: int) -> Path:
+    """Make an inbox with one file that the night takes at once."""
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    lines = [f"{number},Pre,{number}\n" for number in range(1, rows + 1)]
+    (inbox / "a.csv").write_text(f"Id,Type,SalesRevenue\n{''.join(lines)}", encoding="utf-8")
+    os.utime(inbox / "a.csv", (time.time() - 3600,) * 2)
+    return inbox
+
+
+def scheduled(host: Host) -> Host:
+    """Let the workers of a host run the nightly job at once."""
+    config = host.folder / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("block_rows: 25", f"block_rows: 25, nightly: '{just_now()}'"), encoding="utf-8")
+    return host
+
+
+def test_a_night_waits_for_a_database_that_is_away(
+    address: str, team: TeamDatabase, server: PostgresServer, tmp_path: Path
+) -> None:
+    """The file is done in the same night, without a person; the log says in order what happened."""
+    inbox = inbox_with(tmp_path, 400)
+    with sandbox("--latency-ms", "20") as api:
+        host = Host(
+            tmp_path / "host", api.url, address, more=f"nightly: {{inbox: '{inbox}'}}\n",
+            sending="{rate_per_s: 40, concurrency: 4}",
+        )  # fmt: skip
+        with hosts(scheduled(host)):
+            worker = host.work(quick=False)
+            wait_for(lambda: len(api.requests()) > 40)
+            server.stop("immediate")
+            try:
+                worker.wait_for("does not answer. Nothing more is sent until it does.")
+                worker.wait_for("does not answer. The run is followed again as soon as it does.")
+            finally:
+                server.start()
+            worker.wait_for("Moved to")
+            worker.wait_for("UTC has ended")
+            said = worker.said
+            assert worker.end() == 0
+    team.close()
+    assert not list(inbox.glob("*.csv"))
+    assert not (tmp_path / "attention").exists()
+    assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
+    told = [line for line in said.splitlines() if "Nightly job:" not in line]
+    lost, again = (
+        [number for number, line in enumerate(told) if words in line] for words in ("does not answer", "answers again")
+    )
+    handed_back = [number for number, line in enumerate(told) if "handed back" in line]
+    assert len(lost) == len(again) == 1
+    assert all(number > lost[0] for number in handed_back)
+    assert "Nightly job: followed" not in said
+
+
+def test_a_worker_with_a_schedule_needs_an_inbox(address: str, team: TeamDatabase, tmp_path: Path) -> None:
+    """It is refused at its start, and doctor names it."""
+    del team
+    with sandbox() as api:
+        for number, (more, said) in enumerate([
+            ("", "does not say where the files of the nightly job lie"), ("nightly: {inbox: away}\n", "is not there"),
+        ]):  # fmt: skip
+            host = scheduled(Host(tmp_path / str(number), api.url, address, more=more))
+            code, _, err = host.run("worker")
+            assert (code, said in err) == (2, True), err
+            _, out, _ = host.run("doctor", "--json")
+            (finding,) = (one for one in json.loads(out)["checks"] if one["check"] == "team nightly")
+            assert (finding["status"], said in finding["message"]) == ("wrong", True)
+
+
+def test_doctor_says_when_the_next_night_begins_and_how_the_last_one_ended(
+    address: str, team: TeamDatabase, tmp_path: Path
+) -> None:
+    """The log of the worker does, too."""
+    said: list[str] = []
+    command = program(tmp_path, "print('Something is wrong.', file=sys.stderr)\nsys.exit(2)")
+    worked(app_of(team, command, said=said), until=lambda: status(team)[:1] == [("failed", 1, None)])
+    with team.connected() as connection:
+        night = last_night(connection)
+    assert night is not None
+    assert (night.host, night.exit_code, night.reason) == (machine_name(), 2, "Something is wrong.")
+    assert said[0].endswith("UTC begins.")
+    assert said[1] == "Nightly job: Something is wrong."
+    assert f"UTC has failed on {machine_name()} after " in said[2]
+    assert said[2].endswith("exit code 2: Something is wrong.")
+    (tmp_path / "inbox").mkdir()
+    with sandbox() as api:
+        host = scheduled(Host(tmp_path / "host", api.url, address, more=f"nightly: {{inbox: '{tmp_path}/inbox'}}\n"))
+        _, out, _ = host.run("doctor", "--json")
+    findings = {one["check"]: one for one in json.loads(out)["checks"]}
+    assert " UTC (" in findings["team nightly"]["message"]
+    assert findings["last nightly job"]["status"] == "warning"
+    assert f"ended on {machine_name()} on " in findings["last nightly job"]["message"]
+    assert findings["last nightly job"]["message"].endswith("exit code 2: Something is wrong.")

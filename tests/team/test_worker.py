@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from batch_updater.config.environment import machine_name
 from tests.end_to_end.program import Sandbox, sandbox
 from tests.team.hosts import Host, confirmed_rows, ended, hosts, migrated, outcomes_of, query, until
 from tests.team.postgres import PostgresServer
@@ -89,7 +90,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, 
         kept, seen = confirmed_rows(address, run), len(slow_api.requests())
         ended(address, run)
         again = rows_of(slow_api.requests()[seen:])
-        assert "A worker has died" in other.said
+        assert f"The worker on {machine_name()} is gone: " in other.said
         assert other.end() == 0
     assert not set(again) & kept
     assert outcomes_of(address, run) == {"updated": 150}

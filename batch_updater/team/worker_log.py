@@ -1,0 +1,140 @@
+"""What a worker tells the people who run it: lines with a time, in the order in which things happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from batch_updater.messages import duration
+from batch_updater.records import StopReason
+from batch_updater.runs.run_log import sentence_of
+from batch_updater.team.nightly import NightEndedError
+from batch_updater.team.queue import LOST
+from batch_updater.team.writer import time_s
+
+if TYPE_CHECKING:
+    from procrastinate.jobs import Job
+
+    from batch_updater.text.redaction import Redaction
+
+_LOOKED_EVERY_S = 0.25
+
+
+class WorkerLog:
+    """The lines of one worker. For any thread."""
+
+    def __init__(self, say: Callable[[str], None], redaction: Redaction, contact_s: float) -> None:
+        """`contact_s`: without an answer of the database for so long nothing more is sent."""
+        self._said = say
+        self._redaction = redaction
+        self._contact_s = contact_s
+        self._lock = threading.Lock()
+        self._is_lost = False
+        self._looked_at_s = time_s()
+        self._stood_still_at_s = float("-inf")
+
+    def say(self, text: str) -> None:
+        """Say something, each line with the time."""
+        at = datetime.now().astimezone()
+        for line in self._redaction.text(text).splitlines():
+            self._said(f"{at:%H:%M:%S} {line}")
+
+    # --- the database ---
+
+    def lost(self, *, has_failed_again: bool = False) -> None:
+        """Say once that the database does not answer, before what follows from it.
+
+        If this process itself has just stood still, that is said instead, until the database has failed once more.
+        """
+        with self._lock:
+            self._look()
+            if self._is_lost:
+                return
+            if not has_failed_again and self._looked_at_s - self._stood_still_at_s < self._contact_s:
+                return
+            self._is_lost = True
+            self.say("The team's database does not answer. Nothing more is sent until it does.")
+
+    def answers(self) -> None:
+        """Say that the database answers again, if it was said that it does not."""
+        with self._lock:
+            if self._is_lost:
+                self._is_lost = False
+                self.say("The team's database answers again.")
+
+    async def keep_looking(self) -> None:
+        """Notice when this process stands still: it is stopped, or its machine sleeps."""
+        while True:
+            await asyncio.sleep(_LOOKED_EVERY_S)
+            with self._lock:
+                self._look()
+
+    def _look(self) -> None:
+        now_s = time_s()
+        still_s, self._looked_at_s = now_s - self._looked_at_s, now_s
+        if still_s > self._contact_s / 2:
+            self._stood_still_at_s = now_s
+            self.say(
+                f"This worker stood still for {duration(still_s)}: its process was stopped, or its machine slept, or "
+                "had no time for it. Other workers may have taken over its blocks."
+            )
+
+    # --- other workers ---
+
+    def taken_from(self, host: str | None, job: Job) -> None:
+        """Say that the job of another worker is queued again; None: that one had lost the database, or is forgotten."""
+        gone = f"The worker on {host} is gone" if host else "A worker is gone, or had lost the team's database"
+        run, number = job.task_kwargs.get("run"), job.task_kwargs.get("number")
+        what = {
+            "send": f"another one leads {run} from now on",
+            "block": f"its block {number} of {run} goes to another",
+            "report": f"another one writes the report of {run}",
+        }
+        self.say(f"{gone}: {what.get(job.task_name, 'another one starts the nightly job again')}.")
+
+
+class _ConsoleHandler(logging.Handler):
+    """Says what the people who run the worker should know of. That the database answers again its heartbeat shows."""
+
+    def __init__(self, log: WorkerLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        known = record.__dict__
+        error = record.exc_info[1] if record.exc_info else None
+        match known.get("event"):
+            case "stop":
+                if known["why"] != StopReason.INTERRUPTED:
+                    self._log.say(f"The run ends for all: {known['said']}")
+                return
+            case "team's database lost":
+                self._log.lost()
+                return
+            case "team's database back":
+                return
+        if sentence := sentence_of(record):
+            self._log.say(sentence)
+        elif record.name.startswith("procrastinate") and not isinstance(error, (NightEndedError, *LOST, type(None))):
+            self._log.say(record.getMessage())
+
+
+@contextmanager
+def logged_to(log: WorkerLog) -> Iterator[None]:
+    """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
+    handler = _ConsoleHandler(log)
+    loggers = [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True

@@ -1,0 +1,118 @@
+"""What a worker says: one line where the database is lost, who is gone by name, and where a token was refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.config.environment import machine_name
+from batch_updater.team.worker_log import WorkerLog
+from batch_updater.text.redaction import Redaction
+from tests.end_to_end.program import sandbox
+from tests.team.hosts import Host, confirmed_rows, hosts, migrated, query, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.team.postgres import PostgresServer
+
+pytestmark = pytest.mark.debian
+
+
+def numbered(path: Path, rows: int) -> None:
+    lines = [f"{number},Pre,{number}\n" for number in range(1, rows + 1)]
+    path.write_text(f"Id,Type,SalesRevenue\n{''.join(lines)}", encoding="utf-8")
+
+
+def test_a_lost_database_is_said_once_until_it_answers_again() -> None:
+    """Of several blocks that notice it, the first one says it."""
+    said: list[str] = []
+    log = WorkerLog(said.append, Redaction(), 8)
+    for _ in range(2):
+        log.lost()
+        log.lost(has_failed_again=True)
+        log.answers()
+        log.answers()
+    assert [line.split(" ", 1)[1] for line in said] == 2 * [
+        "The team's database does not answer. Nothing more is sent until it does.",
+        "The team's database answers again.",
+    ]
+
+
+def test_a_worker_that_stood_still_does_not_blame_the_database() -> None:
+    """Until the database has failed once more."""
+    said: list[str] = []
+    log = WorkerLog(said.append, Redaction(), 0.2)
+    time.sleep(0.15)  # it stands still
+    log.lost()
+    (line,) = said
+    assert "This worker stood still for 0." in line
+    log.lost(has_failed_again=True)
+    assert "The team's database does not answer." in said[-1]
+
+
+def test_a_worker_that_is_stopped_and_continued_says_so(tmp_path: Path, server: PostgresServer) -> None:
+    """Its blocks are sent to their end, by itself or by another one."""
+    address = migrated(server)
+    with sandbox("--latency-ms", "50") as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}")
+        numbered(tmp_path / "many.csv", 200)
+        with hosts(host):
+            worker = host.work()
+            run = host.submit("many.csv")
+            until(lambda: len(confirmed_rows(address, run)) >= 20)
+            worker.process.send_signal(signal.SIGSTOP)
+            time.sleep(2.5)  # longer than it may send without an answer of the database
+            worker.process.send_signal(signal.SIGCONT)
+            worker.wait_for(f"{run} has ended")
+            assert worker.end() == 0
+    assert "This worker stood still for" in worker.said
+    assert "does not answer" not in worker.said
+    assert len(confirmed_rows(address, run)) == 200
+
+
+def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, server: PostgresServer) -> None:
+    """The one that takes its work over says so."""
+    address = migrated(server)
+    with sandbox("--latency-ms", "50") as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}")
+        numbered(tmp_path / "many.csv", 400)
+        with hosts(host):
+            killed = host.work()
+            run = host.submit("many.csv")
+            until(lambda: len(confirmed_rows(address, run)) >= 30)
+            other = host.work()
+            until(lambda: query(address, "SELECT count(*) FROM workers") == [(2,)])
+            until(lambda: f"{run}, block" in other.said)
+            killed.kill()
+            other.wait_for(f"The worker on {machine_name()} is gone: its block ")
+            other.wait_for(f"The worker on {machine_name()} is gone: another one leads {run} from now on.")
+            other.wait_for(f"{run} has ended")
+            assert other.end() == 0
+    assert f" of {run} goes to another." in other.said
+
+
+def test_a_refused_token_is_told_with_its_host(tmp_path: Path, server: PostgresServer) -> None:
+    """In the log, by the command that follows the run, in the workbook's rows and by `report --row`."""
+    address = migrated(server)
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address)
+        config = tmp_path / "config.yaml"
+        config.write_text(config.read_text(encoding="utf-8").replace("env:NEXUS_TOKEN", "file:token"), encoding="utf-8")
+        (tmp_path / "token").write_text("one-that-was-revoked", encoding="utf-8")
+        (tmp_path / "token").chmod(0o600)
+        numbered(tmp_path / "few.csv", 3)
+        with hosts(host):
+            worker = host.work()
+            code, out, err = host.run("run", "few.csv", "--json")
+            assert worker.end() == 0
+            _, row, _ = host.run("report", "--row", "3")
+    refused = f"On {machine_name()}: The API does not accept the credentials (401)"
+    assert code == 3, err
+    assert refused in json.dumps(json.loads(out))
+    assert f"The run ends for all: {refused}" in worker.said
+    assert refused in " ".join(row.split())
