@@ -12,7 +12,7 @@ test: $(READY) lint types
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian"
 
 test-all: test debian-packages
-	$(BIN)/python -m pytest -m debian
+	$(BIN)/python -m pytest -n auto --dist worksteal -m debian
 
 # Which branches the tests take, those in processes of their own included; the floor is in pyproject.toml.
 coverage: $(READY)

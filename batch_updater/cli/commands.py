@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import Options, Progress, RunResult
 
-_NO_TEAM = "A worker sends the runs of a team, and the configuration names no team."
+_NO_TEAM = "A worker needs team.database, which is not set."
 _MAINTAINER = "the person who maintains your installation"
 
 
@@ -211,7 +211,7 @@ def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
 
 
 def _detached(folder: Path, options: argparse.Namespace) -> int:
-    """Say which run goes on without us."""
+    """Print the name of the run that was detached, and how to follow it."""
     if options.json:
         known = {"schema": 1, "command": "run --detach", "run": str(folder), "exit_code": 0}
         json_output.write_object(known, sys.stdout)
@@ -219,7 +219,7 @@ def _detached(folder: Path, options: argparse.Namespace) -> int:
     print_line(folder.name, sys.stdout)
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
-    lines = (text_output.Line("The run goes on. To follow it:", 0), text_output.Line(f"    {follow}"))
+    lines = (text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK
 
@@ -227,7 +227,7 @@ def _detached(folder: Path, options: argparse.Namespace) -> int:
 def _require_team(config: Config, option: str) -> None:
     if config.team.database is None:
         raise UsageError(
-            f"{option} is for a run that the workers of a team send, and the configuration names no team.",
+            f"{option} needs team.database, which is not set.",
             remedy="Leave it out, or set team.database.",
         )
 
@@ -445,15 +445,13 @@ def _undo(options: argparse.Namespace) -> int:
 
 def _team(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
-    from batch_updater.errors import ConfigError
     from batch_updater.runs.team_database import team_database
     from batch_updater.team.import_runs import ImportState, import_runs
 
     config = load_config(_config_path(options), os.environ)
-    team = team_database(config.team, options.environment)
-    if team is None:
+    if config.team.database is None:
         raise ConfigError("team.database is not set.", remedy="Name the team's database in the configuration.")
-    with contextlib.closing(team):
+    with contextlib.closing(team_database(config.team.database, options.environment)) as team:
         team.require_schema()
         moved = []
         for one in import_runs(team, (options.folder or config.results.folder).resolve(), config.layouts_folder):
@@ -466,9 +464,10 @@ def _team(options: argparse.Namespace) -> int:
 
 
 def _nightly(options: argparse.Namespace) -> int:
+    from batch_updater.config.loading import load_config
     from batch_updater.nightly.job import run_night
 
-    config = _config(options)
+    config = load_config(_config_path(options), os.environ)
     redact = options.environment.redaction.text
     with _logging(options), Interrupts() as interrupts:
         night = run_night(
@@ -773,7 +772,7 @@ def _worker(options: argparse.Namespace) -> int:
     config = _config(options)
     team = team_of(config.results.folder)
     if team is None:
-        raise UsageError(_NO_TEAM, remedy="Set team.database; batch-updater run needs no worker without it.")
+        raise UsageError(_NO_TEAM, remedy="Set team.database. Without it, `batch-updater run` sends by itself.")
     require_sendable(config)
     fetch_credentials(config.api, endpoint_for(config.api, config.input.constants), options.environment)
 
@@ -783,7 +782,7 @@ def _worker(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         if address is not None:
             port = stack.enter_context(serve_metrics(team, address))
-            say(f"Figures for Prometheus: http://{address.host}:{port}/metrics")
+            say(f"Metrics for Prometheus: http://{address.host}:{port}/metrics")
         interrupts = stack.enter_context(Interrupts())
         night = [sys.executable, "-m", "batch_updater", "nightly"]
         night += ["--config", str(options.config)] if options.config else []
@@ -794,27 +793,19 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from sqlalchemy.exc import SQLAlchemyError
-
     from batch_updater.config.loading import load_config
-    from batch_updater.runs.store import reason_of
     from batch_updater.runs.team_database import team_database
     from batch_updater.team.migrate import migrate
 
     config = load_config(_config_path(options), os.environ)
-    team = team_database(config.team, options.environment)
-    if team is None:
+    if config.team.database is None:
         raise UsageError(_NO_TEAM, remedy="Set team.database.")
-    try:
+    with contextlib.closing(team_database(config.team.database, options.environment)) as team:
         migrate(team)
-    except SQLAlchemyError as error:
-        why = reason_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-        message = f"team.database: the tables cannot be brought up to this program: {why}."
-        raise ConfigError(message, remedy="batch-updater doctor examines the database.") from error
     if options.json:
         json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
     else:
-        print_line("The tables of the team's database are those of this program.", sys.stdout)
+        print_line("The tables of the team's database are up to date.", sys.stdout)
     return ExitCode.OK
 
 

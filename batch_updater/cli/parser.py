@@ -178,7 +178,7 @@ _YES = _option("--yes", action="store_true", help="ask nothing")
 _CONSTANT = "a constant for every row; repeatable"
 _VISIBLE = "leave out the rows that are hidden in the sheet (filtered, or by hand)"
 _ANNOTATE = "write a copy of the workbook, with outcomes and faulty cells marked"
-_DETACH = "print the name of the run, and do not wait for its end (of a team: team.database)"
+_DETACH = "print the name of the run and do not wait for its end (only with team.database)"
 _FILE = "the spreadsheet; - reads CSV from standard input"
 _FIX = "instead of FILE: the newest results workbook that has rows to fix"
 _MAP = "which field a column is, or nothing behind = for a column that is not sent; repeatable"
@@ -278,8 +278,8 @@ _SERVE = (
     _option("--open", action="store_true", help="open the page in the browser"),
 )
 _BLOCKS_AT_ONCE = "how many blocks of a run to send at once, each with sending.concurrency connections (default: 1)"
-_MIGRATE = "bring the tables of the team's database up to this program, and do nothing else"
-_METRICS_PORT = "serve figures for Prometheus on this port of this machine, or on HOST:PORT"
+_MIGRATE = "create or update the tables of the team's database, then exit"
+_METRICS_PORT = "serve metrics for Prometheus on this loopback port, or on HOST:PORT"
 _WORKER = (
     _CONFIG,
     _option("--concurrency", type=_count, metavar="N", default=1, help=_BLOCKS_AT_ONCE),
@@ -289,7 +289,7 @@ _WORKER = (
 _SHELL = "the shell that you type commands in"
 _DOCUMENT = "the OpenAPI document; with #OPERATION behind it, the columns of that one"
 _TEMPLATE = "the file to write; an existing file is never replaced"
-_TEAM_IMPORT = "copy what the team's database does not have yet; it may be done again at any time"
+_TEAM_IMPORT = "copy what the team's database does not have yet; you can repeat it at any time"
 _TEAM_FOLDER = "the folder of results to copy (default: results.folder of the configuration)"
 _CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
 _FOLLOW = "wait for the end of a run that a team is sending, as `run` does"
@@ -337,11 +337,11 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
             _CONFIG,
             _option("--close", metavar="RUN", help=_CLOSE),
             _option("--follow", metavar="RUN", help=_FOLLOW),
-            _RESULTS,
-            _OPEN,
+            _option("--results", type=Path, metavar="FILE", help="with --follow: where to write the results workbook"),
+            _option("--open", action="store_true", help="with --follow: open the workbook in the program for it"),
             _YES,
         ),
-        "list past runs and their outcomes, the newest first; or close one that is not to be resumed",
+        "list past runs and their outcomes, the newest first; or close one that is not to be resumed, or follow one",
         "runs",
     ),
     "report": (
@@ -380,7 +380,7 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
     ),
     "worker": (
         _WORKER,
-        "send the runs in the queue of a team, until told to stop",
+        "send the runs in the queue of a team until told to stop",
         "worker --concurrency 2",
     ),
     "undo": (
@@ -394,7 +394,7 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
             _option("folder", metavar="FOLDER", type=Path, nargs="?", help=_TEAM_FOLDER),
             _CONFIG,
         ),
-        "move the runs, names and layouts of this machine into the team's database",
+        "copy the runs, names and layouts of this machine into the team's database",
         "team import",
     ),
     "completion": (

@@ -94,7 +94,7 @@ def under_way(open_run: OpenRun) -> str:
     """Return that a team is sending the same already, or will."""
     past = open_run.earlier.resumed
     since = f" since {format_time(past.parts[-1].started_at)}" if past else ""
-    return f"The same file is with the workers of the team{since}. Following its run: {open_run.folder.name}"
+    return f"The team is already working on this file{since}. Following its run: {open_run.folder.name}"
 
 
 class Consent(Enum):
@@ -148,7 +148,7 @@ def ask_to_close(run: PastRun) -> bool:
 
 def ask_to_stop(run: str) -> bool:
     """Ask whether a run of the team is stopped. Anything but stop lets it go on, and does not wait for it."""
-    question = f"Stop the run {run}, or detach, so that it goes on without you? Type stop, or Enter to detach:"
+    question = f"Stop the run {run}, or detach and let it continue? Type stop, or press Enter to detach:"
     return ask(question) in {"s", "stop"}
 
 

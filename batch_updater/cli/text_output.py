@@ -400,7 +400,7 @@ def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -
 
 
 def imported_lines(one: Imported) -> Iterator[Line]:
-    """Yield what became of something that was to be moved into the team's database."""
+    """Yield what became of something that was to be copied into the team's database."""
     known = {"imported": "imported", "known": "already there", "refused": "not imported"}[one.state]
     yield Line(f"{one.kind} {one.name}: {known}")
     if one.why:
@@ -415,7 +415,7 @@ def import_lines(moved: Sequence[Imported]) -> Iterator[Line]:
         counts.append(f"{states['refused']:,} not imported")
     yield Line(f"{', '.join(counts)}.")
     if states["imported"]:
-        yield Line("What was copied is the team's from now on: send nothing from this folder without team.database.", 0)
+        yield Line("From now on, do not send from this folder without team.database.", 0)
 
 
 def finding_lines(finding: Finding) -> Iterator[Line]:

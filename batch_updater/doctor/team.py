@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
@@ -17,9 +17,8 @@ from batch_updater.runs.lock import origin_of
 from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team
-    from psycopg import Connection
-
-    from batch_updater.runs.team_overview import Overview
+    from batch_updater.runs.postgres import TeamConnection
+    from batch_updater.team.overview import Overview
 
 _CLOCK_MAY_BE_OFF_S = 2.0
 """Times of rows and of the quota are the database's, times of logs and of the night are each host's."""
@@ -38,13 +37,11 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     import psycopg  # noqa: PLC0415  (as in all that only a team needs)
 
     from batch_updater.runs.team_database import team_database  # noqa: PLC0415
-    from batch_updater.runs.team_overview import database_clock_s, overview  # noqa: PLC0415
+    from batch_updater.team.overview import database_clock_s, overview  # noqa: PLC0415
 
     left: tuple[str, ...] = ("team clock", _SCHEMA, *_AFTER_THE_SCHEMA)
     try:
-        team = team_database(config.team, environment)
-        if team is None:
-            raise RuntimeError("a team without a database")
+        team = team_database(config.team.database, environment)
         with closing(team), psycopg.connect(team.address, autocommit=True) as connection:
             yield _connection_finding(connection)
             before_s = time.time()
@@ -73,7 +70,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     yield _quota_finding(shown, config, endpoint)
 
 
-def _connection_finding(connection: Connection[tuple[Any, ...]]) -> Finding:
+def _connection_finding(connection: TeamConnection) -> Finding:
     parameters, version = connection.info.get_parameters(), connection.info.server_version
     name = f"PostgreSQL {version // 10_000}.{version % 10_000}, database {connection.info.dbname}"
     mode = parameters.get("sslmode", "prefer")
@@ -83,7 +80,7 @@ def _connection_finding(connection: Connection[tuple[Any, ...]]) -> Finding:
         message = f"{name}; the connection is not encrypted (sslmode={mode})."
         return warning(_DATABASE, message, "Remove sslmode from the address: TLS is then required and verified.")
     if mode != "verify-full" and "sslmode" in parameters:
-        message = f"{name}; TLS, but whether it is the right server is not verified (sslmode={mode})."
+        message = f"{name}; TLS, but the identity of the server is not verified (sslmode={mode})."
         return warning(_DATABASE, message, "Remove sslmode from the address, or name your authority by sslrootcert.")
     return ok(_DATABASE, f"{name}; TLS{', verified' if mode == 'verify-full' else ''}.")
 
@@ -91,8 +88,8 @@ def _connection_finding(connection: Connection[tuple[Any, ...]]) -> Finding:
 def clock_finding(off_s: float) -> Finding:
     """Say how far this machine's clock is ahead of the database's."""
     if abs(off_s) > _CLOCK_MAY_BE_OFF_S:
-        message = f"this machine's is {abs(off_s):,.0f} s {'ahead of' if off_s > 0 else 'behind'} the database's."
-        remedy = "Set the clocks of both, or let them be set (timedatectl set-ntp true)."
+        message = f"this machine is {abs(off_s):,.0f} s {'ahead of' if off_s > 0 else 'behind'} the database."
+        remedy = "Synchronise the clocks of both (timedatectl set-ntp true)."
         return warning("team clock", message, remedy)
     return ok("team clock", "agrees with the database's.")
 
@@ -101,9 +98,9 @@ def _workers_finding(shown: Overview) -> Finding:
     if shown.workers:
         hosts = ", ".join(f"{host} ({count:,})" if count > 1 else host for host, count in shown.workers.items())
         return ok(
-            "team workers", f"{counted(sum(shown.workers.values()), 'worker')} seen within half a minute: {hosts}."
+            "team workers", f"{counted(sum(shown.workers.values()), 'worker')} seen in the last 30 seconds: {hosts}."
         )
-    message = "none has been seen within half a minute: what is submitted waits."
+    message = "none was seen in the last 30 seconds, so runs wait in the queue."
     return warning("team workers", message, "Start batch-updater worker on at least one host.")
 
 
@@ -116,12 +113,12 @@ def _queue_finding(shown: Overview) -> Finding:
         message += f"; {name} has waited the longest, for {duration(waiting_s)}"
     if failed:
         message += f"; {counted(failed, 'job')} failed"
-        return warning("team queue", f"{message}.", "Look at the logs of the workers: a job fails only by an error.")
+        return warning("team queue", f"{message}.", "Look for the error in the logs of the workers.")
     return ok("team queue", f"{message}.")
 
 
 def _quota_finding(shown: Overview, config: Config, endpoint: Endpoint | None) -> Finding:
-    """Say what this month's requests were, for every account of the API: whose this host's is, is told apart by it."""
+    """Say how many requests were made this month with every account of the API."""
     base_url = config.api.base_url
     quotas = [quota for quota in shown.quotas if base_url and quota.origin == origin_of(base_url)]
     limit = endpoint.quota_per_month if endpoint else None
@@ -138,5 +135,5 @@ def _quota_finding(shown: Overview, config: Config, endpoint: Endpoint | None) -
         parts.append(used if len(quotas) == 1 else f"account {quota.account}: {used}")
     message = f"{'. '.join(parts)}."
     if status is Status.WARNING:
-        return warning("team quota", message, "Wait for the next month, or ask for more.")
+        return warning("team quota", message, "Wait for the next month, or ask the service for a larger quota.")
     return ok("team quota", message)

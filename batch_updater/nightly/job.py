@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config, require_sendable
-from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, GuardError, LockedError
+from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, GuardError, LockedError, ResultsError
 from batch_updater.nightly import dispositions
 from batch_updater.nightly.archive import archive
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
@@ -22,13 +22,14 @@ from batch_updater.nightly.inbox import ReadyFile, SkippedFile, look, stamp_of
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import FileResult, Night, compose, has_recovered, is_due, note_beside
 from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping
-from batch_updater.nightly.state import StateFile
+from batch_updater.nightly.state import NightState, StateStore
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
 from batch_updater.runs.history import past_runs
 from batch_updater.runs.interrupts import Interrupted, Interrupts
 from batch_updater.runs.lock import locked_inbox
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options, RunResult
+from batch_updater.runs.team_folders import joined
 from batch_updater.team import submit
 
 _STARTS_A_NIGHT = 2
@@ -45,32 +46,35 @@ def run_night(
     """Run the nightly job once and report it, also if an exception ends it early.
 
     `say` takes a line for each file, `complain` one for whatever fails and is part of no result. Raises LockedError if
-    another job is running, which reports its own end, and ConfigError if the inbox cannot be used or no API is named.
+    another job is running, which reports its own end, and ConfigError if the inbox or the team's database cannot be
+    used, or no API is named.
     """
-    state = StateFile(config.results.folder, config.nightly.inbox)
+    state = StateStore(config.results.folder, config.nightly.inbox)
     job = _NightlyJob(config, environment, interrupts, say, complain, state)
     night: Night | None = None
-    try:
-        require_sendable(config)
-        inbox = _required_inbox(config.nightly.inbox)
-        with locked_inbox(inbox):
-            job.start()
-            with suppress(Interrupted), interrupts.ending_at_once():
-                job.ping(START)
-            night = job.run(inbox)
-            job.report(night)
-            return night
-    except LockedError:
-        raise
-    except BaseException as error:
-        if night is None:  # else a second signal has ended the report
-            stop = NightStop("fault", "An internal error ended it.", "Look at its log.", ExitCode.FAULT)
-            if isinstance(error, BatchUpdaterError):
-                stop = NightStop("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
-            elif isinstance(error, KeyboardInterrupt):
-                stop = NightStop("interrupted", "A second signal ended it at once.", "Start it again to go on.")
-            job.report(job.night(config.nightly.inbox or Path("?"), stop))
-        raise
+    with ExitStack() as team:
+        try:
+            require_sendable(config)
+            team.enter_context(joined(config, environment))
+            inbox = _required_inbox(config.nightly.inbox)
+            with locked_inbox(inbox):
+                job.start()
+                with suppress(Interrupted), interrupts.ending_at_once():
+                    job.ping(START)
+                night = job.run(inbox)
+                job.report(night)
+                return night
+        except LockedError:
+            raise
+        except BaseException as error:
+            if night is None:  # else a second signal has ended the report
+                stop = NightStop("fault", "An internal error ended it.", "Look at its log.", ExitCode.FAULT)
+                if isinstance(error, BatchUpdaterError):
+                    stop = NightStop("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
+                elif isinstance(error, KeyboardInterrupt):
+                    stop = NightStop("interrupted", "A second signal ended it at once.", "Start it again to go on.")
+                job.report(job.night(config.nightly.inbox or Path("?"), stop))
+            raise
 
 
 def _required_inbox(inbox: Path | None) -> Path:
@@ -131,7 +135,7 @@ class _NightlyJob(msgspec.Struct):
     interrupts: Interrupts
     say: Callable[[str], None]
     complain: Callable[[str], None]
-    state: StateFile
+    state: StateStore
     started_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     clock: float = msgspec.field(default_factory=time.monotonic)
     results: list[FileResult] = msgspec.field(default_factory=list)
@@ -142,8 +146,8 @@ class _NightlyJob(msgspec.Struct):
         """Note that the night goes on from now, and learn whether the one before has come to its end."""
         try:
             self.killed = self.state.start(self.started_at)
-        except OSError as error:
-            self.complain(f"{self.state.path} could not be written: {error.strerror}.")
+        except ResultsError as error:
+            self.complain(error.message)
 
     def run(self, inbox: Path) -> Night:
         """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""
@@ -223,8 +227,8 @@ class _NightlyJob(msgspec.Struct):
     def _note(self, file: ReadyFile, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError as error:
-            self.complain(f"{file.path.name}: {self.state.path} could not be written: {error.strerror}.")
+        except ResultsError as error:
+            self.complain(f"{file.path.name}: {error.message}")
 
     def _decide(self, file: ReadyFile, runs: _FileRuns) -> Decision:
         """Run a file, once more if rows failed, and decide on it. Raises what `open_run` and a run raise."""
@@ -252,7 +256,13 @@ class _NightlyJob(msgspec.Struct):
 
     def report(self, night: Night) -> None:
         """Report a night, once to each machine and person. A failure is a complaint and changes nothing."""
-        settings, last = self.config.nightly, self.state.state.exit_code
+        settings = self.config.nightly
+        try:
+            known = self.state.state
+        except ResultsError as error:
+            self.complain(f"What people know of earlier nights could not be read. {error.message}")
+            known = NightState()
+        last = known.exit_code
         # The local files come first: a second signal may end the report, and people take longest.
         if failure := write_metrics(settings.metrics, night):
             self.complain(failure)
@@ -263,7 +273,7 @@ class _NightlyJob(msgspec.Struct):
         are_told = not settings.notify or settings.notify_when == "never"  # by what the job prints alone
         if is_due(settings.notify_when, night, last):
             # What earlier nights have removed, no one has been told of yet.
-            removed = tuple(dict.fromkeys((*self.state.state.removed, *night.removed)))
+            removed = tuple(dict.fromkeys((*known.removed, *night.removed)))
             message, redact = compose(replace(night, removed=removed), last), self.environment.redaction.text
             message = replace(message, subject=redact(message.subject), body=redact(message.body))
             failures = 0
@@ -287,6 +297,5 @@ class _NightlyJob(msgspec.Struct):
     def _note_end(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError as error:
-            where = f"The end of the night could not be noted in {self.state.path}: {error.strerror}."
-            self.complain(f"{where} See that the job may write there.")
+        except ResultsError as error:
+            self.complain(f"The end of the night could not be noted. {error.message} {error.remedy}")

@@ -12,14 +12,20 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from batch_updater.errors import ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import private_folder, write_whole
 from batch_updater.nightly.inbox import ReadyFile, Stamp, stamp_of
+from batch_updater.runs.team_folders import team_of
 from batch_updater.text.typed_values import typed
 
 _MOST_BYTES = 10_000_000
 _NIGHTS_APART = timedelta(hours=12)
 """A start sooner after the last is the same night: a scheduler tries again every half hour."""
+_GET = "SELECT content FROM nights WHERE name = %(name)s"
+_PUT = """
+    INSERT INTO nights (name, content) VALUES (%(name)s, %(content)s)
+    ON CONFLICT (name) DO UPDATE SET content = excluded.content"""
 
 
 class PendingFile(msgspec.Struct, frozen=True):
@@ -57,25 +63,35 @@ class NightState(msgspec.Struct, frozen=True):
     """Names of old runs that were removed, as long as no one has been told of it."""
 
 
-class StateFile:
-    """Keeps the state of the nights over one inbox in the folder of results, where those of others may lie.
+class StateStore:
+    """Keeps the state of the nights over one inbox: in a file in the folder of results, for a team in its database.
 
-    Every method but `state` raises OSError.
+    Machines of a team that have the same path as their inbox share the state. All methods raise ResultsError if it
+    cannot be written, or if a team's database cannot be used.
     """
 
     def __init__(self, folder: Path, inbox: Path | None) -> None:
         self.path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
+        """The file; its name is that of the record in a team's database, too."""
         self._state: NightState | None = None
 
     @property
     def state(self) -> NightState:
-        """The state, read on first use, when the lock is held. A missing or damaged file gives an empty one."""
+        """The state, read on first use, when the lock is held. A missing or damaged one is empty."""
         if self._state is None:
             try:
-                self._state = typed(json.loads(read_regular(self.path, _MOST_BYTES)), NightState)
+                self._state = typed(json.loads(self._read()), NightState)
             except (OSError, ValueError, msgspec.ValidationError):
                 self._state = NightState()
         return self._state
+
+    def _read(self) -> str | bytes:
+        if team := team_of(self.path.parent):
+            with team.session() as connection:
+                record = connection.execute(_GET, {"name": self.path.name}).fetchone()
+            if record:
+                return str(record[0])
+        return read_regular(self.path, _MOST_BYTES)  # for a team, what this machine knew before it joined
 
     def start(self, now: datetime) -> tuple[datetime, ...]:
         """Note that a night starts. Returns when those before it started that were killed and are not told of yet."""
@@ -125,7 +141,16 @@ class StateFile:
         self._write(replace(self.state, pending=(*others, pending)))
 
     def _write(self, state: NightState) -> None:
-        private_folder(self.path.parent)
         text = json.dumps(msgspec.to_builtins(state))  # a name may hold bytes that msgspec does not encode
-        write_whole(self.path, lambda draft: draft.write_text(text, encoding="utf-8"))
+        if team := team_of(self.path.parent):
+            with team.session() as connection:
+                connection.execute(_PUT, {"name": self.path.name, "content": text})
+        else:
+            try:
+                private_folder(self.path.parent)
+                write_whole(self.path, lambda draft: draft.write_text(text, encoding="utf-8"))
+            except OSError as error:
+                raise ResultsError(
+                    f"{self.path} could not be written: {error.strerror}.", remedy="See that the job may write there."
+                ) from error
         self._state = state

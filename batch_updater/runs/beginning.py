@@ -1,4 +1,4 @@
-"""What a run, or one more part of it, begins with: its options, its account, its facts, and whether it may send."""
+"""The beginning of a run, or of one more part of it: its options, account and facts, and whether it may send."""
 
 from __future__ import annotations
 

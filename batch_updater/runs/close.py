@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_date_time
@@ -21,7 +21,6 @@ from batch_updater.runs.writer import RunWriter, closing_write
 
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
-    from batch_updater.runs.team_store import TeamStore
 
 
 def closing_in_words(past: PastRun) -> tuple[str, ...]:
@@ -91,7 +90,7 @@ def _closed_by_team(team: TeamDatabase, past: PastRun, closed_at: datetime) -> P
     """Close a run in a team's database, in one transaction. Raises StoreError, UsageError if it is going on."""
     name = past.folder.name
     with faults_named(past.folder / DATABASE), team.store(name) as store, store.transaction():
-        if not cast("TeamStore", store).begin_closing():
+        if not store.begin_closing():
             raise UsageError(f"The run {name} is going on.", remedy="Only a run that has ended can be closed.")
         store.make_ready()
         store.executemany(statements.NEW_PART, [{"started_at": closed_at.timestamp()}])

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 import msgspec
@@ -73,6 +73,11 @@ def safe_stem(name: str) -> str:
     while len(os.fsencode(stem[:end])) > _STEM_BYTES or (end < len(stem) and unicodedata.category(stem[end])[0] == "M"):
         end -= 1
     return stem[:end].rstrip("._") or "input"
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name, whoever made it up, stays in the folder that it is looked for in: it is not a path."""
+    return PurePath(name).name == name and name not in {"", ".."} and not {"\\", "\0"} & {*name}
 
 
 def take(source: Source, folder: Path) -> Snapshot:

@@ -34,7 +34,7 @@ from batch_updater.records import (
 )
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
-from batch_updater.runs.folder import folder_faults, safe_stem, sha256_of
+from batch_updater.runs.folder import folder_faults, is_file_name, safe_stem, sha256_of
 from batch_updater.runs.guards import Override
 from batch_updater.runs.lock import holder_of, locked, origin_of
 from batch_updater.runs.statements import CONFIRMED
@@ -52,7 +52,7 @@ from batch_updater.runs.store import (
 )
 from batch_updater.runs.team_files import fetch, fetched, team_files
 from batch_updater.runs.team_folders import team_of
-from batch_updater.runs.team_runs import TeamRun, TeamState, read_team_runs, team_run_names
+from batch_updater.runs.team_runs import TeamRun, TeamRunState, read_team_runs, team_run_names
 
 DATABASE = "run.sqlite"
 _LOG = "run.log"
@@ -222,7 +222,7 @@ class PastRun(msgspec.Struct, frozen=True):
     """Every outcome, those with no row too."""
     confirmed: int
     """Rows that a resumed run keeps."""
-    team_state: TeamState | None = None
+    team_state: TeamRunState | None = None
     """What a team's workers do with it; None of a run that one process sends."""
 
     @property
@@ -315,13 +315,13 @@ class PastRun(msgspec.Struct, frozen=True):
     @property
     def is_queued(self) -> bool:
         """Whether it waits for its turn with a team's workers."""
-        return self.team_state is TeamState.QUEUED
+        return self.team_state is TeamRunState.QUEUED
 
     @property
     def is_going_on(self) -> bool:
         """Whether a process is working on it at this moment, as far as this machine can tell, or a team will."""
         if self.team_state is not None:
-            return self.team_state is not TeamState.ENDED
+            return self.team_state is not TeamRunState.ENDED
         if self.ended_at:
             return False
         holder = holder_of(self.folder.parent, self.identity.base_url or "")
@@ -389,11 +389,11 @@ class PastRun(msgspec.Struct, frozen=True):
     @property
     def is_under_way(self) -> bool:
         """Whether a team's workers are sending it, or will: it is followed then, and not resumed."""
-        return self.team_state not in {None, TeamState.ENDED}
+        return self.team_state not in {None, TeamRunState.ENDED}
 
     @contextmanager
     def locked(self, file: str) -> Iterator[None]:
-        """Let no one work on it meanwhile; `file` is what others are told. Raises LockedError while it is going on."""
+        """Keep others from working on it; `file` is what they are told. Raises LockedError while it is going on."""
         if self.team_state is None:
             with locked(self.folder.parent, self.identity.base_url or "", file):
                 yield
@@ -560,7 +560,7 @@ def _read_of_team(folder: Path, found: TeamRun) -> PastRun:
 
     # Before a worker begins with it, a run has no part.
     queued = Part(found.submitted_at, None, 0, 0, 0.0, None, None, None, None)
-    parts = parts_in(found.parts) or (() if found.state is TeamState.ENDED else (queued,))
+    parts = parts_in(found.parts) or (() if found.state is TeamRunState.ENDED else (queued,))
     return msgspec.structs.replace(_checked(folder, facts_in(found.facts), parts, counts), team_state=found.state)
 
 
@@ -675,7 +675,7 @@ def newest_to_fix(parent: Path) -> PastRun:
 
 
 def _where_runs_are(parent: Path) -> tuple[str, str]:
-    """Return where the runs of a folder of results are, in words, and the key of the configuration that says so."""
+    """Return where the runs of a folder of results are, for a sentence, and the key of the configuration."""
     return ("the team's database", "team.database") if team_of(parent) else (str(parent), "results.folder")
 
 
@@ -707,8 +707,7 @@ def run_named(parent: Path, name: str) -> PastRun | DamagedRun | None:
 
     No path gets at anything that is not a folder of results, no matter who made it up.
     """
-    is_name = PurePath(name).name == name and not name.startswith(".") and not {"\\", "\0"} & {*name}
-    return read_run(parent / name) if is_name else None
+    return read_run(parent / name) if is_file_name(name) and not name.startswith(".") else None
 
 
 class Earlier(msgspec.Struct, frozen=True):

@@ -26,6 +26,8 @@ _BATCH = 500
 """Rows that are read at a time of selections of any length."""
 _MOST_IDLE = 8
 """Connections that are not in use; PostgreSQL's own bound is 100 for all hosts, by default."""
+_ON_DISK = """SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'"""
 _BEFORE_ALL_ROWS = -1
 _BY_BATCH = "%(batch_rows)s"
 _NUL_IN_JSON = r"\u0000"
@@ -99,6 +101,10 @@ class Connections:
         # Rows are read in the order of their key. Until PostgreSQL has looked at those of a new run, it takes them for
         # few: it would collect all that are left and sort them for every batch.
         connection.execute("SET enable_bitmapscan = off")
+        # Whatever the database has as its defaults: a confirmed row is on disk, and who waited for a lock sees what
+        # the one before has written.
+        connection.execute("SET default_transaction_isolation = 'read committed'")
+        connection.execute(_ON_DISK)
         return connection
 
     def give_back(self, connection: TeamConnection) -> None:
@@ -120,7 +126,7 @@ class Connections:
                 self._idle.pop().close()
 
     def __del__(self) -> None:
-        """Close them where no one has."""
+        """Close the connections if `close` was not called."""
         self.close()
 
 

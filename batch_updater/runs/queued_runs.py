@@ -1,42 +1,26 @@
-"""The runs of a team as its queue sees them: their names, which part of one is queued or sent, with which options."""
+"""The runs in a team's queue: their names, states, parts and options."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from batch_updater.records import Invocation, Stop
+from batch_updater.runs.folder import is_file_name
+from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
-
 _RESERVED_FOR = timedelta(days=1)
-"""How long a name is kept for rows that are being read: whoever reads for longer was killed."""
-
-
-class RunState(StrEnum):
-    """What the team does with a run."""
-
-    STAGING = "staging"
-    """Its name is reserved while a host reads its rows."""
-    QUEUED = "queued"
-    SENDING = "sending"
-    REPORTING = "reporting"
-    """Every row of the part has had its turn, and the workbook is being written."""
-    ENDED = "ended"
-
-
-UNDER_WAY = (RunState.QUEUED, RunState.SENDING, RunState.REPORTING)
+"""How long a name is kept for a host that reads the rows. A reservation that is older was left by a killed process."""
+UNDER_WAY = (TeamRunState.QUEUED, TeamRunState.SENDING, TeamRunState.REPORTING)
 """States of a run that some host will end."""
 
 
@@ -66,14 +50,14 @@ class PartOptions(msgspec.Struct, frozen=True):
 
 
 class QueuedRun(msgspec.Struct, frozen=True):
-    """A run as the queue sees it."""
+    """A run in the queue, being sent, or ended."""
 
     id: int
     name: str
     """Of its folder."""
     origin: str
     """Scheme, host and port of the API."""
-    state: RunState
+    state: TeamRunState
     part: int
     """The part that is queued or sent, or was the last; 0: none yet."""
     submitted_at: datetime
@@ -101,26 +85,34 @@ _OF_CONTENT = (
     WHERE state = ANY(%s) OR (state <> 'staging' AND submitted_at >= %s) ORDER BY submitted_at DESC"""
 )
 
+_SET_FACT = """INSERT INTO run (run, name, value) VALUES (%s, %s, %s)
+    ON CONFLICT (run, name) DO UPDATE SET value = excluded.value"""
 
-def queued_run(connection: Connection, name: str, *, locked: bool = False) -> QueuedRun | None:
-    """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction."""
+
+def queued_run(connection: TeamConnection, name: str, *, locked: bool = False) -> QueuedRun | None:
+    """Return the run of that name; None if there is none. `locked`: no one else changes it in this transaction.
+
+    A name that is none of a folder is no run's: files would be written elsewhere.
+    """
+    if not is_file_name(name):
+        return None
     record = connection.execute(_LOCKED if locked else _NAMED, [name]).fetchone()
     return None if record is None else _run_of(record)
 
 
-def runs_ahead(connection: Connection, run: QueuedRun) -> list[QueuedRun]:
+def runs_ahead(connection: TeamConnection, run: QueuedRun) -> list[QueuedRun]:
     """Return the runs for the same API that have their turn before a queued one, in that order."""
     records = connection.execute(_AHEAD, [run.origin, list(UNDER_WAY), run.id, run.submitted_at])
     return [_run_of(record) for record in records]
 
 
-def runs_of_content(connection: Connection, content: str, since: datetime) -> list[QueuedRun]:
+def runs_of_content(connection: TeamConnection, content: str, since: datetime) -> list[QueuedRun]:
     """Return the runs of an input that are under way, or were submitted since; `content` is its SHA-256."""
     records = connection.execute(_OF_CONTENT, [content, list(UNDER_WAY), since])
-    return [_run_of(record) for record in records]
+    return [run for run in map(_run_of, records) if is_file_name(run.name)]
 
 
-def _run_of(record: Sequence[object]) -> QueuedRun:
+def _run_of(record: Sequence[Any]) -> QueuedRun:
     number, name, origin, state, part, submitted_at, options, stop = record
     return typed(
         {
@@ -129,6 +121,12 @@ def _run_of(record: Sequence[object]) -> QueuedRun:
         },
         QueuedRun,
     )  # fmt: skip
+
+
+def set_facts(connection: TeamConnection, run: int, facts: Mapping[str, object]) -> None:
+    """Write facts about the run of that number, in place of those of the same names. Raises psycopg.Error."""
+    for name, value in facts.items():
+        connection.execute(_SET_FACT, [run, name, json.dumps(value)])
 
 
 def reserve_name(team: TeamDatabase, name: str, origin: str) -> bool:

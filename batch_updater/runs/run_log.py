@@ -92,9 +92,9 @@ class _Spoken(logging.Handler):
             case "breaker closed":
                 self._say("The service answers again: going on.")
             case "team's database lost":
-                self._say("The team's database does not answer: nothing is sent until it does.")
+                self._say("The team's database does not answer. Nothing is sent until it does.")
             case "team's database back":
-                self._say("The team's database answers again: going on.")
+                self._say("The team's database answers again.")
             case "followed":
                 self._say(getattr(record, "why", ""))
 

@@ -36,7 +36,12 @@ def postgres_text(statement: ClauseElement) -> str:
     """Return a statement for psycopg: its parameters are named, and its constants are in it."""
     if isinstance(statement, Select) and statement.get_execution_options().get(BY_BATCH):
         statement = _batch_of(statement)
-    text = str(statement.compile(dialect=_Dialect(paramstyle="pyformat"))).strip()
+    return compiled(statement, _RunDialect)
+
+
+def compiled(statement: ClauseElement, dialect: type[PGDialect]) -> str:
+    """Return a statement for psycopg in a dialect of PostgreSQL."""
+    text = str(statement.compile(dialect=dialect(paramstyle="pyformat"))).strip()
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
@@ -67,8 +72,22 @@ def _is_of_run(table: FromClause) -> Iterable[ColumnElement[bool]]:
         yield run == bindparam("earlier_run" if named.schema == EARLIER else "run", type_=Integer)
 
 
-class _Compiler(PGCompiler):
-    """Compiles what SQLite has and PostgreSQL has not, and adds the run."""
+class TypedCompiler(PGCompiler):
+    """Writes constants into the text, and parameters with their types: PostgreSQL cannot tell that of NULL."""
+
+    def visit_bindparam(self, bindparam: BindParameter[Any], *arguments: Any, **keywords: Any) -> str:
+        """Return a constant, or a parameter with its type."""
+        if not bindparam.required and bindparam.value is not None:
+            return literal(bindparam.value).replace("%", "%%")
+        return f"{super().visit_bindparam(bindparam, *arguments, **keywords)}::{_type_of(bindparam)}"
+
+    def render_bind_cast(self, *of: Any) -> str:
+        """Return the parameter as it is."""
+        return str(of[-1])  # `visit_bindparam` writes the type
+
+
+class _RunCompiler(TypedCompiler):
+    """Compiles functions of SQLite that PostgreSQL does not have, and adds the run."""
 
     def visit_select(self, select_stmt: Select[Any], *arguments: Any, **keywords: Any) -> str:
         around = self.stack[-1]["correlate_froms"] if self.stack else ()
@@ -100,14 +119,6 @@ class _Compiler(PGCompiler):
         text = super().visit_table(table, *arguments, **keywords)
         return text.replace(f"{EARLIER}.rows", f"rows AS {EARLIER}_rows")
 
-    def visit_bindparam(self, bindparam: BindParameter[Any], *arguments: Any, **keywords: Any) -> str:
-        if not bindparam.required and bindparam.value is not None:
-            return literal(bindparam.value).replace("%", "%%")
-        return f"{super().visit_bindparam(bindparam, *arguments, **keywords)}::{_type_of(bindparam)}"
-
-    def render_bind_cast(self, *of: Any) -> str:
-        return str(of[-1])  # `visit_bindparam` says of each parameter what it is
-
     def visit_column(self, column: ColumnClause[Any], *arguments: Any, **keywords: Any) -> str:
         if column.is_literal and column.name == "rowid":
             return "position"
@@ -137,7 +148,7 @@ class _Compiler(PGCompiler):
         return self.visit_ilike_op_binary(*arguments, **keywords)  # SQLite's takes no notice of case
 
 
-def _replacing(table: Table, compiler: _Compiler) -> str:
+def _replacing(table: Table, compiler: _RunCompiler) -> str:
     """Return what makes an insertion replace: every column that it does not name has its default then."""
     quoted = compiler.preparer.quote
     key = ", ".join(["run", *(quoted(one.name) for one in table.primary_key)])
@@ -147,5 +158,5 @@ def _replacing(table: Table, compiler: _Compiler) -> str:
     return f" ON CONFLICT ({key}) DO UPDATE SET {', '.join([*new, *moved])}"
 
 
-class _Dialect(PGDialect):
-    statement_compiler = _Compiler
+class _RunDialect(PGDialect):
+    statement_compiler = _RunCompiler

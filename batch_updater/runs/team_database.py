@@ -11,19 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
-from batch_updater.config.schema import TeamSettings
+from batch_updater.config.schema import SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import ConfigError, ResultsError, UsageError
-from batch_updater.runs.store import Store, reason_of
+from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
     from batch_updater.runs.postgres import Connections, TeamConnection
+    from batch_updater.runs.team_store import TeamStore
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The last revision in `batch_updater/team/migrations`."""
-_CONNECTS_WITHIN_S = 5
+_GONE_SOON = {
+    "connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "3", "keepalives_count": "3",
+    "tcp_user_timeout": "15000",  # in milliseconds
+}  # fmt: skip
+"""A server that is gone without a word, as one that lost its power, is given up: the system waits for hours."""
 KEY = "team.database"
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
@@ -62,7 +67,7 @@ class TeamDatabase:
 
     @contextmanager
     def session(self) -> Iterator[TeamConnection]:
-        """Give such a connection to what a person asks for. Raises ResultsError if the database cannot be used."""
+        """Give such a connection for a command or a page. Raises ResultsError if the database cannot be used."""
         import psycopg
 
         try:
@@ -71,11 +76,11 @@ class TeamDatabase:
         except psycopg.Error as error:
             raise ResultsError(
                 f"The team's database cannot be used: {reason_of(error)}.",
-                remedy="See that PostgreSQL runs: batch-updater doctor checks it.",
+                remedy="Check it with `batch-updater doctor`.",
             ) from error
 
     @contextmanager
-    def store(self, run: str) -> Iterator[Store]:
+    def store(self, run: str) -> Iterator[TeamStore]:
         """Open the rows of a run. Raises UsageError if there is no such run, psycopg.Error."""
         try:
             store = self.store_of(Path(run, "run.sqlite"))
@@ -84,7 +89,7 @@ class TeamDatabase:
         with store:
             yield store
 
-    def store_of(self, path: Path) -> Store:
+    def store_of(self, path: Path) -> TeamStore:
         """Open the rows of a run for reading by the path that its database would have, were it a file.
 
         Raises psycopg.Error, FileNotFoundError if there is no such run.
@@ -111,7 +116,7 @@ class TeamDatabase:
         except psycopg.Error as error:
             raise ConfigError(
                 f"{KEY}: the team's database cannot be read: {reason_of(error)}.",
-                remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
+                remedy="Check that PostgreSQL runs and that the address is right, with `batch-updater doctor`.",
             ) from error
         number = str(version[0]) if version else ""
         require_not_newer(number)
@@ -121,7 +126,7 @@ class TeamDatabase:
                 if not number
                 else f"{KEY}: the tables of the team's database are those of an older program ({number}; this one has "
                 f"{SCHEMA_VERSION}).",
-                remedy="batch-updater worker --migrate",
+                remedy="Run `batch-updater worker --migrate`.",
             )
 
     def close(self) -> None:
@@ -136,7 +141,7 @@ class TeamDatabase:
 
 
 def require_not_newer(version: str) -> None:
-    """Check that the tables of a team's database are none that a later program made. Raises ConfigError."""
+    """Check that the tables of a team's database are not of a newer program. Raises ConfigError."""
     if version > SCHEMA_VERSION:
         raise ConfigError(
             f"{KEY}: the tables of the team's database are those of a newer program ({version}; this one has "
@@ -145,12 +150,10 @@ def require_not_newer(version: str) -> None:
         )
 
 
-def team_database(settings: TeamSettings, environment: Environment) -> TeamDatabase | None:
-    """Return the database that the configuration names; None if it names none. Raises ConfigError."""
-    if settings.database is None:
-        return None
+def team_database(reference: SecretReference, environment: Environment) -> TeamDatabase:
+    """Return the database at the address that `team.database` refers to. Raises ConfigError."""
     # Not redacted as a whole: its host and the API's may have much in common, and it begins with the word postgres.
-    text = fetch_secret(settings.database, Environment(environment.variables), KEY).reveal()
+    text = fetch_secret(reference, Environment(environment.variables), KEY).reveal()
     environment.redaction.remember_login(text)
     address = address_of(text)
     if password := _parameters_of(address).get("password"):  # it may be in the query, too
@@ -174,14 +177,15 @@ def address_of(text: str) -> str:
         parameters = {}
     if not parameters or not all(port.isdecimal() and 0 < int(port) < 65_536 for port in _listed(parameters, "port")):
         raise ConfigError(  # no cause: the text of libpq may quote the address
-            f"{KEY}: what it refers to is no address of a PostgreSQL database.",
+            f"{KEY}: the value is not the address of a PostgreSQL database.",
             remedy="Give postgresql://USER:PASSWORD@HOST/NAME.",
         )
     if not _is_this_machine(parameters):
         parameters.setdefault("sslmode", "verify-full")
         if parameters["sslmode"].startswith("verify"):
             parameters.setdefault("sslrootcert", _trusted_authorities())
-    parameters.setdefault("connect_timeout", str(_CONNECTS_WITHIN_S))
+    for name, value in _GONE_SOON.items():
+        parameters.setdefault(name, value)
     parameters.setdefault("application_name", "batch-updater")
     parameters["options"] = f"{parameters.get('options', '')} -c search_path={SCHEMA}".lstrip()
     return make_conninfo("", **parameters)

@@ -1,4 +1,4 @@
-"""The draft of an upload where any number of hosts serve the page: it is on one host at a time, and travels.
+"""Drafts of uploads where several hosts serve the page: each is on one host at a time, and moves between them.
 
 A draft is a database of SQLite in a folder of one host, its server; a row of the table `drafts` says of which. The
 team's database has what is needed to make it on any other host: the uploaded file, the rows as the last check has
@@ -35,7 +35,7 @@ from batch_updater.runs.team_uploads import INPUT, IS_ALIVE, TeamUploads
 from batch_updater.runs.uploads import StoredUpload, TaskKind
 
 if TYPE_CHECKING:
-    from batch_updater.runs.team_uploads import PostgresConnection
+    from batch_updater.runs.postgres import TeamConnection
 
 _EPOCH = "epoch"
 """Name of the file that says as of when the others in its folder are."""
@@ -290,11 +290,11 @@ class TeamJournal:
             else:
                 connection.execute(_PUT_FILE, [self.upload, name, path.read_bytes()])
 
-    def _require_server(self, connection: PostgresConnection) -> None:
+    def _require_server(self, connection: TeamConnection) -> None:
         if connection.execute(_FENCE, [self.upload, self._uploads.server, self.epoch]).fetchone() is None:
-            raise HeldDraftError("Another host has the file by now. Load the page again.")
+            raise HeldDraftError("Another host has taken over the file. Load the page again.")
 
-    def _put(self, connection: PostgresConnection, edits: KeptEdits) -> None:
+    def _put(self, connection: TeamConnection, edits: KeptEdits) -> None:
         with connection.cursor() as cursor:
             for statement, names, records in (
                 (_PUT_EDIT, _EDIT, edits.edits),

@@ -1,4 +1,4 @@
-"""The files of a team's runs: they are in its database, and any host fetches them into the run's folder as needed."""
+"""The files of a team's runs: in its database, fetched into the run's folder of a host when they are needed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from batch_updater.files.writing import private_folder, write_whole
-from batch_updater.runs.folder import folder_faults
+from batch_updater.runs.folder import folder_faults, is_file_name
 from batch_updater.runs.team_folders import team_of
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from batch_updater.runs.postgres import TeamConnection
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Larger files stay on the host that has written them."""
@@ -39,7 +39,7 @@ class TeamFile(NamedTuple):
     written_at: datetime
 
 
-def put_file(connection: Connection[tuple[object, ...]], run: int, path: Path) -> bool:
+def put_file(connection: TeamConnection, run: int, path: Path) -> bool:
     """Write a file of the run with that id into the database, in place of the one of its name.
 
     Returns whether it is there: one of more than `MOST_BYTES` is not. Raises OSError, psycopg.Error.
@@ -53,13 +53,22 @@ def put_file(connection: Connection[tuple[object, ...]], run: int, path: Path) -
 
 
 def team_files(folder: Path) -> tuple[TeamFile, ...]:
-    """Return the files of the run of a folder that a team's database has, the newest last; none without a team."""
+    """Return the files of the run of a folder that a team's database has, the newest last; none without a team.
+
+    What would not be in that folder is no file of the run, whatever the database says.
+    """
     team = team_of(folder.parent)
     if team is None:
         return ()
     with team.session() as connection:
         found = connection.execute(_NAMED, {"run": folder.name}).fetchall()
-    return tuple(TeamFile(*record) for record in found)
+    return tuple(file for file in map(TeamFile._make, found) if is_file_name(file.name))
+
+
+def file_content(connection: TeamConnection, run: str, name: str) -> bytes | None:
+    """Return what a file of a run holds; None if it is not in the database. Raises psycopg.Error."""
+    record = connection.execute(_CONTENT, {"run": run, "name": name}).fetchone()
+    return None if record is None else cast("bytes", record[0])
 
 
 def fetched(folder: Path, name: str) -> Path:
@@ -85,10 +94,9 @@ def fetch(folder: Path, file: TeamFile) -> Path:
         if team is None:
             raise RuntimeError("a file of a team without a database")
         with team.session() as connection:
-            found = connection.execute(_CONTENT, {"run": folder.name, "name": file.name}).fetchone()
-        if found is None:  # the run was removed just now
+            content = file_content(connection, folder.name, file.name)
+        if content is None:  # the run was removed just now
             return path
-        content = cast("bytes", found[0])
         private_folder(folder)
         path = write_whole(path, lambda draft: draft.write_bytes(content))
         os.utime(path, (at, at))

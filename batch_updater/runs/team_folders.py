@@ -1,7 +1,7 @@
-"""Which folders of results are a team's: the rows of their runs are in its database, and the folders hold files alone.
+"""Registers which folders of results belong to a team: the rows are in its database, the folders hold only files.
 
-Nearly everything about a run is found by its folder. What reads or writes rows asks here whether they are elsewhere, so
-that the rest need not know. The same holds for the folder of layouts.
+Nearly everything about a run is found by its folder. Functions that read or write rows ask `team_of` whether these are
+in a database, so that other code need not know. The same applies to the folder of layouts.
 """
 
 from __future__ import annotations
@@ -27,18 +27,16 @@ Several threads may have joined the same: each has its own connections.
 
 @contextmanager
 def joined(config: Config, environment: Environment) -> Iterator[TeamDatabase | None]:
-    """Let the folders of results and layouts be the team's while it is entered, if `team.database` is given.
+    """Register the folders of results and layouts as the team's while it is entered, if `team.database` is set.
 
-    Raises ConfigError if the database's address cannot be had, or its tables are not those of this program.
+    Raises ConfigError if the address of the database cannot be read, or its tables are of another version.
     """
     if config.team.database is None:
         yield None
         return
     from batch_updater.runs.team_database import team_database
 
-    team, results = team_database(config.team, environment), config.results.folder
-    if team is None:
-        raise RuntimeError("a team without a database")
+    team, results = team_database(config.team.database, environment), config.results.folder
     team.require_schema()
     # Runs are also looked for where links lead to.
     folders = {one for folder in (results, config.layouts_folder) for one in (folder, folder.resolve())}

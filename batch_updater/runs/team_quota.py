@@ -270,7 +270,7 @@ def _cut_off(descriptor: int) -> None:
 
 def _refused(why: str) -> StoreError:
     error = StoreError(f"The team's database gives no permits: {why}.")
-    error.remedy = "Check the database with batch-updater doctor, then run again."
+    error.remedy = "Check it with `batch-updater doctor`, then run the file again."
     return error
 
 
@@ -310,7 +310,7 @@ def quota_for(config: Config, environment: Environment, token: Secret | None = N
     except psycopg.Error as error:
         raise ConfigError(
             f"team.database: the team's database cannot be read: {reason_of(error)}.",
-            remedy="See that PostgreSQL runs, and that the address is right: batch-updater doctor checks both.",
+            remedy="Check that PostgreSQL runs and that the address is right, with `batch-updater doctor`.",
         ) from error
     origin, sending = origin_of(config.api.base_url or ""), config.sending
     return TeamQuota(team, origin, account, sending.rate_per_s, sending.burst)

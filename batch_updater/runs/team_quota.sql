@@ -20,8 +20,8 @@ WITH locked AS MATERIALIZED (
 ), due AS (
     SELECT *, greatest(
         earliest, paused_until,
-          -- permits are due further ahead than so many only where the clock was set back
-        least(next_at, greatest(now, paused_until) + 1 + 100 * interval_s),
+          -- where the clock was set back, the next permit would be due in the far future
+        least(next_at, CASE WHEN now < leased_at - 1 THEN greatest(now, paused_until) + 1 + 100 * interval_s END),
           -- a server that has crashed may have forgotten what it leased last
         extract(epoch FROM pg_postmaster_start_time())::float8 + 1
     ) AS due_at
@@ -32,7 +32,7 @@ WITH locked AS MATERIALIZED (
     )))::integer AS permits
     FROM due
 ), leased AS (
-    UPDATE quotas SET next_at = lease.due_at + lease.permits * lease.interval_s
+    UPDATE quotas SET next_at = lease.due_at + lease.permits * lease.interval_s, leased_at = lease.now
     FROM lease WHERE quotas.origin = lease.origin AND quotas.account = lease.account
 ), counted AS (
     INSERT INTO months (origin, account, month, requests)

@@ -1,4 +1,4 @@
-"""All that is known of a run from a store in a file into a team's database, in bulk, and back."""
+"""Copies a run in bulk from a store in a file into a team's database, and back."""
 
 from __future__ import annotations
 

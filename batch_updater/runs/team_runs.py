@@ -1,4 +1,4 @@
-"""What a team's database says of runs: many of them in three queries, since each query crosses the network."""
+"""Facts and parts of many runs of a team, in three queries, since each query crosses the network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from batch_updater.runs.folder import is_file_name
 
 if TYPE_CHECKING:  # only where there is a team
     from batch_updater.runs.team_database import TeamDatabase
@@ -21,7 +23,7 @@ _PARTS = """
     FROM parts WHERE run = ANY(%(runs)s) ORDER BY run, number"""
 
 
-class TeamState(StrEnum):
+class TeamRunState(StrEnum):
     """What a team's workers do with a run."""
 
     STAGING = "staging"
@@ -34,10 +36,10 @@ class TeamState(StrEnum):
 
 
 class TeamRun(NamedTuple):
-    """What the database says of a run, as it stands there."""
+    """A run as its records are in the database."""
 
     name: str
-    state: TeamState
+    state: TeamRunState
     submitted_at: datetime
     """When its last part was."""
     facts: list[tuple[Any, ...]]
@@ -49,17 +51,21 @@ class TeamRun(NamedTuple):
 def team_run_names(team: TeamDatabase) -> list[str]:
     """Return the names of all runs, the newest first. Raises ResultsError."""
     with team.session() as connection:
-        return sorted((str(name) for (name,) in connection.execute(_NAMES)), reverse=True)
+        return sorted((name for (name,) in connection.execute(_NAMES) if is_file_name(name)), reverse=True)
 
 
 def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
-    """Return name -> what changes with what is known of the run; None while it is changing all the time.
+    """Return name -> a value that differs after each change of the run; None for a run that is being sent.
 
     Raises ResultsError.
     """
     with team.session() as connection:
         found = connection.execute(_STAMPS).fetchall()
-    return {str(name): tuple(stamp) if stamp[1] == TeamState.ENDED else None for name, *stamp in found}
+    return {
+        str(name): tuple(stamp) if stamp[1] == TeamRunState.ENDED else None
+        for name, *stamp in found
+        if is_file_name(name)
+    }
 
 
 def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamRun]:
@@ -72,5 +78,5 @@ def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamR
             run: Any
             for run, *record in connection.execute(statement, {"runs": list(found)}):
                 found[run].append(tuple(record))
-    by_name = {name: TeamRun(name, TeamState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
+    by_name = {name: TeamRun(name, TeamRunState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
     return (by_name[name] for name in names if name in by_name)

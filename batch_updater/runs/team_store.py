@@ -1,4 +1,4 @@
-"""The store of a run in a team's database: what differs from one in a file of SQLite."""
+"""The store of a run in a team's database, where it differs from one in a file of SQLite."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The database of the page where any number of hosts serve it: the same tables as those of `web.sqlite`, in PostgreSQL.
 
-A server says every half second that it is there. Of one that has not for `DEAD_S`, others take over the tasks. A task
-that is begun gets a higher number (`claim`): who was thought dead, and was not, writes nothing about it any more.
+Each server renews its heartbeat every half second. If one has not for `DEAD_S`, others take over its tasks. Each start
+of a task raises its number (`claim`), so that a server that only seemed dead cannot write about it any more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -24,17 +24,16 @@ from batch_updater.files.writing import write_whole
 from batch_updater.runs import upload_statements
 from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_files import MOST_BYTES
-from batch_updater.runs.uploads import Connection, Record, Records, StoredUpload, Task, Uploads
+from batch_updater.runs.uploads import PageConnection, Record, Records, StoredUpload, Task, Uploads
 
 if TYPE_CHECKING:  # imported only where there is a team
     import psycopg
 
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
-    PostgresConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
-
 DEAD_S = 20.0
-"""A server that has said nothing for so long is taken to be dead."""
+"""A server without a heartbeat for so long counts as dead."""
 INPUT = "input"
 """Name under which the database has the file of an upload."""
 _SERVER = "server"
@@ -72,8 +71,12 @@ _SENDING = """SELECT runs.state <> 'staging' AND runs.submitted_at > tasks.added
     WHERE runs.name = %s AND tasks.number = %s"""
 
 
-class News(NamedTuple):
-    """What is to be done by this server."""
+class TeamUnreachableError(ResultsError):
+    """The team's database does not answer, or not as it should."""
+
+
+class ServerWork(NamedTuple):
+    """Work for this server."""
 
     to_stop: frozenset[int]
     """Numbers of tasks that it works on and is to stop."""
@@ -118,7 +121,7 @@ class TeamUploads(Uploads):
         return new
 
     def close(self) -> None:
-        """Tell the other hosts that this one is gone: what it had is theirs at once."""
+        """Tell the other hosts that this one ends, so that they take over its tasks and drafts at once."""
         with self.transaction() as connection:
             connection.execute(_LEAVE, [self.server])
 
@@ -132,37 +135,37 @@ class TeamUploads(Uploads):
                 yield
         except psycopg.Error as error:
             why = self._redact(reason_of(error))
-            raise ResultsError(
-                f"The team's database cannot be used: {why}.", remedy="Look at it with `batch-updater doctor`."
+            raise TeamUnreachableError(
+                f"The team's database cannot be used: {why}.", remedy="Check it with `batch-updater doctor`."
             ) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresConnection]:
+    def transaction(self) -> Iterator[TeamConnection]:
         """Give a connection to the team's database, for one transaction. Raises ResultsError."""
         with self._faults(), self.team.connected() as connection, connection.transaction():
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[PageConnection]:
         with self.transaction() as connection:
             connection.execute(_ONE_WRITER)
-            yield _PageConnection(connection)
+            yield _TeamPageConnection(connection)
 
     def _read(self, statement: str, **values: object) -> Sequence[Record]:
         with self._faults(), self.team.connected() as connection:
-            return _PageConnection(connection).execute(statement, values).fetchall()
+            return _TeamPageConnection(connection).execute(statement, values).fetchall()
 
     # --- this server among the others ---
 
-    def beat(self) -> News:
-        """Say that this server is there, take over the tasks of dead ones, and return what others want of it."""
+    def beat(self) -> ServerWork:
+        """Renew this server's heartbeat, take over the tasks of dead servers, and return the work for this one."""
         with self.transaction() as connection:
             connection.execute(_BEAT, [self.server])
             connection.execute(_TAKE_OVER)
             to_stop = connection.execute(_TO_STOP, [self.server]).fetchall()
             asked_for = connection.execute(_ASKED_FOR, [self.server]).fetchall()
             waiting = connection.execute(_WAITING, {"server": self.server}).fetchone()
-        return News(
+        return ServerWork(
             frozenset(number for (number,) in to_stop), tuple(upload for (upload,) in asked_for), waiting is not None
         )
 
@@ -191,16 +194,16 @@ class TeamUploads(Uploads):
             self._claims[number] = claim
         return True
 
-    def _require_own(self, connection: Connection, number: int) -> None:
+    def _require_own(self, connection: PageConnection, number: int) -> None:
         with self._claims_lock:
             claim = self._claims.get(number)
-        postgres = cast("_PageConnection", connection).postgres
+        postgres = cast("_TeamPageConnection", connection).postgres
         if claim is None:
             found = postgres.execute(_IS_WAITING, [number]).fetchone()
         else:
             found = postgres.execute(_IS_OWN, [number, self.server, claim]).fetchone()
         if found is None:
-            raise ResultsError(f"Another host has taken over the task {number}.", remedy="Look at its page again.")
+            raise ResultsError(f"Another host has taken over the task {number}.", remedy="Load its page again.")
 
     def is_elsewhere(self, number: int) -> bool:
         """Whether another server works on a task."""
@@ -219,9 +222,9 @@ class TeamUploads(Uploads):
 
     # --- uploads ---
 
-    def _share(self, connection: Connection, upload_id: str, file: Path) -> None:
+    def _share(self, connection: PageConnection, upload_id: str, file: Path) -> None:
         """Let the other hosts have a new upload; its draft is this one's until another one needs it."""
-        postgres = cast("_PageConnection", connection).postgres
+        postgres = cast("_TeamPageConnection", connection).postgres
         postgres.execute("INSERT INTO drafts (upload, server) VALUES (%s, %s)", [upload_id, self.server])
         if file.stat().st_size <= MOST_BYTES:
             postgres.execute(
@@ -260,10 +263,10 @@ def _as_records(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], _Recor
     return lambda values: _Record(names, values)
 
 
-class _PageConnection:
+class _TeamPageConnection:
     """Executes the statements of `upload_statements` as PostgreSQL takes them."""
 
-    def __init__(self, postgres: PostgresConnection) -> None:
+    def __init__(self, postgres: TeamConnection) -> None:
         self.postgres = postgres
 
     def execute(self, statement: str, values: Mapping[str, object], /) -> Records:

@@ -7,9 +7,11 @@ the tables of `web.sqlite` in PostgreSQL, and the same statements in `team_uploa
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -173,19 +175,27 @@ ADD_EVENT = insert(events).values(
     at=bindparam("at"), by=bindparam("by"), what=bindparam("what"), upload=bindparam("upload"), run=bindparam("run"),
     text=bindparam("text"),
 )  # fmt: skip
+
+
+def _values_of(parameter: str, alias: str) -> ColumnElement[str]:
+    """Return the values of a parameter that is an array in JSON, as a column of a table."""
+    array = func.json_each(bindparam(parameter, type_=Text))
+    return cast("ColumnElement[str]", array.table_valued("value", name=alias).c.value)
+
+
 _most = bindparam("most", type_=Integer)
 _event = select(_e.at, _e.by, _e.what, _e.upload, _e.run, _e.text).order_by(_e.number.desc()).limit(_most)
 EVENTS = _event
 EVENTS_OF = _event.where(
     or_(
-        _e.upload.in_(select(func.json_each(bindparam("of_uploads")).table_valued("value", name="u").c.value)),
-        _e.run.in_(select(func.json_each(bindparam("of_runs")).table_valued("value", name="r").c.value)),
+        _e.upload.in_(select(_values_of("of_uploads", "u"))),
+        _e.run.in_(select(_values_of("of_runs", "r"))),
     )
 )
 UPLOADS_OF_RUN = select(_t.upload).distinct().where(_t.run == bindparam("past"), _t.upload.is_not(None))
 PEOPLE = select(_e.by).distinct().where(
     _e.upload == bindparam("of_upload"),
-    _e.what.in_(select(func.json_each(bindparam("deeds")).table_valued("value", name="d").c.value)),
+    _e.what.in_(select(_values_of("deeds", "d"))),
 )  # fmt: skip
 
 ADD_APPROVAL = insert(approvals).values(
@@ -220,7 +230,7 @@ SESSION_USER = select(_s.user).where(_s.digest == bindparam("cookie"), _s.expire
 
 # --- the edits of a draft, which a team has in its database, too ------------------------------------------------------
 
-_row_is_listed = func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value
+_row_is_listed = _values_of("numbers", "listed")
 EDITS_OF_DRAFT = select(*edits.c).where(edits.c.row.in_(select(_row_is_listed))).order_by(edits.c.number)
 REFUSALS_OF_DRAFT = select(*refusals.c).where(refusals.c.row.in_(select(_row_is_listed))).order_by(refusals.c.row)
 REMOVE_EDITS = delete(edits)

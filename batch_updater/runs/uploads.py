@@ -22,6 +22,7 @@ from batch_updater.files.reading import open_regular
 from batch_updater.files.writing import private_folder, sync_folder
 from batch_updater.questions import NO_ANSWERS, Answers, Question, SampledColumn
 from batch_updater.runs import upload_statements
+from batch_updater.runs.folder import is_file_name
 from batch_updater.runs.upload_statements import UPLOADS_FORMAT
 from batch_updater.text.typed_values import typed_json
 
@@ -190,8 +191,8 @@ class Records(Protocol):
         ...
 
 
-class Connection(Protocol):
-    """A connection to the database, within a transaction."""
+class PageConnection(Protocol):
+    """A connection to the database of the page, within a transaction."""
 
     def execute(self, statement: str, values: Mapping[str, object], /) -> Records:
         """Execute one of `upload_statements`."""
@@ -268,7 +269,7 @@ class Uploads:
             ) from error
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[PageConnection]:
         """Give the connection that writes, for one transaction."""
         with self._write_lock, self._faults():
             self._writer.execute("BEGIN IMMEDIATE")
@@ -335,7 +336,7 @@ class Uploads:
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
         return self._upload(found)
 
-    def _share(self, connection: Connection, upload_id: str, file: Path) -> None:
+    def _share(self, connection: PageConnection, upload_id: str, file: Path) -> None:
         """Let the other hosts have a new upload: there are none."""
 
     def _upload(self, record: Record) -> StoredUpload:
@@ -345,7 +346,9 @@ class Uploads:
         values["answers"] = self._decoded(values["answers"], Answers)
         values["asked"] = values["asked"] and self._decoded(values["asked"], OpenColumnsQuestions)
         values["compare"] = bool(values["compare"])
-        return StoredUpload(**values, folder=self.folder / values["id"])
+        if not is_file_name(values["file"]):
+            raise ResultsError("What is kept of an upload names a file that is not in its folder.")
+        return StoredUpload(**values, folder=self._folder_of(values["id"]))
 
     def _decoded(self, text: str, kind: type[_T]) -> _T:
         try:
@@ -419,6 +422,7 @@ class Uploads:
 
     def _remove(self, upload_id: str, by: str) -> bool:
         """Whether it is gone: a task of it may be open. Its events stay."""
+        folder = self._folder_of(upload_id)
         with self._writing() as connection:
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()
             if found is None:
@@ -427,13 +431,19 @@ class Uploads:
                 return False
             connection.execute(upload_statements.REMOVE_APPROVALS, {"of_upload": upload_id})
             _note(connection, by, "removed", upload=upload_id, text=found["name"])
-        shutil.rmtree(self.folder / upload_id, ignore_errors=True)  # what stays is removed at the next start
+        shutil.rmtree(folder, ignore_errors=True)  # what stays is removed at the next start
         return True
+
+    def _folder_of(self, upload_id: str) -> Path:
+        """Return the folder of an upload; the ids of a team's are from its database, which other hosts write."""
+        if not is_file_name(upload_id):
+            raise ResultsError("What is kept of an upload has an id that is none.")
+        return self.folder / upload_id
 
     def remove_unused(self, before: datetime, by: str) -> int:
         """Remove uploads with which nothing was done since that time (UTC). Returns how many."""
         old = self._read(upload_statements.UNUSED_UPLOADS, before=before.timestamp())
-        return sum(self._remove(record["id"], by) for record in old)
+        return sum(self._remove(record["id"], by) for record in old if is_file_name(record["id"]))
 
     def remove_leftovers(self) -> None:
         """Remove folders of no upload: of one that was not whole when a process was killed, or was being removed."""
@@ -541,7 +551,7 @@ class Uploads:
         """Whether another server works on a task: there is none."""
         return False
 
-    def _require_own(self, connection: Connection, number: int) -> None:
+    def _require_own(self, connection: PageConnection, number: int) -> None:
         """Raise ResultsError if another server works on a task: there is none."""
 
     def stop_task(self, number: int) -> bool:
@@ -645,7 +655,7 @@ def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _follow_up(connection: Connection, repairs: str | None, undoes: str | None) -> Record | None:
+def _follow_up(connection: PageConnection, repairs: str | None, undoes: str | None) -> Record | None:
     """Return the upload that repairs a run, or that undoes it and is not sent yet; None if there is none."""
     statement = upload_statements.UPLOADS_REPAIRING if repairs else upload_statements.UPLOADS_UNDOING
     found: Record | None = connection.execute(statement, {"past": repairs or undoes}).fetchone()
@@ -653,7 +663,7 @@ def _follow_up(connection: Connection, repairs: str | None, undoes: str | None) 
 
 
 def _note(
-    connection: Connection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
+    connection: PageConnection, by: str, what: str, *, upload: str | None = None, run: str | None = None,
     text: str = "",
 ) -> None:  # fmt: skip
     values = {"at": _now(), "by": by, "what": what, "upload": upload, "run": run, "text": text}
@@ -663,7 +673,7 @@ def _note(
 
 
 def _add_task(
-    connection: Connection, kind: TaskKind, by: str, upload: str | None, run: str | None,
+    connection: PageConnection, kind: TaskKind, by: str, upload: str | None, run: str | None,
     options: SendingOptions, after: int | None = None,
 ) -> tuple[int, bool]:  # fmt: skip
     """Return the number of a task in the queue, and whether it is a new one."""

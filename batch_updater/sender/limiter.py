@@ -80,6 +80,30 @@ class RateLimiter(Protocol):
         """Let nothing at all go out for so long."""
 
 
+class ReadyRequests:
+    """The requests that have their connections and wait for their permits, of which a pace needs only a few."""
+
+    def __init__(self, rate_per_s: float) -> None:
+        self._most = max(_READY_AT_LEAST, int(rate_per_s * _READY_S))
+        self._count = 0
+        self.room = asyncio.Event()
+        """Set while they are few enough for further turns."""
+        self.room.set()
+
+    def count(self, more: int) -> None:
+        """Count so many more of them, or less."""
+        self._count += more
+        if self._count < self._most:
+            self.room.set()
+        else:
+            self.room.clear()
+
+    async def wait_for_room(self) -> None:
+        """Return while they are few enough for a further turn."""
+        while not self.room.is_set():
+            await self.room.wait()
+
+
 class Limiter:
     """Lets requests leave so that no one-second window holds more than `rate_per_s + burst` of them (but at least one).
 
@@ -111,7 +135,6 @@ class Limiter:
         self._slowed_to_per_s = rate_per_s
         self._slowed_at: float | None = None
         """None while the pace is the configured one."""
-        self._most_ready = max(_READY_AT_LEAST, int(rate_per_s * _READY_S))
         self.go_on(shutdown)
 
     def go_on(self, shutdown: Shutdown) -> None:
@@ -119,19 +142,14 @@ class Limiter:
         self._shutdown = shutdown
         self._turns = asyncio.Lock()
         self._permits = asyncio.Lock()
-        self._ready = 0
-        """Requests that have their connections and wait for their permits."""
-        self._room = asyncio.Event()
-        """Set while they are few enough for further turns."""
-        self._room.set()
+        self._ready = ReadyRequests(self._rate_per_s)
 
     async def turn(self) -> None:
         """Return when one more request may be made ready to leave. Raises ShuttingDown once the run is ending."""
-        if self._turns.locked() or not self._room.is_set() or self._shutdown.is_set() or self.turn_wait_s() > 0:
+        if self._turns.locked() or not self._ready.room.is_set() or self._shutdown.is_set() or self.turn_wait_s() > 0:
             async with self._turns:
                 await self._wait(self.turn_wait_s)
-                while not self._room.is_set():
-                    await self._room.wait()
+                await self._ready.wait_for_room()
                 if self._shutdown.is_set():
                     raise ShuttingDown
         self.take_turn()
@@ -141,19 +159,12 @@ class Limiter:
 
         Raises ShuttingDown once the run is ending.
         """
-        self._count_ready(1)
+        self._ready.count(1)
         try:
             async with self._permits:
                 await self._wait(self.permit_wait_s)
         finally:
-            self._count_ready(-1)
-
-    def _count_ready(self, more: int) -> None:
-        self._ready += more
-        if self._ready < self._most_ready:
-            self._room.set()
-        else:
-            self._room.clear()
+            self._ready.count(-1)
 
     async def _wait(self, wait_s: Callable[[], float]) -> None:
         while (left_s := wait_s()) > 0:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
-from batch_updater.sender.limiter import DECREASE
+from batch_updater.sender.limiter import DECREASE, ReadyRequests
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown, end_pause
 from batch_updater.sender.team_quota import Lease, QuotaState, SharedQuota
 
@@ -23,9 +23,6 @@ _LEASES_APART_S = 0.005
 """So that requests that come one after another are counted together."""
 _WATCHED_EVERY_S = 0.25
 """How often the state of the team is read while no permit is leased."""
-_READY_S = 0.1
-_READY_AT_LEAST = 3
-"""As in `Limiter`: requests with a connection that may wait for their permits before no more turns are given."""
 _ENDS_WITHIN_S = 1.0
 
 
@@ -60,11 +57,7 @@ class TeamLimiter:
         """Task of a request -> when it had its turn."""
         self._must_connect = False
         """Whether the last request had no connection when its turn came."""
-        self._most_ready = max(_READY_AT_LEAST, int(quota.rate_per_s * _READY_S))
-        self._ready = 0
-        self._room = asyncio.Event()
-        """Set while there are fewer."""
-        self._room.set()
+        self._ready = ReadyRequests(quota.rate_per_s)
         self._pace_per_s = quota.rate_per_s
         self._slowed_at: float | None = None
         self._paused_until = 0.0
@@ -114,8 +107,7 @@ class TeamLimiter:
         Raises ShuttingDown once the run is ending, and StoreError if the database gives no permits.
         """
         if self._must_connect:
-            while not self._room.is_set():
-                await self._room.wait()
+            await self._ready.wait_for_room()
             if self.shutdown.is_set():
                 raise ShuttingDown
         else:
@@ -130,19 +122,12 @@ class TeamLimiter:
         """
         if (had_turn_at := self._forget_turn()) is not None:
             self._must_connect = self._clock() - had_turn_at > _USABLE_FOR_S
-        self._count_ready(1)
+        self._ready.count(1)
         try:
             while not self.is_free:  # its permit may have gone to another, or have come too late
                 await self._moment(self._permits)
         finally:
-            self._count_ready(-1)
-
-    def _count_ready(self, more: int) -> None:
-        self._ready += more
-        if self._ready < self._most_ready:
-            self._room.set()
-        else:
-            self._room.clear()
+            self._ready.count(-1)
 
     @property
     def is_free(self) -> bool:

@@ -2,14 +2,13 @@
 
 The watch asks the database again and again whether the run was stopped, whether the block is still this worker's, and
 what other blocks have come to; so it also learns when the database does not answer any more. Then nothing new goes out,
-and the block is handed back: another worker goes on with the rows that are not done.
+and the block is handed back: another worker sends the rows that are left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
@@ -24,7 +23,7 @@ from batch_updater.config.schema import Config
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.endpoint.stored import decode_endpoint
-from batch_updater.errors import BatchUpdaterError, StoreError
+from batch_updater.errors import BatchUpdaterError, ConfigError, StoreError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted
 from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
@@ -38,7 +37,7 @@ from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.team.parts import end_if_done, lock_run, stop_for_all
 from batch_updater.team.queue import HandedBack
-from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter
+from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter, time_s
 
 if TYPE_CHECKING:
     from batch_updater.runs.postgres import TeamConnection
@@ -48,7 +47,7 @@ CONTACT_S = 8.0
 """Without an answer of the database for so long a worker lets nothing more out: others may soon take it for dead."""
 _WATCHED_EVERY_S = 0.25
 _TRIED_AGAIN_AFTER_S = 0.5
-_HANDED_BACK = Stop(StopReason.INTERRUPTED, "A worker of the team has ended.", "Another worker goes on with the row.")
+_HANDED_BACK = Stop(StopReason.INTERRUPTED, "A worker of the team has ended.", "Another worker continues with the row.")
 _CLAIM = """UPDATE blocks SET state = 'sending', epoch = epoch + 1, host = %(host)s, claimed_at = clock_timestamp()
     FROM runs WHERE runs.id = blocks.run AND runs.name = %(run)s AND runs.state = 'sending'
     AND blocks.number = %(number)s AND blocks.state <> 'done'
@@ -63,7 +62,7 @@ _FAILURES = """SELECT coalesce(sum(counted.value::bigint), 0)::bigint
 
 
 class _Identity(msgspec.Struct, frozen=True):
-    base_url: str
+    base_url: str | None
     duplicates: str = "reject"
 
 
@@ -118,7 +117,7 @@ class BlockSending:
         self._ask(self._start_handing_back)
 
     def abort(self) -> None:
-        """Hand back without waiting for what was sent, or for a database that is away."""
+        """Hand back without waiting for answers, or for a database that does not respond."""
         if self._writer is not None:
             self._writer.give_up()
         self._ask(self._abort)
@@ -140,6 +139,10 @@ class BlockSending:
             except TakenOver:
                 self._say(f"{self._name}: another worker has taken it over.")
                 raise HandedBack from None
+            except ConfigError as error:  # of the quota, which is in the database as well
+                if isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError)):
+                    raise error.__cause__ from error
+                raise
             except StoreError as error:
                 if writer.is_handing_back:
                     raise HandedBack from error
@@ -209,9 +212,13 @@ class BlockSending:
     def _sent(self, claim: Claim, queued: QueuedRun, writer: TeamWriter, log: LogFile) -> Stop | None:
         """Send the rows; returns why the run is to end for all, if this block has found a reason. Raises StoreError."""
         facts = converted(writer.store.facts(), _Facts, "its table run")
-        endpoint = decode_endpoint(facts.endpoint)
-        api = self._config.api.model_copy(update={"base_url": facts.identity.base_url})
-        config = self._config.model_copy(update={"api": api})
+        config, api = self._config, self._config.api
+        if facts.identity.base_url != api.base_url:
+            return self._wrong_address(facts.identity.base_url)
+        try:
+            endpoint = decode_endpoint(facts.endpoint)
+        except ValueError as error:
+            raise DamagedStoreError("its table run holds no endpoint") from error
         try:
             credentials = fetch_credentials(api, endpoint, self._environment)
         except BatchUpdaterError as error:
@@ -226,7 +233,7 @@ class BlockSending:
 
         hooks = Hooks(
             before_send=writer.will_send,
-            may_send=writer.require_writable,
+            may_send=writer.require_contact,
             on_outcome=writer.settle,
             on_names=writer.learned,
             on_attempt=attempted,
@@ -244,6 +251,21 @@ class BlockSending:
         sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
         writer.flush()
         return None if writer.is_handing_back else sent.stop
+
+    def _wrong_address(self, of_run: str | None) -> Stop:
+        """Return why rows are not sent to another address than this host's own.
+
+        Its token is for that one alone, and whoever can write to the database could name any.
+        """
+        message = (
+            f"On {machine_name()}: the run is for {of_run or 'no address'}, and api.base_url is "
+            f"{self._config.api.base_url}."
+        )
+        return Stop(
+            StopReason.CREDENTIALS,
+            self._environment.redaction.text(message),
+            "Give all hosts of the team the same api.base_url, then run again.",
+        )
 
     def _options(self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint) -> SendOptions:
         read_first = None
@@ -323,7 +345,7 @@ class BlockSending:
 
     def _watch(self, claim: Claim, queued: QueuedRun) -> None:
         while not self._over.wait(_WATCHED_EVERY_S):
-            asked_at = time.monotonic()
+            asked_at = time_s()
             try:
                 with self._team.connected() as connection:
                     self._tell_stop(connection, claim)

@@ -1,4 +1,4 @@
-"""A run of the team as a person sees it who waits for it: how far it is, its place in the queue, and its result."""
+"""Follows a run of the team until it ends: its place in the queue, its progress and its result."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
 from batch_updater.runs.interrupts import Detached, StopRequests
 from batch_updater.runs.open_run import remove_unless_begun
-from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run
+from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
-from batch_updater.runs.team_files import fetched
+from batch_updater.runs.team_files import fetched, file_content
+from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.team.progress import rows_so_far, what_it_waits_for
-from batch_updater.team.report import file_content, part_result
+from batch_updater.team.report import part_result
 
 if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
-
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
 _LOOKED_EVERY_S = 0.2
 _QUEUE_LOOKED_AT_EVERY_S = 1.0
@@ -49,7 +47,7 @@ _T = TypeVar("_T")
 
 
 AskToStop: TypeAlias = Callable[[], bool]
-"""Asks a person who has interrupted whether the run is to be stopped; otherwise it goes on without them."""
+"""Asks whether to stop the run after Ctrl-C; otherwise the command detaches."""
 
 
 def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
@@ -60,7 +58,7 @@ def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
             "SELECT coalesce(sum(rows), 0)::bigint FROM blocks JOIN runs ON runs.id = blocks.run WHERE runs.name = %s",
             [past.folder.name],
         ).fetchone()
-    if run is not None and run.state is RunState.QUEUED:
+    if run is not None and run.state is TeamRunState.QUEUED:
         with past.store(looks_at_all=False) as store:
             return store.to_send(run.options.limit)
     return cast("int", record[0]) if record else 0
@@ -73,7 +71,7 @@ class _Look(NamedTuple):
     counts: Counter[OutcomeKind]
     """Rows of this part that have their outcome."""
     waits_for: str
-    """Why nothing is sent at the moment, in words; '' if something is, or it begins at once."""
+    """Why nothing is being sent, as a sentence; '' if something is, or will be at once."""
 
 
 def follow(
@@ -128,7 +126,7 @@ class _Follower:
                 raise self._gone(last)
             last = look.run
             self._show(look)
-            if look.run.state is RunState.ENDED:
+            if look.run.state is TeamRunState.ENDED:
                 break
             if self._interrupts.count > self._handled:
                 self._interrupted(is_first=not self._handled)
@@ -156,7 +154,7 @@ class _Follower:
                     _say("The team's database does not answer. The run is followed again as soon as it does.")
                 if now_s - since_s > _OUTAGE_S or self._interrupts.count > self._handled:
                     raise EndedEarlyError(
-                        "The team's database does not answer, so it is not known how the run goes on.",
+                        "The team's database does not answer, so the state of the run is not known.",
                         remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
                     ) from error
                 time.sleep(_LOOKED_EVERY_S)
@@ -169,7 +167,7 @@ class _Follower:
         with self._team.connected() as connection:
             return self._looked(connection)
 
-    def _looked(self, connection: Connection) -> _Look:
+    def _looked(self, connection: TeamConnection) -> _Look:
         run = queued_run(connection, self._folder.name)
         if run is None:
             return _Look(None, Counter(), "")
@@ -181,9 +179,9 @@ class _Follower:
             self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
 
-    def _tell_of_service(self, connection: Connection, run: QueuedRun) -> None:
-        """Log that the circuit breaker of the team has opened or closed, as whoever sends does."""
-        if run.state is not RunState.SENDING or run.stop is not None:
+    def _tell_of_service(self, connection: TeamConnection, run: QueuedRun) -> None:
+        """Log that the circuit breaker of the team has opened or closed, as a run of this process does."""
+        if run.state is not TeamRunState.SENDING or run.stop is not None:
             return
         record = connection.execute(_SERVICE, [run.origin]).fetchone()
         if record is not None and not self._is_service_down:
@@ -211,8 +209,8 @@ class _Follower:
         name = self._folder.name
         if not is_first:
             raise EndedEarlyError(
-                f"The run {name} is being stopped: its end was not waited for.",
-                remedy=f"How it ended: batch-updater runs --follow {name}",
+                f"The run {name} is being stopped. This command did not wait for its end.",
+                remedy=f"To see how it ended: batch-updater runs --follow {name}",
             )
         if not self._ask_to_stop():
             raise Detached(self._folder)
@@ -237,15 +235,15 @@ class _Follower:
         )
 
 
-def stop_run(connection: Connection, name: str, stop: Stop = _STOPPED) -> bool:
-    """Stop a run, within a transaction: what is in flight is awaited. The first reason for which it is stopped counts.
+def stop_run(connection: TeamConnection, name: str, stop: Stop = _STOPPED) -> bool:
+    """Stop a run, within a transaction; requests in flight are awaited. The first reason counts.
 
-    Returns whether it had no turn yet: then it is as if it had never been submitted.
+    Returns whether it was still queued: then it is as if it had never been submitted.
     """
     run = queued_run(connection, name, locked=True)
     if run is None or not run.is_under_way:
         return False
-    if run.state is not RunState.QUEUED:
+    if run.state is not TeamRunState.QUEUED:
         connection.execute(
             "UPDATE runs SET stop = coalesce(stop, %s), changed_at = clock_timestamp() WHERE id = %s",
             [msgspec.json.encode(stop).decode(), run.id],
@@ -265,7 +263,7 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
     past = find_run(folder.parent, folder.name)
     private_folder(folder)
     known = part_result(team, folder.name)
-    if known is None:  # as of a run that was moved in from a single machine
+    if known is None:  # as of a run that was imported
         return report.report(past, results)
     with past.store(looks_at_all=False) as store:
         staged, names = past.staged(store), store.names()
@@ -303,7 +301,8 @@ def _with_workbook(
         return result
     asked = results or past.folder / name
     try:
-        content = file_content(team, past.folder.name, name)
+        with team.connected() as connection:
+            content = file_content(connection, past.folder.name, name)
         written = report.report(past, asked).results if content is None else _written(asked, content)
     except (OSError, ResultsError) as error:
         return _with_fault(replace(result, asked_results=asked), f"The workbook {asked}", error)
@@ -311,8 +310,11 @@ def _with_workbook(
 
 
 def _with_annotated_copy(team: TeamDatabase, result: RunResult, folder: Path, name: str | None) -> RunResult:
-    content = file_content(team, folder.name, name) if name else None
-    if name is None or content is None:
+    if name is None:
+        return result
+    with team.connected() as connection:
+        content = file_content(connection, folder.name, name)
+    if content is None:
         return result
     try:
         return replace(result, annotated=_written(folder / name, content))

@@ -1,4 +1,4 @@
-"""The runs, names and layouts of one machine, moved into the database of a team that it joins."""
+"""Copies the runs, names and layouts of one machine into the database of a team that it joins."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEW_LAYOUT = "INSERT INTO layouts (name, content) VALUES (%s, %s) ON CONFLICT (
 
 
 class ImportState(StrEnum):
-    """What became of something that was to be moved."""
+    """What became of something that was to be copied."""
 
     IMPORTED = "imported"
     KNOWN = "known"
@@ -86,7 +86,8 @@ def _import_run(team: TeamDatabase, past: PastRun) -> Imported:
 def _copied(team: TeamDatabase, past: PastRun, store: Store) -> str | None:
     """Copy a run with its files in one transaction.
 
-    Returns what stays in its folder, in words; None if there is a run of that name. Raises ResultsError, OSError.
+    Returns which files stay in its folder, as a sentence, '' if none; None if there is a run of that name. Raises
+    ResultsError, OSError.
     """
     facts, files = past.facts, [path for path in sorted(past.folder.iterdir()) if _is_ours(path)]
     named = {key: PurePath(run).name for key, run in (("undoes", facts.undoes), ("repeats", facts.repeats)) if run}

@@ -1,4 +1,4 @@
-"""The figures of a team for Prometheus, read from the database whenever they are asked for."""
+"""The metrics of a team for Prometheus, read from the database on each request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.errors import UsageError
 from batch_updater.records import OutcomeKind
-from batch_updater.runs.team_overview import Overview, overview
+from batch_updater.runs.team_runs import TeamRunState
+from batch_updater.team.overview import Overview, overview
 
 if TYPE_CHECKING:  # imported only where figures are served
     from prometheus_client.metrics_core import Metric
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # imported only where figures are served
 
 _PREFIX = "batch_updater_team"
 _LOOPBACK = "127.0.0.1"
-_STATES = ("staging", "queued", "sending", "reporting", "ended")
 _REMEDY = "Give a port, such as 9101, which is served on this machine alone; or HOST:PORT."
 
 
@@ -100,7 +100,7 @@ def _figures(shown: Overview) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     runs = GaugeMetricFamily(f"{_PREFIX}_runs", "Runs by state.", labels=["state"])
-    for state in _STATES:
+    for state in TeamRunState:
         runs.add_metric([state], shown.runs.get(state, 0))
     yield runs
     what = "Jobs of the queue that wait (todo), are worked on (doing) or have failed."
@@ -112,7 +112,7 @@ def _figures(shown: Overview) -> Iterator[Metric]:
     for kind in OutcomeKind:
         rows.add_metric([kind.value], shown.rows.get(kind.value, 0))
     yield rows
-    workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen within half a minute, by host.", labels=["host"])
+    workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen in the last 30 seconds, by host.", labels=["host"])
     for host, count in shown.workers.items():
         workers.add_metric([host], count)
     yield workers

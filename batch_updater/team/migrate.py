@@ -36,10 +36,11 @@ def migrate(database: TeamDatabase) -> None:
             configuration = _configuration()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:  # of a statement of SQLAlchemy, or of a file of SQL
+        cause = cast("Exception", error.orig) if isinstance(error, DBAPIError) else error
         raise ConfigError(
-            f"{KEY}: the tables of the team's database cannot be made: {reason_of(cast('Exception', error.orig))}.",
-            remedy="See that PostgreSQL runs, that the address is right, and that its user may make tables.",
+            f"{KEY}: the tables of the team's database cannot be created or updated: {reason_of(cause)}.",
+            remedy="Check that PostgreSQL runs, that the address is right, and that its user may create tables.",
         ) from error
 
 

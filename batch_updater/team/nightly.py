@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class _NightToRepeatError(Exception):
-    """The night has left something that is tried again."""
+    """The night is to be repeated."""
 
     def __init__(self, code: int, wait_s: int) -> None:
         super().__init__(f"the nightly job ended with exit code {code}")
@@ -30,7 +30,7 @@ class _NightToRepeatError(Exception):
 
 
 class _NightFailedError(Exception):
-    """The night ended with something that is no better a little later."""
+    """The night has failed, and repeating it would not help."""
 
 
 def register_nightly(app: App, schedule: str, command: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ def register_nightly(app: App, schedule: str, command: Sequence[str]) -> None:
     from procrastinate import BaseRetryStrategy, RetryDecision
 
     class AfterTrouble(BaseRetryStrategy):
-        """Tries a night again that says so."""
+        """Repeats a night that raised _NightToRepeatError."""
 
         def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
             """Return when, None for never."""
@@ -59,7 +59,7 @@ def register_nightly(app: App, schedule: str, command: Sequence[str]) -> None:
 
 
 async def _run(command: Sequence[str]) -> None:
-    """Run the night to its end. Raises what says whether it is tried again."""
+    """Run the night to its end. Raises _NightToRepeatError, _NightFailedError."""
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
     try:
         code = await process.wait()

@@ -9,9 +9,9 @@ import msgspec
 
 from batch_updater.records import Stop
 from batch_updater.runs import statements
-from batch_updater.runs.queued_runs import RunState, queued_run
+from batch_updater.runs.queued_runs import queued_run
 from batch_updater.runs.team_rows import Cut, cut_into_blocks
-from batch_updater.runs.team_store import TeamStore
+from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.team.queue import submit_blocks, submit_report
 
 if TYPE_CHECKING:
@@ -48,17 +48,13 @@ def begin(team: TeamDatabase, run: str, block_rows: int) -> None:
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
-    if queued is None or queued.state is not RunState.QUEUED:
+    if queued is None or queued.state is not TeamRunState.QUEUED:
         return
     with team.store(run) as store, store.transaction():
-        if not isinstance(store, TeamStore):
-            raise TypeError("the rows of a queued run are not in a team's database")
         connection = store.rows_of_run.connection
         queued = queued_run(connection, run, locked=True)
-        if queued is None or queued.state is not RunState.QUEUED:
+        if queued is None or queued.state is not TeamRunState.QUEUED:
             return  # a person has stopped it just now
-        if queued.part > 1:  # else every row is as it was staged
-            store.make_ready()
         store.executemany(statements.NEW_PART, [{"started_at": time.time()}])
         cut_into_blocks(store, Cut(block_rows, queued.options.limit))
         connection.execute(_BEGIN, [queued.id])
@@ -73,7 +69,7 @@ def advance(team: TeamDatabase, run: str, *, is_shared: bool) -> Advance:
     """
     with team.connected(autocommit=False) as connection:
         queued = queued_run(connection, run)
-        if queued is None or queued.state is not RunState.SENDING:
+        if queued is None or queued.state is not TeamRunState.SENDING:
             return Advance(is_over=True, is_shared=True)
         first = _first_block(connection, queued)
         if first is None or queued.stop:
@@ -94,7 +90,7 @@ def _first_block(connection: TeamConnection, queued: QueuedRun) -> int | None:
 
 
 def lock_run(connection: TeamConnection, run: int) -> None:
-    """Let no one else end a block of the run of that number in this transaction."""
+    """Keep others from ending a block of the run in this transaction."""
     connection.execute(_LOCK, [run])
 
 

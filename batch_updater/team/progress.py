@@ -1,25 +1,22 @@
-"""How far a run of a team is at a moment, and what it waits for."""
+"""The progress of a run of a team, and what it waits for."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from batch_updater.messages import counted
 from batch_updater.records import OutcomeKind
-from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run, runs_ahead
+from batch_updater.runs.queued_runs import QueuedRun, queued_run, runs_ahead
+from batch_updater.runs.team_runs import TeamRunState
+from batch_updater.team.overview import SEEN_WITHIN_S
 
 if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
-
-_SEEN_WITHIN_S = 30.0
-"""A worker that has said nothing for longer does not work."""
 _WORKER_COMES_WITHIN_S, _TAKEN_WITHIN_S = 3.0, 10.0
-"""For so long a run may wait in the queue before it is said that no worker is running, or that none has taken it."""
+"""How long a run waits in the queue before a person is told that no worker is running, or that none has taken it."""
 _COUNTS = """
     SELECT counted.key, sum(counted.value::bigint)::bigint
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
@@ -38,7 +35,7 @@ class RunProgress(NamedTuple):
     rows: int | None
     """That this part sends; None while it is queued."""
     waits_for: str
-    """Why nothing is sent at the moment, in words; '' if something is, or it begins at once."""
+    """Why nothing is being sent, as a sentence; '' if something is, or will be at once."""
 
 
 def progress_of(team: TeamDatabase, name: str) -> RunProgress | None:
@@ -49,36 +46,36 @@ def progress_of(team: TeamDatabase, name: str) -> RunProgress | None:
             return None
         rows, since_s = connection.execute(_ROWS, [run.submitted_at, run.id]).fetchone() or (0, 0.0)
         outcomes, waits_for = rows_so_far(connection, run), what_it_waits_for(connection, run, cast("float", since_s))
-    return RunProgress(outcomes, None if run.state is RunState.QUEUED else cast("int", rows), waits_for)
+    return RunProgress(outcomes, None if run.state is TeamRunState.QUEUED else cast("int", rows), waits_for)
 
 
-def rows_so_far(connection: Connection, run: QueuedRun) -> Counter[OutcomeKind]:
+def rows_so_far(connection: TeamConnection, run: QueuedRun) -> Counter[OutcomeKind]:
     """Return how many rows of the part of a run have which outcome. Raises psycopg.Error."""
     counts: Counter[OutcomeKind] = Counter()
-    if run.state is not RunState.QUEUED:  # until then the blocks are those of the part before
+    if run.state is not TeamRunState.QUEUED:  # until then the blocks are those of the part before
         for kind, rows in connection.execute(_COUNTS, [run.id]):
             counts[OutcomeKind(cast("str", kind))] = cast("int", rows)
     return counts
 
 
-def what_it_waits_for(connection: Connection, run: QueuedRun, waited_s: float) -> str:
-    """Return why nothing of a run is sent, in words; '' if something is. Raises psycopg.Error.
+def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float) -> str:
+    """Return why nothing of a run is being sent, as a sentence; '' if something is. Raises psycopg.Error.
 
     `waited_s`: for how long it has waited; a worker has a moment to take it.
     """
-    record = connection.execute(_WORKERS, [_SEEN_WITHIN_S]).fetchone()
+    record = connection.execute(_WORKERS, [SEEN_WITHIN_S]).fetchone()
     if record == (0,) and waited_s >= _WORKER_COMES_WITHIN_S:
         return (
             "No worker of the team is running, so no row is sent. Start one, on any host that has the same "
             "configuration: batch-updater worker"
         )
-    if run.state is RunState.QUEUED and (ahead := runs_ahead(connection, run)):
+    if run.state is TeamRunState.QUEUED and (ahead := runs_ahead(connection, run)):
         first, more = ahead[0], len(ahead) - 1
         behind = f" {counted(more, 'more run')} will be sent before this one." if more else ""
         return f"Waiting for the run {first.name} of {first.options.host or 'another host'} to end.{behind}"
-    if run.state is RunState.QUEUED and waited_s >= _TAKEN_WITHIN_S:
+    if run.state is TeamRunState.QUEUED and waited_s >= _TAKEN_WITHIN_S:
         return (
-            f"No worker has taken the run so far, although some are running. They may be those of another API: "
+            f"No worker has taken the run yet. Those that are running may send to another API: "
             f"start one with the address {run.origin}."
         )
     return ""

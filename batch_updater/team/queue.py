@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -23,6 +24,12 @@ _CONNECTIONS = 8
 _CONNECTS_WITHIN_S = 5.0
 _LONGEST_PAUSE_S = 60
 
+_OWN = """WITH own AS MATERIALIZED (
+    SELECT id FROM procrastinate_jobs WHERE id = %(job_id)s AND status = 'doing'
+    AND (worker_id IS NULL OR worker_id = %(worker)s::bigint) FOR UPDATE) """
+_FINISH = f"{_OWN}SELECT procrastinate_finish_job_v1(id, %(status)s, %(delete_job)s) FROM own"  # noqa: S608  (constants)
+_RETRY = f"{_OWN}SELECT procrastinate_retry_job_v2(id, clock_timestamp() + %(wait)s, NULL, NULL, NULL) FROM own"  # noqa: S608
+
 
 def runs_queue(origin: str) -> str:
     """Return the queue of the runs for an API: they go one after the other."""
@@ -40,11 +47,11 @@ def _digest(origin: str) -> str:
 
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
-"""What says that the database does not answer."""
+"""Errors that mean that the database does not answer."""
 
 
 class Work(Protocol):
-    """What a worker does with jobs. Each is cancelled when the worker ends, and is then done again by another one."""
+    """The jobs of a worker. Each is cancelled when the worker ends, and is then repeated by another one."""
 
     async def send(self, run: str) -> None:
         """Begin the queued part of a run, and return when each of its rows has had its turn."""
@@ -116,7 +123,7 @@ def app_of(team: TeamDatabase, work: Work) -> App:
 
 
 class _UntilDone(BaseRetryStrategy):
-    """A job is done again until it is done: at once if its worker ends, after a growing pause if it fails."""
+    """Repeats a job until it succeeds: at once if its worker ends, after a growing pause if it fails."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         if isinstance(exception, (asyncio.CancelledError, HandedBack)):
@@ -126,21 +133,23 @@ class _UntilDone(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE_S)})
 
 
-class HandedBack(Exception):  # noqa: N818  (no error: another worker goes on with it)
+class HandedBack(Exception):  # noqa: N818  (no error: another worker continues with it)
     """A block was handed back before all of its rows had their turn."""
 
 
 class _OwnJobs(JobManager):
-    """Leaves a job alone that another worker has by now: it was taken over."""
+    """Finishes or retries a job only while it is this worker's: another one may have taken it over.
+
+    That is looked at in the statement that changes the job, since all workers queue those of a dead one again. Until
+    when a job waits counts by the database's clock, so that a host whose clock is ahead keeps no run waiting.
+    """
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        if await self._is_unchanged(job):
-            await super().finish_job(job, status, delete_job)
+        await self._change(_FINISH, job, status=status.value, delete_job=delete_job)
 
-    async def retry_job(self, job: Job, *arguments: Any, **options: Any) -> None:
-        if await self._is_unchanged(job):
-            await super().retry_job(job, *arguments, **options)
+    async def retry_job(self, job: Job, retry_at: datetime | None = None, *_: Any, **__: Any) -> None:
+        wait = retry_at - datetime.now(UTC) if retry_at else timedelta()
+        await self._change(_RETRY, job, wait=max(wait, timedelta()))
 
-    async def _is_unchanged(self, job: Job) -> bool:
-        found = list(await self.list_jobs_async(id=job.id))
-        return any(one.status == Status.DOING.value and one.worker_id in {job.worker_id, None} for one in found)
+    async def _change(self, statement: str, job: Job, **values: object) -> None:
+        await self.connector.execute_query_async(statement, job_id=job.id, worker=job.worker_id, **values)

@@ -1,4 +1,4 @@
-"""What the job `report` does, on any host: a run's workbook and page from its rows, and the end of the part."""
+"""The job `report`: writes the workbook and the page of a run from its rows, and ends the part."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from batch_updater.config.schema import Config
-from batch_updater.errors import ResultsError
+from batch_updater.errors import InputError, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, not_written, temporary_folder
 from batch_updater.records import AllowedList, OutcomeKind, RunFacts, Stop
 from batch_updater.reporter.copy_losses import Annotatable
@@ -21,34 +21,32 @@ from batch_updater.reporter.summary import Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.annotate import AnnotatedCopy
+from batch_updater.runs.folder import is_file_name
 from batch_updater.runs.history import PastRun, find_run, resumption_note
 from batch_updater.runs.names import remember_names
-from batch_updater.runs.queued_runs import QueuedRun, RunState, queued_run
+from batch_updater.runs.queued_runs import QueuedRun, queued_run, set_facts
 from batch_updater.runs.report import facts_of
 from batch_updater.runs.result import RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, tallied, unsent
 from batch_updater.runs.run import page_written, workbook_name
-from batch_updater.runs.store import REPORT, Part, Store
-from batch_updater.runs.team_files import MOST_BYTES, fetched, put_file
-from batch_updater.runs.team_runs import TeamState
+from batch_updater.runs.store import REPORT, DamagedStoreError, Part, Store
+from batch_updater.runs.team_files import MOST_BYTES, fetched, file_content, put_file
+from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.sender.pool import UniformRefusal, UniformRefusals
 from batch_updater.team.writer import BlockRefusals
 from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
-
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
 _RESULT = "result.json"
 """Name of the file of a run that holds a `PartResult`."""
 
 
 class PartResult(msgspec.Struct, frozen=True):
-    """How a part of a run ended, for whoever has waited for it on another host."""
+    """How a part of a run ended, for a person who has waited for it on another host."""
 
     facts: RunFacts
     """Without the names that are known, and what an undo expects: these are in the database."""
@@ -69,18 +67,13 @@ class PartResult(msgspec.Struct, frozen=True):
 
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
-    content = file_content(team, run, _RESULT)
-    return None if content is None else typed(json.loads(content), PartResult)
-
-
-def file_content(team: TeamDatabase, run: str, name: str) -> bytes | None:
-    """Return what a file of a run holds; None if it is not in the database. Raises psycopg.Error."""
     with team.connected() as connection:
-        record = connection.execute(
-            "SELECT content FROM files JOIN runs ON runs.id = files.run WHERE runs.name = %s AND files.name = %s",
-            [run, name],
-        ).fetchone()
-    return None if record is None else cast("bytes", record[0])
+        content = file_content(connection, run, _RESULT)
+    if content is None:
+        return None
+    known = typed(json.loads(content), PartResult)
+    # The names of files become parts of paths on the host that has waited.
+    return known if all(map(is_file_name, filter(None, (known.workbook, known.annotated)))) else None
 
 
 class _Sent(NamedTuple):
@@ -98,14 +91,23 @@ class _Sent(NamedTuple):
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
 
-    A part that has ended stays as it is. Raises psycopg.Error, InputError if what the database holds cannot be relied
-    on.
+    A part that has ended stays as it is. Raises psycopg.Error. Raises InputError or DamagedStoreError if what the
+    database holds cannot be relied on: the part has ended then, without a report.
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
-        if queued is None or queued.state is not RunState.REPORTING:
+        if queued is None or queued.state is not TeamRunState.REPORTING:
             return  # another worker has done it
         sent = _sent(connection, queued, config.sending.stop_after_alike)
+    try:
+        _write(team, queued, sent, config)
+    except (InputError, DamagedStoreError):  # whoever waits for the report is told the same when they look for it
+        _end_without_report(team, queued, sent)
+        raise
+
+
+def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -> None:
+    run = queued.name
     folder = config.results.folder / run
     past = find_run(folder.parent, run)
     with temporary_folder() as scratch, past.store(looks_at_all=False) as store:
@@ -178,7 +180,7 @@ class _Report:
         """Return the facts about the whole run, the parts before this one included."""
         past, options, sent = self._past, self._options, self._sent
         ended = past.parts[-1]._replace(ended_at=sent.ended_at)
-        past = replace(past, parts=(*past.parts[:-1], ended), team_state=TeamState.ENDED)
+        past = replace(past, parts=(*past.parts[:-1], ended), team_state=TeamRunState.ENDED)
         facts = facts_of(past, self._store, self._staged)
         notes = (*options.notes, *filter(None, [annotation_note, resumption_note(len(past.parts))]))
         return replace(
@@ -195,8 +197,8 @@ class _Report:
         )
 
 
-def _sent(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> _Sent:
-    """Return what the blocks of a part have sent."""
+def _sent(connection: TeamConnection, queued: QueuedRun, stop_after_alike: int) -> _Sent:
+    """Return the requests of all blocks of a part, and its times."""
     record = connection.execute(
         "SELECT coalesce(sum(requests), 0)::bigint, coalesce(sum(retries), 0)::bigint,"
         " coalesce(sum(throttled), 0)::bigint,"
@@ -211,7 +213,7 @@ def _sent(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> _
     )  # fmt: skip
 
 
-def _uniform_refusal(connection: Connection, queued: QueuedRun, stop_after_alike: int) -> UniformRefusal | None:
+def _uniform_refusal(connection: TeamConnection, queued: QueuedRun, stop_after_alike: int) -> UniformRefusal | None:
     """Return how the API refused the first rows of every block, if all in the same way."""
     records = connection.execute(
         "SELECT refusals FROM blocks WHERE run = %s AND refusals IS NOT NULL", [queued.id]
@@ -242,7 +244,7 @@ def _end(
     """End the part, with its files, in one transaction."""
     with team.connected(autocommit=False) as connection:
         locked = queued_run(connection, queued.name, locked=True)
-        if locked is None or locked.state is not RunState.REPORTING or locked.part != queued.part:
+        if locked is None or locked.state is not TeamRunState.REPORTING or locked.part != queued.part:
             return
         kept = {path.name: put_file(connection, queued.id, path) for path in _files(finished, folder)}
         workbook = finished.results.name if finished.results else None
@@ -274,13 +276,29 @@ def _end(
         _end_part(connection, queued, part, view)
 
 
+def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> None:
+    """End the part, although nothing can be told of its rows."""
+    with team.connected(autocommit=False) as connection:
+        locked = queued_run(connection, queued.name, locked=True)
+        if locked is None or locked.state is not TeamRunState.REPORTING or locked.part != queued.part:
+            return
+        connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, _RESULT])
+        stop = queued.stop
+        part = Part(
+            sent.started_at, sent.ended_at, sent.requests, sent.retries,
+            (sent.ended_at - sent.started_at).total_seconds(),
+            stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None, None,
+        )  # fmt: skip
+        _end_part(connection, queued, part, None)
+
+
 def _files(finished: RunResult, folder: Path) -> list[Path]:
     """Return the files of a report that were written."""
     page = folder / PAGE
     return [path for path in (finished.results, finished.annotated, page) if path is not None and path.is_file()]
 
 
-def _end_part(connection: Connection, queued: QueuedRun, part: Part, view: SummaryView) -> None:
+def _end_part(connection: TeamConnection, queued: QueuedRun, part: Part, view: SummaryView | None) -> None:
     """Note how the part ended, within the transaction of the caller."""
     counts: Mapping[OutcomeKind, int] = part.counts or {}
     connection.execute(
@@ -292,9 +310,6 @@ def _end_part(connection: Connection, queued: QueuedRun, part: Part, view: Summa
             part.stop_message, part.stop_advice, part.results, json.dumps(counts), queued.id, queued.id,
         ],
     )  # fmt: skip
-    connection.execute(
-        "INSERT INTO run (run, name, value) VALUES (%s, %s, %s)"
-        " ON CONFLICT (run, name) DO UPDATE SET value = excluded.value",
-        [queued.id, REPORT, json.dumps(msgspec.to_builtins(view))],
-    )
+    if view is not None:
+        set_facts(connection, queued.id, {REPORT: msgspec.to_builtins(view)})
     connection.execute("UPDATE runs SET state = 'ended', changed_at = clock_timestamp() WHERE id = %s", [queued.id])

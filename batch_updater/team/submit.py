@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,16 +22,14 @@ from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.store import draft_of
 from batch_updater.runs.team_files import MOST_BYTES
 from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.team_runs import TeamRunState
 
 if TYPE_CHECKING:  # imported only where there is a team
     from collections.abc import Callable, Mapping
 
-    import psycopg
-
+    from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.queued_runs import PartOptions, QueuedRun
     from batch_updater.runs.team_database import TeamDatabase
-
-    Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
 
 def execute(
@@ -103,11 +101,11 @@ class _Submission(RunBeginning):
             if is_committing:
                 raise EndedEarlyError(
                     "The team's database did not answer when the run was put into the queue.",
-                    remedy="`batch-updater runs` lists the run if it is there; running the file again follows it then.",
+                    remedy="Run the file again: if the run is in the queue, it is followed.",
                 ) from error
             raise ConfigError(
                 "The team's database does not answer. Nothing was sent.",
-                remedy="`batch-updater doctor` examines it. Run it again when it is back.",
+                remedy="Check it with `batch-updater doctor`, then run the file again.",
             ) from error
         self._plan.store.close()
         if not resumed:  # the rows are in the database of the team
@@ -116,12 +114,14 @@ class _Submission(RunBeginning):
             remove_unless_begun(self._folder)
         return folder
 
-    def _queued(self, connection: Connection, facts: Mapping[str, object], stop: Stop | None) -> Path:
+    def _queued(self, connection: TeamConnection, facts: Mapping[str, object], stop: Stop | None) -> Path:
         """Queue it within a transaction, unless the same was queued meanwhile. Returns the folder of that run."""
         from batch_updater.runs.history import find_run
-        from batch_updater.runs.queued_runs import RunState, queued_run
+        from batch_updater.runs.postgres import RunConnection
+        from batch_updater.runs.queued_runs import queued_run, set_facts
         from batch_updater.runs.team_files import put_file
         from batch_updater.runs.team_rows import Cut, copy_run
+        from batch_updater.runs.team_store import TeamStore
         from batch_updater.team import queue
 
         _lock(connection, self._open_run.candidate.identity.content)
@@ -131,12 +131,14 @@ class _Submission(RunBeginning):
                 f"The run {self._folder.name} is gone from the team's database.", remedy="Run the file again."
             )
         resumed = self._open_run.earlier.resumed
-        if resumed and (own.state is not RunState.ENDED or find_run(self._folder.parent, own.name) != resumed):
+        if resumed and (own.state is not TeamRunState.ENDED or find_run(self._folder.parent, own.name) != resumed):
             return self._folder  # another host has resumed it
         if not resumed and (same := self._same_run(connection, own)):
             return same
         if resumed:
-            _set_facts(connection, own.id, facts)
+            # By whether the part before has read each record: what it left in flight may have been applied.
+            TeamStore(RunConnection(connection, own.id, lambda _: None), self._folder / DATABASE).make_ready()
+            set_facts(connection, own.id, facts)
         else:
             cut = Cut(self._plan.config.team.block_rows, self._options.limit)
             copy_run(self._plan.store, connection, own.id, facts, cut)
@@ -160,7 +162,7 @@ class _Submission(RunBeginning):
         )
         return (*super()._notes, kept_out)
 
-    def _same_run(self, connection: Connection, own: QueuedRun) -> Path | None:
+    def _same_run(self, connection: TeamConnection, own: QueuedRun) -> Path | None:
         """Return the folder of a run that does the same, and was queued since it was looked for one; else None."""
         from batch_updater.runs.history import PastRun, read_run
         from batch_updater.runs.queued_runs import runs_of_content
@@ -195,20 +197,10 @@ class _Submission(RunBeginning):
         )
 
 
-def _lock(connection: Connection, content: str) -> None:
+def _lock(connection: TeamConnection, content: str) -> None:
     """Let others who queue the same content wait until this transaction has ended."""
     key = int.from_bytes(hashlib.sha256(f"submit {content}".encode()).digest()[:8], "big", signed=True)
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
-
-
-def _set_facts(connection: Connection, run: int, facts: Mapping[str, object]) -> None:
-    """Write facts about a run, in place of those of the same names."""
-    for name, value in facts.items():
-        connection.execute(
-            "INSERT INTO run (run, name, value) VALUES (%s, %s, %s)"
-            " ON CONFLICT (run, name) DO UPDATE SET value = excluded.value",
-            [run, name, json.dumps(value)],
-        )
 
 
 def _as_json(value: object) -> str:

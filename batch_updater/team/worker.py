@@ -1,7 +1,7 @@
 """A worker of a team: takes runs and blocks of one API from the queue for as long as it is not told to stop.
 
-Procrastinate fetches the jobs, and keeps a heartbeat by which others know that this worker lives; jobs of one that does
-not are queued again by any other. A worker whose database is away hands its blocks back, connects again and goes on.
+Procrastinate fetches the jobs and keeps a heartbeat of this worker. If the heartbeat of a worker stops, any other one
+queues its jobs again. A worker that loses the database hands its blocks back, and continues when it is connected again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class Timing(NamedTuple):
-    """After how many seconds a worker counts as dead, and what that rests on."""
+    """Times after which a worker stops sending and counts as dead."""
 
     heartbeat_s: float = 2.0
     contact_s: float = CONTACT_S
@@ -54,7 +54,7 @@ class Timing(NamedTuple):
 
 
 class TeamWorker:
-    """Works for the API of a configuration. Raises ValueError if it could send what others have taken over."""
+    """Works for the API of a configuration. Raises ValueError if `timing` lets it send after others have taken over."""
 
     def __init__(
         self,
@@ -86,17 +86,17 @@ class TeamWorker:
         self._threads: set[asyncio.Future[Any]] = set()
         """Of work that is not done."""
         self._left: list[int] = []
-        """Numbers under which the queue still knows this worker, from before the database was away."""
+        """Numbers under which the queue still knows this worker, from before the database was lost."""
         self._ending = asyncio.Event()
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _spoken(self._say), responsive():
+        with _logged_to(self._say), responsive():
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
         requests.sending(asyncio.get_running_loop(), self._ending.set, self._abort)
-        self._say(f"Working for {self._origin}, {self._concurrency} at once.")
+        self._say(f"Working for {self._origin}, {self._concurrency} blocks at once.")
         pause_s, is_lost = 0.5, False
         while not self._ending.is_set():
             app = app_of(self._team, self)
@@ -117,7 +117,7 @@ class TeamWorker:
             if self._ending.is_set():
                 break
             if not is_lost:
-                self._say("The team's database does not answer: trying again until it does.")
+                self._say("The team's database does not answer. Trying again until it does.")
             is_lost = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause_s)
@@ -126,7 +126,7 @@ class TeamWorker:
         self._say("Ended.")
 
     async def _leave_behind(self, app: App) -> None:
-        """Let the jobs be queued again that the queue counts as this worker's since before the database was away."""
+        """Let the jobs be queued again that the queue counts as this worker's from before the database was lost."""
         if self._threads:  # what they have learned comes first
             await asyncio.wait(self._threads, timeout=self._timing.contact_s)
         while self._left:
@@ -134,7 +134,7 @@ class TeamWorker:
             self._left.pop()
 
     async def _work(self, app: App) -> None:
-        """Work until told to stop, or until the database is away."""
+        """Work until told to stop, or until the database does not respond."""
         workers = [
             Worker(
                 app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
@@ -179,7 +179,7 @@ class TeamWorker:
                     for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
                         await jobs.retry_job(job)
                         words = " ".join(map(str, job.task_kwargs.values()))
-                        self._say(f"A worker is gone: {job.task_name} {words} is queued again.")
+                        self._say(f"A worker has died. Its job is queued again: {job.task_name} {words}.")
 
     # --- the jobs ---
 
@@ -241,7 +241,7 @@ class TeamWorker:
     def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
         self._threads.discard(done)
         if not done.cancelled():
-            done.exception()  # where no one waits for it any more, it need not be said
+            done.exception()  # read here, so that asyncio does not report it
 
     def _abort(self) -> None:
         for block in self._blocks:
@@ -253,7 +253,7 @@ class TeamWorker:
             self._said(f"{at:%H:%M:%S} {line}")
 
 
-class _Spoken(logging.Handler):
+class _ConsoleHandler(logging.Handler):
     """Says what the people who run the worker should know of. That a connection is lost the worker says itself."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -272,9 +272,12 @@ class _Spoken(logging.Handler):
 
 
 @contextmanager
-def _spoken(say: Callable[[str], None]) -> Iterator[None]:
+def _logged_to(say: Callable[[str], None]) -> Iterator[None]:
     """Say some of what is logged, and let nothing else out: what psycopg logs may hold names of hosts and users."""
-    handler, loggers = _Spoken(say), [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")]
+    handler, loggers = (
+        _ConsoleHandler(say),
+        [logging.getLogger(name) for name in ("batch_updater", "procrastinate", "psycopg")],
+    )
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False

@@ -1,13 +1,14 @@
-"""What the sending of a block learns of its rows, written to the team's database while the block is this worker's.
+"""Writes the outcomes of a block to the team's database, as long as the block is this worker's.
 
-Whoever claims a block raises its epoch, and every commit begins with the epoch that it was claimed with: once another
-worker has taken the block over, nothing is written any more. A commit that failed because the database was away is made
-again, for as long as it takes: it writes values and no differences, so it does not matter whether it was made before.
+Each claim of a block raises its epoch, and every commit checks the epoch of its claim: once another worker has taken
+the block over, this one cannot write any more. A commit that fails because the database does not respond is repeated
+for as long as it takes. It writes values, not differences, so it may be repeated even if it did arrive.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -22,8 +23,8 @@ from msgspec.structs import replace
 from batch_updater.errors import StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
+from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import reason_of
-from batch_updater.runs.team_store import TeamStore
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
 from batch_updater.sender.pool import SETTLED
 
@@ -43,9 +44,9 @@ _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outc
     advice = %(remedy)s, cause = %(why)s, maybe_applied = %(doubt)s, status = %(http)s,
     earlier_attempts = earlier_attempts + %(tries)s, attempts = 0, problems = NULL,
     before = CASE WHEN %(doubt)s = 1 THEN before END
-    WHERE run = %(run)s AND number = %(row)s"""
-_MADE = """SELECT attempts."row",
-    max(attempts.number) - coalesce(max(attempts.number) FILTER (WHERE attempts.why = %(in_flight)s), 0) FROM attempts
+    WHERE run = %(run)s AND number = %(row)s AND state = 'in_flight'"""
+"""Of a row that was sent. Made twice, as where it is unknown whether a commit was made, it counts no attempt twice."""
+_MADE = """SELECT attempts."row", max(attempts.number) FROM attempts
     JOIN rows ON rows.run = attempts.run AND rows.number = attempts."row"
     WHERE attempts.run = %(run)s AND rows.block = %(number)s AND rows.state = 'ready'
     AND attempts.part = (SELECT max(number) FROM parts WHERE run = %(run)s) GROUP BY attempts."row\""""
@@ -86,8 +87,13 @@ class Claim(NamedTuple):
         return {"run": self.run_id, "number": self.number, "epoch": self.epoch}
 
 
-class TakenOver(StoreError):  # noqa: N818  (no error: the block is in good hands)
+class TakenOver(StoreError):  # noqa: N818  (no error: another worker has the block)
     """Another worker has claimed the block."""
+
+
+def time_s() -> float:
+    """Return seconds that go on while the machine sleeps: others take its blocks over then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class Contact:
@@ -95,13 +101,13 @@ class Contact:
 
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
-        self.asked_at = time.monotonic()
+        self.asked_at = time_s()
         """When it was asked what it has answered last."""
 
     @property
     def left_s(self) -> float:
         """For how many seconds requests may still go out; 0 or less: others may soon count this worker as dead."""
-        return self.asked_at + self._lost_after_s - time.monotonic()
+        return self.asked_at + self._lost_after_s - time_s()
 
 
 class TeamWriter(RowWriter):
@@ -112,13 +118,12 @@ class TeamWriter(RowWriter):
         self._team = team
         self._claim = claim
         self._contact = contact
-        self._rows = _opened(team, claim.run)
+        self._rows = team.store_of(Path(claim.run, DATABASE))
         super().__init__(self._rows)
         self._counts: Counter[OutcomeKind] = Counter(claim.counts)
         self._sent: tuple[Counts, UniformRefusals] | None = None
         self._made: dict[int, int] = {}
-        """Row -> attempts that an earlier worker made at it, behind one that was left in flight: up to there the
-        statements count themselves."""
+        """Row -> attempts that earlier workers made at it in this part, one that was left in flight included."""
         self._has_answer = False
         self._is_answer_told = False
         self._given_up = threading.Event()
@@ -135,9 +140,8 @@ class TeamWriter(RowWriter):
             self._write_block()
             for statement in statements.in_order("READY_BLOCK"):
                 self._rows.execute(statement, block=claim.number)
-        of_block = {**claim.key, "in_flight": statements.ENDED_IN_FLIGHT}
         connection = self._rows.rows_of_run.connection
-        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, of_block)}
+        self._made = {int(row): int(made) for row, made in connection.execute(_MADE, claim.key)}
 
     def held(self) -> dict[str, int]:
         """Return target -> the row of it that did not settle when an earlier worker sent it. Raises psycopg.Error."""
@@ -146,7 +150,7 @@ class TeamWriter(RowWriter):
         return {str(target): int(row) for target, row in records}
 
     def begin(self, counts: Counts, refusals: UniformRefusals) -> None:
-        """Begin to write what is learned; `counts` and `refusals` are those of the sender, as they are at any time."""
+        """Begin to write; `counts` and `refusals` are the sender's own, which it keeps changing."""
         self._sent = counts, refusals
         self._writer.start()
 
@@ -163,25 +167,28 @@ class TeamWriter(RowWriter):
         self._rows.close()
 
     def give_up(self) -> None:
-        """Do not wait any longer for a database that is away: what it does not hold is lost. From any thread."""
+        """Stop waiting for a database that does not respond: what it has not stored is lost. From any thread."""
         self._given_up.set()
 
     def is_given_up(self, within_s: float) -> bool:
-        """Wait for so many seconds at most; returns whether a database that is away is not waited for any longer."""
+        """Wait for at most that many seconds; returns whether `give_up` was called."""
         return self._given_up.wait(within_s)
 
     def reconnect(self) -> None:
         """Connect again; if that fails, the next commit fails as well, and this is tried again."""
         try:
-            rows = _opened(self._team, self._claim.run)
+            rows = self._team.store_of(Path(self._claim.run, DATABASE))
         except (psycopg.Error, FileNotFoundError):
             return
         self._rows.close()
         self.store = self._rows = rows
 
-    def require_writable(self) -> None:
-        """Raise StoreError if nothing may go out: the block is another worker's, or may soon be."""
-        super().require_writable()
+    def require_contact(self) -> None:
+        """Raise StoreError if nothing may go out: the block is another worker's, or may soon be.
+
+        What has come of a request that is out already is kept all the same, until the database answers again.
+        """
+        self.require_writable()
         if self._contact.left_s <= 0:
             self.is_handing_back = True
             raise StoreError("The team's database does not answer.")
@@ -199,7 +206,7 @@ class TeamWriter(RowWriter):
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:
-        """Queue what is kept of an attempt, if that is anything; those of an earlier worker stay."""
+        """Queue the attempt for the table of attempts; those of an earlier worker stay."""
         self._has_answer = self._has_answer or made.status is not None
         if before := self._made.get(made.row):
             made = replace(made, number=made.number + before)
@@ -215,7 +222,7 @@ class TeamWriter(RowWriter):
     def _save(self, writes: Sequence[Many | Write]) -> StoreError | None:
         counts = self._counts + Counter(_finished(writes))
         while True:
-            asked_at = time.monotonic()
+            asked_at = time_s()
             try:
                 self._commit_once(writes, counts)
             except StoreError as error:
@@ -226,6 +233,8 @@ class TeamWriter(RowWriter):
                 self.reconnect()
             except psycopg.Error as error:
                 return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
+            except UnicodeEncodeError:  # half a character, as an answer in JSON may hold it
+                return StoreError("The team's database cannot be written: it keeps no text that is not Unicode.")
             else:
                 self._counts = counts
                 self._contact.asked_at = max(asked_at, self._contact.asked_at)
@@ -256,7 +265,7 @@ class TeamWriter(RowWriter):
             sent, own = self._sent
             requests, retries = requests + sent.requests, retries + sent.retries
             throttled += sent.throttled
-            refusals = _with(refusals, own)
+            refusals = _added_up(refusals, own)
         written = self._rows.rows_of_run.connection.execute(_UPDATE, {
             **claim.key, "requests": requests, "retries": retries, "throttled": throttled,
             "counts": json.dumps({kind.value: rows for kind, rows in (counts or self._counts).items()}),
@@ -264,13 +273,6 @@ class TeamWriter(RowWriter):
         })  # fmt: skip
         if not written.rowcount:
             raise TakenOver("Another worker has taken the block over.")
-
-
-def _opened(team: TeamDatabase, run: str) -> TeamStore:
-    store = team.store_of(Path(run, "run.sqlite"))
-    if not isinstance(store, TeamStore):
-        raise TypeError("the rows of a queued run are not in a team's database")
-    return store
 
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
@@ -285,7 +287,7 @@ def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
     return found
 
 
-def _with(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:
+def _added_up(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:
     """Return how the rows of a block were refused, those of an earlier worker included."""
     if not own.seen:
         return before

@@ -81,14 +81,18 @@ class OpenDrafts:
         return journal
 
     def give(self, upload: StoredUpload) -> None:
-        """Give a draft to the host that has asked for it, unless a page reads it just now. Raises ResultsError."""
+        """Give a draft to the host that has asked for it, unless it is in use just now. Raises ResultsError."""
         if self._team is None:
             return
         with self._lock:
-            _, used_at_s = self._open.get(upload.id, (None, float("-inf")))
-            if upload.id not in self._replaced and self._clock() - used_at_s >= _STAYS_HERE_S:
-                self._close(upload.id)
-                self._team.give(upload)
+            draft, used_at_s = self._open.get(upload.id, (None, float("-inf")))
+            if upload.id in self._replaced or self._clock() - used_at_s < _STAYS_HERE_S:
+                return
+            if draft is not None and not draft.close_if_unchanged():  # an edit of many rows may take long
+                return
+            self._close(upload.id)
+        # Not within the lock, which `bring` takes second. A draft that is opened meanwhile keeps no edit any more.
+        self._team.give(upload)
 
     def _let_go(self, upload_id: str) -> None:
         with self._lock:

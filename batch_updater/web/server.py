@@ -29,7 +29,7 @@ from batch_updater.runs.sending import responsive
 from batch_updater.runs.store import DamagedStoreError
 from batch_updater.runs.team_drafts import TeamDrafts
 from batch_updater.runs.team_folders import team_of
-from batch_updater.runs.team_uploads import DEAD_S, TeamUploads
+from batch_updater.runs.team_uploads import DEAD_S, TeamUnreachableError, TeamUploads
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -107,6 +107,7 @@ _TITLES = {
 _OF_DISK = (
     "The server cannot read or write one of its own files: there may be no room left, or it is locked, damaged or gone."
 )
+_OF_TEAM = "Nothing was done. Runs in the queue continue. Try again in a moment."
 _SEND_AGAIN = "Please send it once more"
 """Of a form whose session has ended."""
 _TEXTS = {
@@ -136,6 +137,10 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         response = _error_page(request, 409, in_page_words(" ".join(filter(None, (*error.lines, *error.remedy_lines)))))
     except (ConnectionError, asyncio.CancelledError):
         raise  # the browser is gone
+    except TeamUnreachableError as error:
+        _logger.warning("%s %s failed: %s", request.method, request.rel_url.raw_path, error)
+        response = _error_page(request, 503, _OF_TEAM, heading="The team's database does not answer")
+        response.headers[hdrs.RETRY_AFTER] = "10"
     except Exception as error:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
         reference = secrets.token_hex(4)
         what = f"{request.method} {request.rel_url.raw_path} failed, reference {reference}"
@@ -147,14 +152,14 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-def _error_page(request: web.Request, status: int, text: str) -> web.Response:
+def _error_page(request: web.Request, status: int, text: str, *, heading: str = "") -> web.Response:
     context = context_of(request)
     typed, carried = parted(typed_of(request))
     return context.page(
         request,
         "error_notice.html.j2" if is_fragment(request) else "error.html.j2",
         status=status,
-        heading=_SEND_AGAIN if status == 403 and typed else _TITLES.get(status, "That cannot be done"),
+        heading=heading or (_SEND_AGAIN if status == 403 and typed else _TITLES.get(status, "That cannot be done")),
         text=text,
         typed=typed,
         carried=carried,

@@ -51,7 +51,7 @@ from batch_updater.runs.uploads import (
     TaskKind,
     Uploads,
 )
-from batch_updater.team import follow, submit
+from batch_updater.team import submit
 from batch_updater.team.progress import progress_of
 from batch_updater.web.open_drafts import OpenDrafts
 from batch_updater.web.page_words import in_page_words
@@ -359,6 +359,8 @@ class Worker:
 
     def _stop_for_team(self, team: TeamDrafts, run: str, by: str) -> bool:
         """Stop a run on whatever host it was started. Returns whether it was going on."""
+        from batch_updater.team import follow
+
         past = read_run(self._config.results.folder / run)
         if not isinstance(past, PastRun) or not past.is_going_on:
             return False
@@ -629,7 +631,9 @@ class Worker:
             return self._execute(work, open_run)
 
     def _follow(self, work: _Work, team: TeamDrafts, folder: Path) -> TaskFault | None:
-        """Wait until a run has ended that the workers of the team send."""
+        """Wait for the end of a run that the workers of the team send."""
+        from batch_updater.team import follow
+
         with self._changed:
             work.run = folder.name
         with spoken(work.say):
@@ -749,10 +753,12 @@ class Worker:
                     if upload := self._uploads.upload(upload_id):
                         self._drafts.give(upload)
                 fault = ""
-            except (ResultsError, OSError) as error:
+            except ResultsError as error:
                 if str(error) != fault:  # once for each outage
                     fault = str(error)
                     self._log(fault)
+            except Exception:  # noqa: BLE001  (a server that says nothing more would be taken to be dead)
+                self._log(traceback.format_exc())
             with self._changed:
                 for number in news.to_stop if news else ():
                     if (work := self._work.get(number)) and not work.interrupts.count:

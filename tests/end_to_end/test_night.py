@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
-from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox, worker
+from tests.end_to_end.program import DATABASE, Done, batch_updater, configure, environment, sandbox, worker
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
@@ -166,13 +167,23 @@ def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> Non
 
 def next_night(folder: Path, **variables: str) -> Done:
     """Run the job a day after the nights that are remembered."""
-    (path,) = (folder / "runs").glob(".nightly-*.json")
-    state = json.loads(path.read_text(encoding="utf-8"))
-    for pending in state["pending"]:
+    if DATABASE in os.environ:
+        with psycopg.connect(os.environ["TEAM_DATABASE"]) as connection:
+            ((content,),) = connection.execute("SELECT content FROM batch_updater.nights")
+            connection.execute("UPDATE batch_updater.nights SET content = %s", [a_day_older(content)])
+    else:
+        (path,) = (folder / "runs").glob(".nightly-*.json")
+        path.write_text(a_day_older(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return night(folder, **variables)
+
+
+def a_day_older(state: str) -> str:
+    """Return the state of the nights as if all of them had been a day earlier."""
+    content = json.loads(state)
+    for pending in content["pending"]:
         if pending["counted_at"]:
             pending["counted_at"] = (datetime.fromisoformat(pending["counted_at"]) - timedelta(days=1)).isoformat()
-    path.write_text(json.dumps(state), encoding="utf-8")
-    return night(folder, **variables)
+    return json.dumps(content)
 
 
 def api_rows(done: Done) -> dict[str, int]:

@@ -143,6 +143,7 @@ def test_a_second_job_does_not_take_the_first_for_killed(tmp_path: Path) -> None
         assert night(tmp_path).object["notes"] == []
 
 
+@pytest.mark.one_process("its old run is in the folder, and not in a team's database")
 def test_what_retention_removed_is_told_once(tmp_path: Path) -> None:
     """By the night itself, and in the next message that people get, if that is a later one."""
     with sandbox() as api, webhook() as hook:
@@ -219,6 +220,7 @@ def test_a_file_with_open_questions_is_answered_by_a_layout(tmp_path: Path) -> N
         assert by_name(night(tmp_path)) == {"a.csv": "done"}
 
 
+@pytest.mark.one_process("its old run is in the folder, and not in a team's database")
 def test_a_run_says_which_old_runs_it_has_removed(tmp_path: Path) -> None:
     """Among its notes, and in a line for people."""
     with sandbox() as api:
@@ -272,6 +274,7 @@ def test_a_note_offers_no_option_that_a_layout_does_not_hold(tmp_path: Path) -> 
         assert by_name(night(tmp_path)) == {"a.xlsx": "done"}
 
 
+@pytest.mark.one_process("it edits the file of a layout")
 def test_a_layout_leaves_hidden_rows_out_if_a_person_has_written_so(tmp_path: Path) -> None:
     """As the note says of a file whose hidden rows nothing is known about."""
     with sandbox() as api:

@@ -32,7 +32,7 @@ from batch_updater.nightly.dispositions import (
     decide_run,
 )
 from batch_updater.nightly.inbox import ReadyFile, SkippedFile, Stamp
-from batch_updater.nightly.state import PendingFile, StateFile
+from batch_updater.nightly.state import PendingFile, StateStore
 from batch_updater.records import Stop, StopReason
 from batch_updater.reporter.summary import Summary
 from batch_updater.runs.interrupts import Interrupted
@@ -162,12 +162,12 @@ def test_a_start_within_half_a_day_is_the_same_night(tmp_path: Path) -> None:
     """A scheduler tries again every half hour, over midnight too; trouble that is not the file's own does not count."""
     file = ReadyFile(tmp_path / "a.csv", Stamp(1, 2, 3))
     first = datetime(2026, 11, 24, 23, 0, tzinfo=UTC)
-    state = StateFile(tmp_path, tmp_path)
+    state = StateStore(tmp_path, tmp_path)
     state.begin(file)
     counted = []
     for hours, own in ((0, True), (1.5, True), (24, False), (24, True), (24.5, True), (48, True)):
         state.leave(file, first + timedelta(hours=hours), own_trouble=own)
-        (pending,) = StateFile(tmp_path, tmp_path).state.pending
+        (pending,) = StateStore(tmp_path, tmp_path).state.pending
         counted.append(pending.nights)
     assert counted == [1, 1, 1, 2, 2, 3]
 
@@ -175,14 +175,14 @@ def test_a_start_within_half_a_day_is_the_same_night(tmp_path: Path) -> None:
 def test_the_state_outlives_the_process(tmp_path: Path) -> None:
     """Names that are no UTF-8 included; of another file of that name nothing is known, and a damaged state is empty."""
     file = ReadyFile(tmp_path / "b\udce9.csv", Stamp(1, 2, 3))
-    state = StateFile(tmp_path, tmp_path)
+    state = StateStore(tmp_path, tmp_path)
     state.begin(file)
     state.end(3, STARTED, ())
-    again = StateFile(tmp_path, tmp_path)
+    again = StateStore(tmp_path, tmp_path)
     assert again.state.exit_code == 3
     assert isinstance(again.pending(file), PendingFile)
     assert again.pending(replace(file, stamp=Stamp(1, 2, 4))) is None
     again.remove(file)
-    assert StateFile(tmp_path, tmp_path).pending(file) is None
+    assert StateStore(tmp_path, tmp_path).pending(file) is None
     again.path.write_bytes(b"\xff{")
-    assert StateFile(tmp_path, tmp_path).state.exit_code is None
+    assert StateStore(tmp_path, tmp_path).state.exit_code is None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import batch_updater
-from batch_updater.runs import statements, tables, upload_statements, upload_tables
+from batch_updater.runs import statements, tables, team_upload_tables, upload_statements, upload_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ PACKAGE = Path(batch_updater.__file__).parent
         (tables.as_sqlite, "sqlite.sql"),
         (tables.as_postgres, "postgres.sql"),
         (upload_tables.as_sqlite, "uploads.sql"),
+        (team_upload_tables.as_postgres, "team_uploads.sql"),
     ],
 )
 def test_the_file_of_statements_is_what_the_tables_make(content: Callable[[], str], file: str) -> None:

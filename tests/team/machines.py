@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 import openpyxl
 
-from batch_updater.config.secrets import Secret
-from batch_updater.runs.team_database import TeamDatabase, address_of
-from batch_updater.team.migrate import migrate
 from tests.end_to_end.inside import Inside
 from tests.end_to_end.program import configure
 from tests.loader.described import workbook
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.end_to_end.program import Done
-    from tests.team.postgres import PostgresServer
 
 SETTINGS = "sending: {rate_per_s: 5000}\n"
 OF_A_TEAM = SETTINGS + "team: {database: 'env:TEAM_DATABASE'}\n"
@@ -43,15 +39,6 @@ class Machine(Inside):
         done = super().__call__(*arguments, stdin=stdin, **{"TEAM_DATABASE": self.address, **variables})
         assert "secret-of-the-database" not in done.out + done.err
         return done
-
-
-def new_database(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of a team."""
-    address = server.new_database()
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    database.close()
-    return address
 
 
 def member(folder: Path, api: str, address: str) -> Machine:

@@ -114,13 +114,15 @@ def test_the_address_and_its_password_are_never_shown() -> None:
     """Not as text, and not in what comes back from a driver: both are redacted from then on."""
     address = "postgresql://me:canary%21canary@127.0.0.1/team"
     environment = Environment({"TEAM_DATABASE": address})
-    team = team_database(TeamSettings.model_validate({"database": "env:TEAM_DATABASE"}), environment)
-    assert team
+    reference = TeamSettings.model_validate({"database": "env:TEAM_DATABASE"}).database
+    assert reference
+    team = team_database(reference, environment)
     assert "canary" not in f"{team}{team!r}{vars(team)}"
     text = environment.redaction.text(f"FATAL: {address} says canary!canary, or canary%21canary")
     assert "canary" not in text
 
 
-def test_without_the_key_there_is_no_team() -> None:
-    """Nothing is fetched."""
-    assert team_database(TeamSettings(), Environment({})) is None
+def test_a_server_that_is_gone_without_a_word_is_given_up() -> None:
+    """Where its machine has lost its power nothing says so, and the system would wait for hours."""
+    found = parameters("postgresql://u:p@db.example.com/team?keepalives_idle=60")
+    assert (found["keepalives_idle"], found["tcp_user_timeout"]) == ("60", "15000")

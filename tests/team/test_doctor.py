@@ -80,7 +80,7 @@ def test_a_good_set_up_of_a_team(tmp_path: Path, address: str) -> None:
     assert {finding.status for finding in found.values()} == {Status.OK}
     assert found["team database"].message.startswith("PostgreSQL 1")
     assert "on this machine" in found["team database"].message
-    assert found["team workers"].message == "3 workers seen within half a minute: host-a, host-b (2)."
+    assert found["team workers"].message == "3 workers seen in the last 30 seconds: host-a, host-b (2)."
     assert found["team queue"].message.startswith(
         "1 run waiting, 1 going on; 20261130-a has waited the longest, for 5 min"
     )

@@ -23,7 +23,8 @@ from batch_updater.runs.run_files import RunFileKind, files_of
 from batch_updater.runs.run_list import RunList, RunState
 from batch_updater.runs.team_folders import joined
 from tests.end_to_end.program import sandbox
-from tests.team.machines import Machine, machine_with_runs, member, new_database
+from tests.team.hosts import migrated
+from tests.team.machines import Machine, machine_with_runs, member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.debian
 def sender(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Machine]:
     """Give the host that has sent five runs, which are in the team's database."""
     with sandbox() as api:
-        host = machine_with_runs(tmp_path_factory.mktemp("hosts") / "sender", api.url, new_database(server))
+        host = machine_with_runs(tmp_path_factory.mktemp("hosts") / "sender", api.url, migrated(server))
         assert host("team", "import").code == 0
         yield host
 
@@ -53,7 +54,7 @@ def other(sender: Machine, tmp_path: Path) -> Machine:
 @pytest.fixture
 def own_team(sender: Machine, server: PostgresServer) -> Machine:
     """Give the first host with the same runs in a database of its own, to be changed."""
-    host = Machine(sender.folder, new_database(server), sender.url)
+    host = Machine(sender.folder, migrated(server), sender.url)
     assert host("team", "import").code == 0
     return host
 

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from tests.end_to_end.program import configure, sandbox
-from tests.team.machines import OF_A_TEAM, SETTINGS, Machine, machine_with_runs, member, new_database
+from tests.team.hosts import migrated
+from tests.team.machines import OF_A_TEAM, SETTINGS, Machine, machine_with_runs, member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +27,13 @@ pytestmark = pytest.mark.debian
 def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) -> Iterator[Machine]:
     """Give a machine with five runs that has joined a team, and has not copied them yet."""
     with sandbox() as api:
-        yield machine_with_runs(tmp_path_factory.mktemp("hosts") / "old", api.url, new_database(server))
+        yield machine_with_runs(tmp_path_factory.mktemp("hosts") / "old", api.url, migrated(server))
 
 
 @pytest.fixture
 def fresh(machine: Machine, server: PostgresServer) -> Machine:
     """Give the same machine with a team that has nothing yet."""
-    return Machine(machine.folder, new_database(server), machine.url)
+    return Machine(machine.folder, migrated(server), machine.url)
 
 
 def imported(host: Machine) -> dict[str, str]:
@@ -56,8 +57,7 @@ def test_runs_are_copied_as_they_are(fresh: Machine) -> None:
     done = fresh("team", "import")
     assert done.code == 0
     assert done.out.endswith(
-        "5 imported, 0 already there.\n"
-        "What was copied is the team's from now on: send nothing from this folder without team.database.\n"
+        "5 imported, 0 already there.\nFrom now on, do not send from this folder without team.database.\n"
     )
     assert listed(fresh) == alone
     assert {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()} == before
@@ -146,7 +146,7 @@ def test_what_is_not_copied_yet_is_said_where_it_matters(fresh: Machine) -> None
 
 def test_a_file_that_is_too_large_stays_where_it_is(fresh: Machine) -> None:
     """The run is copied without it, and the line of the run says so."""
-    run = next(fresh.runs.glob("*-fine"))
+    run = next(fresh.runs.glob("*-fine/run.sqlite")).parent  # not the run that was sent to the team just now
     other = fresh.folder / "large" / run.name
     shutil.copytree(run, other)
     with (other / "run.log").open("ab") as file:

@@ -31,7 +31,7 @@ def test_a_database_without_tables_is_told_how_to_get_them(server: PostgresServe
     with closing(TeamDatabase(Secret(address_of(server.new_database())))) as database:
         with pytest.raises(ConfigError, match="has no tables of this program yet") as raised:
             database.require_schema()
-        assert raised.value.remedy == "batch-updater worker --migrate"
+        assert raised.value.remedy == "Run `batch-updater worker --migrate`."
         migrate(database)
         database.require_schema()
 
@@ -50,7 +50,7 @@ def test_tables_of_an_older_program_are_told_how_to_be_brought_up(team: TeamData
     _set_version(team, "0000")
     with pytest.raises(ConfigError, match="are those of an older program") as raised:
         team.require_schema()
-    assert raised.value.remedy == "batch-updater worker --migrate"
+    assert raised.value.remedy == "Run `batch-updater worker --migrate`."
 
 
 def _set_version(team: TeamDatabase, version: str) -> None:
@@ -82,3 +82,22 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_address(
             said = str(raised.value)
             assert "password authentication failed" in said or "resolve" in said or "translate" in said
             assert not [secret for secret in (*change, '"postgres"', str(server.port)) if secret in said]
+
+
+def test_a_role_that_may_not_create_tables_is_told_so(team: TeamDatabase, server: PostgresServer) -> None:
+    """In a sentence, whichever revision is the one that it may not make."""
+    name = team.address.partition("dbname=")[2].split()[0]
+    with team.connected() as connection:
+        connection.execute("DROP TABLE nights")
+        connection.execute(
+            "DROP TABLE servers, uploads, tasks, events, approvals, sessions, drafts, draft_files CASCADE"
+        )
+        connection.execute("UPDATE schema_version SET version_num = '0001'")
+        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'secret-of-the-database'")
+        connection.execute("GRANT USAGE ON SCHEMA batch_updater TO reader")
+        connection.execute(f"GRANT CREATE ON DATABASE {name} TO reader")
+        connection.execute("GRANT SELECT, UPDATE ON schema_version TO reader")
+    address = server.address(name).replace("postgres:secret", "reader:secret")
+    refused = pytest.raises(ConfigError, match="cannot be created or updated: permission denied")
+    with closing(TeamDatabase(Secret(address_of(address)))) as database, refused:
+        migrate(database)

@@ -18,7 +18,8 @@ from batch_updater.runs.layouts import delete_layout, is_taken, layout_names, re
 from batch_updater.runs.names import names_stamp, remember_names, remembered_names
 from batch_updater.runs.team_folders import joined
 from tests.loader.described import workbook
-from tests.team.machines import HEADERS, ROWS, Machine, member, new_database
+from tests.team.hosts import migrated
+from tests.team.machines import HEADERS, ROWS, Machine, member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ CALLER = CallerDigest("00" * 16, {}, {})
 @pytest.fixture
 def hosts(tmp_path: Path, server: PostgresServer) -> Iterator[tuple[Machine, Machine]]:
     """Give two hosts of a team that has nothing yet, both of which have joined it."""
-    address = new_database(server)
+    address = migrated(server)
     first, second = (member(tmp_path / name, "http://127.0.0.1:1", address) for name in ("first", "second"))
     with joined_as(first), joined_as(second):
         yield first, second

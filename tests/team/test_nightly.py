@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import procrastinate
 import pytest
 
 from batch_updater.team.nightly import NIGHTLY, register_nightly
 from tests.end_to_end.program import sandbox
+from tests.end_to_end.test_night import a_day_older
+from tests.nightly.receivers import webhook
 from tests.team.hosts import Host, hosts
 
 if TYPE_CHECKING:
@@ -164,3 +167,73 @@ def test_workers_run_the_files_of_the_inbox_by_themselves(address: str, team: Te
     assert not list(inbox.iterdir())
     assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
     assert len([request for request in api.requests() if request["method"] == "PUT"]) == 2
+
+
+def night(host: Host) -> dict[str, Any]:
+    """Run the nightly job on a host; returns what it prints."""
+    _, out, err = host.run("nightly", "--json")
+    assert out, err
+    printed: dict[str, Any] = json.loads(out)
+    return printed
+
+
+def test_a_night_knows_of_the_nights_on_other_hosts(address: str, team: TeamDatabase, tmp_path: Path) -> None:
+    """They share the inbox, not the folder of results: a file that two nights left is for a person in the third."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "poison.csv").write_text("Id,Type,OpportunityName\n1,Pre,fault:status-500\n2,Pre,b\n", encoding="utf-8")
+    os.utime(inbox / "poison.csv", (time.time() - 3600,) * 2)
+    with sandbox() as api:
+        one, other = (
+            Host(
+                tmp_path / name, api.url, address, more=f"nightly: {{inbox: '{inbox}'}}\n",
+                sending="{rate_per_s: 100, attempts: 2}",
+            )
+            for name in ("one", "other")
+        )  # fmt: skip
+        found = []
+        with hosts(one, other):
+            worker = one.work(quick=False)
+            for host in (one, other, one):
+                found += [file["disposition"] for file in night(host)["files"]]
+                with team.connected() as connection:
+                    ((content,),) = connection.execute("SELECT content FROM nights")
+                    connection.execute("UPDATE nights SET content = %s", [a_day_older(str(content))])
+            assert worker.end() == 0
+    assert found == ["left", "left", "attention"]
+    assert not list(tmp_path.glob("*/runs/.nightly-*"))
+
+
+def test_a_night_tells_of_one_that_was_killed_on_another_host(address: str, team: TeamDatabase, tmp_path: Path) -> None:
+    """Once, as where both are on one machine."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "a.csv").write_text("Id,Type,SalesRevenue\n1,Pre,10\n", encoding="utf-8")
+    with sandbox() as api:
+        one, other = (
+            Host(tmp_path / name, api.url, address, more=f"nightly: {{inbox: '{inbox}'}}\n")
+            for name in ("one", "other")
+        )
+        running = one.start("nightly")  # it watches the new file for a while
+        with team.connected() as connection:
+            wait_for(lambda: connection.execute("SELECT true FROM nights").fetchone() is not None)
+        running.kill()
+        running.communicate()
+        (inbox / "a.csv").unlink()
+        (note,) = night(other)["notes"]
+        assert "did not come to its end" in note
+        assert night(one)["notes"] == []
+
+
+def test_people_are_told_of_a_night_whose_database_does_not_answer(tmp_path: Path, closed_port: int) -> None:
+    """As of any night that could not begin: nothing is sent, the exit code is 2."""
+    database = f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x"
+    with sandbox() as api, webhook() as hook:
+        more = f"nightly: {{inbox: inbox, notify: ['json://{hook.place}/told']}}\n"
+        code, _, err = Host(tmp_path / "host", api.url, database, more=more).run("nightly")
+    (posted,) = hook.bodies()
+    assert code == 2
+    assert "cannot be read: Connection refused." in err
+    assert "cannot be read: Connection refused." in posted["message"]
+    assert "secret-of-the-database" not in json.dumps(posted)
+    assert not api.received

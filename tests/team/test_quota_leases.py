@@ -148,12 +148,12 @@ def test_a_burst_comes_at_once_after_a_lull_and_only_then(team: TeamDatabase) ->
 
 
 def test_a_database_clock_that_was_set_back_keeps_no_one_waiting(team: TeamDatabase) -> None:
-    """A next permit that is due in an hour is one of a clock that was an hour ahead."""
+    """Permits that were leased in an hour are those of a clock that was an hour ahead."""
 
     async def first_moment() -> float:
         quota = quota_of(team)
         await quota.lease(1, 0)
-        execute(team, "UPDATE batch_updater.quotas SET next_at = next_at + 3600")
+        execute(team, "UPDATE batch_updater.quotas SET next_at = next_at + 3600, leased_at = leased_at + 3600")
         lease = await quota.lease(1, 0)
         await quota.end(0)
         return lease.moments[0] - time.monotonic()
@@ -352,3 +352,18 @@ def test_what_a_comparison_reads_and_what_a_worker_sends_count_together(
         counted = connection.execute("SELECT sum(requests) FROM months").fetchone()
     assert counted == (len(requests),)
     assert len(requests) == 80
+
+
+def test_more_workers_than_the_permits_of_a_second_get_moments_of_their_own(team: TeamDatabase) -> None:
+    """Each waits for one that is due later than all before it, however many wait."""
+
+    async def leased() -> list[float]:
+        quota = quota_of(team)
+        await quota.lease(1, 0)
+        moments = [(await quota.lease(1, 0)).moments[0] for _ in range(450)]
+        await quota.end(0)
+        return moments
+
+    moments = uvloop.run(leased())
+    # The database's clock is known the better the more it was asked.
+    assert moments[-1] - moments[0] >= 4.49 * _SPACE_S - 3 * _ACCURACY_S

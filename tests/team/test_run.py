@@ -21,20 +21,23 @@ import pytest
 
 from batch_updater.runs.team_database import TeamDatabase
 from tests.end_to_end.program import Sandbox, sandbox
+from tests.team.command_host import ENDS_WITHIN_S, CommandHost, ended
+from tests.team.hosts import until
 from tests.team.postgres import PostgresServer
-from tests.team.team_host import ENDS_WITHIN_S, Host, ended, wait_for
 
 pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 DIFFERENT = frozenset({"run", "results", "started_at", "finished_at", "elapsed_s", "rate_per_s", "next", "requests"})
 """What of the JSON object is another one in every run."""
-MORE = "sending: {rate_per_s: 2000, attempts: 3, concurrency: 4}\n"
+SENDING = "{rate_per_s: 2000, attempts: 3, concurrency: 4}"
 
 
 @contextmanager
-def two_hosts(folder: Path, address: str, *options: str, more: str = MORE) -> Iterator[tuple[Host, Host, Sandbox]]:
+def two_hosts(
+    folder: Path, address: str, *options: str, sending: str = SENDING, more: str = ""
+) -> Iterator[tuple[CommandHost, CommandHost, Sandbox]]:
     """Give a host of a person and one with a worker, which share a database and nothing else, and their API."""
     with sandbox(*options) as api:
-        desk, server = (Host(folder / name, api.url, address, more) for name in ("desk", "server"))
+        desk, server = (CommandHost(folder / name, api.url, address, sending, more) for name in ("desk", "server"))
         yield desk, server, api
 
 
@@ -43,14 +46,14 @@ def sent(api: Sandbox) -> Counter[str]:
     return Counter(request["path"] for request in api.requests() if request["method"] == "PUT")
 
 
-def run_names(host: Host) -> list[object]:
+def run_names(host: CommandHost) -> list[object]:
     return [name for (name,) in host.rows("SELECT name FROM runs ORDER BY id")]
 
 
 def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str) -> None:
     """Exit code, JSON object and workbook are the same, on a host that has sent nothing itself."""
     with two_hosts(tmp_path, address) as (desk, server, api), sandbox() as other:
-        alone = Host(tmp_path / "alone", other.url, "", MORE)
+        alone = CommandHost(tmp_path / "alone", other.url, "", SENDING)
         for host in (desk, alone):
             host.file("c.csv", 50)
             with (host.folder / "c.csv").open("a") as file:
@@ -77,7 +80,7 @@ def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str
 def test_text_tells_the_same_as_without_a_team(tmp_path: Path, address: str) -> None:
     """The lines of the result and the next step are the same but for names and times."""
     with two_hosts(tmp_path, address) as (desk, server, _), sandbox() as other:
-        alone = Host(tmp_path / "alone", other.url, "", MORE)
+        alone = CommandHost(tmp_path / "alone", other.url, "", SENDING)
         texts = []
         with server.worker():
             for host in (desk, alone):
@@ -113,7 +116,7 @@ def test_detached_runs_are_followed_later(tmp_path: Path, address: str) -> None:
 def test_following_and_detaching_are_for_teams(tmp_path: Path) -> None:
     """Without a team both are a usage error, and nothing is sent."""
     with sandbox() as api:
-        alone = Host(tmp_path, api.url, "")
+        alone = CommandHost(tmp_path, api.url, "")
         alone.file("c.csv", 3)
         for arguments in (("run", "c.csv", "--detach"), ("runs", "--follow", "x")):
             done = alone(*arguments)
@@ -128,7 +131,7 @@ def test_the_same_content_is_sent_once(tmp_path: Path, address: str) -> None:
         for host in (desk, server):
             host.file("c.csv", 60)
         processes = [host.start("run", "c.csv", "--json") for host in (desk, server, desk)]
-        wait_for(lambda: len(run_names(desk)) == 1 and desk.rows("SELECT state FROM runs") == [("queued",)])
+        until(lambda: len(run_names(desk)) == 1 and desk.rows("SELECT state FROM runs") == [("queued",)])
         with server.worker():
             ends = [ended(process) for process in processes]
         assert [done.code for done in ends] == [0, 0, 0], [done.err for done in ends]
@@ -228,7 +231,7 @@ def test_a_restart_of_the_database_is_survived(tmp_path: Path, address: str, ser
 def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_port: int) -> None:
     """The exit code is 2, with a sentence that names no secret."""
     with sandbox() as api:
-        host = Host(tmp_path, api.url, f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x")
+        host = CommandHost(tmp_path, api.url, f"postgresql://postgres:secret-of-the-database@127.0.0.1:{closed_port}/x")
         host.file("c.csv", 3)
         done = host("run", "c.csv", "--json")
         assert done.code == 2
@@ -238,7 +241,7 @@ def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_po
 
 def test_a_guard_holds_before_anything_is_queued(tmp_path: Path, address: str) -> None:
     """A file over a guard is refused with exit code 2; no name stays reserved."""
-    with two_hosts(tmp_path, address, more=f"{MORE}guards: {{rows: 10}}\n") as (desk, _, api):
+    with two_hosts(tmp_path, address, more="guards: {rows: 10}\n") as (desk, _, api):
         desk.file("c.csv", 11)
         done = desk("run", "c.csv", "--json")
         assert done.code == 2
@@ -250,7 +253,7 @@ def test_a_guard_holds_before_anything_is_queued(tmp_path: Path, address: str) -
 
 def test_changes_are_judged_before_a_run_is_queued(tmp_path: Path, address: str) -> None:
     """A guard on changes reads every record first, and refuses the run; within it the readings count as requests."""
-    with two_hosts(tmp_path, address, more="sending: {rate_per_s: 2000, compare: true}\nguards: {changed: 10}\n") as (
+    with two_hosts(tmp_path, address, sending="{rate_per_s: 2000, compare: true}", more="guards: {changed: 10}\n") as (
         desk, server, _,
     ), server.worker():  # fmt: skip
         desk.file("many.csv", 11)
@@ -324,7 +327,7 @@ def test_names_that_were_reserved_long_ago_are_free_again(tmp_path: Path, addres
 
 
 @contextmanager
-def terminal(host: Host, *arguments: str) -> Iterator[Terminal]:
+def terminal(host: CommandHost, *arguments: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "batch_updater", *arguments], cwd=host.folder, stdin=theirs, stdout=theirs,
@@ -409,3 +412,42 @@ def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> Non
             assert shown.end() == 3
         assert "Stopped: You stopped the run." in shown.shown
         assert len(api.received) < 300
+
+
+def test_a_row_that_was_left_in_flight_stays_doubtful_whatever_the_next_part_reads(
+    tmp_path: Path, address: str
+) -> None:
+    """Of an imported run that was killed: that its next part reads each record first says nothing of what was sent."""
+    with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
+        desk.file("c.csv", 5)
+        assert desk("run", "c.csv").code == 0
+        desk.rows("UPDATE rows SET state = 'in_flight', outcome = NULL WHERE number = 3 RETURNING 1")
+        desk.rows("""UPDATE parts SET counts = '{"updated": 4, "unconfirmed": 1}' RETURNING 1""")
+        done = desk("run", "c.csv", "--compare", "--json")
+        assert done.code == 0, done.err
+        assert desk.rows('SELECT why FROM attempts WHERE part = 1 AND "row" = 3') == [("ended while in flight",)]
+
+
+def test_a_run_whose_rows_cannot_be_relied_on_ends_all_the_same(tmp_path: Path, address: str) -> None:
+    """There is no report of it, and whoever waits is told why; the next run has its turn."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 5)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        desk.rows("UPDATE rows SET cells = '{' WHERE number = 3 RETURNING 1")
+        with server.worker():
+            done = desk("runs", "--follow", run)
+        assert done.code == 2, done.err
+        assert "damaged" in done.err
+        assert set(sent(api).values()) == {1}
+        assert desk.rows("SELECT state FROM runs") == [("ended",)]
+
+
+def test_a_run_whose_facts_cannot_be_relied_on_ends_before_its_first_row(tmp_path: Path, address: str) -> None:
+    """It does not keep others of the same API waiting."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 5)
+        desk("run", "c.csv", "--detach")
+        desk.rows("UPDATE run SET value = '\"no endpoint\"' WHERE name = 'endpoint' RETURNING 1")
+        with server.worker():
+            desk.wait_for("SELECT state = 'ended' FROM runs")
+        assert not sent(api)

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from html import unescape
 from pathlib import Path
 
@@ -15,10 +15,13 @@ import pytest
 from psycopg import sql
 
 from batch_updater.config.secrets import Secret
+from batch_updater.errors import ResultsError
+from batch_updater.runs.queued_runs import reserve_name
 from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
-from batch_updater.team.migrate import migrate
+from batch_updater.runs.team_uploads import TeamUploads
+from batch_updater.runs.uploads import TaskKind
 from tests.end_to_end.program import TOKEN, Sandbox, sandbox
-from tests.team.hosts import ROOT, Host, query, until
+from tests.team.hosts import ROOT, Host, migrated, query, until
 from tests.team.postgres import PostgresServer
 from tests.web.served import Browser, PageServer, wait_until
 from tests.web.test_preview_page import press, rows_of
@@ -59,11 +62,7 @@ def api() -> Iterator[Sandbox]:
 @pytest.fixture
 def address(server: PostgresServer) -> str:
     """Return the address of a database with the tables of this program."""
-    address = server.new_database()
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    database.close()
-    return address
+    return migrated(server)
 
 
 @pytest.fixture
@@ -196,6 +195,31 @@ def test_a_run_is_followed_by_another_host_when_its_own_is_killed(served: Team) 
     assert query(served.address, "SELECT state, run FROM tasks WHERE kind = 'send'") == [("done", run)]
 
 
+def test_what_a_host_had_begun_when_it_died_is_sent_once_by_another(served: Team, tmp_path: Path) -> None:
+    """It had a name for the run and nothing in the queue; should it wake up again, it keeps nothing any more."""
+    anna = served.second.as_user("anna")
+    files = checked(anna, rows_of(3))
+    assert served.second.stop() == 0
+    assert served.first.stop() == 0
+    team = TeamDatabase(Secret(address_of(served.address)))
+    with closing(team):
+        dying = TeamUploads(tmp_path / "dying" / "web", team, str, dead_after_s=1)
+        task = dying.add_task(TaskKind.SEND, "anna", upload=files.rpartition("/")[2])
+        assert dying.start_task(task.number)
+        assert reserve_name(team, "20261130-000000-q1", served.api.url)
+        dying.set_task_run(task.number, "20261130-000000-q1")
+        with served.first as first:
+            first.host.work()
+            wait_until(first.as_user("anna"), f"{files}/run", "All 3 rows were updated.")
+            with pytest.raises(ResultsError, match="Another host has taken over the task"):
+                dying.set_task_run(task.number, None)
+            with pytest.raises(ResultsError, match="Another host has taken over the task"):
+                dying.end_task(task.number)
+    assert len(served.api.requests()) == 3
+    ((name,),) = query(served.address, "SELECT name FROM runs")
+    assert name != "20261130-000000-q1"
+
+
 def test_a_run_of_the_command_line_is_stopped_from_the_page_of_another_host(served: Team) -> None:
     """It says who stopped it; the rows that had no turn are sent when a person lets it go on."""
     served.second.host.work(1)
@@ -258,3 +282,21 @@ def test_the_database_holds_no_secret(served: Team) -> None:
         )
     for secret in (TOKEN, "secret-of-the-database", *anna.cookies.values()):
         assert secret not in everything
+
+
+def test_the_page_says_that_the_database_does_not_answer_until_it_does(served: Team, server: PostgresServer) -> None:
+    """Nothing is lost: the draft that was open is there afterwards, with its edit."""
+    anna = served.first.as_user("anna")
+    files = checked(anna, rows_of(3).replace(b"1003", b"much"))
+    page = anna.get(f"{files}/check")
+    token = anna.token()
+    server.stop("immediate")
+    try:
+        refused = anna.post(f"{files}/rows/3", page.form(f"{files}/rows/3") | {"cell-2": "7"}, token=token)
+        assert refused.status == 503
+        assert "does not answer" in refused.shown
+    finally:
+        server.start()
+    wait_until(anna, f"{files}/check", "1 needs you")
+    assert press(anna, anna.get(f"{files}/check"), f"{files}/rows/3", **{"cell-2": "7"}).status == 303
+    wait_until(served.second.as_user("anna"), f"{files}/check", "All 3 rows are good")

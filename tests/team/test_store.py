@@ -393,3 +393,15 @@ def test_without_a_team_nothing_of_postgresql_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.debian
+def test_what_is_confirmed_is_on_disk_whatever_the_databases_defaults_are(address: str, team: TeamDatabase) -> None:
+    """A database may be told not to wait for its disk: rows that were confirmed would be sent again after a crash."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'".encode())
+    with closing(TeamDatabase(Secret(team.address))) as other, other.connected() as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+        assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)

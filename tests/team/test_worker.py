@@ -97,7 +97,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, 
         kept, seen = confirmed_rows(address, run), len(slow_api.requests())
         ended(address, run)
         again = rows_of(slow_api.requests()[seen:])
-        assert "A worker is gone" in other.said
+        assert "A worker has died" in other.said
         assert other.end() == 0
     assert not set(again) & kept
     assert outcomes_of(address, run) == {"updated": 150}
@@ -245,4 +245,4 @@ def test_a_worker_without_a_team_or_its_database_ends_with_2(tmp_path: Path, clo
     (tmp_path / "config.yaml").write_text("api: {base_url: 'http://127.0.0.1:1', token: 'env:NEXUS_TOKEN'}\n")
     code, _, err = host.run("worker")
     assert code == 2
-    assert "names no team" in err
+    assert "needs team.database" in err

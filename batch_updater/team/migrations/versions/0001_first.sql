@@ -78,7 +78,7 @@ CREATE TABLE blocks (
     run bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
     number integer NOT NULL,
     state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sending', 'done')),
-    epoch integer NOT NULL DEFAULT 0,  -- how often it was claimed: whoever has an older number may write nothing
+    epoch integer NOT NULL DEFAULT 0,  -- how often it was claimed: a worker with an older number may not write
     "rows" integer NOT NULL,
     counts text NOT NULL DEFAULT '{}',  -- JSON: outcome -> rows that have it in this part
     refusals text,  -- JSON: how its first rows were refused, for the rule that all are refused in the same way
@@ -94,6 +94,7 @@ CREATE TABLE files (
 CREATE TABLE quotas (
     origin text NOT NULL, account text NOT NULL,  -- a digest
     next_at double precision NOT NULL DEFAULT 0,  -- when the next permit is due; seconds since 1970, as below
+    leased_at double precision NOT NULL DEFAULT 0,  -- when the last ones were leased
     slowed_to_per_s double precision, slowed_at double precision, paused_until double precision NOT NULL DEFAULT 0,
     opened_at double precision,  -- of the circuit breaker; NULL: it is closed
     deadline double precision, next_probe_at double precision, probes integer NOT NULL DEFAULT 0,

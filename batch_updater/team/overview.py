@@ -1,14 +1,14 @@
-"""How a team is doing, in figures: its queue, its workers, its quotas. Read from the database whenever it is asked."""
+"""Figures of a team: its queue, its workers and its quotas, read from the database on each call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:  # imported only where there is a team
-    from psycopg import Connection
+    from batch_updater.runs.postgres import TeamConnection
 
 SEEN_WITHIN_S = 30
 """A worker whose last heartbeat is older is not counted; they beat more often than every 10 s."""
@@ -76,7 +76,7 @@ class Overview(msgspec.Struct, frozen=True):
     quotas: tuple[Quota, ...]
 
 
-def overview(connection: Connection[tuple[Any, ...]]) -> Overview:
+def overview(connection: TeamConnection) -> Overview:
     """Read all figures. Raises psycopg.Error."""
     oldest = connection.execute(_OLDEST).fetchone()
     return Overview(
@@ -91,7 +91,7 @@ def overview(connection: Connection[tuple[Any, ...]]) -> Overview:
     )
 
 
-def database_clock_s(connection: Connection[tuple[Any, ...]]) -> float:
+def database_clock_s(connection: TeamConnection) -> float:
     """Return the database's time, in seconds since 1970. Raises psycopg.Error."""
     (clock_s,) = connection.execute(_CLOCK).fetchone() or (0.0,)
     return float(clock_s)

@@ -1,0 +1,24 @@
+"""The statements over the tables of the page as PostgreSQL takes them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from batch_updater.runs.statements import statements_in
+from batch_updater.runs.team_database import TeamDatabase
+
+pytestmark = pytest.mark.debian
+FILE = "team_uploads.sql"
+
+
+def test_every_statement_is_understood(team: TeamDatabase) -> None:
+    """Tables, columns and the types of parameters fit, whatever the parameters are."""
+    with team.connected() as connection:
+        for (statement,) in statements_in(FILE).values():
+            parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", statement))
+            for parameter in parameters:
+                statement = statement.replace(f"%({parameter})s", "NULL")  # noqa: PLW2901
+            connection.execute(f"PREPARE of_page AS {statement}".encode())
+            connection.execute("DEALLOCATE of_page")
