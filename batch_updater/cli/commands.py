@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from batch_updater.cli.text_output import Line
     from batch_updater.config.schema import Config
-    from batch_updater.records import Invocation
+    from batch_updater.records import Invocation, OutcomeKind
     from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
             while result is None:
                 result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
     except Detached as detached:
-        return _detached(detached.folder, options)
+        return _detached(detached, options)
     options.interview = interview
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
@@ -163,7 +163,9 @@ def _run_opened(
 
     if opened.is_under_way:
         write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
-        return _execute(opened, result.Options(_results(options)), opened.sends(None), options)
+        if options.detach:
+            raise Detached(opened.folder)
+        return _followed(opened.folder, options, stops=True)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
     if not options.yes and not _on_terminal():
@@ -189,16 +191,46 @@ def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Na
     with _progress(0 if options.detach else count) as (progress, interrupts):
         if options.detach:
             raise Detached(submit.submit(opened, choices, options.environment, interrupts))
-        ask = _ask_to_stop(opened.folder.name, interrupts)
+        ask = _ask_to_stop(opened.folder.name, interrupts, stops=True)
         return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
 
 
-def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
-    """Return what asks a person who has pressed Ctrl-C whether the run of a team is stopped; else it is."""
+def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunResult:
+    """Wait for the end of a run that a team sends; `stops`: whether a signal stops it where no one can be asked.
+
+    Raises Detached if its end is not waited for.
+    """
+    from batch_updater.files.writing import check_replaceable
+    from batch_updater.runs.history import find_run
+    from batch_updater.runs.team_folders import team_of
+    from batch_updater.team.follow import follow
+    from batch_updater.team.progress import part_so_far
+
+    team, results = team_of(folder.parent), _results(options)
+    if team is None:
+        raise UsageError(f"{folder.name} is no run of the team.", remedy="`batch-updater runs` lists its runs.")
+    if results:
+        check_replaceable(results)
+    so_far = part_so_far(team, find_run(folder.parent, folder.name))
+    try:
+        with _progress(so_far.rows, so_far.outcomes) as (progress, interrupts):
+            return follow(
+                team, folder, results=results, progress=progress, interrupts=interrupts,
+                ask_to_stop=_ask_to_stop(folder.name, interrupts, stops=stops), known=so_far.outcomes,
+            )  # fmt: skip
+    except Interrupted:
+        raise Detached(folder) from None  # before it was followed: it is not stopped
+
+
+def _ask_to_stop(run: str, interrupts: Interrupts, *, stops: bool) -> Callable[[], bool]:
+    """Return what says after a signal whether the run of a team is stopped; a person who has pressed Ctrl-C is asked.
+
+    `stops`: whether it is where no one can be asked, unless the terminal was closed.
+    """
 
     def ask() -> bool:
         if not _on_terminal() or not interrupts.is_by_person:
-            return True
+            return stops and not interrupts.is_hang_up
         interrupts.sent()  # a second Ctrl-C ends the question, and is no answer: the run goes on
         try:
             return preview.ask_to_stop(run)
@@ -210,8 +242,9 @@ def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
     return ask
 
 
-def _detached(folder: Path, options: argparse.Namespace) -> int:
+def _detached(detached: Detached, options: argparse.Namespace) -> int:
     """Print the name of the run that was detached, and how to follow it."""
+    folder = detached.folder
     if options.json:
         known = {"schema": 1, "command": "run --detach", "run": str(folder), "exit_code": 0}
         json_output.write_object(known, sys.stdout)
@@ -219,7 +252,8 @@ def _detached(folder: Path, options: argparse.Namespace) -> int:
     print_line(folder.name, sys.stdout)
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
-    lines = (text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
+    said = " ".join(filter(None, ("The run continues.", detached.so_far, "To follow it:")))
+    lines = (text_output.Line(said, 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK
 
@@ -344,23 +378,17 @@ def _runs(options: argparse.Namespace) -> int:
 def _follow(options: argparse.Namespace) -> int:
     """Wait for the end of a run that a team sends, and print how it ended."""
     from batch_updater.runs.history import find_run
-    from batch_updater.runs.team_folders import team_of
-    from batch_updater.team import follow
 
     config = _config(options)
     _require_team(config, "--follow")
     past = find_run(config.results.folder, options.follow)
-    team = team_of(past.folder.parent)
-    if team is None:
-        raise UsageError(f"{options.follow} is no run of the team.", remedy="`batch-updater runs` lists its runs.")
     try:
-        with _logging(options), _progress(follow.rows_to_send(team, past)) as (progress, interrupts):
-            result = follow.follow(
-                team, past.folder, results=_results(options), progress=progress, interrupts=interrupts,
-                ask_to_stop=_ask_to_stop(past.folder.name, interrupts),
-            )  # fmt: skip
+        with _logging(options):
+            result = _followed(past.folder, options, stops=False)
     except Detached as detached:
-        return _detached(detached.folder, options)
+        return _detached(detached, options)
+    except Interrupted:
+        return _detached(Detached(past.folder), options)
     return _end(result, options, _next_step(result, _invocation_here(result.facts.invocation, options)))
 
 
@@ -836,8 +864,11 @@ def _completion(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
-    """Show how far the sending of so many rows is, and take signals, until the block ends."""
+def _progress(rows: int, known: Mapping[OutcomeKind, int] | None = None) -> Iterator[tuple[Progress, Interrupts]]:
+    """Show how far the sending of so many rows is, and take signals, until the block ends.
+
+    `known`: rows that have their outcome already.
+    """
     from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.runs.run_log import spoken
 
@@ -845,7 +876,9 @@ def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
     with (
         Interrupts() as interrupts,
         interrupts.ending_at_once(),
-        contextlib.closing(ProgressBar(rows) if is_bar else ProgressLines(rows, sys.stderr)) as progress,
+        contextlib.closing(
+            ProgressBar(rows, known) if is_bar else ProgressLines(rows, sys.stderr, known=known)
+        ) as progress,
         spoken(progress.say),
     ):
         yield progress.settled, interrupts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from batch_updater.messages import counted
 from batch_updater.records import OutcomeKind
+from batch_updater.runs.history import PastRun
 from batch_updater.runs.queued_runs import QueuedRun, queued_run, runs_ahead
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.team.overview import SEEN_WITHIN_S
@@ -15,11 +16,11 @@ if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
-_WORKER_COMES_WITHIN_S, _TAKEN_WITHIN_S = 3.0, 10.0
-"""How long a run waits in the queue before a person is told that no worker is running, or that none has taken it."""
 _COUNTS = """
     SELECT counted.key, sum(counted.value::bigint)::bigint
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
+_TAKEN_WITHIN_S = 10.0
+"""How long a run waits in the queue before a person is told that no worker has taken it."""
 _WORKERS = """
     SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
 _ROWS = """
@@ -49,6 +50,28 @@ def progress_of(team: TeamDatabase, name: str) -> RunProgress | None:
     return RunProgress(outcomes, None if run.state is TeamRunState.QUEUED else cast("int", rows), waits_for)
 
 
+class PartSoFar(NamedTuple):
+    """How far the part of a run is when a command begins to follow it."""
+
+    rows: int
+    """That this part sends; 0 if it has ended."""
+    outcomes: Counter[OutcomeKind]
+    """Rows that have their outcome."""
+
+
+def part_so_far(team: TeamDatabase, past: PastRun) -> PartSoFar:
+    """Return how far the part of a run is that is queued or sent. Raises ResultsError, InputError."""
+    with team.session() as connection:
+        run = queued_run(connection, past.folder.name)
+        if run is None or not run.is_under_way:
+            return PartSoFar(0, Counter())
+        if run.state is not TeamRunState.QUEUED:
+            rows, _ = connection.execute(_ROWS, [run.submitted_at, run.id]).fetchone() or (0, 0.0)
+            return PartSoFar(cast("int", rows), rows_so_far(connection, run))
+    with past.store(looks_at_all=False) as store:
+        return PartSoFar(store.to_send(run.options.limit), Counter())
+
+
 def rows_so_far(connection: TeamConnection, run: QueuedRun) -> Counter[OutcomeKind]:
     """Return how many rows of the part of a run have which outcome. Raises psycopg.Error."""
     counts: Counter[OutcomeKind] = Counter()
@@ -61,10 +84,10 @@ def rows_so_far(connection: TeamConnection, run: QueuedRun) -> Counter[OutcomeKi
 def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float) -> str:
     """Return why nothing of a run is being sent, as a sentence; '' if something is. Raises psycopg.Error.
 
-    `waited_s`: for how long it has waited; a worker has a moment to take it.
+    `waited_s`: for how long it has waited; one of the workers that are running has a moment to take it.
     """
     record = connection.execute(_WORKERS, [SEEN_WITHIN_S]).fetchone()
-    if record == (0,) and waited_s >= _WORKER_COMES_WITHIN_S:
+    if record == (0,):
         return (
             "No worker of the team is running, so no row is sent. Start one, on any host that has the same "
             "configuration: batch-updater worker"
