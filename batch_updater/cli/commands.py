@@ -20,7 +20,7 @@ from batch_updater.cli.interview import Interview
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import ON_MACHINE, Environment, machine_name
 from batch_updater.errors import BatchUpdaterError, ConfigError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
 from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
@@ -123,7 +123,8 @@ def _to_fix(options: argparse.Namespace, config: Config) -> str:
     past = newest_to_fix(config.results.folder)
     options.file = text_output.shown_path(past.workbook or "")
     if not options.json:
-        _say(f"Rows to fix: {options.file}, of the run {preview.run_in_words(past)}", sys.stderr)
+        of_team = ", as the team's database has it" if past.team_state is not None else ""
+        _say(f"Rows to fix: {options.file}{of_team}, of the run {preview.run_in_words(past)}", sys.stderr)
     return Path(options.file).name
 
 
@@ -389,7 +390,7 @@ def _follow(options: argparse.Namespace) -> int:
         return _detached(detached, options)
     except Interrupted:
         return _detached(Detached(past.folder), options)
-    return _end(result, options, _next_step(result, _invocation_here(result.facts.invocation, options)))
+    return _end(result, options, _next_step_here(result, options))
 
 
 def _closed(past: PastRun, options: argparse.Namespace) -> PastRun:
@@ -421,7 +422,17 @@ def _report_again(options: argparse.Namespace) -> int:
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
-    return _end(result, options, _next_step(result, _invocation_here(past.facts.invocation, options)))
+    return _end(result, options, _next_step_here(result, options))
+
+
+def _next_step_here(result: RunResult, options: argparse.Namespace) -> NextStep:
+    """Return what to do next about a past run, which may have been started on another host of the team."""
+    invocation = _invocation_here(result.facts.invocation, options)
+    host = next((setting.value for setting in result.facts.settings if setting.name == ON_MACHINE), "")
+    is_here = host in {"", machine_name()} or invocation is None or Path(invocation.file).exists()
+    if is_here or invocation is None or _config(options).team.database is None:
+        return _next_step(result, invocation)
+    return _next_step(result, replace(invocation, file=Path(invocation.file).name), host)
 
 
 def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
@@ -542,13 +553,18 @@ def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Itera
         write_lines(lines, sys.stdout)
 
 
-def _next_step(result: RunResult, invocation: Invocation | None) -> NextStep:
-    """Return what to do next; `invocation` is the command line of the run or check, None if a program started it."""
+def _next_step(result: RunResult, invocation: Invocation | None, host: str = "") -> NextStep:
+    """Return what to do next; `invocation` is the command line of the run or check, None if a program started it.
+
+    `host`: the machine that has its file; '' for this one.
+    """
     from batch_updater.reporter.next_step import next_step
 
     is_folder_gone = result.folder is not None and not result.folder.exists()
     is_written = result.fault is None
-    step = next_step(result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone)
+    step = next_step(
+        result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone, host=host
+    )
     return step.with_workbook(str(result.results)) if result.results else step
 
 

@@ -19,6 +19,7 @@ from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.records import Columns, MadeEdit, Outcome, OutcomeKind, Row, StagedInput
 from batch_updater.reporter.cell_values import shown
+from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.edits import EditsOfRows, edits_of_row
 from batch_updater.runs.family import Runs, rounds_with
 from batch_updater.runs.history import PastRun
@@ -209,7 +210,7 @@ def _attempts(
         return
     part = max(bisect_right(starts, sent_at), 1)
     # Of a row that another worker of the team has taken over, the last attempt is in the same part.
-    is_after_takeover = last is not None and last.why == ENDED_IN_FLIGHT != outcome.cause
+    is_after_takeover = last is not None and last.why == ENDED_IN_FLIGHT and outcome.kind not in RUN_AGAIN
     if last and last.part >= part and not is_after_takeover:
         return
     method, answer = (READ, before) if outcome.kind in _SETTLED_BY_READING else (endpoint.method, reported)
