@@ -26,6 +26,8 @@ _COMMAND_LIMIT_S = 30
 _STEP_S = 0.01
 _KILLED_WITHIN_S = 1.0
 _LARGEST_BYTES = 64_000
+DOCTOR_SAYS_HOW = "; batch-updater doctor says how"
+"""How a remedy ends that the doctor, who says how, gives without it."""
 
 
 # No struct: its repr and msgspec would show the text.
@@ -57,7 +59,7 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
                 hint = f"Did you mean {close}? " if close and variables[close] else ""
                 raise CredentialsError(
                     f"{what}: the environment variable {name} is not set.",
-                    remedy=f"{hint}Set {name} and run again; batch-updater doctor says how.",
+                    remedy=f"{hint}Set {name} and run again{DOCTOR_SAYS_HOW}.",
                 )
         case ReferenceKind.FILE:
             try:

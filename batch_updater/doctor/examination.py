@@ -82,7 +82,9 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
     try:
         quota = _quota(config, environment)
     except ConfigError:  # of the team's database, which has its findings: without it nothing may be sent
-        yield from skipped((*REACH_CHECKS, "token"), "team.database")
+        if config.api.base_url is not None:
+            yield from reach_findings(config.api, config.api.base_url, why_no_request="team.database")
+        yield from skipped(("token",), "team.database")
         yield from notification_findings(config.nightly, environment, send=options.notify)
         return
     if config.api.base_url is None:

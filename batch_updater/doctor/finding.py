@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
+from batch_updater.config.secrets import DOCTOR_SAYS_HOW
 from batch_updater.errors import BatchUpdaterError, ExitCode
 from batch_updater.text.redaction import Redaction
 
@@ -68,7 +69,8 @@ def wrong(check: str, message: str, remedy: str) -> Finding:
 
 def from_error(check: str, error: BatchUpdaterError) -> Finding:
     """Return an error as a finding, with the error's own message and remedy."""
-    return Finding(check, Status.WRONG, error.lines[0], error.remedy, error.lines[1:])
+    remedy = error.remedy.replace(DOCTOR_SAYS_HOW, "")
+    return Finding(check, Status.WRONG, error.lines[0], remedy, error.lines[1:])
 
 
 def skipped(checks: Iterable[str], because_of: str) -> Iterator[Finding]:

@@ -72,10 +72,13 @@ class NoAnswer(Exception):  # noqa: N818  (what a check finds, not an error of o
         """Of the host that was to be connected to; empty if it could not be looked up."""
 
 
-def reach_findings(api: ApiSettings, base_url: str, quota: TeamQuota | None = None) -> Iterator[Finding]:
+def reach_findings(
+    api: ApiSettings, base_url: str, quota: TeamQuota | None = None, *, why_no_request: str = ""
+) -> Iterator[Finding]:
     """Yield what was found on the way to the API, step by step; after a step that failed the others are skipped.
 
-    `quota`: that of a team, which every request to the API keeps to.
+    `quota`: that of a team, which every request to the API keeps to. `why_no_request`: the check because of which none
+    may be made; then the way is looked at as far as its certificate.
     """
     try:
         proxy = proxy_for(api, base_url)
@@ -86,7 +89,7 @@ def reach_findings(api: ApiSettings, base_url: str, quota: TeamQuota | None = No
     if proxy:
         yield ok(_PROXY, f"{sentence(proxy)} is on the way to the API.")
     try:
-        answer = ask(api, "HEAD", f"{base_url}/", {}, quota)
+        answer = ask(api, "HEAD", f"{base_url}/", {}, quota, connects_only=bool(why_no_request))
     except NoAnswer as error:
         failed = error.finding
         position = REACH_CHECKS.index(failed.check)
@@ -99,6 +102,10 @@ def reach_findings(api: ApiSettings, base_url: str, quota: TeamQuota | None = No
         return
     yield from _connected(base_url, proxy, answer.addresses)
     yield certificate_finding(datetime.now(UTC), answer.certificate_ends)
+    if why_no_request:
+        yield from skipped(("answer",), why_no_request)
+        yield clock_finding(datetime.now(UTC), None)
+        return
     status = f"HEAD of the address, without a token, is answered with {answer.status}"
     if answer.status >= 500:
         yield warning("answer", f"{status}.", "The service may be down: try again later.")
@@ -126,9 +133,15 @@ def _subject(url: str, proxy: Proxy | None) -> str:
 
 
 def ask(
-    api: ApiSettings, method: str, url: str, headers: Mapping[str, str], quota: TeamQuota | None = None
+    api: ApiSettings,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    quota: TeamQuota | None = None,
+    *,
+    connects_only: bool = False,
 ) -> ProbeAnswer:
-    """Make one request without a body; redirects are not followed.
+    """Make one request without a body; redirects are not followed. `connects_only`: nothing of it is written.
 
     Takes at most `LIMIT_S` to connect, and as long for the answer. Raises NoAnswer.
     """
@@ -138,6 +151,7 @@ def ask(
         nonlocal addresses
         way = proxy.url if proxy else None
         async with session_for(api, url, quota) as (session, connector):
+            connector.connects_only = connects_only
             try:
                 whole = URL(url, encoded=True)
                 async with session.request(
@@ -147,6 +161,8 @@ def ask(
                     body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
                     date = response.headers.get("Date")
                     return ProbeAnswer(response.status, date, body, connector.addresses, connector.certificate_ends)
+            except _Connected:
+                return ProbeAnswer(0, None, b"", connector.addresses, connector.certificate_ends)
             finally:
                 addresses = connector.addresses
 
@@ -179,8 +195,14 @@ async def session_for(
             await sockets_closed()
 
 
+class _Connected(Exception):  # noqa: N818  (no error: it ends a request before it is written)
+    """There is a connection, which is all that was asked for."""
+
+
 class ObservedConnector(Connector):
     """Notes what it connects to: afterwards an answer no longer knows its connection."""
+
+    connects_only = False
 
     addresses: frozenset[str] = frozenset()
     certificate_ends: datetime | None = None
@@ -201,6 +223,9 @@ class ObservedConnector(Connector):
         certificate = connection.transport.get_extra_info("peercert") if connection.transport else None
         if certificate:
             self.certificate_ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+        if self.connects_only:
+            connection.close()
+            raise _Connected
         return connection
 
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from batch_updater.config.environment import Environment
-from batch_updater.config.schema import Config
+from msgspec.structs import replace
+
+from batch_updater.config.environment import Environment, ways_to_set
+from batch_updater.config.schema import Config, ReferenceKind
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.errors import ConfigError
+from batch_updater.errors import ConfigError, CredentialsError
 from batch_updater.messages import counted, duration
 from batch_updater.runs.lock import origin_of
-from batch_updater.runs.store import reason_of
 
 if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.postgres import TeamConnection
@@ -24,7 +25,6 @@ _CLOCK_MAY_BE_OFF_S = 2.0
 """Times of rows and of the quota are the database's, times of logs and of the night are each host's."""
 _DATABASE, _SCHEMA = "team database", "team schema"
 _AFTER_THE_SCHEMA = ("team workers", "team queue", "team quota")
-_REACH = "See that it runs and that this host may reach it; the address is the one that team.database refers to."
 
 
 def team_findings(config: Config, endpoint: Endpoint | None, environment: Environment) -> Iterator[Finding]:
@@ -42,6 +42,14 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     left: tuple[str, ...] = ("team clock", _SCHEMA, *_AFTER_THE_SCHEMA)
     try:
         team = team_database(config.team.database, environment)
+    except ConfigError as error:
+        reference = config.team.database
+        is_unset = isinstance(error, CredentialsError) and reference.kind is ReferenceKind.ENVIRONMENT
+        steps = ways_to_set(reference.location) if is_unset else ()
+        yield replace(from_error(_DATABASE, error), steps=steps)
+        yield from skipped(left, _DATABASE)
+        return
+    try:
         with closing(team), psycopg.connect(team.address, autocommit=True) as connection:
             yield _connection_finding(connection)
             before_s = time.time()
@@ -57,25 +65,24 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
             yield ok(_SCHEMA, "is that of this program.")
             left = _AFTER_THE_SCHEMA
             shown = overview(connection)
-    except ConfigError as error:
-        yield from_error(_DATABASE, error)
-        yield from skipped(left, _DATABASE)
-        return
     except psycopg.Error as error:
-        yield wrong(_DATABASE, f"cannot be used: {reason_of(error)}.", _REACH)
+        message, remedy = team.fault_of(error)
+        yield wrong(_DATABASE, f"cannot be used: {message}.", remedy)
         yield from skipped(left, _DATABASE)
         return
-    yield _workers_finding(shown)
+    yield _workers_finding(shown, config.api.base_url)
     yield _queue_finding(shown)
     yield _quota_finding(shown, config, endpoint)
 
 
 def _connection_finding(connection: TeamConnection) -> Finding:
+    from batch_updater.runs.team_database import is_this_machine  # noqa: PLC0415
+
     parameters, version = connection.info.get_parameters(), connection.info.server_version
     name = f"PostgreSQL {version // 10_000}.{version % 10_000}, database {connection.info.dbname}"
     mode = parameters.get("sslmode", "prefer")
     if not connection.pgconn.ssl_in_use:
-        if "sslmode" not in parameters:  # only this machine may do without
+        if is_this_machine(parameters):
             return ok(_DATABASE, f"{name}, on this machine; the connection is not encrypted.")
         message = f"{name}; the connection is not encrypted (sslmode={mode})."
         return warning(_DATABASE, message, "Remove sslmode from the address: TLS is then required and verified.")
@@ -94,14 +101,26 @@ def clock_finding(off_s: float) -> Finding:
     return ok("team clock", "agrees with the database's.")
 
 
-def _workers_finding(shown: Overview) -> Finding:
-    if shown.workers:
-        hosts = ", ".join(f"{host} ({count:,})" if count > 1 else host for host, count in shown.workers.items())
-        return ok(
-            "team workers", f"{counted(sum(shown.workers.values()), 'worker')} seen in the last 30 seconds: {hosts}."
-        )
-    message = "none was seen in the last 30 seconds, so runs wait in the queue."
-    return warning("team workers", message, "Start batch-updater worker on at least one host.")
+def _workers_finding(shown: Overview, base_url: str | None) -> Finding:
+    """Say which workers send to the API; those that send to another take none of its runs."""
+    own = origin_of(base_url) if base_url else ""
+    here = {host: count for (origin, host), count in shown.workers.items() if origin == own and own}
+    others = ", ".join(
+        f"{_on_host(host, count)} for {origin or 'an API that is not known'}"
+        for (origin, host), count in shown.workers.items()
+        if origin != own or not own
+    )
+    if here:
+        hosts = ", ".join(_on_host(host, count) for host, count in here.items())
+        message = f"{counted(sum(here.values()), 'worker')} for this API seen in the last 30 seconds: {hosts}."
+        return ok("team workers", f"{message} Others: {others}." if others else message)
+    message = "none for this API was seen in the last 30 seconds, so its runs wait in the queue."
+    message = f"{message} Others: {others}." if others else message
+    return warning("team workers", message, "Start batch-updater worker with this configuration on a host.")
+
+
+def _on_host(host: str, count: int) -> str:
+    return f"{host} ({count:,})" if count > 1 else host
 
 
 def _queue_finding(shown: Overview) -> Finding:

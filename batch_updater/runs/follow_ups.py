@@ -15,6 +15,9 @@ from batch_updater.runs.report import report
 from batch_updater.runs.undo import write_undo
 from batch_updater.runs.uploads import StoredUpload, Uploads
 
+_PROGRAM = "batch-updater"
+"""Who does what no person has asked for, in the list of who did what."""
+
 
 def can_be_repaired(past: PastRun) -> bool:
     """Whether rows of a run need a person, and it has come to its end."""
@@ -41,7 +44,7 @@ def repair_of_run(past: PastRun, uploads: Uploads, by: str) -> StoredUpload:
             raise UsageError(f"The workbook of the run {name} could not be written.")
         made = _uploaded(workbook, workbook.name, uploads, by, repairs=name)
         if past.facts.reads_first:
-            uploads.set_compare(made.id, by, compare=True)
+            uploads.set_compare(made.id, _PROGRAM, compare=True)
         return uploads.upload(made.id) or made
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import ConfigError, ResultsError, UsageError
-from batch_updater.runs.store import reason_of
+from batch_updater.runs.team_faults import PERCENT_ENCODE, TeamFault, fault_of
 
 if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
+    import psycopg
+
     from batch_updater.runs.postgres import Connections, TeamConnection
     from batch_updater.runs.team_store import TeamStore
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The last revision in `batch_updater/team/migrations`."""
 _GONE_SOON = {
     "connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "3", "keepalives_count": "3",
@@ -39,6 +43,20 @@ _BUNDLES = (
 """Where systems keep the authorities that they trust, in one file."""
 
 
+class TeamUnreachableError(ResultsError):
+    """The team's database does not answer, or not as it should."""
+
+
+def is_of_team_database(error: BaseException) -> bool:
+    """Whether what went wrong came of a team's database that does not answer, however it was said since."""
+    psycopg = sys.modules.get("psycopg")  # imported where there is a team, and only there
+    lost = () if psycopg is None else (psycopg.OperationalError, psycopg.InterfaceError)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (TeamUnreachableError, *lost)):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
 class TeamDatabase:
     """A team's database."""
 
@@ -50,6 +68,10 @@ class TeamDatabase:
     def address(self) -> str:
         """The address with its password, for libraries that connect by themselves. Never shown."""
         return self._address.reveal()
+
+    def fault_of(self, error: psycopg.Error) -> TeamFault:
+        """Return why this database cannot be used, with host, port, database and user."""
+        return fault_of(error, _parameters_of(self.address))
 
     @contextmanager
     def connected(self, *, autocommit: bool = True) -> Iterator[TeamConnection]:
@@ -67,17 +89,15 @@ class TeamDatabase:
 
     @contextmanager
     def session(self) -> Iterator[TeamConnection]:
-        """Give such a connection for a command or a page. Raises ResultsError if the database cannot be used."""
+        """Give such a connection for a command or a page. Raises TeamUnreachableError."""
         import psycopg
 
         try:
             with self.connected() as connection:
                 yield connection
         except psycopg.Error as error:
-            raise ResultsError(
-                f"The team's database cannot be used: {reason_of(error)}.",
-                remedy="Check it with `batch-updater doctor`.",
-            ) from error
+            message, remedy = self.fault_of(error)
+            raise TeamUnreachableError(f"The team's database cannot be used: {message}.", remedy=remedy) from error
 
     @contextmanager
     def store(self, run: str) -> Iterator[TeamStore]:
@@ -111,14 +131,10 @@ class TeamDatabase:
 
         try:
             with self.connected() as connection:
-                (found,) = connection.execute("SELECT to_regclass('schema_version')").fetchone() or (None,)
-                version = found and connection.execute("SELECT version_num FROM schema_version").fetchone()
+                number = version_of(connection)
         except psycopg.Error as error:
-            raise ConfigError(
-                f"{KEY}: the team's database cannot be read: {reason_of(error)}.",
-                remedy="Check that PostgreSQL runs and that the address is right, with `batch-updater doctor`.",
-            ) from error
-        number = str(version[0]) if version else ""
+            message, remedy = self.fault_of(error)
+            raise ConfigError(f"{KEY}: the team's database cannot be used: {message}.", remedy=remedy) from error
         require_not_newer(number)
         if number < SCHEMA_VERSION:
             raise ConfigError(
@@ -126,7 +142,7 @@ class TeamDatabase:
                 if not number
                 else f"{KEY}: the tables of the team's database are those of an older program ({number}; this one has "
                 f"{SCHEMA_VERSION}).",
-                remedy="Run `batch-updater worker --migrate`.",
+                remedy="Run `batch-updater worker --migrate` once, as the owner of the database.",
             )
 
     def close(self) -> None:
@@ -138,6 +154,18 @@ class TeamDatabase:
         from batch_updater.runs.postgres import Connections
 
         return Connections(self.address)
+
+
+def version_of(connection: TeamConnection) -> str:
+    """Return the version of the tables in a database; '' if there are none. Raises psycopg.Error.
+
+    Tables that its user may not see are there all the same: that raises, too.
+    """
+    known = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'schema_version'"
+    if connection.execute(known, (SCHEMA,)).fetchone() is None:
+        return ""
+    found = connection.execute(f"SELECT version_num FROM {SCHEMA}.schema_version").fetchone()  # noqa: S608  (a constant)
+    return str(found[0]) if found else ""
 
 
 def require_not_newer(version: str) -> None:
@@ -171,16 +199,23 @@ def address_of(text: str) -> str:
     from psycopg import ProgrammingError
     from psycopg.conninfo import make_conninfo
 
+    is_address, (place, _, query) = text.startswith(("postgresql://", "postgres://")), text.partition("?")
     try:
-        parameters = _parameters_of(text) if text.startswith(("postgresql://", "postgres://")) else {}
+        parameters = _parameters_of(text) if is_address and not _is_split_by_password(place) else {}
     except ProgrammingError:
         parameters = {}
     if not parameters or not all(port.isdecimal() and 0 < int(port) < 65_536 for port in _listed(parameters, "port")):
-        raise ConfigError(  # no cause: the text of libpq may quote the address
-            f"{KEY}: the value is not the address of a PostgreSQL database.",
-            remedy="Give postgresql://USER:PASSWORD@HOST/NAME.",
+        # No cause: the text of libpq may quote the address. Behind a `?` of the password is the rest of that.
+        unknown = [] if not is_address or "@" in query else _unknown_options(query)
+        raise ConfigError(
+            f"{KEY}: the address has an option that PostgreSQL does not know: {unknown[0]}."
+            if unknown
+            else f"{KEY}: the value is not the address of a PostgreSQL database.",
+            remedy=f"Give postgresql://USER:PASSWORD@HOST/NAME. {PERCENT_ENCODE}"
+            if not unknown
+            else "Correct or remove it: postgresql://USER:PASSWORD@HOST/NAME?OPTION=VALUE.",
         )
-    if not _is_this_machine(parameters):
+    if not is_this_machine(parameters):
         parameters.setdefault("sslmode", "verify-full")
         if parameters["sslmode"].startswith("verify"):
             parameters.setdefault("sslrootcert", _trusted_authorities())
@@ -198,11 +233,26 @@ def _parameters_of(address: str) -> dict[str, str]:
     return {name: str(value) for name, value in conninfo_to_dict(address).items() if value is not None}
 
 
+def _is_split_by_password(place: str) -> bool:
+    """Whether user or password of an address have a sign that ends them too early: what is behind it is shown."""
+    place = place.partition("://")[2]
+    return place.count("@") > 1 or "@" in place.partition("/")[2]
+
+
+def _unknown_options(query: str) -> list[str]:
+    """Return the names in the query of an address that libpq does not know."""
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
+    names = (unquote(one.partition("=")[0]) for one in query.split("&"))
+    return [name for name in names if name and name.isidentifier() and name not in known]
+
+
 def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
     return [value for value in parameters.get(name, "").split(",") if value]
 
 
-def _is_this_machine(parameters: Mapping[str, str]) -> bool:
+def is_this_machine(parameters: Mapping[str, str]) -> bool:
     """Whether every host of an address is; one that only the environment or a service file names may be another."""
     hosts = _listed(parameters, "hostaddr") or _listed(parameters, "host")
     return "service" not in parameters and bool(hosts) and all(map(_is_loopback, hosts))

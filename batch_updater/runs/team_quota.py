@@ -24,7 +24,6 @@ from batch_updater.errors import ConfigError, StoreError
 from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.statements import statements_in
-from batch_updater.runs.store import reason_of
 from batch_updater.runs.team_folders import team_of
 from batch_updater.sender.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from batch_updater.sender.limiter import DECREASE, WINDOW_SLACK_S, increase_per_s, slowest_per_s
@@ -308,10 +307,8 @@ def quota_for(config: Config, environment: Environment, token: Secret | None = N
     try:
         account = account_of(config.api, environment, team, token)
     except psycopg.Error as error:
-        raise ConfigError(
-            f"team.database: the team's database cannot be read: {reason_of(error)}.",
-            remedy="Check that PostgreSQL runs and that the address is right, with `batch-updater doctor`.",
-        ) from error
+        message, remedy = team.fault_of(error)
+        raise ConfigError(f"team.database: the team's database cannot be used: {message}.", remedy=remedy) from error
     origin, sending = origin_of(config.api.base_url or ""), config.sending
     return TeamQuota(team, origin, account, sending.rate_per_s, sending.burst)
 

@@ -22,7 +22,7 @@ from batch_updater.errors import ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import write_whole
 from batch_updater.runs import upload_statements
-from batch_updater.runs.store import reason_of
+from batch_updater.runs.team_database import TeamUnreachableError
 from batch_updater.runs.team_files import MOST_BYTES
 from batch_updater.runs.uploads import PageConnection, Record, Records, StoredUpload, Task, Uploads
 
@@ -69,10 +69,6 @@ _IS_WAITING = "SELECT 1 FROM tasks WHERE number = %s AND state = 'waiting'"
 
 _SENDING = """SELECT runs.state <> 'staging' AND runs.submitted_at > tasks.added_at FROM runs, tasks
     WHERE runs.name = %s AND tasks.number = %s"""
-
-
-class TeamUnreachableError(ResultsError):
-    """The team's database does not answer, or not as it should."""
 
 
 class ServerWork(NamedTuple):
@@ -134,10 +130,9 @@ class TeamUploads(Uploads):
             with super()._faults():
                 yield
         except psycopg.Error as error:
-            why = self._redact(reason_of(error))
-            raise TeamUnreachableError(
-                f"The team's database cannot be used: {why}.", remedy="Check it with `batch-updater doctor`."
-            ) from error
+            message, remedy = self.team.fault_of(error)
+            why = self._redact(f"The team's database cannot be used: {message}.")
+            raise TeamUnreachableError(why, remedy=remedy) from error
 
     @contextmanager
     def transaction(self) -> Iterator[TeamConnection]:

@@ -329,8 +329,9 @@ class Uploads:
                     "repairs": repairs, "undoes": undoes, "answers": _json(NO_ANSWERS),
                 },
             )  # fmt: skip
-            what = "undid" if undoes else "began to repair" if repairs else "uploaded"
-            _note(connection, by, what, upload=upload_id, run=repairs or undoes, text=text or name)
+            if repairs is None:  # which a run that has ended does by itself
+                what = "undid" if undoes else "uploaded"
+                _note(connection, by, what, upload=upload_id, run=undoes, text=text or name)
             _add_task(connection, TaskKind.CHECK, by, upload_id, None, NO_OPTIONS)
             self._share(connection, upload_id, folder / file)
             found = connection.execute(upload_statements.UPLOAD, {"upload_id": upload_id}).fetchone()

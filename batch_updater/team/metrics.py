@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -113,7 +114,10 @@ def _figures(shown: Overview) -> Iterator[Metric]:
         rows.add_metric([kind.value], shown.rows.get(kind.value, 0))
     yield rows
     workers = GaugeMetricFamily(f"{_PREFIX}_workers", "Workers seen in the last 30 seconds, by host.", labels=["host"])
-    for host, count in shown.workers.items():
+    by_host = Counter[str]()
+    for (_, host), count in shown.workers.items():
+        by_host[host] += count
+    for host, count in by_host.items():
         workers.add_metric([host], count)
     yield workers
     what = "How long the run has waited that waits the longest; 0 if none does."

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from batch_updater.errors import ConfigError
-from batch_updater.runs.store import reason_of
-from batch_updater.runs.team_database import KEY, SCHEMA, TeamDatabase, require_not_newer
+from batch_updater.runs.team_database import KEY, SCHEMA, SCHEMA_VERSION, TeamDatabase, require_not_newer, version_of
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def migrate(database: TeamDatabase) -> None:
-    """Bring the tables up to this program, in one transaction, one host after the other. Raises ConfigError."""
+def migrate(database: TeamDatabase) -> bool:
+    """Bring the tables up to this program, in one transaction, one host after the other. Raises ConfigError.
+
+    Returns whether there was anything to do: where there is not, a role that may change no tables can tell.
+    """
     import psycopg
     from alembic import command
     from sqlalchemy import create_engine, text
@@ -27,21 +30,29 @@ def migrate(database: TeamDatabase) -> None:
     connect = partial(psycopg.connect, database.address)
     engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)
     try:
+        with database.connected() as before:
+            version = version_of(before)
+            if version == SCHEMA_VERSION:
+                return False
+            require_not_newer(version)
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
             found = connection.execute(text("SELECT to_regclass('schema_version')")).scalar()
-            if found:
+            if found:  # another host may have been faster
                 require_not_newer(str(connection.execute(text("SELECT version_num FROM schema_version")).scalar()))
             configuration = _configuration()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
     except (DBAPIError, psycopg.Error) as error:  # of a statement of SQLAlchemy, or of a file of SQL
-        cause = cast("Exception", error.orig) if isinstance(error, DBAPIError) else error
+        cause = cast("psycopg.Error", error.orig) if isinstance(error, DBAPIError) else error
+        message, remedy = database.fault_of(cause)
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+            remedy = "Run it as the owner of the database: with the address that has the owner as its user."
         raise ConfigError(
-            f"{KEY}: the tables of the team's database cannot be created or updated: {reason_of(cause)}.",
-            remedy="Check that PostgreSQL runs, that the address is right, and that its user may create tables.",
+            f"{KEY}: the tables of the team's database cannot be created or updated: {message}.", remedy=remedy
         ) from error
+    return True
 
 
 def _configuration() -> Config:

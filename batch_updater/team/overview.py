@@ -25,8 +25,8 @@ SELECT name, extract(epoch FROM clock_timestamp() - submitted_at)::float8 FROM r
 ORDER BY submitted_at LIMIT 1
 """
 _WORKERS = """
-SELECT host, count(*) FROM workers JOIN procrastinate_workers USING (id)
-WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(seen_s)s) GROUP BY host ORDER BY host
+SELECT origin, host, count(*) FROM workers JOIN procrastinate_workers USING (id)
+WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(seen_s)s) GROUP BY 1, 2 ORDER BY 1, 2
 """
 _ROWS = """
 SELECT outcome, sum(counted::bigint)::bigint
@@ -69,8 +69,8 @@ class Overview(msgspec.Struct, frozen=True):
     """(queue, status) -> jobs that wait, are worked on or have failed."""
     oldest_waiting: tuple[str, float] | None
     """Name of the run that has waited the longest, and for how many seconds."""
-    workers: Mapping[str, int]
-    """Host -> workers seen there within the last `SEEN_WITHIN_S` seconds."""
+    workers: Mapping[tuple[str, str], int]
+    """(origin of the API, host) -> workers seen within the last `SEEN_WITHIN_S` seconds; origin '': unknown."""
     rows: Mapping[str, int]
     """Outcome -> rows of the runs that are being sent."""
     quotas: tuple[Quota, ...]
@@ -83,7 +83,9 @@ def overview(connection: TeamConnection) -> Overview:
         runs=dict(connection.execute(_RUNS)),
         jobs={(queue, status): count for queue, status, count in connection.execute(_JOBS)},
         oldest_waiting=(oldest[0], oldest[1]) if oldest else None,
-        workers=dict(connection.execute(_WORKERS, {"seen_s": SEEN_WITHIN_S})),
+        workers={
+            (origin, host): count for origin, host, count in connection.execute(_WORKERS, {"seen_s": SEEN_WITHIN_S})
+        },
         rows=dict(connection.execute(_ROWS)),
         quotas=tuple(
             Quota(origin, account[:_SHOWN_OF_ACCOUNT], *rest) for origin, account, *rest in connection.execute(_QUOTAS)

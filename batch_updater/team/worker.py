@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
 _LOOKED_EVERY_S = 0.2
-_NOTE_HOST = "INSERT INTO workers (id, host) VALUES (%(worker)s, %(host)s) ON CONFLICT (id) DO NOTHING"
+_NOTE_WORKER = """
+INSERT INTO workers (id, host, origin) VALUES (%(worker)s, %(host)s, %(origin)s) ON CONFLICT (id) DO NOTHING
+"""
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
@@ -168,7 +170,8 @@ class TeamWorker:
             async with asyncio.timeout(self._timing.contact_s):
                 (taking_blocks,) = (worker.worker_id for worker in workers if worker.worker_name == "blocks")
                 if taking_blocks is not None and taking_blocks != noted:
-                    await jobs.connector.execute_query_async(_NOTE_HOST, worker=taking_blocks, host=machine_name())
+                    own = {"worker": taking_blocks, "host": machine_name(), "origin": self._origin}
+                    await jobs.connector.execute_query_async(_NOTE_WORKER, **own)
                     noted = taking_blocks
                 for worker in workers:
                     if worker.worker_id is not None:

@@ -30,6 +30,7 @@ from batch_updater.runs.permission import why_not_resume, why_not_stop
 from batch_updater.runs.preview import undo_in_words
 from batch_updater.runs.report import report, view_of
 from batch_updater.runs.run_files import RunFileKind, files_of
+from batch_updater.runs.team_database import TeamUnreachableError
 from batch_updater.runs.team_drafts import ElsewhereError
 from batch_updater.runs.uploads import SendingOptions, Task, TaskKind, TaskState
 from batch_updater.web.context import PageContext, context_of, form_of, is_fragment, upload_of, user_of
@@ -261,7 +262,8 @@ def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> I
     `is_repaired`: the rows that need a person were sent in another run.
     """
     open_rows = past.summary.total(RUN_AGAIN)
-    if past.facts.inbox:  # the next night does it, unless a person does
+    is_done = view.next_step.kind is NextKind.NOTHING
+    if past.facts.inbox and not is_done:  # the next night does it, unless a person does
         yield view.next_step.text
     if past.is_unfinished and open_rows:
         yield f"{counted(open_rows, 'row')} {'is' if open_rows == 1 else 'are'} not done. Going on sends just those."
@@ -276,7 +278,7 @@ def _next_sentences(past: PastRun, view: SummaryView, *, is_repaired: bool) -> I
             else "Repaired here, just those are sent."
         )
         yield f"{counted(view.for_review, 'row')} {needs}. {repaired}"
-    elif view.next_step.kind is NextKind.NOTHING:
+    elif is_done:
         yield view.next_step.text
 
 
@@ -302,11 +304,13 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
         with suppress(ConnectionError):  # the page was closed
             said, silent_s = "", 0.0
             while not streams.closing.is_set():
-                live = await asyncio.to_thread(context.worker.live_of_run, name)
-                if live is None:
-                    await response.write(_event("end", ""))
-                    break
-                fragment = context.page(request, "live.html.j2", **live_values(live)).text or ""
+                fragment = said  # until a team's database answers again
+                with suppress(TeamUnreachableError):
+                    live = await asyncio.to_thread(context.worker.live_of_run, name)
+                    if live is None:
+                        await response.write(_event("end", ""))
+                        break
+                    fragment = context.page(request, "live.html.j2", **live_values(live)).text or ""
                 if fragment != said:
                     await response.write(_event("message", fragment))
                     said, silent_s = fragment, 0.0
@@ -400,7 +404,14 @@ async def repair(request: web.Request) -> web.Response:
     """Open the rows of a run that need a person, to be repaired on its page."""
     context, user, past = context_of(request), user_of(request), await run_of(request)
     await form_of(request)
-    await looked_up(request, past, lambda: repair_of_run(past, context.uploads, user))
+
+    def repaired() -> None:
+        before = context.uploads.repair_of(past.folder.name)
+        repair = repair_of_run(past, context.uploads, user)
+        if before is None:
+            context.uploads.note(user, "began to repair", upload=repair.id, run=past.folder.name)
+
+    await looked_up(request, past, repaired)
     context.worker.wake()
     return context.redirect(request, f"{address(past.folder.name)}#grid")
 

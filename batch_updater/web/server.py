@@ -27,9 +27,10 @@ from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import WEB, locked_pages
 from batch_updater.runs.sending import responsive
 from batch_updater.runs.store import DamagedStoreError
+from batch_updater.runs.team_database import is_of_team_database
 from batch_updater.runs.team_drafts import TeamDrafts
 from batch_updater.runs.team_folders import team_of
-from batch_updater.runs.team_uploads import DEAD_S, TeamUnreachableError, TeamUploads
+from batch_updater.runs.team_uploads import DEAD_S, TeamUploads
 from batch_updater.runs.uploads import Uploads
 from batch_updater.web import (
     check_page,
@@ -119,7 +120,7 @@ _TEXTS = {
 @web.middleware
 async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer what went wrong with a page in plain words; what was typed is on it."""
-    started = time.monotonic()
+    started, why = time.monotonic(), ""
     try:
         response = await handler(request)
     except web.HTTPException as error:
@@ -133,23 +134,30 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         response.cookies.update(error.cookies)
         if error.keep_alive is False:
             response.force_close()
-    except (UsageError, GuardError, LockedError) as error:
-        response = _error_page(request, 409, in_page_words(" ".join(filter(None, (*error.lines, *error.remedy_lines)))))
     except (ConnectionError, asyncio.CancelledError):
         raise  # the browser is gone
-    except TeamUnreachableError as error:
-        _logger.warning("%s %s failed: %s", request.method, request.rel_url.raw_path, error)
-        response = _error_page(request, 503, _OF_TEAM, heading="The team's database does not answer")
-        response.headers[hdrs.RETRY_AFTER] = "10"
     except Exception as error:  # noqa: BLE001  (the boundary of a request, as that of a command is in the command line)
-        reference = secrets.token_hex(4)
-        what = f"{request.method} {request.rel_url.raw_path} failed, reference {reference}"
-        _logger.error("%s\n%s", what, traceback.format_exc())  # noqa: TRY400  (redacted as a whole)
-        is_of_disk = isinstance(error, (OSError, InputError, ResultsError, StoreError, DamagedStoreError))
-        why = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
-        response = _error_page(request, 500, f"{why} Tell the person who runs the server: reference {reference}.")
-    _log(request, response.status, time.monotonic() - started)
+        if is_of_team_database(error):
+            why = f": {error}"
+            response = _error_page(request, 503, _OF_TEAM, heading="The team's database does not answer; try again")
+            response.headers[hdrs.RETRY_AFTER] = "10"
+        elif isinstance(error, (UsageError, GuardError, LockedError)):
+            text = " ".join(filter(None, (*error.lines, *error.remedy_lines)))
+            response = _error_page(request, 409, in_page_words(text))
+        else:
+            response = _fault_page(request, error)
+    _log(request, response.status, time.monotonic() - started, why)
     return response
+
+
+def _fault_page(request: web.Request, error: Exception) -> web.Response:
+    """Log what must not happen, and return the page that tells the reference under which it is in the log."""
+    reference = secrets.token_hex(4)
+    what = f"{request.method} {request.rel_url.raw_path} failed, reference {reference}"
+    _logger.error("%s\n%s", what, "".join(traceback.format_exception(error)))  # redacted as a whole
+    is_of_disk = isinstance(error, (OSError, InputError, ResultsError, StoreError, DamagedStoreError))
+    why = _OF_DISK if is_of_disk else "This is a fault of the program, not of your file."
+    return _error_page(request, 500, f"{why} Tell the person who runs the server: reference {reference}.")
 
 
 def _error_page(request: web.Request, status: int, text: str, *, heading: str = "") -> web.Response:
@@ -168,12 +176,13 @@ def _error_page(request: web.Request, status: int, text: str, *, heading: str = 
     )
 
 
-def _log(request: web.Request, status: int, seconds: float) -> None:
+def _log(request: web.Request, status: int, seconds: float, why: str) -> None:
     """Log an answer: never the query, which may hold the key, nor anything that was typed. A path is one line."""
     level = logging.WARNING if status in {401, 403, 429, 503} else logging.DEBUG
     if not request.path.startswith(STATIC):
         who, took_ms = known_user(request) or "not signed in", 1000 * seconds
-        _logger.log(level, "%s %s %s, %.0f ms, %s", request.method, request.rel_url.raw_path, status, took_ms, who)
+        path = request.rel_url.raw_path
+        _logger.log(level, "%s %s %s, %.0f ms, %s%s", request.method, path, status, took_ms, who, why)
 
 
 # --- start and end ---

@@ -160,12 +160,13 @@ def test_the_events_of_a_run_begin_with_the_upload_of_its_first_round(uploads: U
     uploads.note("ben", "edited", upload=first.id)
     task = uploads.add_task(TaskKind.SEND, "carl", upload=first.id)
     uploads.set_task_run(task.number, "run-1")
-    repair = added(uploads, "dora", repairs="run-1")
+    repair = added(uploads, "dora", repairs="run-1")  # which a run that has ended does by itself
+    uploads.note("dora", "edited", upload=repair.id)
     uploads.set_task_run(uploads.add_task(TaskKind.SEND, "emil", upload=repair.id).number, "run-2")
     added(uploads, "other")
     told = [(event.by, event.what) for event in uploads.events(run="run-2")]
     assert told == [
-        ("emil", "sent"), ("dora", "began to repair"), ("carl", "sent"), ("ben", "edited"), ("anna", "uploaded")
+        ("emil", "sent"), ("dora", "edited"), ("carl", "sent"), ("ben", "edited"), ("anna", "uploaded")
     ]  # fmt: skip
     assert uploads.people_of(first.id) == {"anna", "ben"}
     assert [found and found.id for found in (uploads.repair_of("run-1"), uploads.undo_of("run-1"))] == [repair.id, None]
