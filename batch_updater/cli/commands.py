@@ -21,7 +21,15 @@ from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import ON_MACHINE, Environment, machine_name
-from batch_updater.errors import BatchUpdaterError, ConfigError, EndedEarlyError, ExitCode, StoreError, UsageError
+from batch_updater.errors import (
+    BatchUpdaterError,
+    ConfigError,
+    EndedEarlyError,
+    ExitCode,
+    ResultsError,
+    StoreError,
+    UsageError,
+)
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
 from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
@@ -165,7 +173,7 @@ def _run_opened(
     if opened.is_under_way:
         write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
         if options.detach:
-            raise Detached(opened.folder)
+            raise Detached(opened.folder, _missing_worker(opened.folder))
         return _followed(opened.folder, options, stops=True)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
@@ -191,9 +199,22 @@ def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Na
 
     with _progress(0 if options.detach else count) as (progress, interrupts):
         if options.detach:
-            raise Detached(submit.submit(opened, choices, options.environment, interrupts))
+            folder = submit.submit(opened, choices, options.environment, interrupts)
+            raise Detached(folder, _missing_worker(folder))
         ask = _ask_to_stop(opened.folder.name, interrupts, stops=True)
         return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
+
+
+def _missing_worker(folder: Path) -> str:
+    """Return that no worker is running that would send a run of the team; '' if one is, or it is not known."""
+    from batch_updater.runs.team_folders import team_of
+    from batch_updater.team.progress import missing_worker
+
+    team = team_of(folder.parent)
+    try:
+        return missing_worker(team, folder.name) if team else ""
+    except ResultsError:  # the run is in the queue all the same
+        return ""
 
 
 def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunResult:
@@ -253,7 +274,7 @@ def _detached(detached: Detached, options: argparse.Namespace) -> int:
     print_line(folder.name, sys.stdout)
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
-    said = " ".join(filter(None, ("The run continues.", detached.so_far, "To follow it:")))
+    said = " ".join(filter(None, (detached.said, "The run continues. To follow it:")))
     lines = (text_output.Line(said, 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK

@@ -24,12 +24,12 @@ class Interrupted(KeyboardInterrupt):
 class Detached(Exception):  # noqa: N818  (no error: the run goes on)
     """A command does not wait any longer for a run that others send: it goes on."""
 
-    def __init__(self, folder: Path, so_far: str = "") -> None:
+    def __init__(self, folder: Path, said: str = "") -> None:
         super().__init__()
         self.folder = folder
         """Its name is that of the run."""
-        self.so_far = so_far
-        """How many rows have which outcome, as a sentence; '' if none is known."""
+        self.said = said
+        """How far it is, or that it has no worker, in sentences; '' if that is not known."""
 
 
 def end_on_signals() -> None:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:  # imported only where there is a team
 _COUNTS = """
     SELECT counted.key, sum(counted.value::bigint)::bigint
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
-_TAKEN_WITHIN_S = 10.0
-"""How long a run waits in the queue before a person is told that no worker has taken it."""
+_SAYS_ITS_API_WITHIN_S = 5.0
+"""A worker that has just begun says to which API it sends with its first heartbeat."""
 _WORKERS = """
-    SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
+    SELECT count(*), count(*) FILTER (WHERE origin = %s) FROM procrastinate_workers LEFT JOIN workers USING (id)
+    WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
 _ROWS = """
     SELECT coalesce(sum(rows), 0)::bigint, extract(epoch FROM clock_timestamp() - %s)::float8 FROM blocks
     WHERE run = %s"""
@@ -81,24 +82,35 @@ def rows_so_far(connection: TeamConnection, run: QueuedRun) -> Counter[OutcomeKi
     return counts
 
 
+def missing_worker(team: TeamDatabase, name: str) -> str:
+    """Return that no worker is running that would send a run, as sentences; '' if one is. Raises ResultsError."""
+    with team.session() as connection:
+        run = queued_run(connection, name)
+        return _missing_worker(connection, run, knows_all=True) if run is not None and run.is_under_way else ""
+
+
+def _missing_worker(connection: TeamConnection, run: QueuedRun, *, knows_all: bool) -> str:
+    """`knows_all`: whether each worker has had the time to say to which API it sends."""
+    every, own = connection.execute(_WORKERS, [run.origin, SEEN_WITHIN_S]).fetchone() or (0, 0)
+    start = "Start one, on any host that has the same configuration: batch-updater worker"
+    if not every:
+        return f"No worker of the team is running, so no row is sent. {start}"
+    if not own and knows_all:
+        return (
+            f"No worker for {run.origin} is running, so no row is sent. Those of the team send to other APIs. {start}"
+        )
+    return ""
+
+
 def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float) -> str:
     """Return why nothing of a run is being sent, as a sentence; '' if something is. Raises psycopg.Error.
 
-    `waited_s`: for how long it has waited; one of the workers that are running has a moment to take it.
+    `waited_s`: for how long it has waited.
     """
-    record = connection.execute(_WORKERS, [SEEN_WITHIN_S]).fetchone()
-    if record == (0,):
-        return (
-            "No worker of the team is running, so no row is sent. Start one, on any host that has the same "
-            "configuration: batch-updater worker"
-        )
+    if missing := _missing_worker(connection, run, knows_all=waited_s >= _SAYS_ITS_API_WITHIN_S):
+        return missing
     if run.state is TeamRunState.QUEUED and (ahead := runs_ahead(connection, run)):
         first, more = ahead[0], len(ahead) - 1
         behind = f" {counted(more, 'more run')} will be sent before this one." if more else ""
         return f"Waiting for the run {first.name} of {first.options.host or 'another host'} to end.{behind}"
-    if run.state is TeamRunState.QUEUED and waited_s >= _TAKEN_WITHIN_S:
-        return (
-            f"No worker has taken the run yet. Those that are running may send to another API: "
-            f"start one with the address {run.origin}."
-        )
     return ""
