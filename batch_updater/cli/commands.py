@@ -274,8 +274,8 @@ def _detached(detached: Detached, options: argparse.Namespace) -> int:
     print_line(folder.name, sys.stdout)
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
-    said = " ".join(filter(None, (detached.said, "The run continues. To follow it:")))
-    lines = (text_output.Line(said, 0), text_output.Line(f"    {follow}"))
+    said = [text_output.Line(detached.said, 0)] if detached.said else []
+    lines = (*said, text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK
 

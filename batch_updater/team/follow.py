@@ -27,7 +27,7 @@ from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
 from batch_updater.runs.team_files import fetched, file_content
 from batch_updater.runs.team_runs import TeamRunState
-from batch_updater.team.progress import rows_so_far, what_it_waits_for
+from batch_updater.team.progress import NO_WORKER, rows_so_far, what_it_waits_for
 from batch_updater.team.report import part_result
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -104,7 +104,8 @@ class _Follower:
         self._is_service_down = False
         self._handled = 0
         """How many requests to stop were dealt with."""
-        self._began_s = time.monotonic()
+        self._workers_since_s = time.monotonic()
+        """Since when some worker of the team is running, as far as is known."""
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
@@ -178,7 +179,9 @@ class _Follower:
         now_s = time.monotonic()
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
-            self._waits_for = what_it_waits_for(connection, run, now_s - self._began_s)
+            self._waits_for = what_it_waits_for(connection, run, now_s - self._workers_since_s)
+            if self._waits_for == NO_WORKER:
+                self._workers_since_s = now_s
             self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
 

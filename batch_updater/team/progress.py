@@ -21,6 +21,8 @@ _COUNTS = """
     FROM blocks, json_each_text(blocks.counts::json) AS counted WHERE blocks.run = %s GROUP BY counted.key"""
 _SAYS_ITS_API_WITHIN_S = 5.0
 """A worker that has just begun says to which API it sends with its first heartbeat."""
+_START = "Start one, on any host that has the same configuration: batch-updater worker"
+NO_WORKER = f"No worker of the team is running, so no row is sent. {_START}"
 _WORKERS = """
     SELECT count(*), count(*) FILTER (WHERE origin = %s) FROM procrastinate_workers LEFT JOIN workers USING (id)
     WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %s)"""
@@ -92,12 +94,11 @@ def missing_worker(team: TeamDatabase, name: str) -> str:
 def _missing_worker(connection: TeamConnection, run: QueuedRun, *, knows_all: bool) -> str:
     """`knows_all`: whether each worker has had the time to say to which API it sends."""
     every, own = connection.execute(_WORKERS, [run.origin, SEEN_WITHIN_S]).fetchone() or (0, 0)
-    start = "Start one, on any host that has the same configuration: batch-updater worker"
     if not every:
-        return f"No worker of the team is running, so no row is sent. {start}"
+        return NO_WORKER
     if not own and knows_all:
         return (
-            f"No worker for {run.origin} is running, so no row is sent. Those of the team send to other APIs. {start}"
+            f"No worker for {run.origin} is running, so no row is sent. Those of the team send to other APIs. {_START}"
         )
     return ""
 
@@ -105,7 +106,7 @@ def _missing_worker(connection: TeamConnection, run: QueuedRun, *, knows_all: bo
 def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float) -> str:
     """Return why nothing of a run is being sent, as a sentence; '' if something is. Raises psycopg.Error.
 
-    `waited_s`: for how long it has waited.
+    `waited_s`: for how long it has waited although some worker was running.
     """
     if missing := _missing_worker(connection, run, knows_all=waited_s >= _SAYS_ITS_API_WITHIN_S):
         return missing
