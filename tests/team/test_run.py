@@ -186,19 +186,19 @@ def test_a_run_that_is_stopped_in_the_queue_was_never_there(tmp_path: Path, addr
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_follower_and_not_the_run(tmp_path: Path, address: str, number: signal.Signals) -> None:
     """Without a terminal, `runs --follow` ends with exit code 0 and says that the run goes on."""
-    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
-        desk.file("c.csv", 400)
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), server.worker():
+        desk.file("c.csv", 120)
         run = desk("run", "c.csv", "--detach").out.strip()
-        api.wait_for(20)
+        api.wait_for(8)
         process = desk.start("runs", "--follow", run)
-        api.wait_for(150)
+        api.wait_for(len(api.received) + 20)  # it follows the run by then
         process.send_signal(number)
         done = ended(process)
         assert (done.code, done.out) == (0, f"{run}\n"), done.err
         assert "The run continues." in " ".join(done.err.split())
         assert "Nothing was sent" not in done.err
         followed = desk("runs", "--follow", run, "--json")
-        assert (followed.code, followed.outcomes) == (0, {"updated": 400})
+        assert (followed.code, followed.outcomes) == (0, {"updated": 120})
 
 
 def test_a_closed_terminal_does_not_stop_the_run(tmp_path: Path, address: str) -> None:
@@ -521,12 +521,12 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
 
 def test_another_answer_to_the_question_asks_again(tmp_path: Path, address: str) -> None:
     """A word that is neither of the two answers changes nothing, at `runs --follow` as at `run`."""
-    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
-        desk.file("c.csv", 400)
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), server.worker():
+        desk.file("c.csv", 200)
         run = desk("run", "c.csv", "--detach").out.strip()
         with terminal(desk, "runs", "--follow", run) as shown:
             api.wait_for(20)
-            shown.wait_for("/400 [")
+            shown.wait_for("/200 [")
             shown.interrupt()
             shown.wait_for("Enter to detach:")
             shown.shown = ""
@@ -539,15 +539,15 @@ def test_another_answer_to_the_question_asks_again(tmp_path: Path, address: str)
 
 def test_a_run_that_is_joined_shows_all_of_its_rows(tmp_path: Path, address: str) -> None:
     """The same file, run while the team sends it, is followed from where it is, and ends at 100%."""
-    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
-        desk.file("c.csv", 400)
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), server.worker():
+        desk.file("c.csv", 120)
         desk("run", "c.csv", "--detach")
-        api.wait_for(60)
+        api.wait_for(20)
         with terminal(desk, "run", "c.csv", "--yes") as shown:
             assert shown.end() == 0
-        assert "400/400" in shown.shown
+        assert "120/120" in shown.shown
         totals = set(re.findall(r"\d+/(\d+) \[", shown.shown))
-        assert totals == {"400"}, shown.shown
+        assert totals == {"120"}, shown.shown
 
 
 def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> None:
