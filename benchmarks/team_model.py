@@ -31,7 +31,7 @@ AHEAD_S = 0.1
 SLICE_S = 0.1
 QUEUE_S = 0.2
 AHEAD_MORE_S = 0.001
-USABLE_FOR_S = 0.01
+USABLE_FOR_S = 0.015
 ASK_AHEAD_S = 0.05
 LEASES_APART_S = 0.005
 """As in the program: `runs.writer`, `sender.pool`, `sender.team_limiter` and `runs.team_quota` say what for."""

@@ -82,17 +82,20 @@ class Caller:
     def changes_since(self, earlier: CallerDigest) -> list[str]:
         """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError."""
         changes = []
-        names = [
-            name
-            for name, value in {**dict.fromkeys(earlier.headers), **self._headers}.items()
-            if value is None or _digest(earlier.salt, name, value) != earlier.headers.get(name)
-        ]
-        if names:
-            changes.append(f"the headers that are sent ({', '.join(self._names.get(name, name) for name in names)})")
+        if names := self._headers_changed_since(earlier):
+            changes.append(f"the headers that are sent ({', '.join(names)})")
         if not self._is_same_account(earlier):
             key = next((key for key in ("oauth", "auth") if getattr(self._api, key)), "token")
             changes.append(f"the account (api.{key})")
         return changes
+
+    def _headers_changed_since(self, earlier: CallerDigest) -> list[str]:
+        """Return the names of the headers that are others by now, or have other values."""
+        return [
+            self._names.get(name, name)
+            for name, value in {**dict.fromkeys(earlier.headers), **self._headers}.items()
+            if value is None or _digest(earlier.salt, name, value) != earlier.headers.get(name)
+        ]
 
     def _is_same_account(self, earlier: CallerDigest) -> bool:
         """Whether the token is kept in the same place, or is the same one.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from batch_updater.config.schema import Config
 from batch_updater.records import Invocation, Stop
 from batch_updater.runs.folder import is_file_name
 from batch_updater.runs.team_runs import TeamRunState
@@ -24,11 +25,49 @@ UNDER_WAY = (TeamRunState.QUEUED, TeamRunState.SENDING, TeamRunState.REPORTING)
 """States of a run that some host will end."""
 
 
+class SendingRules(msgspec.Struct, frozen=True):
+    """How the person who submits a run has configured its sending, whatever the hosts say that send it.
+
+    What a host has of its own stays its own: connections, time-outs, proxies and secrets. The keys are those of the
+    section `sending` of the configuration, but for the last one.
+    """
+
+    rate_per_s: float
+    burst: int
+    attempts: int
+    max_wait_s: float
+    retry_budget: float
+    stop_after_alike: int
+    stop_after_failures: int | str | None
+    drain_s: float
+    accepted_is_done: bool
+    """The key of that name of the section `api`."""
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return the rules of a configuration."""
+        rules = {name: getattr(config.sending, name) for name in cls._of_sending()}
+        return cls(**rules, accepted_is_done=config.api.accepted_is_done)
+
+    def within(self, config: Config) -> Config:
+        """Return the configuration of a host with these rules in place of its own."""
+        rules = {name: getattr(self, name) for name in self._of_sending()}
+        sending = config.sending.model_copy(update=rules)
+        api = config.api.model_copy(update={"accepted_is_done": self.accepted_is_done})
+        return config.model_copy(update={"sending": sending, "api": api})
+
+    @classmethod
+    def _of_sending(cls) -> tuple[str, ...]:
+        return tuple(name for name in cls.__struct_fields__ if name != "accepted_is_done")
+
+
 class PartOptions(msgspec.Struct, frozen=True):
     """What one part of a run was asked for; the column `options`."""
 
     host: str = ""
     """The machine on which it was started."""
+    rules: SendingRules | None = None
+    """None before a part was queued."""
     limit: int | None = None
     """Send only the first so many good rows."""
     keep_going: bool = False
@@ -64,6 +103,13 @@ class QueuedRun(msgspec.Struct, frozen=True):
     options: PartOptions
     stop: Stop | None
     """Why the part ends early; the first reason counts."""
+
+    @property
+    def rules(self) -> SendingRules:
+        """How its part is sent."""
+        if self.options.rules is None:
+            raise LookupError(f"no part of the run {self.name} was queued")
+        return self.options.rules
 
     @property
     def is_under_way(self) -> bool:

@@ -10,9 +10,10 @@ import logging
 import math
 import os
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -70,6 +71,8 @@ class TeamQuota:
         self._of_lease = {"burst": burst, "slack": 1.0 + WINDOW_SLACK_S, "slice": _SLICE_S, "queue": _QUEUE_S}
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._turn = asyncio.Lock()
+        self.stays_connected = False
+        """Whether `end` leaves the connection for the next use."""
         self._clock = _DatabaseClock()
         self._round_trip_s = 0.0
 
@@ -91,7 +94,8 @@ class TeamQuota:
         state = self._as_state(row)
         return Lease(
             pace_per_s=state.pace_per_s, slowed_at=state.slowed_at, paused_until=state.paused_until,
-            breaker=state.breaker, moments=tuple(map(self._clock.local, moments)), ahead_s=ahead_s,
+            breaker=state.breaker, moments=tuple(map(self._clock.local, moments)),
+            is_due_at_once=row.due_at <= row.earliest, ahead_s=ahead_s,
         )  # fmt: skip
 
     async def state(self) -> QuotaState:
@@ -133,14 +137,23 @@ class TeamQuota:
     async def end(self, unused: int) -> None:
         """Have permits that were not used not count towards the month, if the database can be reached; disconnect."""
         import psycopg
+        from psycopg.pq import TransactionStatus
 
         if self._connection is None:
             return
         if unused:
             with suppress(psycopg.Error):
                 await self._execute_once(self._connection, "RETURN", {"unused": unused})
-        await self._connection.close()
-        self._connection, self._turn = None, asyncio.Lock()  # another event loop may be next
+        self._turn = asyncio.Lock()  # another event loop may be next
+        if not self.stays_connected or self._connection.info.transaction_status is not TransactionStatus.IDLE:
+            await self._connection.close()
+            self._connection = None
+
+    def disconnect(self) -> None:
+        """Let go of a connection that was left for the next use. In no event loop."""
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+            self._connection = None
 
     async def _state_by(self, name: str, asked: Mapping[str, object]) -> _StateRow:
         row = await self._execute(name, lambda: asked)
@@ -219,6 +232,41 @@ class TeamQuota:
         if name in {"LEASE", "STATE"} and row:
             self._clock.compare(asked_at, answered_at, row[0])
         return row
+
+
+class KeptQuotas:
+    """The quotas of one account, with their connections, from one use to the next. For any thread."""
+
+    def __init__(self) -> None:
+        self._idle: list[TeamQuota] = []
+        self._is_closed = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self, make: Callable[[], TeamQuota]) -> Iterator[TeamQuota]:
+        """Give one that is not in use, or a new one. Raises what `make` raises."""
+        with self._lock:
+            quota = self._idle.pop() if self._idle else None
+        if quota is None:
+            quota = make()
+            quota.stays_connected = True
+        is_kept = False
+        try:
+            yield quota
+            with self._lock:
+                if is_kept := not self._is_closed:
+                    self._idle.append(quota)
+        finally:
+            if not is_kept:
+                quota.disconnect()
+
+    def close(self) -> None:
+        """Disconnect those that are not in use, and the others after their use."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for quota in idle:
+            quota.disconnect()
 
 
 class _StateRow(msgspec.Struct):

@@ -111,4 +111,4 @@ def copy_back(source: RunConnection, store: Store) -> None:
 
 
 def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+    return ", ".join('"{}"'.format(name.replace('"', '""')) for name in names)

@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 import re
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import quote
 from urllib.request import getproxies
@@ -40,6 +42,8 @@ _LONGEST_LIFETIME_S = 1e9
 """More than any run takes; keeps a number of any length finite."""
 _RENEW_BEFORE_S = 60.0
 _RENEW_BEFORE_SHARE = 0.1
+_LOOKED_EVERY_S = 0.02
+"""How often it is looked at whether another event loop has fetched a token."""
 _KEY_HEADER = re.compile(r"key|token|secret|auth|passw|cookie|signature|credential", re.IGNORECASE)
 _KEY_LENGTH = 16
 _OAUTH_ERRORS = (
@@ -194,10 +198,22 @@ class FetchedToken(msgspec.Struct, frozen=True):
     """None: only a 401 tells when it has run out."""
 
 
+class KeptToken:
+    """The token that several pools of a process send, each in an event loop of its own, and what is known of it."""
+
+    def __init__(self) -> None:
+        self.current: Token | None = None
+        self.renew_at: float | None = None
+        self.fetched_after_refusal = False
+        self.accepted = False
+        self.turn = threading.Lock()
+        """Held while a token is fetched."""
+
+
 class TokenSource:
     """The pool's one token: fetched once for all workers, renewed before it runs out.
 
-    `fetch` gives a new token, or is None where the first is the only one.
+    `fetch` gives a new token, or is None where the first is the only one. `kept`: the token that other pools send, too.
     """
 
     def __init__(
@@ -205,20 +221,25 @@ class TokenSource:
         first: Secret | None,
         fetch: Callable[[], Awaitable[FetchedToken]] | None,
         clock: Callable[[], float] = time.monotonic,
+        kept: KeptToken | None = None,
     ) -> None:
         self._fetch = fetch
         self._clock = clock
-        self.current = Token(1, first) if first else None
-        """The token to send; None if the API is called without one."""
-        self._renew_at: float | None = None
-        self._fetched_after_refusal = False
-        self._accepted = False
+        self._kept = kept or KeptToken()
+        if first and self._kept.current is None:
+            self._kept.current = Token(1, first)
         self._turn = asyncio.Lock()
+
+    @property
+    def current(self) -> Token | None:
+        """The token to send; None if the API is called without one."""
+        return self._kept.current
 
     @property
     def is_due(self) -> bool:
         """Whether there is no token yet, or it is about to run out."""
-        return self.current is None or (self._renew_at is not None and self._clock() >= self._renew_at)
+        kept = self._kept
+        return kept.current is None or (kept.renew_at is not None and self._clock() >= kept.renew_at)
 
     async def renew_if_due(self) -> None:
         """Have a token that can be sent.
@@ -227,15 +248,15 @@ class TokenSource:
         """
         if not self.is_due or self._fetch is None:
             return
-        async with self._turn:
+        async with self._alone():
             if self.is_due:
                 await self._renew(self._fetch, "the last one runs out" if self.current else "there is none yet")
-                self._fetched_after_refusal = False
+                self._kept.fetched_after_refusal = False
 
     def accepted(self, token: Token) -> None:
         """Take note that the API took this token."""
-        if token is self.current:
-            self._accepted = True
+        if token is self._kept.current:
+            self._kept.accepted = True
 
     async def refused(self, token: Token | None) -> None:
         """Take note of a 401 to this token; when this returns the request may be sent again.
@@ -246,30 +267,44 @@ class TokenSource:
             raise CredentialsRefused("The API wants to know who calls it (401), and no credentials are configured.")
         if self._fetch is None:
             raise CredentialsRefused("The API does not accept the credentials (401).")
-        async with self._turn:
+        async with self._alone():
             current = self.current
             if current is not None and token.generation < current.generation:
                 return  # another request has fetched a new one meanwhile
-            if self._fetched_after_refusal and not self._accepted:
+            if self._kept.fetched_after_refusal and not self._kept.accepted:
                 raise CredentialsRefused("The API does not accept credentials that were fetched just now (401).")
             await self._renew(self._fetch, "the API refused the last one (401)")
             if self.current is not None and self.current.value == token.value:
                 raise CredentialsRefused("The API does not accept the credentials (401), and there are no other ones.")
-            self._fetched_after_refusal = True
+            self._kept.fetched_after_refusal = True
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Let no other request fetch a token meanwhile, be it of another event loop."""
+        async with self._turn:
+            while not self._kept.turn.acquire(blocking=False):  # noqa: ASYNC110  (held by another loop's thread)
+                await asyncio.sleep(_LOOKED_EVERY_S)
+            try:
+                yield
+            finally:
+                self._kept.turn.release()
 
     async def _renew(self, fetch: Callable[[], Awaitable[FetchedToken]], why: str) -> None:
         asked_at = self._clock()
         fetched = await fetch()
         _log.info("token", extra={"event": "token", "why": f"a new token: {why}"})
-        self.current = Token(self.current.generation + 1 if self.current else 1, fetched.value)
-        self._accepted = False
-        self._renew_at = None
+        kept = self._kept
+        kept.current = Token(kept.current.generation + 1 if kept.current else 1, fetched.value)
+        kept.accepted = False
+        kept.renew_at = None
         if fetched.lifetime_s is not None:
             margin = min(_RENEW_BEFORE_S, fetched.lifetime_s * _RENEW_BEFORE_SHARE)
-            self._renew_at = asked_at + fetched.lifetime_s - margin
+            kept.renew_at = asked_at + fetched.lifetime_s - margin
 
 
-def source_by_reference(api: ApiSettings, credentials: Credentials, environment: Environment) -> TokenSource:
+def source_by_reference(
+    api: ApiSettings, credentials: Credentials, environment: Environment, kept: KeptToken | None
+) -> TokenSource:
     """Return the source for a secret that is kept somewhere; an environment variable cannot change while we run."""
     if api.secret is None:
         return TokenSource(None, None)
@@ -280,7 +315,7 @@ def source_by_reference(api: ApiSettings, credentials: Credentials, environment:
         credentials.placement.remember(secret, environment.redaction)
         return FetchedToken(secret)
 
-    return TokenSource(credentials.token, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
+    return TokenSource(credentials.token, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch, kept=kept)
 
 
 class OAuthClient(msgspec.Struct):

@@ -259,8 +259,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
                 self.end(stop_for(error, self.api, self.endpoint))
             except ShuttingDown:
                 pass  # its reason is known
-            ahead = min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))
-            ready = _Ready(max(1, ahead))
+            ready = _Ready(self._ahead)
             async with asyncio.TaskGroup() as group:
                 for _ in range(sending.concurrency):
                     group.create_task(self._work(ready, client, transport))
@@ -272,9 +271,20 @@ class Sender(msgspec.Struct, eq=False, dict=True):
             self.refusals.refusal,
         )  # fmt: skip
 
+    @property
+    def _ahead(self) -> int:
+        """How many rows are made ready ahead: those that this sender's share of the rate lets go out in `_AHEAD_S`.
+
+        With those that are being made ready, and one for each worker, no more than `concurrency + 2 * ahead - 1` rows
+        are possibly in flight in the database at any moment.
+        """
+        share = self.sending.rate_per_s / (1 + self.options.elsewhere.senders)
+        return max(1, min(_AHEAD_OF_A_WORKER * self.sending.concurrency, math.ceil(share * _AHEAD_S)))
+
     async def _feed(self, rows: Iterator[Prepared], ready: _Ready, answered: asyncio.Event) -> None:
         """Make rows ready as fast as they are sent, and no faster; until the first HTTP answer one at a time."""
         while not self._shutdown.is_set():
+            ready.ahead = self._ahead
             try:
                 batch = await self._next_batch(rows, ready.ahead if answered.is_set() else 1)
             except StoreError as error:  # which rows are left cannot be read
@@ -412,5 +422,5 @@ class Sender(msgspec.Struct, eq=False, dict=True):
                 proxy=proxy_for(api, api.oauth.token_url),
                 max_wait_s=self.sending.max_wait_s,
             )
-            return TokenSource(None, oauth.fetch)
-        return source_by_reference(api, secrets, self.environment)
+            return TokenSource(None, oauth.fetch, kept=self.options.token)
+        return source_by_reference(api, secrets, self.environment, self.options.token)

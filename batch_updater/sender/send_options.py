@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +11,9 @@ from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import AllowedList, Attempt, Expected, Outcome
 from batch_updater.sender.breaker import CircuitBreaker
 from batch_updater.sender.limiter import RateLimiter
+
+if TYPE_CHECKING:  # it imports what sends
+    from batch_updater.sender.auth import KeptToken
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -44,6 +48,8 @@ class ReadBeforeWrite(msgspec.Struct, frozen=True):
 class Elsewhere(msgspec.Struct):
     """What the rows of the run have come to that others send, as far as it is known; may change at any time."""
 
+    senders: int = 0
+    """How many others send rows at the moment, within the same rate."""
     failures: int = 0
     refused: int = 0
     """Rows that were all refused in the same way."""
@@ -74,5 +80,7 @@ class SendOptions(msgspec.Struct, frozen=True):
     """What others have come to that send rows of the same run."""
     breaker: CircuitBreaker | None = None
     """A team's; None: one of its own."""
+    token: KeptToken | None = None
+    """The token of all who send for the run in this process; None: one of its own."""
     held: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Target whose rows wait, where they go in file order -> the row that did not settle, sent by another process."""

@@ -14,9 +14,11 @@ from batch_updater.sender.limiter import DECREASE, ReadyRequests
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown, end_pause
 from batch_updater.sender.team_quota import Lease, QuotaState, SharedQuota
 
-_USABLE_FOR_S = 0.01
+_USABLE_FOR_S = 0.015
 """How long after its moment a permit may be used. All workers together can exceed the rate by no more than what this,
-and the network, let one second's requests run into another's."""
+and the network, let one second's requests run into another's. With the slack of the pace (`WINDOW_SLACK_S`) that is
+0.8% of it and one request, so that a network may be 11 ms late now and then before any second holds 2% too many. A
+machine that has no processor left keeps an event loop waiting for more than 10 ms again and again."""
 _ASK_AHEAD_S = 0.05
 """How long before the last leased permit is due more are asked for."""
 _LEASES_APART_S = 0.005
@@ -29,9 +31,10 @@ _ENDS_WITHIN_S = 1.0
 class TeamLimiter:
     """Lets requests leave at the moments that it has leased from a team's quota; enter it before it is used.
 
-    A permit is leased only for a request that waits. It may be used at its moment or `_USABLE_FOR_S` later, by any
-    request of this process that is ready then, and is lost afterwards. So no delay of one worker adds requests to a
-    second that belongs to another.
+    A permit may be used at its moment or `_USABLE_FOR_S` later, by any request of this process that is ready then, and
+    is lost afterwards. So no delay of one worker adds requests to a second that belongs to another. It is leased only
+    for a request that waits; but where the team leaves permits unused, so that a further one is taken from no other
+    worker, also for those that are likely to follow.
 
     A turn comes with the moment of a permit, so that a request with a kept connection leaves at once. While connections
     have to be made, which takes longer than a permit can be used, turns come without one, and the permit is waited for
@@ -50,6 +53,10 @@ class TeamLimiter:
         """Moments that have come, each for a request that is about to be written."""
         self._lost = 0
         """Permits that were not used, and of which the database does not know it yet."""
+        self._has_room = False
+        """Whether the permits of the last lease were due at once, since the team uses fewer than it may."""
+        self._used = 0
+        """Permits that were used since the last lease was asked for."""
         self._turns: deque[asyncio.Future[None]] = deque()
         self._permits: deque[asyncio.Future[None]] = deque()
         """Requests that wait for a permit: without and with a connection."""
@@ -139,6 +146,9 @@ class TeamLimiter:
         """Take the permit for the request that has just been written."""
         if self._in_hand:  # a request for a token may be written a moment after it was looked at
             self._in_hand.popleft()
+            self._used += 1
+            if self._has_room and self._used == 1:
+                self._has_changed.set()
         if self._forget_turn() is not None:
             self._must_connect = False
 
@@ -247,6 +257,14 @@ class TeamLimiter:
         """How many requests wait for which no permit is leased."""
         return len(self._turns) + len(self._permits) - len(self._leased)
 
+    def _wanted(self, now: float) -> int:
+        """Return how many permits are to be leased, those for requests that are likely to follow included."""
+        missing = self._missing
+        if not self._has_room:
+            return missing
+        share = min(1.0, _USABLE_FOR_S / max(_LEASES_APART_S, now - self._asked_at))
+        return max(0, missing) + int(self._used * share)
+
     async def _keep_asking(self) -> None:
         """Lease permits for the requests that wait, a little ahead of time; else watch the state of the team."""
         loop = asyncio.get_running_loop()
@@ -264,7 +282,7 @@ class TeamLimiter:
         now = self._clock()
         self._lose_before(max(now - _USABLE_FOR_S, self._paused_until))
         watch_s = self._asked_at + _WATCHED_EVERY_S - now
-        return min(watch_s, self._lease_in_s(now)) if self._missing > 0 else watch_s
+        return min(watch_s, self._lease_in_s(now)) if self._wanted(now) > 0 else watch_s
 
     def _lease_in_s(self, now: float) -> float:
         earliest = self._asked_at + _LEASES_APART_S
@@ -273,13 +291,14 @@ class TeamLimiter:
         return earliest - now
 
     async def _ask(self) -> None:
-        missing, unused = self._missing, self._lost
-        if missing > 0 and self._lease_in_s(self._clock()) <= 0:
-            self._asked_at = self._clock()
-            lease: QuotaState = await self.quota.lease(missing, unused)
+        now, unused = self._clock(), self._lost
+        wanted = self._wanted(now)
+        if wanted > 0 and self._lease_in_s(now) <= 0:
+            self._asked_at, self._used = now, 0
+            lease: QuotaState = await self.quota.lease(wanted, unused)
             self._lost -= unused
         else:
-            self._asked_at = self._clock()
+            self._asked_at, self._used = now, 0
             lease = await self.quota.state()
         self._paused_until = max(self._paused_until, lease.paused_until)
         if not self._told:
@@ -289,6 +308,7 @@ class TeamLimiter:
         if isinstance(lease, Lease):
             self._leased.extend(lease.moments)
             self._ahead_s = lease.ahead_s
+            self._has_room = lease.is_due_at_once
             self._set_timer()
 
     def _fail_with(self, task: asyncio.Task[None]) -> None:

@@ -36,6 +36,8 @@ class Lease(QuotaState, frozen=True, kw_only=True):
 
     moments: tuple[float, ...]
     """When each is due, in order. One that is not used then is lost."""
+    is_due_at_once: bool
+    """Whether the first was due as soon as it could be used: the team uses fewer than it may."""
     ahead_s: float
     """How long before it is due a permit has to be asked for: what the way to the database and back may take."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 from msgspec.structs import replace
 
-from batch_updater.config.environment import Environment, machine_name
+from batch_updater.config.environment import machine_name
 from batch_updater.config.schema import Config
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
@@ -27,14 +27,15 @@ from batch_updater.errors import BatchUpdaterError, ConfigError, StoreError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted
 from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
+from batch_updater.runs.caller import CallerDigest
 from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
 from batch_updater.runs.store import DamagedStoreError, converted
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
-from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
+from batch_updater.team.access import Access, RunAccess
 from batch_updater.team.parts import end_if_done, lock_run, stop_for_all
 from batch_updater.team.queue import HandedBack
 from batch_updater.team.writer import BlockRefusals, Claim, Contact, TakenOver, TeamWriter, time_s
@@ -55,6 +56,7 @@ _CLAIM = """UPDATE blocks SET state = 'sending', epoch = epoch + 1, host = %(hos
 _END = "UPDATE blocks SET state = %(state)s WHERE run = %(run)s AND number = %(number)s AND epoch = %(epoch)s"
 _LOOK = """SELECT runs.stop, blocks.epoch FROM runs JOIN blocks ON blocks.run = runs.id AND blocks.number = %(number)s
     WHERE runs.id = %(run)s"""
+_SENDERS = "SELECT count(*) FROM blocks WHERE run = %(run)s AND number <> %(number)s AND state = 'sending'"
 _REFUSALS = "SELECT refusals FROM blocks WHERE run = %(run)s AND number <> %(number)s AND refusals IS NOT NULL"
 _FAILURES = """SELECT coalesce(sum(counted.value::bigint), 0)::bigint
     FROM blocks, json_each_text(blocks.counts::json) AS counted
@@ -66,15 +68,11 @@ class _Identity(msgspec.Struct, frozen=True):
     duplicates: str = "reject"
 
 
-class _Caller(msgspec.Struct, frozen=True):
-    salt: str
-
-
 class _Facts(msgspec.Struct, frozen=True):
     """The facts about a run that decide how its rows are sent."""
 
     identity: _Identity
-    caller: _Caller
+    caller: CallerDigest
     endpoint: str
     rows: int
     reads_first: bool
@@ -87,19 +85,27 @@ class BlockSending:
     def __init__(
         self,
         team: TeamDatabase,
-        config: Config,
-        environment: Environment,
+        access: RunAccess,
         block: tuple[str, int],
         say: Callable[[str], None],
+        all_taken: Callable[[], None],
         contact_s: float = CONTACT_S,
     ) -> None:
-        """`block` is the name of the run and the number of the block; `config` is that of this host."""
+        """`block` is the name of the run and the number of the block.
+
+        `all_taken` is called in the block's thread, once the last of its rows is about to be sent.
+        """
         self._team = team
-        self._config = config
-        self._environment = environment
+        self._access = access
         self._run, self._number = block
         self._say = say
+        self._all_taken = all_taken
+        self.is_all_taken = False
+        """Whether the next block may begin, so that the connections that this one needs no more are not idle."""
+        self._contact_s = contact_s
         self._contact = Contact(contact_s)
+        self._drain_s = 0.0
+        """How long the run waits for what was sent."""
         self._elsewhere = Elsewhere()
         self._is_told = False
         """Whether the database holds why this block has stopped the run."""
@@ -112,9 +118,13 @@ class BlockSending:
         self._sender: Sender | None = None
         self._writer: TeamWriter | None = None
 
-    def hand_back(self) -> None:
-        """Start nothing new, wait for what was sent, `drain_s` at most, and leave the rest to another worker."""
+    def hand_back(self) -> float:
+        """Start nothing new, wait for what was sent, `drain_s` at most, and leave the rest to another worker.
+
+        Returns how many seconds that may take.
+        """
         self._ask(self._start_handing_back)
+        return self._drain_s + self._contact_s
 
     def abort(self) -> None:
         """Hand back without waiting for answers, or for a database that does not respond."""
@@ -201,9 +211,10 @@ class BlockSending:
 
     def _logged(self, claim: Claim, queued: QueuedRun, writer: TeamWriter) -> Stop | None:
         """Send the rows, with a log in the run's folder on this host; returns and raises what `_sent` does."""
-        folder = self._config.results.folder / self._run
+        results = self._access.config.results.folder
+        folder = results / self._run
         with suppress(OSError):  # the log says so itself
-            private_folder(self._config.results.folder)
+            private_folder(results)
             private_folder(folder)
         with LogFile(folder / "run.log") as log:
             log.note("block begins", why=f"block {self._number}")
@@ -212,19 +223,19 @@ class BlockSending:
     def _sent(self, claim: Claim, queued: QueuedRun, writer: TeamWriter, log: LogFile) -> Stop | None:
         """Send the rows; returns why the run is to end for all, if this block has found a reason. Raises StoreError."""
         facts = converted(writer.store.facts(), _Facts, "its table run")
-        config, api = self._config, self._config.api
-        if facts.identity.base_url != api.base_url:
-            return self._wrong_address(facts.identity.base_url)
         try:
             endpoint = decode_endpoint(facts.endpoint)
         except ValueError as error:
             raise DamagedStoreError("its table run holds no endpoint") from error
+        environment = self._access.environment
         try:
-            credentials = fetch_credentials(api, endpoint, self._environment)
+            access = self._access.of(queued, facts.identity.base_url, facts.caller, endpoint)
         except BatchUpdaterError as error:
-            message = self._environment.redaction.text(f"On {machine_name()}: {error.message}")
+            message = environment.redaction.text(f"On {machine_name()}: {error.message}")
+            self._say(f"{self._run} ends for all: {error.message}")
             return Stop(StopReason.CREDENTIALS, message, error.remedy)
-        quota = quota_for(config, self._environment, credentials.token)
+        config = queued.rules.within(self._access.config)
+        self._drain_s = config.sending.drain_s
         jobs = list(writer.store.jobs(endpoint, block=claim.number))
 
         def attempted(made: Attempt) -> None:
@@ -238,36 +249,24 @@ class BlockSending:
             on_names=writer.learned,
             on_attempt=attempted,
         )
-        options = self._options(facts, queued, writer, endpoint)
+        options = self._options(facts, queued, writer, endpoint, access)
 
         def sender_within(limits: TeamLimits) -> Sender:
             own = replace(options, limiter=limits.limiter, breaker=limits.breaker)
-            return Sender(endpoint, api, config.sending, hooks, credentials, self._environment, own)
+            return Sender(endpoint, config.api, config.sending, hooks, access.credentials, environment, own)
 
         self._say(f"{self._name}: {counted(len(jobs), 'row')}.")
         with self._team.connected() as connection:
             self._learn_of_others(connection, claim, queued)
         watch = threading.Thread(target=self._watch, args=(claim, queued), name="block watch", daemon=True)
-        sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
+        with access.quotas.taken(lambda: quota_for(config, environment, access.credentials.token)) as quota:
+            sent = run_loop(self._send(sender_within, quota, config, writer, watch, jobs))
         writer.flush()
         return None if writer.is_handing_back else sent.stop
 
-    def _wrong_address(self, of_run: str | None) -> Stop:
-        """Return why rows are not sent to another address than this host's own.
-
-        Its token is for that one alone, and whoever can write to the database could name any.
-        """
-        message = (
-            f"On {machine_name()}: the run is for {of_run or 'no address'}, and api.base_url is "
-            f"{self._config.api.base_url}."
-        )
-        return Stop(
-            StopReason.CREDENTIALS,
-            self._environment.redaction.text(message),
-            "Give all hosts of the team the same api.base_url, then run again.",
-        )
-
-    def _options(self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint) -> SendOptions:
+    def _options(
+        self, facts: _Facts, queued: QueuedRun, writer: TeamWriter, endpoint: Endpoint, access: Access
+    ) -> SendOptions:
         read_first = None
         if facts.reads_first:
             expected = writer.store.expected() if facts.is_undo else {}
@@ -281,6 +280,7 @@ class BlockSending:
             in_order=is_in_order,
             run=facts.caller.salt,
             elsewhere=self._elsewhere,
+            token=access.token,
             held=writer.held() if is_in_order else {},
         )
 
@@ -300,13 +300,18 @@ class BlockSending:
             watch.start()
             self._mind_contact()
             try:
-                return await sender.send(iter(jobs))
+                return await sender.send(self._telling_of_the_last(jobs))
             finally:
                 if self._contact_lost is not None:
                     self._contact_lost.cancel()
                 self._over.set()
                 with self._lock:
                     self._loop = None
+
+    def _telling_of_the_last(self, jobs: Iterable[Prepared]) -> Iterator[Prepared]:
+        yield from jobs
+        self.is_all_taken = True
+        self._all_taken()
 
     def _take_requests(self, sender: Sender) -> None:
         """Do from now on what is asked for, and what has been asked for before."""
@@ -353,6 +358,9 @@ class BlockSending:
                     stop, epoch = connection.execute(_LOOK, claim.key).fetchone() or (None, None)
             except psycopg.Error:
                 continue  # how long ago it has answered is looked at elsewhere
+            except Exception:  # noqa: BLE001  (who claims the block next fails with it, and says so)
+                self._ask(self._start_handing_back)
+                return
             if epoch != claim.epoch:
                 self._ask(self._start_handing_back)
                 continue
@@ -380,7 +388,8 @@ class BlockSending:
     def _learn_of_others(self, connection: TeamConnection, claim: Claim, queued: QueuedRun) -> None:
         """Learn what rows have come to that this sender does not send: of other blocks, and of an earlier worker."""
         known = self._elsewhere
-        if self._config.sending.stop_after_failures is not None:
+        (known.senders,) = connection.execute(_SENDERS, claim.key).fetchone() or (0,)
+        if queued.rules.stop_after_failures is not None:
             kinds = [kind.value for kind in FAILURES]
             (failures,) = connection.execute(_FAILURES, {**claim.key, "kinds": kinds}).fetchone() or (0,)
             known.failures = failures + sum(rows for kind, rows in claim.counts.items() if kind in FAILURES)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from batch_updater.records import Stop
+from batch_updater.records import Stop, StopReason
 from batch_updater.runs import statements
 from batch_updater.runs.queued_runs import queued_run
 from batch_updater.runs.team_rows import Cut, cut_into_blocks
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.team.queue import submit_blocks, submit_report
+from batch_updater.team.report import RESULT
 
 if TYPE_CHECKING:
     from batch_updater.runs.postgres import TeamConnection
@@ -30,6 +31,26 @@ _END = """UPDATE runs SET state = 'reporting', changed_at = clock_timestamp() WH
 _LOCK = "SELECT FROM runs WHERE id = %s FOR UPDATE"
 _STOP = """UPDATE runs SET stop = coalesce(stop, %s), changed_at = clock_timestamp()
     WHERE id = %s AND state = 'sending'"""
+_STATE = "SELECT id, state FROM runs WHERE name = %s FOR UPDATE"
+_LEAVE_BLOCK = "UPDATE blocks SET state = 'done', epoch = epoch + 1 WHERE run = %s AND number = %s"
+_FORGET_REPORT = "DELETE FROM files WHERE run = %s AND name = %s"
+_PART_NOT_BEGUN = """INSERT INTO parts (run, number, started_at)
+    SELECT %(run)s, coalesce(max(number), 0) + 1, extract(epoch FROM clock_timestamp()) FROM parts
+    WHERE run = %(run)s"""
+_BLOCKS_OF_BEFORE = "DELETE FROM blocks WHERE run = %s"
+_END_PART = """UPDATE parts SET ended_at = extract(epoch FROM clock_timestamp()),
+    elapsed_s = extract(epoch FROM clock_timestamp()) - started_at, requests = made.requests, retries = made.retries,
+    stopped = %(reason)s, stop_message = %(said)s, stop_advice = %(remedy)s
+    FROM (SELECT coalesce(sum(requests), 0) AS requests, coalesce(sum(retries), 0) AS retries FROM blocks
+          WHERE run = %(run)s) AS made
+    WHERE parts.run = %(run)s AND parts.number = (SELECT max(number) FROM parts WHERE run = %(run)s)"""
+_ENDED = "UPDATE runs SET state = 'ended', changed_at = clock_timestamp() WHERE id = %s"
+_GIVEN_UP = Stop(
+    StopReason.DISK,
+    "The workers of the team have tried three times to go on with the run, and each time an internal error kept them "
+    "from it.",
+    "What they have said names it: report it to the person who maintains your installation, then run again.",
+)
 
 
 class Advance(NamedTuple):
@@ -100,6 +121,37 @@ def end_if_done(connection: TeamConnection, run: int) -> bool:
     if record is not None:
         submit_report(connection, *record)
     return record is not None
+
+
+def give_up(team: TeamDatabase, run: str, block: int | None = None) -> None:
+    """End the part of a run, since a job of it has failed again and again: `send`, `report` or that of a block.
+
+    Once rows have gone out it ends as one that is stopped, with a report, unless that is what has failed. Raises
+    psycopg.Error.
+    """
+    with team.connected(autocommit=False) as connection:
+        record = connection.execute(_STATE, [run]).fetchone()
+        number, state = record or (0, TeamRunState.ENDED)
+        if state == TeamRunState.SENDING:
+            stop_for_all(connection, number, _GIVEN_UP)
+            if block is None:
+                connection.execute(_NOT_BEGUN, [number])
+            else:
+                connection.execute(_LEAVE_BLOCK, [number, block])
+            end_if_done(connection, number)
+        elif state in {TeamRunState.QUEUED, TeamRunState.REPORTING}:
+            _end_without_report(connection, number, is_begun=state == TeamRunState.REPORTING)
+
+
+def _end_without_report(connection: TeamConnection, run: int, *, is_begun: bool) -> None:
+    """End a part, so that who waits for it writes the report of the run from its rows."""
+    if not is_begun:
+        connection.execute(_PART_NOT_BEGUN, {"run": run})
+        connection.execute(_BLOCKS_OF_BEFORE, [run])
+    connection.execute(_FORGET_REPORT, [run, RESULT])
+    stop = {"reason": _GIVEN_UP.reason.value, "said": _GIVEN_UP.message, "remedy": _GIVEN_UP.advice}
+    connection.execute(_END_PART, {"run": run, **stop})
+    connection.execute(_ENDED, [run])
 
 
 def stop_for_all(connection: TeamConnection, run: int, stop: Stop) -> None:

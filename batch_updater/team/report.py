@@ -38,10 +38,12 @@ from batch_updater.team.writer import BlockRefusals
 from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
+    import psycopg
+
     from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
-_RESULT = "result.json"
+RESULT = "result.json"
 """Name of the file of a run that holds a `PartResult`."""
 
 
@@ -68,7 +70,7 @@ class PartResult(msgspec.Struct, frozen=True):
 def part_result(team: TeamDatabase, run: str) -> PartResult | None:
     """Return how the last part of a run ended; None where that is not known. Raises psycopg.Error."""
     with team.connected() as connection:
-        content = file_content(connection, run, _RESULT)
+        content = file_content(connection, run, RESULT)
     if content is None:
         return None
     known = typed(json.loads(content), PartResult)
@@ -91,19 +93,31 @@ class _Sent(NamedTuple):
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
 
-    A part that has ended stays as it is. Raises psycopg.Error. Raises InputError or DamagedStoreError if what the
-    database holds cannot be relied on: the part has ended then, without a report.
+    A part that has ended stays as it is. One of which the database holds what cannot be relied on ends without a
+    report. Raises psycopg.Error.
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
         if queued is None or queued.state is not TeamRunState.REPORTING:
             return  # another worker has done it
-        sent = _sent(connection, queued, config.sending.stop_after_alike)
+        sent = _sent(connection, queued)
     try:
         _write(team, queued, sent, config)
-    except (InputError, DamagedStoreError):  # whoever waits for the report is told the same when they look for it
-        _end_without_report(team, queued, sent)
+    except (InputError, DamagedStoreError) as error:
+        if behind := _error_of_database(error):  # it may answer in a moment
+            raise behind from None
+        _end_without_report(team, queued, sent)  # whoever waits for the report is told the same when they look for it
         raise
+
+
+def _error_of_database(error: BaseException) -> psycopg.Error | None:
+    """Return why the database could not be read or written, if an error is because of that."""
+    import psycopg
+
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes[-1] if isinstance(causes[-1], psycopg.Error) else None
 
 
 def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -> None:
@@ -197,7 +211,7 @@ class _Report:
         )
 
 
-def _sent(connection: TeamConnection, queued: QueuedRun, stop_after_alike: int) -> _Sent:
+def _sent(connection: TeamConnection, queued: QueuedRun) -> _Sent:
     """Return the requests of all blocks of a part, and its times."""
     record = connection.execute(
         "SELECT coalesce(sum(requests), 0)::bigint, coalesce(sum(retries), 0)::bigint,"
@@ -209,11 +223,11 @@ def _sent(connection: TeamConnection, queued: QueuedRun, stop_after_alike: int) 
     requests, retries, throttled, started_at, now = cast("tuple[int, int, int, float, float]", record)
     return _Sent(
         requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC),
-        _uniform_refusal(connection, queued, stop_after_alike),
+        _uniform_refusal(connection, queued),
     )  # fmt: skip
 
 
-def _uniform_refusal(connection: TeamConnection, queued: QueuedRun, stop_after_alike: int) -> UniformRefusal | None:
+def _uniform_refusal(connection: TeamConnection, queued: QueuedRun) -> UniformRefusal | None:
     """Return how the API refused the first rows of every block, if all in the same way."""
     records = connection.execute(
         "SELECT refusals FROM blocks WHERE run = %s AND refusals IS NOT NULL", [queued.id]
@@ -223,9 +237,8 @@ def _uniform_refusal(connection: TeamConnection, queued: QueuedRun, stop_after_a
     kinds = {one.kind for one in found}
     if len(kinds) != 1:
         return None
-    return UniformRefusals(
-        stop_after_alike, sum(one.seen for one in found), kinds.pop(), all(one.are_missing for one in found)
-    ).refusal
+    seen, are_missing = sum(one.seen for one in found), all(one.are_missing for one in found)
+    return UniformRefusals(queued.rules.stop_after_alike, seen, kinds.pop(), are_missing).refusal
 
 
 def _taught(team: TeamDatabase, queued: QueuedRun, known: tuple[AllowedList, ...]) -> list[AllowedList]:
@@ -263,8 +276,8 @@ def _end(
             removed=finished.removed,
             uniform_refusal=sent.uniform_refusal,
         )
-        (folder / _RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
-        put_file(connection, queued.id, folder / _RESULT)
+        (folder / RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
+        put_file(connection, queued.id, folder / RESULT)
         stop = finished.stop
         part = Part(
             sent.started_at, sent.ended_at, finished.requests, finished.retries, finished.elapsed_s,
@@ -282,7 +295,7 @@ def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> N
         locked = queued_run(connection, queued.name, locked=True)
         if locked is None or locked.state is not TeamRunState.REPORTING or locked.part != queued.part:
             return
-        connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, _RESULT])
+        connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])
         stop = queued.stop
         part = Part(
             sent.started_at, sent.ended_at, sent.requests, sent.retries,

@@ -177,11 +177,12 @@ class _Submission(RunBeginning):
         return None
 
     def _part_options(self) -> PartOptions:
-        from batch_updater.runs.queued_runs import PartOptions
+        from batch_updater.runs.queued_runs import PartOptions, SendingRules
 
         options, made = self._options, self._readings
         return PartOptions(
             host=machine_name(),
+            rules=SendingRules.of(self._plan.config),
             limit=options.limit,
             keep_going=options.keep_going,
             annotate=self._plan.config.results.annotate,

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -26,16 +26,18 @@ from batch_updater.records import StopReason
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
+from batch_updater.team.access import RunAccess
 from batch_updater.team.blocks import CONTACT_S, BlockSending
 from batch_updater.team.nightly import NIGHTLY, register_nightly
-from batch_updater.team.parts import advance, begin
+from batch_updater.team.parts import advance, begin, give_up
 from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, runs_queue
 from batch_updater.team.report import write_report
 
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
-_LOOKED_EVERY_S = 0.2
+_LOOKED_EVERY_S = 0.05
+"""While a run is sent. So long may its first answer, and its end, keep the quota from being used."""
 _NOTE_WORKER = """
 INSERT INTO workers (id, host, origin) VALUES (%(worker)s, %(host)s, %(origin)s) ON CONFLICT (id) DO NOTHING
 """
@@ -81,10 +83,16 @@ class TeamWorker:
         self._said = say
         self._night = night
         self._queues = {"runs": (runs_queue(self._origin), 1)}  # more would wait: they have the same lock
-        self._queues["blocks"] = blocks_queue(self._origin), concurrency
+        # One more is made ready, and begins, while the last answers of another are awaited.
+        self._queues["blocks"] = blocks_queue(self._origin), concurrency + 1
         if config.team.nightly is not None:
             self._queues["nightly"] = NIGHTLY, 1
+        self._access = RunAccess(config, environment)
         self._blocks: set[BlockSending] = set()
+        self._is_leaving = False
+        """Whether no more jobs are fetched."""
+        self._room = asyncio.Event()
+        """Set while one more block may be fetched, and once none is any more."""
         self._threads: set[asyncio.Future[Any]] = set()
         """Of work that is not done."""
         self._left: list[int] = []
@@ -93,7 +101,7 @@ class TeamWorker:
 
     def run(self, requests: StopRequests) -> None:
         """Work until the first request to stop; then hand everything back. A second one does not wait for answers."""
-        with _logged_to(self._say), responsive():
+        with _logged_to(self._say), responsive(), closing(self._access):
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
@@ -137,9 +145,11 @@ class TeamWorker:
 
     async def _work(self, app: App) -> None:
         """Work until told to stop, or until the database does not respond."""
-        workers = [
-            Worker(
-                app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
+        self._is_leaving = False
+        self._look_for_room()
+        workers: list[Worker] = [
+            _Worker(
+                self._leave, app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
                 fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
                 update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.stalled_s,
             )
@@ -157,8 +167,9 @@ class TeamWorker:
             look.cancel()
             told.cancel()
             self._left += [worker.worker_id for worker in workers if worker.worker_id is not None]
-        for task in running:
-            task.result()
+        for error in [task.exception() for task in running]:  # all are looked at, so that asyncio says nothing of them
+            if error is not None:
+                raise error
         with suppress(asyncio.CancelledError):
             await look
 
@@ -184,36 +195,65 @@ class TeamWorker:
                         words = " ".join(map(str, job.task_kwargs.values()))
                         self._say(f"A worker has died. Its job is queued again: {job.task_name} {words}.")
 
+    def _leave(self) -> None:
+        """Fetch no more jobs."""
+        self._is_leaving = True
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if self._is_leaving or sum(not block.is_all_taken for block in self._blocks) < self._concurrency:
+            self._room.set()
+        else:
+            self._room.clear()
+
     # --- the jobs ---
+
+    async def has_room(self, queues: Iterable[str] | None) -> bool:
+        """Return when one more job of these queues may be fetched, or False when none may any more."""
+        if queues is not None and self._queues["blocks"][0] in queues:
+            await self._room.wait()
+        return not self._is_leaving
 
     async def send(self, run: str) -> None:
         """Begin a run, and wait until each of its rows has had its turn."""
         self._say(f"{run} begins.")
-        await self._in_thread(partial(begin, self._team, run, self._config.team.block_rows), 0)
+        await self._in_thread(partial(begin, self._team, run, self._config.team.block_rows))
         is_shared = False
-        while not (come := await self._in_thread(partial(advance, self._team, run, is_shared=is_shared), 0)).is_over:
+        while not (come := await self._in_thread(partial(advance, self._team, run, is_shared=is_shared))).is_over:
             is_shared = come.is_shared
             await asyncio.sleep(_LOOKED_EVERY_S)
 
     async def block(self, run: str, number: int) -> None:
         """Send a block."""
+        loop = asyncio.get_running_loop()
+
+        def all_taken() -> None:
+            with suppress(RuntimeError):  # the worker has ended, and has left the block's thread alone
+                loop.call_soon_threadsafe(self._look_for_room)
+
         contact_s = self._timing.contact_s
-        block = BlockSending(self._team, self._config, self._environment, (run, number), self._say, contact_s)
+        block = BlockSending(self._team, self._access, (run, number), self._say, all_taken, contact_s)
         self._blocks.add(block)
+        self._look_for_room()
         try:
-            await self._in_thread(block.work, self._config.sending.drain_s + contact_s, block.hand_back)
+            await self._in_thread(block.work, block.hand_back)
         finally:
             self._blocks.discard(block)
+            self._look_for_room()
 
     async def report(self, run: str) -> None:
         """Write the report of a run."""
-        await self._in_thread(partial(write_report, self._team, run, self._config), self._timing.contact_s)
+        await self._in_thread(partial(write_report, self._team, run, self._config), lambda: self._timing.contact_s)
         self._say(f"{run} has ended.")
 
-    async def _in_thread(
-        self, work: Callable[[], _T], patience_s: float, give_up: Callable[[], object] = lambda: None
-    ) -> _T:
-        """Do something in a thread; where this is cancelled, `give_up` is called and `patience_s` waited, at most.
+    async def give_up(self, task: str, run: str, number: int | None = None) -> None:
+        """End a run of which a job has failed too often."""
+        await self._in_thread(partial(give_up, self._team, run, number))
+        of_block = "" if number is None else f" of block {number}"
+        self._say(f"{run} ends: the job {task}{of_block} has failed too often.")
+
+    async def _in_thread(self, work: Callable[[], _T], end: Callable[[], float] = lambda: 0.0) -> _T:
+        """Do something in a thread; where this is cancelled, `end` says for how many seconds it is waited for, at most.
 
         A thread that waits for a network that is cut is left alone then: the process can end without it.
         """
@@ -232,13 +272,12 @@ class TeamWorker:
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            give_up()
-            await asyncio.wait([done], timeout=patience_s)
+            await asyncio.wait([done], timeout=end())
             raise
         except (HandedBack, *LOST):
             raise
         except Exception as error:
-            self._say(f"Internal error: {''.join(traceback.format_exception(error))}")
+            self._say(_told(error))
             raise
 
     def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
@@ -254,6 +293,32 @@ class TeamWorker:
         at = datetime.now().astimezone()
         for line in self._environment.redaction.text(text).splitlines():
             self._said(f"{at:%H:%M:%S} {line}")
+
+
+def _told(error: BaseException) -> str:
+    """Return of which kinds an error and its causes are, and where they come from. Their texts may hold values."""
+    lines = ["Internal error. Please report the lines below to the person who maintains your installation."]
+    behind, told = [error], set[int]()
+    while behind:
+        if id(one := behind.pop()) in told:  # an error may be raised once more because of one that it has caused
+            continue
+        told.add(id(one))
+        lines += [*traceback.format_tb(one.__traceback__), type(one).__qualname__]
+        behind += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        behind += filter(None, [one.__cause__ or one.__context__])
+    return "\n".join(lines)
+
+
+class _Worker(Worker):
+    """Says when it stops, by itself or not: it does not look for that while it waits until it may fetch a job."""
+
+    def __init__(self, leave: Callable[[], None], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._leave = leave
+
+    def stop(self) -> None:
+        self._leave()
+        super().stop()  # type: ignore[no-untyped-call]  # of Procrastinate
 
 
 class _ConsoleHandler(logging.Handler):

@@ -13,8 +13,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -38,7 +39,7 @@ _OPEN = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.NOT_
 _AGAIN_AFTER_S = 0.2
 _UPDATE = """UPDATE blocks SET counts = %(counts)s, refusals = %(refusals)s, requests = %(requests)s,
     retries = %(retries)s, throttled = %(throttled)s
-    WHERE run = %(run)s AND number = %(number)s AND epoch = %(epoch)s AND state = 'sending'"""
+    WHERE run = %(run)s AND number = %(number)s AND epoch = %(epoch)s AND state = 'sending' RETURNING number"""
 _ANSWERED = "UPDATE runs SET has_answer = true WHERE id = %s AND NOT has_answer"
 _PUT_BACK = """UPDATE rows SET state = 'ready', commit_number = %(commit)s, outcome = %(kind)s, message = %(said)s,
     advice = %(remedy)s, cause = %(why)s, maybe_applied = %(doubt)s, status = %(http)s,
@@ -245,20 +246,31 @@ class TeamWriter(RowWriter):
             self._rows.rows_of_run.connection.execute(_ANSWERED, [self._claim.run_id])
             self._is_answer_told = True
         batches, others = sorted_writes(writes)
-        commit = self._claim.epoch
-        with self._rows.transaction():
-            self._write_block(counts)
-            for statement, records in batches.items():
-                self._rows.execute(statement, commit=commit, batch=as_batch(records))
-            for statement, values in others:
-                if statement is _PUT_BACK:
-                    of_run = {**values, "run": self._claim.run_id, "commit": commit}
-                    self._rows.rows_of_run.connection.execute(statement, of_run)
-                else:
-                    self._rows.execute(statement, commit=commit, **values)
+        commit, connection = self._claim.epoch, self._rows.rows_of_run.connection
+        try:
+            # All goes out at once: each answer that is waited for, the event loop's thread may hold up once more.
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                written = self._update_block(counts)
+                for statement, records in batches.items():
+                    self._rows.execute(statement, commit=commit, batch=as_batch(records))
+                for statement, values in others:
+                    if statement is _PUT_BACK:
+                        connection.execute(statement, {**values, "run": self._claim.run_id, "commit": commit})
+                    else:
+                        self._rows.execute(statement, commit=commit, **values)
+                _require_written(written)
+                connection.execute("COMMIT")
+        except BaseException:
+            with suppress(psycopg.Error):
+                connection.rollback()
+            raise
 
-    def _write_block(self, counts: Mapping[OutcomeKind, int] | None = None) -> None:
+    def _write_block(self) -> None:
         """Write how far the block is, within a transaction. Raises TakenOver if it is another worker's."""
+        _require_written(self._update_block(self._counts))
+
+    def _update_block(self, counts: Mapping[OutcomeKind, int]) -> psycopg.Cursor[tuple[Any, ...]]:
         claim, refusals = self._claim, self._claim.refusals
         requests, retries, throttled = claim.requests, claim.retries, claim.throttled
         if self._sent:
@@ -266,13 +278,17 @@ class TeamWriter(RowWriter):
             requests, retries = requests + sent.requests, retries + sent.retries
             throttled += sent.throttled
             refusals = _added_up(refusals, own)
-        written = self._rows.rows_of_run.connection.execute(_UPDATE, {
+        return self._rows.rows_of_run.connection.execute(_UPDATE, {
             **claim.key, "requests": requests, "retries": retries, "throttled": throttled,
-            "counts": json.dumps({kind.value: rows for kind, rows in (counts or self._counts).items()}),
+            "counts": json.dumps({kind.value: rows for kind, rows in counts.items()}),
             "refusals": refusals and msgspec.json.encode(refusals).decode(),
         })  # fmt: skip
-        if not written.rowcount:
-            raise TakenOver("Another worker has taken the block over.")
+
+
+def _require_written(block: psycopg.Cursor[tuple[Any, ...]]) -> None:
+    """Raise TakenOver if the block that a statement was to write is another worker's."""
+    if block.fetchone() is None:
+        raise TakenOver("Another worker has taken the block over.")
 
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:

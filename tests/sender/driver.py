@@ -16,7 +16,7 @@ from batch_updater.records import AllowedList, Attempt, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.pool import Sender, SendResult
-from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
+from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
 
 Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
 
@@ -68,6 +68,7 @@ def send(
     endpoint: Endpoint = ENDPOINT,
     before_change: Callable[[Sender, int, str], None] | None = None,
     limiter: Limiter | None = None,
+    elsewhere: Elsewhere | None = None,
     run: Run = asyncio.run,
     **sending: float | str,
 ) -> Sent:
@@ -109,7 +110,14 @@ def send(
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
             fetch_credentials(config.api, ENDPOINT, environment),
             environment,
-            SendOptions(len(rows), keep_going, read_first, limiter, in_order=config.input.duplicates == "in_order"),
+            SendOptions(
+                len(rows),
+                keep_going,
+                read_first,
+                limiter,
+                in_order=config.input.duplicates == "in_order",
+                elsewhere=elsewhere or Elsewhere(),
+            ),
         )
         return await sender.send(iter(rows))
 

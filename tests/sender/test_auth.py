@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import aiohttp
@@ -17,6 +19,7 @@ from batch_updater.errors import CredentialsError
 from batch_updater.sender.auth import (
     CredentialsRefused,
     FetchedToken,
+    KeptToken,
     OAuthClient,
     TokenSource,
     TokenUnavailable,
@@ -63,6 +66,31 @@ def test_one_token_is_fetched_for_all_who_need_one() -> None:
         assert (issuer.issued, shown(tokens), tokens.is_due) == (1, "token-1", False)
 
     asyncio.run(go())
+
+
+def test_one_token_is_fetched_for_several_event_loops() -> None:
+    """What one of them fetches the others have, whose requests wait for it meanwhile."""
+    issued: list[str] = []
+    kept = KeptToken()
+
+    async def fetch() -> FetchedToken:
+        await asyncio.sleep(0.1)
+        issued.append(f"token-{len(issued) + 1}")
+        return FetchedToken(Secret(issued[-1]))
+
+    async def go() -> tuple[str, str]:
+        tokens = TokenSource(None, fetch, kept=kept)
+        await tokens.renew_if_due()
+        first = tokens.current
+        await asyncio.to_thread(both.wait)
+        await tokens.refused(first)
+        return first.value.reveal() if first else "", shown(tokens)
+
+    both = threading.Barrier(3)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda _: asyncio.run(go()), range(3)))
+    assert found == [("token-1", "token-2")] * 3
+    assert len(issued) == 2
 
 
 @pytest.mark.parametrize(

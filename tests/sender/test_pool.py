@@ -17,6 +17,7 @@ from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.records import Outcome, OutcomeKind, StopReason
 from batch_updater.sender.pool import Sender
+from batch_updater.sender.send_options import Elsewhere
 from tests.sender.driver import Sent, job, send
 from tests.sender.server import Answer, Api, Seen, drop, hang, ok, record, status
 
@@ -396,6 +397,27 @@ def test_a_throttled_pool_slows_down() -> None:
         times = [seen.at for seen in api.seen]
     assert 0 < sent.result.throttled <= 0.1 * sent.result.requests
     assert times[-1] - times[0] <= 3 * (400 - 50) / 100  # 1.5 on a machine that does nothing else
+
+
+@pytest.mark.parametrize(("senders", "ahead"), [(0, 20), (3, 5)])
+def test_no_more_rows_are_made_ready_than_the_share_of_the_rate_needs(senders: int, ahead: int) -> None:
+    """If the program is killed they count as perhaps applied: those of 0.1 s, of the rate that others share."""
+    announced: list[int] = []
+    finished: list[int] = []
+    most = 0
+
+    async def before_send(batch: Sequence[Prepared]) -> None:
+        nonlocal most
+        announced.extend(prepared.job.row for prepared in batch)
+        most = max(most, len(announced) - len(finished))
+
+    with Api(script={str(n): [slow(0.05)] for n in range(1, 201)}) as api:
+        send(
+            api.url, [job(n) for n in range(1, 201)], concurrency=8, rate_per_s=200, before_send=before_send,
+            watch=lambda _, outcome: finished.append(outcome.row), elsewhere=Elsewhere(senders=senders),
+        )  # fmt: skip
+    assert ahead <= most <= 8 + 2 * ahead - 1
+    assert len(finished) == 200
 
 
 @pytest.mark.parametrize("good", [0, 3])

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,25 @@ class WorkerProcess:
 class Host:
     """A folder with a configuration, of a team whose database has an address."""
 
-    def __init__(self, folder: Path, api: str, database: str, *, more: str = "", sending: str = SENDING) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        api: str,
+        database: str,
+        *,
+        more: str = "",
+        sending: str = SENDING,
+        account: str = "token: 'env:NEXUS_TOKEN'",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """`account`: further keys of the section `api`; `variables` of its environment, beside the usual ones."""
         folder.mkdir(exist_ok=True)
+        self._variables = variables or {}
         self.folder = folder
         self._database = database
         self._workers: list[WorkerProcess] = []
         (folder / "config.yaml").write_text(
-            f"api: {{base_url: '{api}', token: 'env:NEXUS_TOKEN', timeout_s: 5}}\nsending: {sending}\n"
+            f"api: {{base_url: '{api}', {account}, timeout_s: 5}}\nsending: {sending}\n"
             f"team: {{database: 'env:TEAM_DATABASE', block_rows: 25}}\n{more}",
             encoding="utf-8",
         )
@@ -130,7 +142,7 @@ class Host:
     @property
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        return environment(TEAM_DATABASE=self._database, PYTHONPATH=path)
+        return environment(TEAM_DATABASE=self._database, PYTHONPATH=path, **self._variables)
 
 
 @contextmanager
@@ -183,6 +195,16 @@ def outcomes_of(address: str, run: str) -> dict[str, int]:
         run,
     )
     return dict(found)  # type: ignore[arg-type]
+
+
+def ended(address: str, run: str, seconds: float = 180) -> None:
+    """Wait until a run of one part has ended, and see that its blocks have counted its rows."""
+
+    def jobs() -> object:
+        return query(address, "SELECT task_name, args, status::text, worker_id, scheduled_at FROM procrastinate_jobs")
+
+    until(lambda: state_of(address, run) == "ended", seconds, jobs)
+    require_counted(address, run)
 
 
 def require_counted(address: str, run: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 import psycopg
@@ -68,6 +69,12 @@ def test_a_job_of_a_dead_worker_is_queued_again_by_one_of_the_others(team: TeamD
 
 class NoWork:
     """Does none of the jobs."""
+
+    async def has_room(self, queues: Iterable[str] | None) -> bool:
+        return queues is None
+
+    async def give_up(self, task: str, run: str, number: int | None = None) -> None:
+        raise AssertionError(task, run, number)
 
     async def send(self, run: str) -> None:
         raise AssertionError(run)

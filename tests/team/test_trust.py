@@ -102,3 +102,20 @@ def test_the_page_removes_nothing_but_its_own_folders(tmp_path: Path, team: Team
         with pytest.raises(ResultsError):
             uploads.remove("../../kept", "someone")
     assert kept.is_dir()
+
+
+def test_a_host_with_other_headers_sends_nothing(tmp_path: Path, address: str) -> None:
+    """A run goes out with the headers that a person has seen in its preview, such as a tenant's, or not at all."""
+    numbered(tmp_path / "many.csv", 30)
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address)
+        other = Host(tmp_path / "other", api.url, address)
+        config = (other.folder / "config.yaml").read_text()
+        (other.folder / "config.yaml").write_text(config.replace("api: {", "api: {headers: {X-Tenant: 'b'}, "))
+        with hosts(host, other):
+            run = host.submit("many.csv")
+            other.work()
+            until(lambda: state_of(address, run) == "ended")
+        assert api.requests() == []
+    ((stop,),) = query(address, "SELECT stop FROM runs WHERE name = %s", run)
+    assert "X-Tenant" in stop

@@ -1,0 +1,78 @@
+"""A job that fails again and again with an error that no one has foreseen ends its run, and no one waits for ever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from batch_updater.runs.team_database import SCHEMA
+from tests.end_to_end.program import sandbox
+from tests.team.hosts import Host, hosts, migrated, query, until
+from tests.team.postgres import PostgresServer
+from tests.torture.runs import numbered
+
+pytestmark = pytest.mark.debian
+SAID = "value-of-a-row"
+
+
+@pytest.fixture
+def address(server: PostgresServer) -> str:
+    """Return the address of a database with the tables of this program."""
+    return migrated(server)
+
+
+def refuse(address: str, when: str) -> None:
+    """Have PostgreSQL refuse some writes, as a fault of the program would."""
+    execute(
+        address,
+        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE '{SAID}'; END $$;
+        CREATE TRIGGER refuse BEFORE {when} EXECUTE FUNCTION refuse()""",
+    )
+
+
+def execute(address: str, statements: str) -> None:
+    with psycopg.connect(address, options=f"-c search_path={SCHEMA}") as connection:
+        connection.execute(statements.encode())
+
+
+_OF_SEND = "UPDATE ON runs FOR EACH ROW WHEN (NEW.state = 'sending')"
+_OF_FIRST_BLOCK = "UPDATE ON blocks FOR EACH ROW WHEN (NEW.state = 'sending')"
+_OF_A_BLOCK = "UPDATE ON blocks FOR EACH ROW WHEN (NEW.state = 'sending' AND OLD.number = 1)"
+_OF_REPORT = "INSERT OR UPDATE ON files FOR EACH ROW WHEN (NEW.name = 'report.html')"
+
+
+@pytest.mark.parametrize(
+    ("when", "sent"), [(_OF_SEND, 0), (_OF_FIRST_BLOCK, 0), (_OF_A_BLOCK, None), (_OF_REPORT, 100)]
+)
+def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str, when: str, sent: int | None) -> None:
+    """Who waits gets the outcomes; the worker says what has failed without any value, and goes on with the next run.
+
+    Run again once the cause is gone, the rest is sent.
+    """
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address)
+        numbered(tmp_path / "many.csv", 100)
+        refuse(address, when)
+        with hosts(host):
+            worker = host.work()
+            code, out, err = host.run("run", "many.csv", "--json")
+            confirmed = json.loads(out)["outcomes"]["updated"]
+            assert SAID not in out + err + worker.said
+            assert worker.said.count("RaiseException") == 3
+            assert ", in " in worker.said
+            if sent is None:
+                assert 0 < confirmed < 100
+            else:
+                assert confirmed == sent
+            if confirmed < 100:
+                assert (code, json.loads(out)["stopped"]) == (3, "disk"), err
+            assert Path(json.loads(out)["results"]).is_file()
+            until(lambda: query(address, "SELECT count(*) FROM procrastinate_jobs") == [(0,)])
+            execute(address, "DROP FUNCTION refuse CASCADE")
+            code, out, err = host.run("run", "many.csv", "--json")
+            assert (code, json.loads(out)["outcomes"]["updated"]) == (0, 100), err
+            assert worker.process.poll() is None
+        assert len(api.requests()) == 100
