@@ -522,33 +522,37 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
 
 def test_another_answer_to_the_question_asks_again(tmp_path: Path, address: str) -> None:
     """A word that is neither of the two answers changes nothing, at `runs --follow` as at `run`."""
-    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), server.worker():
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api):
         desk.file("c.csv", 200)
         run = desk("run", "c.csv", "--detach").out.strip()
         with terminal(desk, "runs", "--follow", run) as shown:
-            api.wait_for(20)
             shown.wait_for("/200 [")
-            shown.interrupt()
-            shown.wait_for("Enter to detach:")
-            shown.shown = ""
-            shown.type("yes\n")
-            shown.wait_for("Enter to detach:")
-            shown.type("stop\n")
-            assert shown.end() == 3
+            with server.worker():
+                api.wait_for(8)
+                shown.interrupt()
+                shown.wait_for("Enter to detach:")
+                shown.shown = ""
+                shown.type("yes\n")
+                shown.wait_for("Enter to detach:")
+                shown.type("stop\n")
+                assert shown.end() == 3
         assert "Stopped: You stopped the run." in shown.shown
 
 
 def test_a_run_that_is_joined_shows_all_of_its_rows(tmp_path: Path, address: str) -> None:
     """The same file, run while the team sends it, is followed from where it is, and ends at 100%."""
-    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), server.worker():
+    with two_hosts(tmp_path, address, "--latency-ms", "100") as (desk, server, api):
         desk.file("c.csv", 120)
         desk("run", "c.csv", "--detach")
-        api.wait_for(20)
+        with server.worker():
+            api.wait_for(20)
+        assert desk.rows("SELECT state FROM runs") == [("sending",)]  # its blocks were handed back
         with terminal(desk, "run", "c.csv", "--yes") as shown:
-            assert shown.end() == 0
+            shown.wait_for("/120 [")
+            with server.worker():
+                assert shown.end() == 0
         assert "120/120" in shown.shown
-        totals = set(re.findall(r"\d+/(\d+) \[", shown.shown))
-        assert totals == {"120"}, shown.shown
+        assert set(re.findall(r"\d+/(\d+) \[", shown.shown)) == {"120"}, shown.shown
 
 
 def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> None:
