@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -449,6 +450,7 @@ def test_names_that_were_reserved_long_ago_are_free_again(tmp_path: Path, addres
 @contextmanager
 def terminal(host: CommandHost, *arguments: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 120))
     process = subprocess.Popen(
         [sys.executable, "-m", "batch_updater", *arguments], cwd=host.folder, stdin=theirs, stdout=theirs,
         stderr=theirs, start_new_session=True,
@@ -526,7 +528,7 @@ def test_another_answer_to_the_question_asks_again(tmp_path: Path, address: str)
         desk.file("c.csv", 200)
         run = desk("run", "c.csv", "--detach").out.strip()
         with terminal(desk, "runs", "--follow", run) as shown:
-            shown.wait_for("/200 [")
+            shown.wait_for("No worker of the team is running")
             with server.worker():
                 api.wait_for(8)
                 shown.interrupt()
