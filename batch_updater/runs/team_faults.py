@@ -37,6 +37,8 @@ _REMEDIES = {
     r"timeout|timed out|[Nn]o route|unreachable": "Check host and port, and whether a firewall lets this host through.",
 }
 """What libpq and PostgreSQL say -> what to do about it; the first that fits."""
+_NO_REASON = ("\t", "Multiple", "DETAIL", "HINT")
+_WHO = re.compile(r"^(FATAL|fe_sendauth): *")
 _OTHERWISE = "Check that PostgreSQL runs, and that the address is right."
 
 
@@ -71,6 +73,7 @@ def _reason_of(error: psycopg.Error) -> str:
     if primary := error.diag.message_primary:
         return primary
     # libpq has a line for each host that it tried, such as: connection to server at "db", port 5432 failed: reason
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "Multiple"))]
-    reasons = (line.rpartition(" failed: ")[2].strip().removeprefix("FATAL:").strip().rstrip(".") for line in lines)
+    # It tells who has failed as well: FATAL the server, fe_sendauth its own function.
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(_NO_REASON)]
+    reasons = (_WHO.sub("", line.rpartition(" failed: ")[2].strip()).rstrip(".") for line in lines)
     return "; ".join(dict.fromkeys(reasons)) or type(error).__name__

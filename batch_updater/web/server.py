@@ -108,7 +108,7 @@ _TITLES = {
 _OF_DISK = (
     "The server cannot read or write one of its own files: there may be no room left, or it is locked, damaged or gone."
 )
-_OF_TEAM = "Nothing was done. Runs in the queue continue. Try again in a moment."
+_OF_TEAM = "Nothing was done. Runs in the queue continue once it answers."
 _SEND_AGAIN = "Please send it once more"
 """Of a form whose session has ended."""
 _TEXTS = {

@@ -110,6 +110,24 @@ def test_what_is_no_address_is_refused_and_not_repeated(text: str) -> None:
     assert "canary" not in whole
 
 
+@pytest.mark.parametrize("password", ["ca@nary", "ca/nary", "1/ca@nary"])
+def test_a_password_that_is_not_percent_encoded_is_told_how(password: str) -> None:
+    """What is behind the sign would be taken for the host or the database, which are shown."""
+    with pytest.raises(ConfigError) as caught:
+        address_of(f"postgresql://me:{password}@db/team")
+    assert "@ : / ? # % as %40" in caught.value.remedy
+    assert "nary" not in f"{caught.value}{caught.value.remedy}"
+
+
+def test_an_option_that_is_not_known_is_named() -> None:
+    """Unless it may be what is behind a `?` of the password."""
+    with pytest.raises(ConfigError, match="does not know: nope"):
+        address_of("postgresql://me:p@db/team?connect_timeout=5&nope=1")
+    with pytest.raises(ConfigError) as caught:
+        address_of("postgresql://me:1/pass?nary=1@db/team?nope=1")
+    assert "nary" not in str(caught.value)
+
+
 def test_the_address_and_its_password_are_never_shown() -> None:
     """Not as text, and not in what comes back from a driver: both are redacted from then on."""
     address = "postgresql://me:canary%21canary@127.0.0.1/team"

@@ -67,7 +67,7 @@ def test_a_good_set_up_of_a_team(tmp_path: Path, address: str) -> None:
     """Each check in one line; a worker has been seen, and the queue is told with the run that waits the longest."""
     with psycopg.connect(address_of(address), autocommit=True) as connection:
         for host in ("host-a", "host-b", "host-b"):
-            connection.execute("INSERT INTO workers SELECT procrastinate_register_worker_v1(), %s", [host])
+            connection.execute("INSERT INTO workers SELECT procrastinate_register_worker_v1(), %s, %s", [host, ORIGIN])
         connection.execute("SELECT procrastinate_register_worker_v1()")  # of another queue of the same process
         connection.execute("INSERT INTO runs (name, origin, state, submitted_at) VALUES "
                            "('20261130-a', 'o', 'queued', now() - interval '5 min'), "
@@ -80,7 +80,7 @@ def test_a_good_set_up_of_a_team(tmp_path: Path, address: str) -> None:
     assert {finding.status for finding in found.values()} == {Status.OK}
     assert found["team database"].message.startswith("PostgreSQL 1")
     assert "on this machine" in found["team database"].message
-    assert found["team workers"].message == "3 workers seen in the last 30 seconds: host-a, host-b (2)."
+    assert found["team workers"].message == "3 workers for this API seen in the last 30 seconds: host-a, host-b (2)."
     assert found["team queue"].message.startswith(
         "1 run waiting, 1 going on; 20261130-a has waited the longest, for 5 min"
     )
@@ -108,16 +108,47 @@ def test_a_used_up_quota_an_open_breaker_and_failed_jobs_are_told(tmp_path: Path
     )
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_address(tmp_path: Path) -> None:
+def test_only_workers_of_this_api_count(tmp_path: Path, address: str) -> None:
+    """Those of another take none of its runs; they are named, so that a person sees what is wrong."""
+    with psycopg.connect(address_of(address), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO workers SELECT procrastinate_register_worker_v1(), 'host-b', 'https://other.example.com'"
+        )
+    finding = examined(tmp_path, address)["team workers"]
+    assert finding.status is Status.WARNING
+    assert finding.message == (
+        "none for this API was seen in the last 30 seconds, so its runs wait in the queue. "
+        "Others: host-b for https://other.example.com."
+    )
+
+
+def test_the_way_to_the_api_is_looked_at_without_the_database(tmp_path: Path) -> None:
+    """As far as nothing is sent: what is sent counts for the team's quota."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, "team: {database: env:TEAM_DATABASE}\n")
+        found = {
+            finding.check: finding.status
+            for finding in examine(tmp_path / "config.yaml", Environment({"TEAM_DATABASE": "postgresql://u@[::1]:1/x"}))
+        }
+        requests = api.requests()
+    assert not requests
+    assert found["team database"] is Status.WRONG
+    assert {found[check] for check in ("DNS", "connection", "certificate", "clock")} == {Status.OK}
+    assert found["answer"] is found["token"] is Status.SKIPPED
+
+
+def test_a_database_that_cannot_be_reached_is_told_with_its_place(tmp_path: Path) -> None:
     """The reason of each host, once; the rest is skipped."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         port = listening.getsockname()[1]
     one = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/x"
-    for address in (one, one.replace("/x", f",127.0.0.1:{port}/x")):
+    for address, hosts in ((one, 1), (one.replace("/x", f",127.0.0.1:{port}/x"), 2)):
         found = examined(tmp_path, address)
         assert list(found) == CHECKS
         assert found["team database"].status is Status.WRONG
-        assert found["team database"].message == "cannot be used: Connection refused."
+        where = " or ".join([f"127.0.0.1, port {port}"] * hosts)
+        why = f"cannot be used: database x at {where}, as user me: Connection refused."
+        assert found["team database"].message == why
         assert {found[check].status for check in CHECKS[1:]} == {Status.SKIPPED}
 
 
@@ -133,6 +164,8 @@ def test_a_secret_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     found = examined(tmp_path, "")
     assert found["team database"].status is Status.WRONG
     assert "TEAM_DATABASE" in found["team database"].message
+    assert found["team database"].remedy == "Set TEAM_DATABASE and run again."
+    assert "export TEAM_DATABASE" in found["team database"].steps[0]
 
 
 def test_tables_that_are_not_there_and_those_of_a_newer_program(tmp_path: Path, server: PostgresServer) -> None:
@@ -200,21 +233,23 @@ def test_tls_is_told(tmp_path: Path, tls: PostgresServer) -> None:
     found = examined(tmp_path, f"{address}?sslmode=verify-full&sslrootcert={authority}")
     assert found["team database"].status is Status.OK
     assert found["team database"].message.endswith("; TLS, verified.")
-    for mode, said in (("require", "not verified (sslmode=require)"), ("disable", "not encrypted (sslmode=disable)")):
-        finding = examined(tmp_path, f"{address}?sslmode={mode}")["team database"]
-        assert finding.status is Status.WARNING
-        assert said in finding.message
+    finding = examined(tmp_path, f"{address}?sslmode=require")["team database"]
+    assert finding.status is Status.WARNING
+    assert "not verified (sslmode=require)" in finding.message
+    finding = examined(tmp_path, f"{address}?sslmode=disable")["team database"]
+    assert finding.status is Status.OK
+    assert finding.message.endswith("on this machine; the connection is not encrypted.")
 
 
 @pytest.mark.parametrize(
-    ("host", "authority", "said"),
+    ("host", "authority", "said", "remedy"),
     [
-        ("localhost", "expired.pem", "certificate verify failed"),
-        ("127.0.0.1", "localhost.pem", "does not match host name"),
+        ("localhost", "expired.pem", "certificate verify failed", "sslrootcert=FILE"),
+        ("127.0.0.1", "localhost.pem", "does not match host name", "the server's certificate is for"),
     ],
 )
 def test_a_certificate_of_another_authority_or_host_is_refused(
-    tmp_path: Path, tls: PostgresServer, host: str, authority: str, said: str
+    tmp_path: Path, tls: PostgresServer, host: str, authority: str, said: str, remedy: str
 ) -> None:
     """Nothing is sent to it: the password goes after the certificate."""
     address = with_role(tls.new_database()).replace("127.0.0.1", host)
@@ -222,6 +257,7 @@ def test_a_certificate_of_another_authority_or_host_is_refused(
     found = examined(tmp_path, f"{address}?{verified}")["team database"]
     assert found.status is Status.WRONG
     assert said in found.message
+    assert remedy in found.remedy
 
 
 def test_the_command_prints_it_and_so_does_json(tmp_path: Path, address: str) -> None:

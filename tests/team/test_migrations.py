@@ -31,7 +31,7 @@ def test_a_database_without_tables_is_told_how_to_get_them(server: PostgresServe
     with closing(TeamDatabase(Secret(address_of(server.new_database())))) as database:
         with pytest.raises(ConfigError, match="has no tables of this program yet") as raised:
             database.require_schema()
-        assert raised.value.remedy == "Run `batch-updater worker --migrate`."
+        assert raised.value.remedy == "Run `batch-updater worker --migrate` once, as the owner of the database."
         migrate(database)
         database.require_schema()
 
@@ -50,7 +50,7 @@ def test_tables_of_an_older_program_are_told_how_to_be_brought_up(team: TeamData
     _set_version(team, "0000")
     with pytest.raises(ConfigError, match="are those of an older program") as raised:
         team.require_schema()
-    assert raised.value.remedy == "Run `batch-updater worker --migrate`."
+    assert raised.value.remedy == "Run `batch-updater worker --migrate` once, as the owner of the database."
 
 
 def _set_version(team: TeamDatabase, version: str) -> None:
@@ -69,19 +69,47 @@ def test_migrations_that_begin_at_once_make_the_tables_once(server: PostgresServ
         assert connection.execute(query, (SCHEMA,)).fetchone() == (2,)
 
 
-@pytest.mark.parametrize("change", [("secret-of-the-database", "another-secret"), ("127.0.0.1", "nowhere.invalid")])
-def test_a_database_that_cannot_be_reached_is_told_without_its_address(
-    server: PostgresServer, change: tuple[str, str]
+@pytest.mark.parametrize(
+    ("change", "said", "remedy"),
+    [
+        (("secret-of-the-database", "another-secret"), "password authentication failed", "Correct user and password"),
+        (("127.0.0.1", "nowhere.invalid"), "resolve", "%40"),
+        (("/postgres?", "/nowhere?"), 'database "nowhere" does not exist', "Correct the name of the database"),
+        (("?sslmode=disable", "?sslmode=require"), "does not support SSL", "Have TLS turned on"),
+    ],
+)
+def test_why_a_database_cannot_be_used_is_told_with_its_place_and_a_remedy(
+    server: PostgresServer, change: tuple[str, str], said: str, remedy: str
 ) -> None:
-    """Why, but neither password nor host nor user."""
-    address = server.address().replace(*change) + "?sslmode=disable"
+    """Host, port, database and user are no secrets; the password is never shown."""
+    address = f"{server.address()}?sslmode=disable".replace(*change)
     with closing(TeamDatabase(Secret(address_of(address)))) as database:
         for refused in (database.require_schema, lambda: migrate(database)):
             with pytest.raises(ConfigError, match=r"^team.database: the ") as raised:
                 refused()
-            said = str(raised.value)
-            assert "password authentication failed" in said or "resolve" in said or "translate" in said
-            assert not [secret for secret in (*change, '"postgres"', str(server.port)) if secret in said]
+            whole = str(raised.value)
+            assert said in whole
+            assert f", port {server.port}, as user postgres: " in whole
+            assert remedy in raised.value.remedy
+            assert "secret" not in whole
+
+
+def test_a_role_that_may_change_no_tables_is_told_that_nothing_is_to_be_done(
+    team: TeamDatabase, server: PostgresServer
+) -> None:
+    """A worker's role can be that of what starts a host, with the migration before."""
+    name = team.address.partition("dbname=")[2].split()[0]
+    with team.connected() as connection:
+        connection.execute("CREATE ROLE looker LOGIN PASSWORD 'secret-of-the-database'")
+    address = server.address(name).replace("postgres:secret", "looker:secret")
+    with closing(TeamDatabase(Secret(address_of(address)))) as database:
+        for refused in (database.require_schema, lambda: migrate(database)):
+            with pytest.raises(ConfigError, match="permission denied for schema"):
+                refused()
+        with team.connected() as connection:
+            connection.execute("GRANT USAGE ON SCHEMA batch_updater TO looker")
+            connection.execute("GRANT SELECT ON schema_version TO looker")
+        assert not migrate(database)
 
 
 def test_a_role_that_may_not_create_tables_is_told_so(team: TeamDatabase, server: PostgresServer) -> None:
@@ -98,6 +126,7 @@ def test_a_role_that_may_not_create_tables_is_told_so(team: TeamDatabase, server
         connection.execute(f"GRANT CREATE ON DATABASE {name} TO reader")
         connection.execute("GRANT SELECT, UPDATE ON schema_version TO reader")
     address = server.address(name).replace("postgres:secret", "reader:secret")
-    refused = pytest.raises(ConfigError, match="cannot be created or updated: permission denied")
-    with closing(TeamDatabase(Secret(address_of(address)))) as database, refused:
+    refused = pytest.raises(ConfigError, match=r"cannot be created or updated: .*: permission denied")
+    with closing(TeamDatabase(Secret(address_of(address)))) as database, refused as raised:
         migrate(database)
+    assert raised.value.remedy.startswith("Run it as the owner of the database")

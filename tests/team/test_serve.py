@@ -284,6 +284,34 @@ def test_the_database_holds_no_secret(served: Team) -> None:
         assert secret not in everything
 
 
+def test_every_page_and_form_says_that_the_database_does_not_answer(served: Team, server: PostgresServer) -> None:
+    """With 503 and one line in the log each, not as a fault of this server."""
+    served.first.host.work()
+    anna = served.first.as_user("anna")
+    files = checked(anna, rows_of(4).replace(b"1003", b"much"))
+    press(anna, anna.get(f"{files}/preview"), f"{files}/send")
+    run = f"/runs/{run_of(anna, files)}"
+    assert "began to repair" not in wait_until(anna, run, "Rows to repair").shown  # no person has
+    forms = [f"{run}/{deed}" for deed in ("stop", "resume", "close", "undo", "report", "repair")]
+    forms += [f"{files}/{deed}" for deed in ("send", "compare", "rows/3")]
+    token, before = anna.token(), len(served.first.log.read_text())
+    pages = ["/", files, f"{files}/check", f"{files}/preview", f"{files}/run", run, f"{run}/rows/2", f"{run}/events",
+             f"{run}/repaired", f"{run}/rows?number=2", f"{run}/files/workbook", "/settings"]  # fmt: skip
+    server.stop("immediate")
+    try:
+        answers = [(path, anna.get(path)) for path in pages]
+        answers += [(path, anna.post(path, {}, token=token)) for path in forms]
+    finally:
+        server.start()
+    assert [(path, answer.status) for path, answer in answers if answer.status != 503] == []
+    assert all("The team's database does not answer; try again" in answer.shown for _, answer in answers)
+    log = served.first.log.read_text()[before:]
+    assert "Traceback" not in log
+    assert log.count(" 503, ") == len(answers)
+    assert len(log.splitlines()) <= len(answers) + 10  # and what the threads of the page have found, once each
+    wait_until(anna, run, "Rows to repair")
+
+
 def test_the_page_says_that_the_database_does_not_answer_until_it_does(served: Team, server: PostgresServer) -> None:
     """Nothing is lost: the draft that was open is there afterwards, with its edit."""
     anna = served.first.as_user("anna")

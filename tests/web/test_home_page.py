@@ -102,6 +102,9 @@ def test_runs_of_all_kinds_are_on_one_list(tmp_path: Path, api: Sandbox) -> None
         assert "2 rounds" in home.shown
         assert "1 of 2 rows was updated. 1 is not done. Unfinished." in home.shown
         assert "nightly" in home.shown
+        of_night = re.search(r'href="(/runs/[^"]*-night)"', home.text)
+        assert of_night
+        assert browser.get(of_night[1]).shown.count("There is nothing left to do.") == 1
         assert listed(browser.get("/?show=needs+someone"))[:1] == ["q1.xlsx"]
         assert listed(browser.get("/?show=not+done")) == ["trial.xlsx"]
         assert listed(browser.get("/?q=FINE")) == ["fine.xlsx"]
