@@ -20,8 +20,16 @@ from batch_updater.cli.interview import Interview
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
-from batch_updater.config.environment import Environment
-from batch_updater.errors import BatchUpdaterError, ConfigError, EndedEarlyError, ExitCode, StoreError, UsageError
+from batch_updater.config.environment import ON_MACHINE, Environment, machine_name
+from batch_updater.errors import (
+    BatchUpdaterError,
+    ConfigError,
+    EndedEarlyError,
+    ExitCode,
+    ResultsError,
+    StoreError,
+    UsageError,
+)
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
 from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 
     from batch_updater.cli.text_output import Line
     from batch_updater.config.schema import Config
-    from batch_updater.records import Invocation
+    from batch_updater.records import Invocation, OutcomeKind
     from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
@@ -111,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
             while result is None:
                 result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
     except Detached as detached:
-        return _detached(detached.folder, options)
+        return _detached(detached, options)
     options.interview = interview
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
@@ -123,7 +131,8 @@ def _to_fix(options: argparse.Namespace, config: Config) -> str:
     past = newest_to_fix(config.results.folder)
     options.file = text_output.shown_path(past.workbook or "")
     if not options.json:
-        _say(f"Rows to fix: {options.file}, of the run {preview.run_in_words(past)}", sys.stderr)
+        of_team = ", as the team's database has it" if past.team_state is not None else ""
+        _say(f"Rows to fix: {options.file}{of_team}, of the run {preview.run_in_words(past)}", sys.stderr)
     return Path(options.file).name
 
 
@@ -163,7 +172,9 @@ def _run_opened(
 
     if opened.is_under_way:
         write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
-        return _execute(opened, result.Options(_results(options)), opened.sends(None), options)
+        if options.detach:
+            raise Detached(opened.folder, _missing_worker(opened.folder))
+        return _followed(opened.folder, options, stops=True)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
     if not options.yes and not _on_terminal():
@@ -188,17 +199,60 @@ def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Na
 
     with _progress(0 if options.detach else count) as (progress, interrupts):
         if options.detach:
-            raise Detached(submit.submit(opened, choices, options.environment, interrupts))
-        ask = _ask_to_stop(opened.folder.name, interrupts)
+            folder = submit.submit(opened, choices, options.environment, interrupts)
+            raise Detached(folder, _missing_worker(folder))
+        ask = _ask_to_stop(opened.folder.name, interrupts, stops=True)
         return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
 
 
-def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
-    """Return what asks a person who has pressed Ctrl-C whether the run of a team is stopped; else it is."""
+def _missing_worker(folder: Path) -> str:
+    """Return that no worker is running that would send a run of the team; '' if one is, or it is not known."""
+    from batch_updater.runs.team_folders import team_of
+    from batch_updater.team.progress import missing_worker
+
+    team = team_of(folder.parent)
+    try:
+        return missing_worker(team, folder.name) if team else ""
+    except ResultsError:  # the run is in the queue all the same
+        return ""
+
+
+def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunResult:
+    """Wait for the end of a run that a team sends; `stops`: whether a signal stops it where no one can be asked.
+
+    Raises Detached if its end is not waited for.
+    """
+    from batch_updater.files.writing import check_replaceable
+    from batch_updater.runs.history import find_run
+    from batch_updater.runs.team_folders import team_of
+    from batch_updater.team.follow import follow
+    from batch_updater.team.progress import part_so_far
+
+    team, results = team_of(folder.parent), _results(options)
+    if team is None:
+        raise UsageError(f"{folder.name} is no run of the team.", remedy="`batch-updater runs` lists its runs.")
+    if results:
+        check_replaceable(results)
+    so_far = part_so_far(team, find_run(folder.parent, folder.name))
+    try:
+        with _progress(so_far.rows, so_far.outcomes) as (progress, interrupts):
+            return follow(
+                team, folder, results=results, progress=progress, interrupts=interrupts,
+                ask_to_stop=_ask_to_stop(folder.name, interrupts, stops=stops), known=so_far.outcomes,
+            )  # fmt: skip
+    except Interrupted:
+        raise Detached(folder) from None  # before it was followed: it is not stopped
+
+
+def _ask_to_stop(run: str, interrupts: Interrupts, *, stops: bool) -> Callable[[], bool]:
+    """Return what says after a signal whether the run of a team is stopped; a person who has pressed Ctrl-C is asked.
+
+    `stops`: whether it is where no one can be asked, unless the terminal was closed.
+    """
 
     def ask() -> bool:
         if not _on_terminal() or not interrupts.is_by_person:
-            return True
+            return stops and not interrupts.is_hang_up
         interrupts.sent()  # a second Ctrl-C ends the question, and is no answer: the run goes on
         try:
             return preview.ask_to_stop(run)
@@ -210,8 +264,9 @@ def _ask_to_stop(run: str, interrupts: Interrupts) -> Callable[[], bool]:
     return ask
 
 
-def _detached(folder: Path, options: argparse.Namespace) -> int:
+def _detached(detached: Detached, options: argparse.Namespace) -> int:
     """Print the name of the run that was detached, and how to follow it."""
+    folder = detached.folder
     if options.json:
         known = {"schema": 1, "command": "run --detach", "run": str(folder), "exit_code": 0}
         json_output.write_object(known, sys.stdout)
@@ -219,7 +274,8 @@ def _detached(folder: Path, options: argparse.Namespace) -> int:
     print_line(folder.name, sys.stdout)
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
-    lines = (text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
+    said = [text_output.Line(detached.said, 0)] if detached.said else []
+    lines = (*said, text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK
 
@@ -344,24 +400,18 @@ def _runs(options: argparse.Namespace) -> int:
 def _follow(options: argparse.Namespace) -> int:
     """Wait for the end of a run that a team sends, and print how it ended."""
     from batch_updater.runs.history import find_run
-    from batch_updater.runs.team_folders import team_of
-    from batch_updater.team import follow
 
     config = _config(options)
     _require_team(config, "--follow")
     past = find_run(config.results.folder, options.follow)
-    team = team_of(past.folder.parent)
-    if team is None:
-        raise UsageError(f"{options.follow} is no run of the team.", remedy="`batch-updater runs` lists its runs.")
     try:
-        with _logging(options), _progress(follow.rows_to_send(team, past)) as (progress, interrupts):
-            result = follow.follow(
-                team, past.folder, results=_results(options), progress=progress, interrupts=interrupts,
-                ask_to_stop=_ask_to_stop(past.folder.name, interrupts),
-            )  # fmt: skip
+        with _logging(options):
+            result = _followed(past.folder, options, stops=False)
     except Detached as detached:
-        return _detached(detached.folder, options)
-    return _end(result, options, _next_step(result, _invocation_here(result.facts.invocation, options)))
+        return _detached(detached, options)
+    except Interrupted:
+        return _detached(Detached(past.folder), options)
+    return _end(result, options, _next_step_here(result, options))
 
 
 def _closed(past: PastRun, options: argparse.Namespace) -> PastRun:
@@ -393,7 +443,17 @@ def _report_again(options: argparse.Namespace) -> int:
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
-    return _end(result, options, _next_step(result, _invocation_here(past.facts.invocation, options)))
+    return _end(result, options, _next_step_here(result, options))
+
+
+def _next_step_here(result: RunResult, options: argparse.Namespace) -> NextStep:
+    """Return what to do next about a past run, which may have been started on another host of the team."""
+    invocation = _invocation_here(result.facts.invocation, options)
+    host = next((setting.value for setting in result.facts.settings if setting.name == ON_MACHINE), "")
+    is_here = host in {"", machine_name()} or invocation is None or Path(invocation.file).exists()
+    if is_here or invocation is None or _config(options).team.database is None:
+        return _next_step(result, invocation)
+    return _next_step(result, replace(invocation, file=Path(invocation.file).name), host)
 
 
 def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
@@ -515,13 +575,18 @@ def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Itera
         write_lines(lines, sys.stdout)
 
 
-def _next_step(result: RunResult, invocation: Invocation | None) -> NextStep:
-    """Return what to do next; `invocation` is the command line of the run or check, None if a program started it."""
+def _next_step(result: RunResult, invocation: Invocation | None, host: str = "") -> NextStep:
+    """Return what to do next; `invocation` is the command line of the run or check, None if a program started it.
+
+    `host`: the machine that has its file; '' for this one.
+    """
     from batch_updater.reporter.next_step import next_step
 
     is_folder_gone = result.folder is not None and not result.folder.exists()
     is_written = result.fault is None
-    step = next_step(result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone)
+    step = next_step(
+        result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone, host=host
+    )
     return step.with_workbook(str(result.results)) if result.results else step
 
 
@@ -842,8 +907,11 @@ def _completion(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
-    """Show how far the sending of so many rows is, and take signals, until the block ends."""
+def _progress(rows: int, known: Mapping[OutcomeKind, int] | None = None) -> Iterator[tuple[Progress, Interrupts]]:
+    """Show how far the sending of so many rows is, and take signals, until the block ends.
+
+    `known`: rows that have their outcome already.
+    """
     from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.runs.run_log import spoken
 
@@ -851,7 +919,9 @@ def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
     with (
         Interrupts() as interrupts,
         interrupts.ending_at_once(),
-        contextlib.closing(ProgressBar(rows) if is_bar else ProgressLines(rows, sys.stderr)) as progress,
+        contextlib.closing(
+            ProgressBar(rows, known) if is_bar else ProgressLines(rows, sys.stderr, known=known)
+        ) as progress,
         spoken(progress.say),
     ):
         yield progress.settled, interrupts

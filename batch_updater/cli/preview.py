@@ -147,9 +147,13 @@ def ask_to_close(run: PastRun) -> bool:
 
 
 def ask_to_stop(run: str) -> bool:
-    """Ask whether a run of the team is stopped. Anything but stop lets it go on, and does not wait for it."""
-    question = f"Stop the run {run}, or detach and let it continue? Type stop, or press Enter to detach:"
-    return ask(question) in {"s", "stop"}
+    """Ask whether a run of the team is stopped, until the answer is stop, or Enter, with which it goes on."""
+    while True:
+        answer = ask(f"Stop the run {run}, or detach and let it continue? Type stop, or press Enter to detach:")
+        if not answer or answer in {"d", "detach"}:
+            return False
+        if answer in {"s", "stop"}:
+            return True
 
 
 def ask_to_lose(lost: str) -> bool:

@@ -12,7 +12,7 @@ from batch_updater.messages import counted, duration, outcome_counts
 from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from _typeshed import SupportsWrite
     from tqdm import tqdm
@@ -71,11 +71,13 @@ def _bar_class() -> type[tqdm[Never]]:
 class ProgressBar:
     """A progress bar on stderr, with rate, time left and counts by outcome, as far as there is room."""
 
-    def __init__(self, total: int) -> None:
-        self._counts: Counter[OutcomeKind] = Counter()
+    def __init__(self, total: int, known: Mapping[OutcomeKind, int] | None = None) -> None:
+        """`known`: rows that had their outcome before; the rate is that of the others."""
+        self._counts = Counter(known)
         self._bar = _bar_class()(
-            total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1, disable=not total
-        )
+            total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1, disable=not total,
+            initial=self._counts.total(),
+        )  # fmt: skip
         self._shown_at = time.monotonic()
 
     def close(self) -> None:
@@ -100,11 +102,19 @@ class ProgressBar:
 class ProgressLines:
     """A line every few seconds, for a log."""
 
-    def __init__(self, total: int, stream: TextIO, every_s: float = _LINE_EVERY_S) -> None:
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO,
+        every_s: float = _LINE_EVERY_S,
+        known: Mapping[OutcomeKind, int] | None = None,
+    ) -> None:
+        """`known`: rows that had their outcome before; the rate is that of the others."""
         self._total = total
         self._stream = stream
         self._every_s = every_s
-        self._counts: Counter[OutcomeKind] = Counter()
+        self._counts = Counter(known)
+        self._known = self._counts.total()
         self._started_at = self._shown_at = time.monotonic()
 
     def close(self) -> None:
@@ -117,8 +127,9 @@ class ProgressLines:
         if now - self._shown_at >= self._every_s:
             self._shown_at = now
             done = self._counts.total()
-            rate = done / (now - self._started_at)
-            left = f", {duration((self._total - done) / rate)} left" if done >= _ROWS_TO_FORETELL else ""
+            new = done - self._known
+            rate = new / (now - self._started_at)
+            left = f", {duration((self._total - done) / rate)} left" if new >= _ROWS_TO_FORETELL else ""
             so_far = outcome_counts(self._counts)
             self.say(f"{done:,} of {counted(self._total, 'row')}: {so_far}; {rate:.1f} rows/s{left}")
 

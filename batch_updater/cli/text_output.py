@@ -383,7 +383,10 @@ def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -
     of_file = f", rows of {run.facts.origin.file}" if run.facts.origin else ""
     yield f"{format_time(run.started_at)}, {took}, {run.facts.input}{of_file}"
     if run.is_going_on:
-        yield f"So far: {outcome_counts(run.counts)}"
+        so_far = outcome_counts(run.counts)
+        if run.is_under_way and not run.is_queued:  # a row whose answer is awaited is counted as unconfirmed
+            so_far = so_far.replace("unconfirmed", "in flight or unconfirmed")
+        yield f"So far: {so_far}"
         return
     yield run.summary.verdict
     if run.rows:

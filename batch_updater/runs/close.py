@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import UsageError
+from batch_updater.errors import LockedError, UsageError
 from batch_updater.messages import counted, format_date_time
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs import statements
 from batch_updater.runs.folder import folder_faults
 from batch_updater.runs.history import DATABASE, PastRun, find_run
+from batch_updater.runs.queued_runs import leave_queue, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.store import Part, Store, faults_named
 from batch_updater.runs.team_folders import team_of
+from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.runs.writer import RunWriter, closing_write
 
 if TYPE_CHECKING:  # only where there is a team
@@ -35,13 +37,19 @@ def closing_in_words(past: PastRun) -> tuple[str, ...]:
 
 @contextmanager
 def run_to_close(past: PastRun) -> Iterator[PastRun]:
-    """Hold the lock of an unfinished run, and give it as it is then.
+    """Hold the lock of an unfinished run, and give it as it is then; one that waits in a team's queue has none.
 
     Raises UsageError if it is finished, LockedError while it or another run to the same API is going on, InputError if
     its database is damaged.
     """
     _require_unfinished(past)
-    with past.locked(str(past.folder)):
+    if past.is_under_way and not past.is_queued:
+        name = past.folder.name
+        raise LockedError(
+            f"The workers of the team are sending the run {name}.",
+            remedy=f"To stop it: `batch-updater runs --follow {name}`, then Ctrl-C and stop.",
+        )
+    with nullcontext() if past.is_queued else past.locked(str(past.folder)):
         past = find_run(past.folder.parent, str(past.folder))
         _require_unfinished(past)
         yield past
@@ -90,6 +98,10 @@ def _closed_by_team(team: TeamDatabase, past: PastRun, closed_at: datetime) -> P
     """Close a run in a team's database, in one transaction. Raises StoreError, UsageError if it is going on."""
     name = past.folder.name
     with faults_named(past.folder / DATABASE), team.store(name) as store, store.transaction():
+        connection = store.rows_of_run.connection
+        run = queued_run(connection, name, locked=True)
+        if run is not None and run.state is TeamRunState.QUEUED:
+            leave_queue(connection, run)
         if not store.begin_closing():
             raise UsageError(f"The run {name} is going on.", remedy="Only a run that has ended can be closed.")
         store.make_ready()

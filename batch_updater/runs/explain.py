@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import RequestBuilder, shown_headers
@@ -18,6 +19,7 @@ from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.records import Columns, MadeEdit, Outcome, OutcomeKind, Row, StagedInput
 from batch_updater.reporter.cell_values import shown
+from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.edits import EditsOfRows, edits_of_row
 from batch_updater.runs.family import Runs, rounds_with
 from batch_updater.runs.history import PastRun
@@ -115,13 +117,21 @@ def explained_rows(past: PastRun, number: int | None = None, runs: Runs | None =
             later = tuple((run, kind) for run, kind in rounds if run.started_at > past.started_at)
             yield ExplainedRow(
                 input_row(stored, staged), sheet_row, stored.target, staged.columns, past.identity.constants, request,
-                read, attempts, stored.outcome, edits_of(stored.number), later,
+                read, attempts, _as_of_now(stored.outcome, past), edits_of(stored.number), later,
             )  # fmt: skip
             if number is not None:
                 return
         if number is not None:
             why, remedy = _why_missing(past, staged, number, runs)
             raise UsageError(f"The run {past.folder.name} has no row {number:,}. {why}".rstrip(), remedy=remedy)
+
+
+def _as_of_now(outcome: Outcome, past: PastRun) -> Outcome:
+    """Return an outcome; that of a row in flight does not say that the run has ended while a team is sending it."""
+    if not past.is_under_way or outcome.cause != ENDED_IN_FLIGHT:
+        return outcome
+    awaited = "The run is going on: the answer for this row is awaited, or its next attempt is due."
+    return replace(outcome, message=awaited, advice="Wait until the run has ended.")
 
 
 def _input_rows(past: PastRun, staged: StagedInput) -> Iterator[SheetRow]:
@@ -199,9 +209,12 @@ def _attempts(
     if sent_at is None:
         return
     part = max(bisect_right(starts, sent_at), 1)
-    if last and last.part >= part:
+    # Of a row that another worker of the team has taken over, the last attempt is in the same part.
+    is_after_takeover = last is not None and last.why == ENDED_IN_FLIGHT and outcome.kind not in RUN_AGAIN
+    if last and last.part >= part and not is_after_takeover:
         return
     method, answer = (READ, before) if outcome.kind in _SETTLED_BY_READING else (endpoint.method, reported)
+    number = last.number + 1 if last and last.part == part else 1
     yield StoredAttempt(
-        part, 1, method, sent_at, 0.0, outcome.seconds, outcome.status, _ACCEPTED, answer=answer
+        part, number, method, sent_at, 0.0, outcome.seconds, outcome.status, _ACCEPTED, answer=answer
     )  # fmt: skip

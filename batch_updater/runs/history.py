@@ -256,7 +256,8 @@ class PastRun(msgspec.Struct, frozen=True):
     @property
     def is_cut_off(self) -> bool:
         """Whether the last part that sent anything has no end, so that it is unknown how long it took."""
-        return self.parts[-1 - bool(self.facts.closed_at)].ended_at is None
+        sending = self.parts[:-1] if self.facts.closed_at else self.parts
+        return bool(sending) and sending[-1].ended_at is None
 
     @property
     def requests(self) -> int:

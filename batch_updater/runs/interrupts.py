@@ -22,12 +22,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Detached(Exception):  # noqa: N818  (no error: the run goes on)
-    """A person does not wait any longer for a run that others send: it goes on."""
+    """A command does not wait any longer for a run that others send: it goes on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, said: str = "") -> None:
         super().__init__()
         self.folder = folder
         """Its name is that of the run."""
+        self.said = said
+        """How far it is, or that it has no worker, in sentences; '' if that is not known."""
 
 
 def end_on_signals() -> None:
@@ -90,8 +92,17 @@ class Interrupts(StopRequests):
         self._ends_at_once = False
         self._has_sent = False
         self._previous: dict[signal.Signals, object] = {}
-        self.is_by_person = True
+        self._last: int = signal.SIGINT
+
+    @property
+    def is_by_person(self) -> bool:
         """Whether the last signal was Ctrl-C, and not one by which another program ends this one."""
+        return self._last == signal.SIGINT
+
+    @property
+    def is_hang_up(self) -> bool:
+        """Whether the last signal said that the terminal was closed."""
+        return self._last == getattr(signal, "SIGHUP", None)
 
     def __enter__(self) -> Self:
         self._previous = {number: signal.signal(number, self._received) for number in _signals()}
@@ -122,7 +133,7 @@ class Interrupts(StopRequests):
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         is_sending = self._ask is not None
-        self.is_by_person = number == signal.SIGINT
+        self._last = number
         self.request()
         if is_sending:
             return

@@ -192,7 +192,7 @@ def _left_of_quota(plan: Plan, requests: int, environment: Environment) -> str:
     except psycopg.Error as error:
         return f"not known: {reason_of(error)}"
     left = max(0, limit - used)
-    text = f"{left:,} of {limit:,} requests left this month, after {used:,} of the whole team"
+    text = f"{left:,} of {limit:,} requests left this month (the team has made {used:,})"
     return f"{text}; that is {requests - left:,} too few, if every request is needed" if requests > left else text
 
 

@@ -131,6 +131,9 @@ _OF_CONTENT = (
     WHERE state = ANY(%s) OR (state <> 'staging' AND submitted_at >= %s) ORDER BY submitted_at DESC"""
 )
 
+_CANCEL = """SELECT procrastinate_cancel_job_v1(id, false, true) FROM procrastinate_jobs
+    WHERE task_name = 'send' AND status = 'todo' AND args ->> 'run' = %s"""
+_LEAVE = "UPDATE runs SET state = 'ended', part = part - 1, changed_at = clock_timestamp() WHERE id = %s"
 _SET_FACT = """INSERT INTO run (run, name, value) VALUES (%s, %s, %s)
     ON CONFLICT (run, name) DO UPDATE SET value = excluded.value"""
 
@@ -144,6 +147,15 @@ def queued_run(connection: TeamConnection, name: str, *, locked: bool = False) -
         return None
     record = connection.execute(_LOCKED if locked else _NAMED, [name]).fetchone()
     return None if record is None else _run_of(record)
+
+
+def leave_queue(connection: TeamConnection, run: QueuedRun) -> None:
+    """Take a part from the queue that no worker has begun, within a transaction that has locked its run.
+
+    The part before is then the last one. Raises psycopg.Error.
+    """
+    connection.execute(_CANCEL, [run.name])
+    connection.execute(_LEAVE, [run.id])
 
 
 def runs_ahead(connection: TeamConnection, run: QueuedRun) -> list[QueuedRun]:

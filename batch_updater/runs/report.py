@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -33,10 +34,12 @@ _ROWS_TALLIED = 20_000
 def report(past: PastRun, results: Path | None) -> RunResult:
     """Write the workbook of a past run again, from its folder alone; sends nothing.
 
-    Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
+    Raises LockedError while a team is sending it, InputError if what the folder holds cannot be relied on,
+    ResultsError if the place is taken.
     """
     clock = time.monotonic()
-    past.make_folder()
+    with past.locked(past.facts.input) if past.is_under_way else nullcontext():  # its workers write it at the end
+        past.make_folder()
     results = results or past.folder / workbook_name(past.facts.stem, datetime.now(UTC))
     check_replaceable(results)
     endpoint, stop = past.endpoint, past.stop

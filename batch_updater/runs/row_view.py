@@ -92,7 +92,7 @@ def row_view(row: ExplainedRow, past: PastRun) -> RowView:
         edits=tuple(_edits(row)),
         constants=tuple(f"{field} = {value}, a constant for every row" for field, value in row.constants.items()),
         request=row.request,
-        attempts=tuple(_attempts(row)),
+        attempts=tuple(_attempts(row, past)),
         outcome=outcome.kind,
         is_unsent=not row.attempts and outcome.kind is not OutcomeKind.INVALID,
         wrong=what_is_wrong(outcome, columns),
@@ -150,14 +150,16 @@ def _address_in_title(columns: Columns, row: int, position: int, field: str | No
     return address.removesuffix(f" of {columns.origin.file}") if columns.origin else address
 
 
-def _attempts(row: ExplainedRow) -> Iterator[ShownAttempt]:
-    part = 1
+def _attempts(row: ExplainedRow, past: PastRun) -> Iterator[ShownAttempt]:
+    part, ended = 1, "the run ended before an answer was known"
+    if past.team_state is not None:
+        ended = "perhaps sent, then its worker was gone"
     for one in row.attempts:
         resumed = f"when the run was resumed for the {_ordinal(one.part - 1)} time" if one.part != part else ""
         part = one.part
         came = status_name(one.status) if one.status else one.why or ""
         if one.why == ENDED_IN_FLIGHT:
-            came = "the run ended before an answer was known"
+            came = "no answer so far" if past.is_under_way and one is row.attempts[-1] else ended
         waited = f"after a wait of {_duration(one.wait_s)}" if one.wait_s else ""
         took = f"took {_duration(one.seconds)}" if one.seconds is not None else ""
         yield ShownAttempt(

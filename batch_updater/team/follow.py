@@ -5,28 +5,29 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from batch_updater.errors import EndedEarlyError, ResultsError, UsageError
 from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
+from batch_updater.messages import outcome_counts
 from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.reporter.page import PAGE
 from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
 from batch_updater.runs.interrupts import Detached, StopRequests
 from batch_updater.runs.open_run import remove_unless_begun
-from batch_updater.runs.queued_runs import QueuedRun, queued_run
+from batch_updater.runs.queued_runs import QueuedRun, leave_queue, queued_run
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
 from batch_updater.runs.team_files import fetched, file_content
 from batch_updater.runs.team_runs import TeamRunState
-from batch_updater.team.progress import rows_so_far, what_it_waits_for
+from batch_updater.team.progress import NO_WORKER, rows_so_far, what_it_waits_for
 from batch_updater.team.report import part_result
 
 if TYPE_CHECKING:  # imported only where there is a team
@@ -47,21 +48,7 @@ _T = TypeVar("_T")
 
 
 AskToStop: TypeAlias = Callable[[], bool]
-"""Asks whether to stop the run after Ctrl-C; otherwise the command detaches."""
-
-
-def rows_to_send(team: TeamDatabase, past: PastRun) -> int:
-    """Return how many rows the part of a run sends that is queued, or was last. Raises psycopg.Error, InputError."""
-    with team.connected() as connection:
-        run = queued_run(connection, past.folder.name)
-        record = connection.execute(
-            "SELECT coalesce(sum(rows), 0)::bigint FROM blocks JOIN runs ON runs.id = blocks.run WHERE runs.name = %s",
-            [past.folder.name],
-        ).fetchone()
-    if run is not None and run.state is TeamRunState.QUEUED:
-        with past.store(looks_at_all=False) as store:
-            return store.to_send(run.options.limit)
-    return cast("int", record[0]) if record else 0
+"""Says after a signal whether to stop the run; otherwise the command detaches."""
 
 
 class _Look(NamedTuple):
@@ -82,14 +69,15 @@ def follow(
     progress: Progress | None = None,
     interrupts: StopRequests | None = None,
     ask_to_stop: AskToStop = lambda: True,
+    known: Mapping[OutcomeKind, int] | None = None,
 ) -> RunResult:
     """Wait until the run of a folder has ended, and return how; its workbook is put there, or at `results`.
 
     The first request to stop asks whether to stop the run or to let it go on, a further one does not wait for its end.
-    Raises Detached, EndedEarlyError if the run does not come to an end that is known here, InputError if what the
-    database holds cannot be relied on.
+    `known`: rows that have their outcome already, of which `progress` is not told. Raises Detached, EndedEarlyError if
+    the run does not come to an end that is known here, InputError if what the database holds cannot be relied on.
     """
-    return _Follower(team, folder, progress, interrupts or StopRequests(), ask_to_stop).followed(results)
+    return _Follower(team, folder, progress, interrupts or StopRequests(), ask_to_stop, known).followed(results)
 
 
 class _Follower:
@@ -102,20 +90,22 @@ class _Follower:
         progress: Progress | None,
         interrupts: StopRequests,
         ask_to_stop: AskToStop,
+        known: Mapping[OutcomeKind, int] | None,
     ) -> None:
         self._team = team
         self._folder = folder
         self._progress = progress
         self._interrupts = interrupts
         self._ask_to_stop = ask_to_stop
-        self._seen: Counter[OutcomeKind] = Counter()
+        self._seen = Counter(known)
         self._said = ""
         self._looked_at_queue_s = float("-inf")
         self._waits_for = ""
         self._is_service_down = False
         self._handled = 0
         """How many requests to stop were dealt with."""
-        self._began_s = time.monotonic()
+        self._workers_since_s = time.monotonic()
+        """Since when some worker of the team is running, as far as is known."""
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
@@ -129,8 +119,7 @@ class _Follower:
             if look.run.state is TeamRunState.ENDED:
                 break
             if self._interrupts.count > self._handled:
-                self._interrupted(is_first=not self._handled)
-                self._handled = self._interrupts.count
+                self._interrupted(look.run)
             time.sleep(_LOOKED_EVERY_S)
         self._interrupts.sent()
         return self._patiently(lambda: _ended(self._team, self._folder, results))
@@ -151,17 +140,32 @@ class _Follower:
                 now_s = time.monotonic()
                 if since_s is None:
                     since_s = now_s
-                    _say("The team's database does not answer. The run is followed again as soon as it does.")
+                    _say(
+                        "The team's database does not answer. Until it does, the workers send no further rows. The run "
+                        "is followed again then."
+                    )
                 if now_s - since_s > _OUTAGE_S or self._interrupts.count > self._handled:
-                    raise EndedEarlyError(
-                        "The team's database does not answer, so the state of the run is not known.",
-                        remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
-                    ) from error
+                    raise self._left_in_outage() from error
                 time.sleep(_LOOKED_EVERY_S)
             else:
                 if since_s is not None:
                     _say("The team's database answers again.")
                 return answer
+
+    def _left_in_outage(self) -> Detached | EndedEarlyError:
+        is_asked = self._interrupts.count > self._handled
+        if is_asked and not self._handled and not self._ask_to_stop():
+            return Detached(self._folder, self._so_far)
+        what = "could not be stopped" if is_asked and not self._handled else "is in a state that is not known"
+        return EndedEarlyError(
+            f"The team's database does not answer, so the run {self._folder.name} {what}. {self._so_far}".rstrip(),
+            remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
+        )
+
+    @property
+    def _so_far(self) -> str:
+        """What was last seen, as a sentence; '' for nothing."""
+        return f"So far: {outcome_counts(self._seen)}." if self._seen.total() else ""
 
     def _look(self) -> _Look:
         with self._team.connected() as connection:
@@ -175,7 +179,9 @@ class _Follower:
         now_s = time.monotonic()
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
-            self._waits_for = what_it_waits_for(connection, run, now_s - self._began_s)
+            self._waits_for = what_it_waits_for(connection, run, now_s - self._workers_since_s)
+            if self._waits_for == NO_WORKER:
+                self._workers_since_s = now_s
             self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
 
@@ -204,19 +210,22 @@ class _Follower:
 
     # --- what a person asks for ---
 
-    def _interrupted(self, *, is_first: bool) -> None:
+    def _interrupted(self, run: QueuedRun) -> None:
         """Stop the run, or let it go on without us, as a person says. Raises Detached, EndedEarlyError."""
         name = self._folder.name
-        if not is_first:
+        if self._handled:
             raise EndedEarlyError(
-                f"The run {name} is being stopped. This command did not wait for its end.",
+                f"The run {name} is being stopped. This command did not wait for its end. {self._so_far}".rstrip(),
                 remedy=f"To see how it ended: batch-updater runs --follow {name}",
             )
         if not self._ask_to_stop():
-            raise Detached(self._folder)
+            raise Detached(self._folder, self._so_far)
+        self._handled = self._interrupts.count
         if self._patiently(self._stop):
             remove_unless_begun(self._folder)
-            raise EndedEarlyError("Interrupted before the turn of the run. Nothing was sent.", remedy="Run it again.")
+            raise EndedEarlyError(
+                f"Interrupted before the turn of the run. {_nothing_sent(run)}", remedy="Run it again."
+            )
         _say(
             "Stopping: requests in flight are waited for, and the workbook is written. Once more ends at once, without "
             "waiting for it."
@@ -230,9 +239,14 @@ class _Follower:
         if last is None:
             return UsageError(f"There is no run {self._folder.name}.", remedy="`batch-updater runs` lists the runs.")
         return EndedEarlyError(
-            f"The run {self._folder.name} was taken from the queue before its turn. Nothing was sent.",
+            f"The run {self._folder.name} was taken from the queue before its turn. {_nothing_sent(last)}",
             remedy="Run it again.",
         )
+
+
+def _nothing_sent(run: QueuedRun) -> str:
+    """Return that a part that has had no turn has sent nothing."""
+    return "Nothing was sent." if run.part == 1 else "Nothing more was sent."
 
 
 def stop_run(connection: TeamConnection, name: str, stop: Stop = _STOPPED) -> bool:
@@ -249,12 +263,9 @@ def stop_run(connection: TeamConnection, name: str, stop: Stop = _STOPPED) -> bo
             [msgspec.json.encode(stop).decode(), run.id],
         )
         return False
+    leave_queue(connection, run)
     if run.part == 1:
         connection.execute("DELETE FROM runs WHERE id = %s", [run.id])
-    else:
-        connection.execute(
-            "UPDATE runs SET state = 'ended', part = part - 1, changed_at = clock_timestamp() WHERE id = %s", [run.id]
-        )
     return True
 
 
@@ -263,7 +274,7 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
     past = find_run(folder.parent, folder.name)
     private_folder(folder)
     known = part_result(team, folder.name)
-    if known is None:  # as of a run that was imported
+    if known is None or past.facts.closed_at:  # as of a run that was imported, or closed since
         return report.report(past, results)
     with past.store(looks_at_all=False) as store:
         staged, names = past.staged(store), store.names()

@@ -36,6 +36,17 @@ def test_a_log_has_a_line_with_counts_rate_and_time_left() -> None:
     assert re.fullmatch(r"20 of 40 rows: 19 updated, 1 rejected; [\d.,]+ rows/s, [\d.]+ s left", lines[19])
 
 
+def test_rows_that_were_known_before_are_counted_without_making_the_rate() -> None:
+    """Who follows a run from its middle sees all of its rows, and a time left by the rows that were seen to end."""
+    log = io.StringIO()
+    with closing(ProgressLines(1000, log, every_s=0, known={OutcomeKind.UPDATED: 900})) as progress:
+        for outcome in outcomes(20):
+            progress.settled(outcome)
+    lines = log.getvalue().splitlines()
+    assert re.fullmatch(r"919 of 1,000 rows: 918 updated, 1 rejected; [\d.,]+ rows/s", lines[18])
+    assert re.fullmatch(r"920 of 1,000 rows: 919 updated, 1 rejected; [\d.,]+ rows/s, [\d.]+ s left", lines[19])
+
+
 def test_a_log_is_not_filled_with_progress() -> None:
     """Within its five seconds nothing is printed but what has to be said, which stays one line of plain text."""
     log = io.StringIO()

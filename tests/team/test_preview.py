@@ -67,12 +67,12 @@ def test_the_preview_says_what_is_left_of_the_month(tmp_path: Path, environment:
     config = configured(tmp_path)
     with joined(config, environment):
         assert quota_lines(tmp_path, config, environment) == [
-            "1,000 of 1,000 requests left this month, after 0 of the whole team"
+            "1,000 of 1,000 requests left this month (the team has made 0)"
         ]
     count_requests(config, environment, 400)
     with joined(config, environment):
         assert quota_lines(tmp_path, config, environment) == [
-            "600 of 1,000 requests left this month, after 400 of the whole team"
+            "600 of 1,000 requests left this month (the team has made 400)"
         ]
 
 
@@ -82,7 +82,7 @@ def test_too_little_is_told(tmp_path: Path, environment: Environment) -> None:
     count_requests(config, environment, 998)
     with joined(config, environment):
         (line,) = quota_lines(tmp_path, config, environment)
-    assert line.startswith("2 of 1,000 requests left this month, after 998 of the whole team; ")
+    assert line.startswith("2 of 1,000 requests left this month (the team has made 998); ")
     assert line.endswith("that is 1 too few, if every request is needed")
 
 

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +20,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from batch_updater.config.environment import machine_name
 from batch_updater.runs.team_database import TeamDatabase
-from tests.end_to_end.program import Sandbox, sandbox
+from tests.end_to_end.program import TOKEN, Sandbox, sandbox
 from tests.team.command_host import ENDS_WITHIN_S, CommandHost, ended
-from tests.team.hosts import until
+from tests.team.hosts import hosts, until
 from tests.team.postgres import PostgresServer
 
 pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
@@ -101,6 +103,7 @@ def test_detached_runs_are_followed_later(tmp_path: Path, address: str) -> None:
         (name,) = run_names(desk)
         assert (done.code, done.out) == (0, f"{name}\n")
         assert f"runs --follow {name}" in done.err
+        assert "No worker of the team is running" in " ".join(done.err.split())
         with server.worker():
             followed = desk("runs", "--follow", str(name), "--json", "--results", "out.xlsx")
             assert (followed.code, followed.outcomes) == (0, {"updated": 30})
@@ -173,9 +176,127 @@ def test_a_run_that_is_stopped_in_the_queue_was_never_there(tmp_path: Path, addr
         assert "Nothing was sent" in json.loads(done.out)["error"]["message"]
         assert not run_names(desk)
         assert not list((desk.folder / "runs").iterdir())
-        with server.worker():  # the job is there, and does nothing
-            desk.wait_for("SELECT count(*) = 0 FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
-        assert not api.received
+        assert desk.rows("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+        with server.worker() as worker:
+            desk.file("d.csv", 1, first=7)
+            assert desk("run", "d.csv").code == 0
+            assert "-c begins" not in worker.said
+        assert len(sent(api)) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_follower_and_not_the_run(tmp_path: Path, address: str, number: signal.Signals) -> None:
+    """Without a terminal, `runs --follow` ends with exit code 0 and says that the run goes on."""
+    with two_hosts(tmp_path, address, "--latency-ms", "100") as (desk, server, api):
+        desk.file("c.csv", 120)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        process = desk.start("runs", "--follow", run)
+        assert process.stderr
+        assert "No worker of the team is running" in process.stderr.readline()  # it follows the run now
+        with server.worker():
+            api.wait_for(20)
+            process.send_signal(number)
+            done = ended(process)
+            assert (done.code, done.out) == (0, f"{run}\n"), done.err
+            assert "The run continues." in done.err
+            followed = desk("runs", "--follow", run, "--json")
+            assert (followed.code, followed.outcomes) == (0, {"updated": 120})
+
+
+def test_a_closed_terminal_does_not_stop_the_run(tmp_path: Path, address: str) -> None:
+    """SIGHUP at `run` detaches, and says how far the run was."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv")
+        api.wait_for(60)
+        process.send_signal(signal.SIGHUP)
+        done = ended(process)
+        assert done.code == 0, done.err
+        assert re.search(r"So far: \d+ updated\. The run continues\.", " ".join(done.err.split())), done.err
+        followed = desk("runs", "--follow", done.out.strip(), "--json")
+        assert (followed.code, followed.outcomes) == (0, {"updated": 200})
+
+
+def test_a_run_that_waits_can_be_closed(tmp_path: Path, address: str) -> None:
+    """`runs --close` takes it from the queue: nothing of it is sent, and the same file begins again."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 5)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        closed = server("runs", "--close", run, "--yes")
+        assert closed.code == 0, closed.err
+        assert "Closed on" in closed.out
+        assert "cut off" not in closed.out
+        assert desk.rows("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+        followed = desk("runs", "--follow", run, "--json")
+        assert (followed.code, followed.outcomes) == (3, {"not_sent": 5}), followed.err
+        with server.worker():
+            assert desk("run", "c.csv", "--json").outcomes == {"updated": 5}
+        assert set(sent(api).values()) == {1}
+        assert len(run_names(desk)) == 2
+
+
+def test_a_further_part_that_waits_can_be_closed(tmp_path: Path, address: str) -> None:
+    """What the part before has sent stays, and the rest counts as not sent."""
+    with two_hosts(tmp_path, address) as (desk, server, api):
+        desk.file("c.csv", 9)
+        with server.worker():
+            assert desk("run", "c.csv", "--limit", "4").code == 3
+        run = desk("run", "c.csv", "--detach").out.strip()
+        assert desk("runs", "--close", run, "--yes").code == 0
+        followed = server("runs", "--follow", run, "--json")
+        assert (followed.code, followed.outcomes) == (3, {"updated": 4, "not_sent": 5}), followed.err
+        assert len(sent(api)) == 4
+
+
+def test_a_run_that_is_being_sent_is_neither_closed_nor_reported(tmp_path: Path, address: str) -> None:
+    """Exit code 4 says how to stop it, or to wait for it; the list calls rows in flight so."""
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), server.worker():
+        desk.file("c.csv", 120)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        api.wait_for(8)
+        for arguments in (("runs", "--close", run, "--yes"), ("report", run)):
+            done = desk(*arguments)
+            assert done.code == 4, done.err
+            assert f"runs --follow {run}" in " ".join(done.err.split())
+        assert "in flight or unconfirmed" in desk("runs").out
+        ((row,),) = desk.rows("SELECT number FROM rows WHERE state = 'in_flight' LIMIT 1")
+        assert "The run ended" not in desk("report", run, "--row", str(row)).out
+        assert desk("runs", "--follow", run).code == 0
+
+
+def test_a_run_of_another_host_is_run_again_there(tmp_path: Path, address: str) -> None:
+    """The next step names the host that has the file, and no path that is none here."""
+    with two_hosts(tmp_path, address) as (desk, server, _):
+        file = desk.file("nine.csv", 9)
+        with server.worker():
+            run = json.loads(desk("run", "nine.csv", "--limit", "4", "--json").out)["run"]
+        file.unlink()
+        desk.rows(
+            "UPDATE run SET value = replace(value, %s, 'workstation-7') WHERE name = 'settings' RETURNING 1",
+            machine_name(),
+        )
+        done = server("report", Path(run).name)
+        told = " ".join(done.out.split())
+        assert "on workstation-7, which has the file, or here with a copy of it" in told, told
+        assert "batch-updater run nine.csv" in told
+        assert str(desk.folder) not in told
+
+
+def test_an_attempt_of_a_killed_worker_is_among_those_of_its_row(tmp_path: Path, address: str) -> None:
+    """The row tells that it was perhaps sent, and how it ended with the worker that took it over."""
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), hosts(server):
+        desk.file("c.csv", 40)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        worker = server.work(1)
+        api.wait_for(8)
+        until(lambda: desk.rows("SELECT count(*) > 2 FROM rows WHERE state = 'in_flight'") == [(True,)])
+        worker.kill()
+        server.work(1)
+        assert desk("runs", "--follow", run).code == 0
+        ((row,), *_) = desk.rows("SELECT \"row\" FROM attempts WHERE why = 'ended while in flight'")
+        told = " ".join(desk("report", run, "--row", str(row)).out.split())
+        assert "1. perhaps sent, then its worker was gone 2. PUT" in told, told
+        assert TOKEN not in told
 
 
 def test_a_limit_and_what_is_left_of_it(tmp_path: Path, address: str) -> None:
@@ -329,6 +450,7 @@ def test_names_that_were_reserved_long_ago_are_free_again(tmp_path: Path, addres
 @contextmanager
 def terminal(host: CommandHost, *arguments: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 120))
     process = subprocess.Popen(
         [sys.executable, "-m", "batch_updater", *arguments], cwd=host.folder, stdin=theirs, stdout=theirs,
         stderr=theirs, start_new_session=True,
@@ -398,6 +520,41 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
         assert f"runs --follow {name}" in shown.shown
         done = desk("runs", "--follow", str(name), "--json")
         assert (done.code, done.outcomes) == (0, {"updated": 200})
+
+
+def test_another_answer_to_the_question_asks_again(tmp_path: Path, address: str) -> None:
+    """A word that is neither of the two answers changes nothing, at `runs --follow` as at `run`."""
+    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api):
+        desk.file("c.csv", 200)
+        run = desk("run", "c.csv", "--detach").out.strip()
+        with terminal(desk, "runs", "--follow", run) as shown:
+            shown.wait_for("No worker of the team is running")
+            with server.worker():
+                api.wait_for(8)
+                shown.interrupt()
+                shown.wait_for("Enter to detach:")
+                shown.shown = ""
+                shown.type("yes\n")
+                shown.wait_for("Enter to detach:")
+                shown.type("stop\n")
+                assert shown.end() == 3
+        assert "Stopped: You stopped the run." in shown.shown
+
+
+def test_a_run_that_is_joined_shows_all_of_its_rows(tmp_path: Path, address: str) -> None:
+    """The same file, run while the team sends it, is followed from where it is, and ends at 100%."""
+    with two_hosts(tmp_path, address, "--latency-ms", "100") as (desk, server, api):
+        desk.file("c.csv", 120)
+        desk("run", "c.csv", "--detach")
+        with server.worker():
+            api.wait_for(20)
+        assert desk.rows("SELECT state FROM runs") == [("sending",)]  # its blocks were handed back
+        with terminal(desk, "run", "c.csv", "--yes") as shown:
+            shown.wait_for("/120 [")
+            with server.worker():
+                assert shown.end() == 0
+        assert "120/120" in shown.shown
+        assert set(re.findall(r"\d+/(\d+) \[", shown.shown)) == {"120"}, shown.shown
 
 
 def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> None:
