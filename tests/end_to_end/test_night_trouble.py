@@ -162,6 +162,7 @@ def test_a_damaged_database_concerns_its_own_content_alone(tmp_path: Path) -> No
         assert "move that folder away" in same.object["files"][0]["note"]
 
 
+@pytest.mark.one_process("the runs are in the database")
 @pytest.mark.parametrize("command", [["runs"], ["nightly"]])
 def test_a_folder_of_results_that_cannot_be_read_is_said(tmp_path: Path, command: list[str]) -> None:
     """It is a fault of the set-up, in words (a name that is too long cannot be read by root either)."""
@@ -172,6 +173,7 @@ def test_a_folder_of_results_that_cannot_be_read_is_said(tmp_path: Path, command
     assert "The folder of results" in done.object["error"]["message"]
 
 
+@pytest.mark.one_process("the worker reads them")
 def test_certificates_that_cannot_be_read_are_a_fault_of_the_configuration(tmp_path: Path) -> None:
     """Exit 2: trying again in half an hour would not help."""
     inbox = prepared(tmp_path, "https://127.0.0.1:9")

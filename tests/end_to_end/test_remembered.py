@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
-pytestmark = pytest.mark.usefixtures("store")
 
 HEADERS: list[object] = ["Deal", "Type", "Sales Stage", "Close date", "Owner"]
 ROWS: list[list[object]] = [

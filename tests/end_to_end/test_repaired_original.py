@@ -48,6 +48,7 @@ def first_run(folder: Path, api: Sandbox, *options: str) -> Path:
     return Path(done.object["results"])
 
 
+@pytest.mark.one_process("the workbook is fetched into the folder of this host")
 def test_it_is_said_which_rows_are_sent_again_and_which_workbook_sends_the_others(tmp_path: Path, api: Sandbox) -> None:
     """Check and run say it, in --json and in the log; the question counts the rows; the run's workbook keeps it."""
     workbook = first_run(tmp_path, api)
@@ -145,6 +146,7 @@ def test_a_damaged_database_costs_no_more_than_the_sentence(tmp_path: Path, api:
     assert not told(tmp_path, "deals.csv")
 
 
+@pytest.mark.one_process("a run is told by its name, not its folder")
 def test_json_names_the_run_that_has_applied_the_same_rows(tmp_path: Path, api: Sandbox) -> None:
     """Of a check, of a run and of its report; null where none has."""
     configure(tmp_path, api.url)

@@ -195,6 +195,7 @@ def test_arguments_of_a_command_that_gives_a_secret_are_told_nowhere(tmp_path: P
         assert_no_token(tmp_path, TOKEN)
 
 
+@pytest.mark.one_process("each worker fetches it as well")
 def test_a_command_that_gives_a_header_is_started_once(tmp_path: Path) -> None:
     """Though its value says whose run it is as well: it may be a code that works one time."""
     write_rows(tmp_path / "rows.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
@@ -231,6 +232,7 @@ def test_no_secret_is_in_the_list_of_processes(tmp_path: Path) -> None:
     assert not [secret for secret in SECRETS if secret.encode() in told]
 
 
+@pytest.mark.one_process("each worker has a log of its own")
 def test_the_log_explains_every_attempt_and_holds_no_customer(tmp_path: Path) -> None:
     """One line of JSON for each attempt and decision; of those that went wrong with record and message; no cell."""
     rows: list[dict[str, object]] = [

@@ -52,6 +52,7 @@ def puts(api: Sandbox) -> list[str]:
     return [request["path"].rpartition("/")[2] for request in api.requests() if request["method"] == "PUT"]
 
 
+@pytest.mark.one_process("the question names the database")
 def test_the_newest_workbook_with_rows_to_fix_is_run_and_named_in_the_question(tmp_path: Path, api: Sandbox) -> None:
     """The command that is printed is the one that is typed; a workbook that was run is not taken again."""
     first = batch_updater("run", "c.csv", "--yes", cwd=tmp_path)
@@ -100,6 +101,7 @@ def test_a_workbook_that_was_run_from_another_folder_is_not_taken_again(tmp_path
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
 
 
+@pytest.mark.one_process("it is fetched from the database")
 def test_a_workbook_with_rows_to_fix_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandbox) -> None:
     """The message names its run and the command; where all are done it says which command lists the runs."""
     assert batch_updater("run", "c.csv", "--yes", cwd=tmp_path).code == 1
@@ -157,6 +159,7 @@ def test_without_a_run_the_newest_is_named_in_a_question(tmp_path: Path, api: Sa
     assert puts(api) == ["1", "3"]
 
 
+@pytest.mark.one_process("the sentence names the database")
 def test_no_runs_and_none_to_fix_say_so(tmp_path: Path) -> None:
     """Exit 2 and the folder that was looked into."""
     for command in (("report",), ("undo",), ("run", "--fix", "--yes")):
