@@ -94,10 +94,10 @@ def test_no_two_leases_hold_the_same_moment(team: TeamDatabase) -> None:
         return sorted(moment for moments in await asyncio.gather(*map(lease, quotas)) for moment in moments)
 
     moments = uvloop.run(leased())
-    # Ten processes know the database's clock a little differently, so their moments are compared in groups.
+    # Each connection knows the clock of the database a little differently, so moments are compared in groups.
     assert len(moments) >= 300
     for first, last in zip(moments, moments[100:], strict=False):
-        assert last - first >= 0.1 * _SPACE_S - _ACCURACY_S
+        assert last - first >= 0.1 * _SPACE_S - 2 * _ACCURACY_S
 
 
 def test_a_permit_that_its_connection_comes_too_late_for_is_lost(team: TeamDatabase) -> None:
