@@ -20,6 +20,7 @@ from procrastinate.worker import Worker
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
+from batch_updater.errors import BatchUpdaterError
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
@@ -109,6 +110,7 @@ class TeamWorker:
             asyncio.run(self._run(requests))
 
     async def _run(self, requests: StopRequests) -> None:
+        asyncio.get_running_loop().set_exception_handler(_unless_lost)
         requests.sending(asyncio.get_running_loop(), self._ending.set, self._abort)
         self._say(f"Working for {self._origin}, {self._concurrency} blocks at once.")
         if self._nights is not None:
@@ -294,6 +296,9 @@ class TeamWorker:
             raise
         except (HandedBack, *LOST):
             raise
+        except BatchUpdaterError as error:  # which says itself what is wrong, such as damaged rows
+            self._say(error.message)
+            raise
         except Exception as error:
             self._say(_told(error))
             raise
@@ -306,6 +311,12 @@ class TeamWorker:
     def _abort(self) -> None:
         for block in self._blocks:
             block.abort()
+
+
+def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what no one has waited for, except that the database was lost: Procrastinate drops such tasks of jobs."""
+    if not isinstance(context.get("exception"), LOST):
+        loop.default_exception_handler(context)
 
 
 def _told(error: BaseException) -> str:
