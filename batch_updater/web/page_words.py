@@ -41,7 +41,7 @@ _WORDS = tuple(
         (r"batch-updater report (\S+) writes it again", r"the page of \1 writes it again"),
         (r"with `batch-updater undo`", "with “Undo this run”"),
         (r"`batch-updater team import` copies (\w+)", r"the person who runs the server can copy \1"),
-        (r"Look at it with `batch-updater doctor`", "The page Settings says more"),
+        (r"(?:Look at|Check) it with `batch-updater doctor`", "Look at the page Settings"),
         (r"batch-updater worker --migrate", "Let the person who runs the server bring its tables up to date"),
         (rf"[Aa]dd {_OPTION}(?:,? (?:and|or) {_OPTION})*", lambda found: _capital(found[0], f"say so {_THERE}")),
     )
