@@ -71,7 +71,7 @@ class RunAccess:
             fetched[key] = fetch_secret(reference, self.environment, key)
             return fetched[key].reveal()
 
-        if base_url != api.base_url:  # else whoever may write the database could be sent the token
+        if base_url != api.base_url:  # else anyone who may write the database could be sent the token
             raise CredentialsError(
                 f"the run is not sent, because it is for {base_url}, and api.base_url is {api.base_url}.",
                 remedy=_REMEDY,

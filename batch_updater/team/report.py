@@ -106,7 +106,7 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     except (InputError, DamagedStoreError) as error:
         if behind := _error_of_database(error):  # it may answer in a moment
             raise behind from None
-        _end_without_report(team, queued, sent)  # whoever waits for the report is told the same when they look for it
+        _end_without_report(team, queued, sent)  # who waits for it is told the same when they look for it
         raise
 
 
