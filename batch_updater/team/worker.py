@@ -203,14 +203,19 @@ class TeamWorker:
     async def _take_from_the_dead(self, jobs: JobManager) -> None:
         """Queue the jobs of dead workers again, while their hosts are known."""
         stalled_s = self._timing.stalled_s
+        stalled = [
+            job
+            for queue, _ in self._queues.values()
+            for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s)
+        ]
+        # After the jobs, so that the worker of each is among the dead by now.
         dead = await jobs.connector.execute_query_all_async(_DEAD, stalled_s=stalled_s)
         hosts = {int(record["id"]): str(record["host"]) for record in dead}
         one_of = " or ".join(sorted(set(hosts.values()))) or None
-        for queue, _ in self._queues.values():
-            for job in await jobs.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
-                await jobs.retry_job(job)
-                # The queue knows a process by one number for each kind of job; the host is noted of that for blocks.
-                self._log.taken_from(hosts.get(job.worker_id, one_of) if job.worker_id is not None else None, job)
+        for job in stalled:
+            await jobs.retry_job(job)
+            # The queue knows a process by one number for each kind of job; the host is noted of that for blocks.
+            self._log.taken_from(hosts.get(job.worker_id, one_of) if job.worker_id is not None else None, job)
         await jobs.prune_stalled_workers(stalled_s)
 
     def _leave(self) -> None:

@@ -279,7 +279,7 @@ def test_a_night_waits_for_a_database_that_is_away(
             server.stop("immediate")
             try:
                 worker.wait_for("does not answer. Nothing more is sent until it does.")
-                worker.wait_for("does not answer. The run is followed again as soon as it does.")
+                worker.wait_for("The run is followed again then.")
             finally:
                 server.start()
             worker.wait_for("Moved to")
