@@ -295,7 +295,7 @@ def test_a_night_waits_for_a_database_that_is_away(
         [number for number, line in enumerate(told) if words in line] for words in ("does not answer", "answers again")
     )
     handed_back = [number for number, line in enumerate(told) if "handed back" in line]
-    assert len(lost) == len(again) == 1
+    assert len(lost) == len(again) > 0  # it may be lost once more while it starts
     assert all(number > lost[0] for number in handed_back)
     assert "Nightly job: followed" not in said
 
