@@ -76,7 +76,7 @@ def safe_stem(name: str) -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name, whoever made it up, stays in the folder that it is looked for in: it is not a path."""
+    """Whether a name, whatever its source, stays in the folder that it is looked for in: it is not a path."""
     return PurePath(name).name == name and name not in {"", ".."} and not {"\\", "\0"} & {*name}
 
 

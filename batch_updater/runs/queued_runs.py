@@ -165,7 +165,7 @@ def runs_ahead(connection: TeamConnection, run: QueuedRun) -> list[QueuedRun]:
 
 
 def runs_of_content(connection: TeamConnection, content: str, since: datetime) -> list[QueuedRun]:
-    """Return the runs of an input that are under way, or were submitted since; `content` is its SHA-256."""
+    """Return the runs of an input that are queued or being sent, or were submitted since; `content` is its SHA-256."""
     records = connection.execute(_OF_CONTENT, [content, list(UNDER_WAY), since])
     return [run for run in map(_run_of, records) if is_file_name(run.name)]
 

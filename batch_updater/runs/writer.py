@@ -294,7 +294,7 @@ class RunWriter(RowWriter):
     def end_part(self, part: Part, view: SummaryView | None = None) -> None:
         """Queue how this part of the run ended, and what its report says; None: there is no report."""
         report = json.dumps(msgspec.to_builtins(view))
-        values = {"name": REPORT, "value": report, **_as_record(part)}
+        values = {"name": REPORT, "value": report, **part_record(part)}
         self._writes.put(Write((statements.SET_FACT, statements.END_PART), values))
 
     def close_run(self, part: Part) -> None:
@@ -343,10 +343,10 @@ def closing_write(part: Part) -> Write:
     """Return what closes a run, by a part which does nothing else."""
     closed_at = {"name": "closed_at", "value": json.dumps(part.started_at.isoformat())}
     every = (*statements.in_order("CLOSE"), statements.SET_FACT, statements.END_PART)
-    return Write(every, {**closed_at, **_as_record(part)})
+    return Write(every, {**closed_at, **part_record(part)})
 
 
-def _as_record(part: Part) -> dict[str, object]:
+def part_record(part: Part) -> dict[str, object]:
     """Return how a part of a run ended as `statements.END_PART` takes it."""
     values = part._asdict()
     del values["started_at"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -14,12 +13,13 @@ from msgspec.structs import replace
 from batch_updater.config.schema import Config
 from batch_updater.errors import InputError, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, not_written, temporary_folder
-from batch_updater.records import AllowedList, OutcomeKind, RunFacts, Stop
+from batch_updater.records import AllowedList, RunFacts, Stop
 from batch_updater.reporter.copy_losses import Annotatable
 from batch_updater.reporter.page import PAGE, RowsForReview
 from batch_updater.reporter.summary import Summary
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
+from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.folder import is_file_name
 from batch_updater.runs.history import PastRun, find_run, resumption_note
@@ -33,6 +33,7 @@ from batch_updater.runs.run import page_written, workbook_name
 from batch_updater.runs.store import REPORT, DamagedStoreError, Part, Store
 from batch_updater.runs.team_files import MOST_BYTES, fetched, file_content, put_file
 from batch_updater.runs.team_runs import TeamRunState
+from batch_updater.runs.writer import part_record
 from batch_updater.sender.pool import UniformRefusal, UniformRefusals
 from batch_updater.team.writer import BlockRefusals
 from batch_updater.text.typed_values import typed
@@ -256,8 +257,7 @@ def _end(
 ) -> None:
     """End the part, with its files, in one transaction."""
     with team.connected(autocommit=False) as connection:
-        locked = queued_run(connection, queued.name, locked=True)
-        if locked is None or locked.state is not TeamRunState.REPORTING or locked.part != queued.part:
+        if not _is_to_report(connection, queued):
             return
         kept = {path.name: put_file(connection, queued.id, path) for path in _files(finished, folder)}
         workbook = finished.results.name if finished.results else None
@@ -292,8 +292,7 @@ def _end(
 def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> None:
     """End the part, although nothing can be told of its rows."""
     with team.connected(autocommit=False) as connection:
-        locked = queued_run(connection, queued.name, locked=True)
-        if locked is None or locked.state is not TeamRunState.REPORTING or locked.part != queued.part:
+        if not _is_to_report(connection, queued):
             return
         connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])
         stop = queued.stop
@@ -305,6 +304,12 @@ def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> N
         _end_part(connection, queued, part, None)
 
 
+def _is_to_report(connection: TeamConnection, queued: QueuedRun) -> bool:
+    """Lock the run, and return whether no other worker has ended the part meanwhile."""
+    locked = queued_run(connection, queued.name, locked=True)
+    return locked is not None and locked.state is TeamRunState.REPORTING and locked.part == queued.part
+
+
 def _files(finished: RunResult, folder: Path) -> list[Path]:
     """Return the files of a report that were written."""
     page = folder / PAGE
@@ -313,16 +318,10 @@ def _files(finished: RunResult, folder: Path) -> list[Path]:
 
 def _end_part(connection: TeamConnection, queued: QueuedRun, part: Part, view: SummaryView | None) -> None:
     """Note how the part ended, within the transaction of the caller."""
-    counts: Mapping[OutcomeKind, int] = part.counts or {}
-    connection.execute(
-        "UPDATE parts SET ended_at = %s, requests = %s, retries = %s, elapsed_s = %s, stopped = %s,"
-        " stop_message = %s, stop_advice = %s, results = %s, counts = %s"
-        " WHERE run = %s AND number = (SELECT max(number) FROM parts WHERE run = %s)",
-        [
-            part.ended_at and part.ended_at.timestamp(), part.requests, part.retries, part.elapsed_s, part.stopped,
-            part.stop_message, part.stop_advice, part.results, json.dumps(counts), queued.id, queued.id,
-        ],
-    )  # fmt: skip
+    from batch_updater.runs.postgres import RunConnection
+
+    of_run = RunConnection(connection, queued.id, lambda _: None)
+    of_run.execute(statements.END_PART, {"commit": 0, **part_record(part)})  # commits are counted for a file alone
     if view is not None:
         set_facts(connection, queued.id, {REPORT: msgspec.to_builtins(view)})
     connection.execute("UPDATE runs SET state = 'ended', changed_at = clock_timestamp() WHERE id = %s", [queued.id])

@@ -48,7 +48,7 @@ _OF_REPORT = "INSERT OR UPDATE ON files FOR EACH ROW WHEN (NEW.name = 'report.ht
     ("when", "sent"), [(_OF_SEND, 0), (_OF_FIRST_BLOCK, 0), (_OF_A_BLOCK, None), (_OF_REPORT, 100)]
 )
 def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str, when: str, sent: int | None) -> None:
-    """Who waits gets the outcomes; the worker says what has failed without any value, and goes on with the next run.
+    """Who waits gets the outcomes; the worker says what has failed without any value, and takes the next run.
 
     Run again once the cause is gone, the rest is sent.
     """

@@ -586,7 +586,7 @@ def test_a_row_that_was_left_in_flight_stays_doubtful_whatever_the_next_part_rea
 
 
 def test_a_run_whose_rows_cannot_be_relied_on_ends_all_the_same(tmp_path: Path, address: str) -> None:
-    """There is no report of it, and whoever waits is told why; the next run has its turn."""
+    """There is no report of it, and the person who waits is told why; the next run has its turn."""
     with two_hosts(tmp_path, address) as (desk, server, api):
         desk.file("c.csv", 5)
         run = desk("run", "c.csv", "--detach").out.strip()

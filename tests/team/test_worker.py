@@ -103,7 +103,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, 
 
 
 def test_a_worker_that_is_told_to_end_hands_its_blocks_back(tmp_path: Path, address: str, slow_api: Sandbox) -> None:
-    """What is in flight is awaited, so that each row goes out once, whoever sends it."""
+    """What is in flight is awaited, so that each row goes out once, whichever worker sends it."""
     host = Host(tmp_path, slow_api.url, address)
     numbered(tmp_path / "many.csv", 150)
     with hosts(host):
