@@ -3,10 +3,13 @@
 It simulates events, from a seed, so that the same numbers give the same result. What takes time in it:
 
     row         made ready in batches, each with a commit; then a permit; then the worker's processor; then the service
-    permits     leased from one row of the database, at most a tenth of a second's for those that wait just now
+    permits     leased from one row of the database, at most a tenth of a second's, for the rows that wait just now;
+                where permits are left unused, also for those that are likely to follow; used a little late, or lost
     commits     the database's processor, then its log: one flush at a time, which serves all that came before it began
-    blocks      a worker takes one after another, and the next one only when every row of the last has its answer; its
-                first row goes alone, and then the connections begin one after another within the time of that answer
+    blocks      the first one of a run begins alone, the others after its first answer; a worker takes the next one when
+                every row of the last is made ready, and sends both at once until the last has all of its answers; the
+                first row of each goes alone, and then its connections begin one after another within the time of that
+                answer
 
     python -m benchmarks.team_model --workers 1 10 100 --rate 2000
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import math
 import random
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -31,10 +35,14 @@ AHEAD_S = 0.1
 SLICE_S = 0.1
 QUEUE_S = 0.2
 AHEAD_MORE_S = 0.001
+WINDOW_SLACK_S = 0.007
 USABLE_FOR_S = 0.015
 ASK_AHEAD_S = 0.05
 LEASES_APART_S = 0.005
-"""As in the program: `runs.writer`, `sender.pool`, `sender.team_limiter` and `runs.team_quota` say what for."""
+BLOCKS_AT_ONCE = 2
+LOOKED_EVERY_S = 0.05
+"""As in the program: `runs.writer`, `sender.pool`, `sender.limiter`, `sender.team_limiter`, `runs.team_quota` and
+`team.worker` say what for."""
 DATABASE_CORES = 4
 
 
@@ -53,7 +61,7 @@ class Costs:
     round_trip_elapsed_s: float
     """Between a worker and the database."""
     claim_elapsed_s: float
-    """From the last answer of a block to the first request of the next one, beyond its commits."""
+    """From the moment in which a worker may take a block to its first request, beyond its commits."""
     service_s: float = 0.0
     """Of the service, for each request; counts only where it shares the machine."""
 
@@ -169,38 +177,52 @@ class WriteAheadLog:
 
 
 @dataclass(slots=True)
-class Worker:
-    """One process: what waits in it for what."""
+class Block:
+    """A block that is sent: what waits in it for what."""
 
-    idle: int
+    worker: int
+    unmade: int
+    """Rows that are not made ready yet."""
+    unanswered: int
+    """Rows without an answer."""
+    idle: int = 1
     """Connections that wait for a row."""
-    unmade: int = 0
-    """Rows of its block that are not made ready yet."""
-    unanswered: int = 0
-    """Rows of its block without an answer."""
     ready: int = 0
-    blocks: int = 0
-    """That it has claimed."""
     is_answered: bool = False
-    """Whether its block has had its first answer."""
+    """Whether it has had its first answer."""
     waiting: int = 0
     """Rows with a connection that wait for a permit."""
-    due: int = 0
-    """Permits leased whose moments have not come; `last_due_at` is the last of these."""
-    last_due_at: float = 0.0
+    leased: deque[float] = field(default_factory=deque)
+    """Moments of permits that are neither used nor lost."""
+    used: int = 0
+    """Permits since the last lease was asked for."""
+    has_room: bool = False
+    """Whether the permits of the last lease were due at once."""
     asked_at: float = -1.0
     is_leasing: bool = False
     """Or will be in a moment."""
+    is_timed: bool = False
+    """Whether the next permit will be given in its moment."""
     is_making: bool = False
-    work: deque[tuple[float, Callable[[], None]]] = field(default_factory=deque)
-    """For its one thread that computes."""
-    is_computing: bool = False
     outcomes: int = 0
     """Rows to commit for which nothing waits."""
     batches: list[int] = field(default_factory=list)
     """Rows to commit before they may be sent."""
     is_writing: bool = False
     gathers_since: float | None = None
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process."""
+
+    blocks: int = 0
+    """That have rows without an answer."""
+    last: Block | None = None
+    """That it has taken."""
+    work: deque[tuple[float, Callable[[], None]]] = field(default_factory=deque)
+    """For its one thread that computes."""
+    is_computing: bool = False
 
 
 class Simulation:
@@ -218,22 +240,25 @@ class Simulation:
         self._database = shared or Processors([0.0] * load.database_cores)
         self._database_s = self._workers_s = self._leased_s = 0.0
         self._log = WriteAheadLog(costs.flush_elapsed_s)
-        self._leases: deque[tuple[int, int]] = deque()
-        """(Worker, how many permits it asks for) that wait for the row of the quota."""
+        self._leases: deque[tuple[Block, int]] = deque()
+        """Blocks that wait for the row of the quota, and how many permits they ask for."""
         self._quota_is_locked = False
         self._lease_ahead_s = costs.round_trip_elapsed_s + load.lease_ahead_s
+        self._interval_s = (1 + WINDOW_SLACK_S) / load.rate_per_s
         self._next_slot_at = 0.0
         self._unclaimed = load.rows
+        self._is_shared = False
+        """Whether all blocks are queued, and not the first one alone."""
         self._sent_at: list[float] = []
         self._answered = self._lost = self._lease_count = self._commits = 0
         self._last_answer_at = 0.0
-        self._workers = [Worker(1) for _ in range(load.workers)]
-        self._ahead = max(1, min(AHEAD_OF_A_CONNECTION * load.connections, round(load.rate_per_s * AHEAD_S)))
+        self._workers = [Worker() for _ in range(load.workers)]
+        share = math.ceil(load.rate_per_s / load.workers * AHEAD_S)
+        self._ahead = max(1, min(AHEAD_OF_A_CONNECTION * load.connections, share))
 
     def run(self) -> Simulated:
         """Simulate until the last answer."""
-        for number in range(self._load.workers):
-            self._claim(number)
+        self._claim(0)
         while self._answered < self._load.rows:
             self._now, _, happens = heapq.heappop(self._events)
             happens()
@@ -261,52 +286,61 @@ class Simulation:
     # --- blocks, and rows that are made ready ---
 
     def _claim(self, number: int) -> None:
+        """Let a worker take the next block, if it may."""
         worker = self._workers[number]
-        worker.unmade = worker.unanswered = min(self._load.block_rows, self._unclaimed)
-        worker.blocks, worker.is_answered, worker.idle = worker.blocks + 1, False, 1
-        self._unclaimed -= worker.unmade
-        if worker.unmade:
-            self._transact(0, lambda: self._at(self._now + self._costs.claim_elapsed_s, lambda: self._make(number)))
+        rows = min(self._load.block_rows, self._unclaimed)
+        is_queued = self._is_shared or self._unclaimed == self._load.rows
+        if not rows or not is_queued or worker.blocks >= BLOCKS_AT_ONCE or (worker.last and worker.last.unmade):
+            return
+        self._unclaimed -= rows
+        worker.blocks += 1
+        block = worker.last = Block(number, rows, rows)
+        self._transact(0, lambda: self._at(self._now + self._costs.claim_elapsed_s, lambda: self._make(block)))
 
-    def _make(self, number: int) -> None:
+    def _share(self) -> None:
+        """Queue the blocks that the first one went before."""
+        self._is_shared = True
+        for number in range(self._load.workers):
+            self._claim(number)
+
+    def _make(self, block: Block) -> None:
         """Make the next rows ready, unless there are enough: one commit says that they may be in flight."""
-        worker = self._workers[number]
-        is_enough = worker.ready >= self._ahead if worker.is_answered else worker.unmade < worker.unanswered
-        if worker.is_making or not worker.unmade or is_enough:
+        is_enough = block.ready >= self._ahead if block.is_answered else block.unmade < block.unanswered
+        if block.is_making or not block.unmade or is_enough:
             return
-        worker.is_making = True
-        count = min(self._ahead if worker.is_answered else 1, worker.unmade)
-        worker.unmade -= count
-        worker.batches.append(count)
-        self._gather(number)
+        block.is_making = True
+        count = min(self._ahead if block.is_answered else 1, block.unmade)
+        block.unmade -= count
+        block.batches.append(count)
+        self._gather(block)
+        if not block.unmade:
+            self._claim(block.worker)
 
-    def _gather(self, number: int) -> None:
+    def _gather(self, block: Block) -> None:
         """Let the writer wait a little for more to commit, or longer while nothing waits for it."""
-        worker = self._workers[number]
-        if worker.is_writing or not (worker.batches or worker.outcomes):
+        if block.is_writing or not (block.batches or block.outcomes):
             return
-        since = worker.gathers_since = self._now if worker.gathers_since is None else worker.gathers_since
-        moment = self._now + GATHERED_FOR_S if worker.batches else since + UNAWAITED_FOR_S + GATHERED_FOR_S
-        self._at(moment, lambda: self._write(number))
+        since = block.gathers_since = self._now if block.gathers_since is None else block.gathers_since
+        moment = self._now + GATHERED_FOR_S if block.batches else since + UNAWAITED_FOR_S + GATHERED_FOR_S
+        self._at(moment, lambda: self._write(block))
 
-    def _write(self, number: int) -> None:
-        worker = self._workers[number]
-        overdue = worker.gathers_since is not None and self._now - worker.gathers_since >= UNAWAITED_FOR_S
-        if worker.is_writing or not (worker.batches or (worker.outcomes and overdue)):
+    def _write(self, block: Block) -> None:
+        overdue = block.gathers_since is not None and self._now - block.gathers_since >= UNAWAITED_FOR_S
+        if block.is_writing or not (block.batches or (block.outcomes and overdue)):
             return
-        worker.is_writing = True
-        batches, worker.batches = worker.batches, []
-        rows = sum(batches) + worker.outcomes
-        worker.outcomes, worker.gathers_since = 0, None
+        block.is_writing = True
+        batches, block.batches = block.batches, []
+        rows = sum(batches) + block.outcomes
+        block.outcomes, block.gathers_since = 0, None
 
         def committed() -> None:
-            worker.is_writing = False
+            block.is_writing = False
             if batches:
-                worker.is_making = False
-                worker.ready += sum(batches)
-                self._take(number)
-                self._make(number)
-            self._gather(number)
+                block.is_making = False
+                block.ready += sum(batches)
+                self._take(block)
+                self._make(block)
+            self._gather(block)
 
         self._transact(rows, committed)
 
@@ -325,38 +359,48 @@ class Simulation:
 
         self._at(self._now + half_s, arrived)
 
-    def _take(self, number: int) -> None:
+    def _take(self, block: Block) -> None:
         """Let connections take rows."""
-        worker = self._workers[number]
-        count = min(worker.idle, worker.ready)
+        count = min(block.idle, block.ready)
         if not count:
             return
-        worker.idle -= count
-        worker.ready -= count
-        worker.waiting += count
-        self._make(number)
-        self._lease(number)
+        block.idle -= count
+        block.ready -= count
+        block.waiting += count
+        self._make(block)
+        self._give(block)
+        self._lease(block)
 
     # --- permits ---
 
-    def _lease(self, number: int) -> None:
-        """Ask for the permits that are needed, as soon as it is time for it."""
-        worker = self._workers[number]
-        if worker.is_leasing or worker.waiting <= worker.due:
-            return
-        worker.is_leasing = True
-        earliest = worker.asked_at + self._load.leases_apart_s
-        if worker.due:
-            earliest = max(earliest, worker.last_due_at - ASK_AHEAD_S - self._lease_ahead_s)
-        self._at(max(self._now, earliest), lambda: self._ask(number))
+    def _wanted(self, block: Block) -> int:
+        missing = block.waiting - len(block.leased)
+        if not block.has_room:
+            return missing
+        share = min(1.0, USABLE_FOR_S / max(LEASES_APART_S, self._now - block.asked_at))
+        return max(0, missing) + int(block.used * share)
 
-    def _ask(self, number: int) -> None:
-        worker = self._workers[number]
-        worker.asked_at = self._now
-        count = worker.waiting - worker.due
+    def _lease(self, block: Block) -> None:
+        """Ask for the permits that are needed, as soon as it is time for it."""
+        self._lose_late(block)
+        if block.is_leasing or self._wanted(block) <= 0:
+            return
+        block.is_leasing = True
+        earliest = block.asked_at + self._load.leases_apart_s
+        if block.leased:
+            earliest = max(earliest, block.leased[-1] - ASK_AHEAD_S - self._lease_ahead_s)
+        self._at(max(self._now, earliest), lambda: self._ask(block))
+
+    def _ask(self, block: Block) -> None:
+        self._lose_late(block)
+        count = self._wanted(block)
+        if count <= 0:
+            block.is_leasing = False
+            return
+        block.asked_at, block.used = self._now, 0
 
         def arrived() -> None:
-            self._leases.append((number, count))
+            self._leases.append((block, count))
             self._serve_leases()
 
         self._at(self._now + self._costs.round_trip_elapsed_s / 2, arrived)
@@ -365,7 +409,7 @@ class Simulation:
         if self._quota_is_locked or not self._leases:
             return
         self._quota_is_locked = True
-        number, wanted = self._leases.popleft()
+        block, wanted = self._leases.popleft()
         locked_at = self._now
         self._lease_count += 1
         work_s = self._costs.transaction_s
@@ -373,44 +417,50 @@ class Simulation:
 
         def computed() -> None:
             earliest = self._now + self._lease_ahead_s
+            block.has_room = self._next_slot_at <= earliest
             first = max(self._next_slot_at, earliest)
             most_s = min(SLICE_S, earliest + QUEUE_S - first)
-            count = min(wanted, max(1, int(most_s * self._load.rate_per_s)))
-            self._next_slot_at = first + count / self._load.rate_per_s
+            count = min(wanted, max(1, int(most_s / self._interval_s)))
+            self._next_slot_at = first + count * self._interval_s
             ends_at = self._log.end_of(self._now) if self._load.leases_are_flushed else self._now
             self._at(ends_at, lambda: unlocked(first, count))
 
         def unlocked(first: float, count: int) -> None:
             self._quota_is_locked = False
             self._leased_s += self._now - locked_at
-            self._at(self._now + self._costs.round_trip_elapsed_s / 2, lambda: self._leased(number, first, count))
+            self._at(self._now + self._costs.round_trip_elapsed_s / 2, lambda: self._leased(block, first, count))
             self._serve_leases()
 
         self._at(self._database.end_of(self._now, work_s), computed)
 
-    def _leased(self, number: int, first: float, count: int) -> None:
-        worker = self._workers[number]
-        worker.is_leasing = False
-        worker.due += count
-        worker.last_due_at = first + (count - 1) / self._load.rate_per_s
-        for position in range(count):
-            moment = first + position / self._load.rate_per_s
-            if moment + USABLE_FOR_S < self._now:
-                worker.due -= 1
-                self._lost += 1
-            else:
-                self._at(max(moment, self._now), lambda: self._permitted(number))
-        self._lease(number)
+    def _leased(self, block: Block, first: float, count: int) -> None:
+        block.is_leasing = False
+        block.leased.extend(first + position * self._interval_s for position in range(count))
+        self._give(block)
+        self._lease(block)
 
-    def _permitted(self, number: int) -> None:
-        worker = self._workers[number]
-        worker.due -= 1
-        if not worker.waiting:
+    def _lose_late(self, block: Block) -> None:
+        while block.leased and block.leased[0] + USABLE_FOR_S < self._now:
+            block.leased.popleft()
             self._lost += 1
-            return
-        worker.waiting -= 1
-        self._sent_at.append(self._now)
-        self._compute(number, self._drawn(self._costs.worker_s), lambda: self._serve(number))
+
+    def _give(self, block: Block) -> None:
+        """Let the rows go for which a permit is due, and the others in the moment of the next one."""
+        self._lose_late(block)
+        while block.waiting and block.leased and block.leased[0] <= self._now:
+            block.leased.popleft()
+            block.waiting -= 1
+            block.used += 1
+            self._sent_at.append(self._now)
+            self._compute(block.worker, self._drawn(self._costs.worker_s), lambda: self._serve(block))
+        if block.waiting and block.leased and not block.is_timed:
+            block.is_timed = True
+            self._at(block.leased[0], lambda: self._give_in_time(block))
+
+    def _give_in_time(self, block: Block) -> None:
+        block.is_timed = False
+        self._give(block)
+        self._lease(block)
 
     # --- the row itself ---
 
@@ -435,40 +485,40 @@ class Simulation:
 
         self._at(self._processors[number].end_of(self._now, work_s), done)
 
-    def _serve(self, number: int) -> None:
+    def _serve(self, block: Block) -> None:
         """Let the service answer."""
         answered_at = self._now + self._drawn(self._load.latency_s)
         if self._load.cores:
-            answered_at += self._processors[number].end_of(self._now, self._costs.service_s) - self._now
+            answered_at += self._processors[block.worker].end_of(self._now, self._costs.service_s) - self._now
         sent_at = self._now
-        self._at(answered_at, lambda: self._answer(number, sent_at))
+        self._at(answered_at, lambda: self._answer(block, sent_at))
 
-    def _answer(self, number: int, sent_at: float) -> None:
-        worker = self._workers[number]
+    def _answer(self, block: Block, sent_at: float) -> None:
         self._answered += 1
         self._last_answer_at = self._now
-        worker.outcomes += 1
-        worker.idle += 1
-        worker.unanswered -= 1
-        if not worker.is_answered:
-            worker.is_answered = True
+        if self._answered == 1:
+            self._at(self._now + LOOKED_EVERY_S, self._share)
+        block.outcomes += 1
+        block.idle += 1
+        block.unanswered -= 1
+        if not block.is_answered:
+            block.is_answered = True
             for connection in range(1, self._load.connections):
                 began_at = self._now + (self._now - sent_at) * connection / self._load.connections
-                self._at(began_at, partial(self._begin, number, worker.blocks))
-        if not worker.is_writing and worker.gathers_since is None:
-            self._gather(number)
-        if worker.unanswered:
-            self._take(number)
-            self._make(number)
+                self._at(began_at, partial(self._begin, block))
+        if not block.is_writing and block.gathers_since is None:
+            self._gather(block)
+        if block.unanswered:
+            self._take(block)
+            self._make(block)
         else:
-            self._claim(number)
+            self._workers[block.worker].blocks -= 1
+            self._claim(block.worker)
 
-    def _begin(self, number: int, block: int) -> None:
-        """Let one more connection take rows, if the block is still that for which it begins."""
-        worker = self._workers[number]
-        if worker.blocks == block:
-            worker.idle += 1
-            self._take(number)
+    def _begin(self, block: Block) -> None:
+        """Let one more connection take rows."""
+        block.idle += 1
+        self._take(block)
 
 
 def simulated(load: Load, costs: Costs, seed: int = 1) -> Simulated:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, cast
+from weakref import finalize
 
 import psycopg
 from psycopg.adapt import Buffer, Dumper
@@ -85,6 +86,9 @@ class Connections:
     def __init__(self, address: str) -> None:
         self._address = address
         self._idle: list[TeamConnection] = []
+        self._is_closed = False
+        # Not in `__del__`: of a cycle that is collected, the connections may be deleted first.
+        finalize(self, _close, self._idle)
 
     def take(self) -> TeamConnection:
         """Return a connection that works and commits each statement by itself. Raises psycopg.Error."""
@@ -96,15 +100,11 @@ class Connections:
                     return connection
                 connection.close()
         connection = psycopg.connect(self._address, autocommit=True)
-        # As `sqlite3` does.
-        connection.adapters.register_dumper(bool, _BoolAsInteger)
-        # Rows are read in the order of their key. Until PostgreSQL has looked at those of a new run, it takes them for
-        # few: it would collect all that are left and sort them for every batch.
-        connection.execute("SET enable_bitmapscan = off")
-        # Whatever the database has as its defaults: a confirmed row is on disk, and who waited for a lock sees what
-        # the one before has written.
-        connection.execute("SET default_transaction_isolation = 'read committed'")
-        connection.execute(_ON_DISK)
+        try:
+            _set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def give_back(self, connection: TeamConnection) -> None:
@@ -114,20 +114,34 @@ class Connections:
                 connection.rollback()
             if not connection.autocommit:
                 connection.autocommit = True
-            if len(self._idle) < _MOST_IDLE:
+            if len(self._idle) < _MOST_IDLE and not self._is_closed:
                 self._idle.append(connection)
                 return
         connection.close()
 
     def close(self) -> None:
-        """Close those that are not in use."""
-        while self._idle:
-            with suppress(IndexError):
-                self._idle.pop().close()
+        """Close those that are not in use, and the others as soon as they are given back."""
+        self._is_closed = True
+        _close(self._idle)
 
-    def __del__(self) -> None:
-        """Close the connections if `close` was not called."""
-        self.close()
+
+def _set_up(connection: TeamConnection) -> None:
+    """Let a new connection work as the statements of a run expect it. Raises psycopg.Error."""
+    # As `sqlite3` does.
+    connection.adapters.register_dumper(bool, _BoolAsInteger)
+    # Rows are read in the order of their key. Until PostgreSQL has looked at those of a new run, it takes them for few:
+    # it would collect all that are left and sort them for every batch.
+    connection.execute("SET enable_bitmapscan = off")
+    # Whatever the database has as its defaults: a confirmed row is on disk, and who waited for a lock sees what the one
+    # before has written.
+    connection.execute("SET default_transaction_isolation = 'read committed'")
+    connection.execute(_ON_DISK)
+
+
+def _close(idle: list[TeamConnection]) -> None:
+    while idle:
+        with suppress(IndexError):  # another thread has taken it
+            idle.pop().close()
 
 
 def run_number(connection: TeamConnection, name: str) -> int:
