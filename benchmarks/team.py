@@ -1,17 +1,19 @@
 """What several workers and PostgreSQL make of a run, beside one process without them; and how a team keeps to its rate.
 
 The workers share this machine with the database and the service, so that more of them soon have no more processors.
-What they would come to on hosts of their own is calculated by `team_model`, which one worker here calibrates and which
-the others check.
+What they would come to on hosts of their own is calculated by `team_model`. It is calibrated by one worker here, and by
+the most without latency; all the others check it.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import product, team_model
@@ -25,7 +27,7 @@ from benchmarks.team_hosts import Hosts, Probe, Sampled, Spent, hosts, probe
 from benchmarks.team_model import Costs, Simulated, simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from benchmarks.bench import Bench
@@ -47,6 +49,7 @@ CORES = 2
 RATES = ((100, 1.02, 0.97), (2_000, 1.02, 0.95))
 """(A second, at most so many times that in any second, at least so much of it used)."""
 QUOTA_WORKERS = 4
+_HALVINGS = 10
 SHARES = {"run": 0.5, "page": 0.3, "nightly": 0.2}
 """What submits how much of the rows with which a rate is held."""
 _IN_A_QUEUE = "SELECT count(*) FROM batch_updater.procrastinate_jobs WHERE status IN ('todo', 'doing')"
@@ -80,6 +83,11 @@ class Throughput:
     alone_service_s: float
     """Processor seconds of the service while that one process sends."""
     of_workers: Mapping[int, TeamSent]
+
+    @property
+    def latency_s(self) -> float:
+        """How long a row takes a connection of the one process, where that is what it waits for."""
+        return product.CONNECTIONS / self.alone.sending_rows_per_s if self.load.latency_ms else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +147,8 @@ class Team:
 
     def _errors(self) -> Iterator[float]:
         for one in self.throughputs:
-            for workers, found in one.of_workers.items():
-                yield abs(self._modelled(one.load, workers).rows_per_s / found.sent.sending_rows_per_s - 1)
-
-    def _modelled(self, load: Load, workers: int) -> Simulated:
-        return simulated(_as_here(load, workers), self.costs)
+            for workers in one.of_workers:
+                yield abs(_ratio(one, workers, self.costs) - 1)
 
     def _measured(self, one: Throughput) -> Table:
         alone = one.alone
@@ -153,13 +158,12 @@ class Team:
         )]  # fmt: skip
         for workers, found in one.of_workers.items():
             rows, speed = found.sent.rows, found.sent.sending_rows_per_s
-            modelled = self._modelled(one.load, workers)
+            error = _ratio(one, workers, self.costs) - 1
             lines.append((
                 f"{workers} worker{'s' * (workers > 1)}", f"{speed:,.0f}", f"{speed / alone.sending_rows_per_s:.2f}",
                 f"{found.sent.whole_rows_per_s:,.0f}", f"{found.workers_s_per_1000:.3f}",
                 f"{found.whole.database / rows * 1_000:.3f}", f"{found.whole.service / rows * 1_000:.3f}",
-                f"{found.commits / rows * 1_000:.0f}", f"{modelled.rows_per_s:,.0f}",
-                f"{modelled.rows_per_s / speed - 1:+.0%}",
+                f"{found.commits / rows * 1_000:.0f}", f"{speed * (1 + error):,.0f}", f"{error:+.0%}",
             ))  # fmt: skip
         headers = ("", "Rows/s while sending", "this / one process", "Rows/s of the whole program",
                    "CPU s per 1,000 rows: program", "PostgreSQL", "service", "Commits per 1,000 rows",
@@ -172,15 +176,19 @@ class Team:
     def _calibration(self) -> Table:
         costs = self.costs
         lines = [
-            ("processor of a worker, each row", costs.worker_s),
+            ("processor of a worker, each row", costs.worker_row_s),
+            ("processor of a worker, each transaction", costs.worker_transaction_s),
             ("processor of PostgreSQL, each row", costs.row_s),
             ("processor of PostgreSQL, each transaction", costs.transaction_s),
-            ("processor of the service, each request", costs.service_s),
             ("a flush of PostgreSQL's log", costs.flush_elapsed_s),
             ("round trip to PostgreSQL", costs.round_trip_elapsed_s),
-            ("between two blocks", costs.claim_elapsed_s),
+            ("between two blocks, beside transactions", costs.claim_elapsed_s),
+            ("what waited for a processor takes longer", costs.switch_s),
         ]
-        note = "From one worker without latency, and from transactions of one row on an idle server."
+        note = (
+            "From one worker with each latency, and from transactions of one row on an idle server; the last one from "
+            f"{max(WORKERS)} workers without latency."
+        )
         return Table("A team: what the model is given", ("", "ms"), [(what, f"{s * 1_000:.3f}") for what, s in lines],
                      note)  # fmt: skip
 
@@ -209,11 +217,14 @@ class Team:
             yield Table(f"A team, by the model: {latency} of each worker, {api}", headers, lines, note)
 
 
-def _as_here(load: Load, workers: int) -> team_model.Load:
-    """Return a load as the model takes it, on this machine."""
-    return team_model.Load(
-        workers, load.rows, product.UNLIMITED_PER_S, load.latency_ms / 1_000, product.CONNECTIONS, BLOCK_ROWS, CORES
+def _ratio(one: Throughput, workers: int, costs: Costs) -> float:
+    """Return the rows a second of the model, on this machine, as a share of those that were measured."""
+    load = team_model.Load(
+        workers, one.load.rows, product.UNLIMITED_PER_S, one.latency_s, product.CONNECTIONS, BLOCK_ROWS, CORES
     )
+    by_one = one.of_workers[1]
+    costs = replace(costs, service_s=by_one.while_sending.service / by_one.sent.rows)
+    return simulated(load, costs).rows_per_s / one.of_workers[workers].sent.sending_rows_per_s
 
 
 def _predicted(workers: int, rate_per_s: float, costs: Costs) -> Simulated:
@@ -234,27 +245,61 @@ def measured(bench: Bench) -> Team:
         probed = probe(postgres)
         say(f"the database: {probed}")
         throughputs = [_throughput(bench, postgres, load) for load in bench.sizes.team]
-        costs = _calibrated(throughputs[0], probed)
+        costs = _calibrated(throughputs, probed)
         held = [_held(bench, postgres, *rate) for rate in RATES]
     return Team(throughputs, probed, costs, held)
 
 
-def _calibrated(one: Throughput, probed: Probe) -> Costs:
-    """Return what each step takes, so that the model gives for one worker without latency what was measured."""
-    found = one.of_workers[1]
-    rows, spent = found.sent.rows, found.while_sending
-    transactions_s = found.commits * probed.processor_s
+def _calibrated(throughputs: Sequence[Throughput], probed: Probe) -> Costs:
+    """Return what each step takes.
+
+    What processors take is from one worker, which makes more transactions a row the longer the service takes. The time
+    between two blocks is such that the model is no more wrong about one load of it than about another. What a wait for
+    a processor costs is such that it is right about the most workers without latency.
+    """
+    fast, most = throughputs[0], max(WORKERS)
+    by_one = [one.of_workers[1] for one in throughputs]
+    worker_row_s, worker_transaction_s = _of_row_and_transaction([(one, one.while_sending.workers) for one in by_one])
+    row_s, transaction_s = _of_row_and_transaction([(one, one.while_sending.database) for one in by_one])
     costs = Costs(
-        worker_s=spent.workers / rows,
-        row_s=max(0.0, spent.database - transactions_s) / rows,
-        transaction_s=probed.processor_s,
+        worker_row_s=worker_row_s,
+        worker_transaction_s=worker_transaction_s,
+        row_s=row_s,
+        transaction_s=transaction_s,
         flush_elapsed_s=probed.flush_s,
         round_trip_elapsed_s=probed.round_trip_s,
         claim_elapsed_s=0.0,
-        service_s=spent.service / rows,
     )
-    missing_s = found.sent.sending_s - simulated(_as_here(one.load, 1), costs).seconds
-    return replace(costs, claim_elapsed_s=max(0.0, missing_s / (rows / BLOCK_ROWS)))
+
+    def of_one(claim_elapsed_s: float, switch_s: float) -> float:
+        changed = replace(costs, claim_elapsed_s=claim_elapsed_s, switch_s=switch_s)
+        return math.prod(_ratio(one, 1, changed) for one in throughputs)
+
+    def of_most(claim_elapsed_s: float, switch_s: float) -> float:
+        return _ratio(fast, most, replace(costs, claim_elapsed_s=claim_elapsed_s, switch_s=switch_s))
+
+    claim_elapsed_s = switch_s = 0.0
+    for _ in range(2):  # each of the two changes the other a little
+        claim_elapsed_s = _that_fits(partial(of_one, switch_s=switch_s), 1.0)
+        switch_s = _that_fits(partial(of_most, claim_elapsed_s), 0.001)
+    return replace(costs, claim_elapsed_s=claim_elapsed_s, switch_s=switch_s)
+
+
+def _of_row_and_transaction(spent: Sequence[tuple[TeamSent, float]]) -> tuple[float, float]:
+    """Return what a row and what a transaction take, of what several sendings have spent in all."""
+    fewest, most = sorted((one.commits / one.sent.rows, all_s / one.sent.rows) for one, all_s in spent)
+    each_s = (most[1] - fewest[1]) / (most[0] - fewest[0]) if most[0] > fewest[0] else 0.0
+    transaction_s = min(max(0.0, each_s), fewest[1] / fewest[0])
+    return fewest[1] - fewest[0] * transaction_s, transaction_s
+
+
+def _that_fits(ratio: Callable[[float], float], most: float) -> float:
+    """Return the value from 0 on with which a ratio that falls is 1, or the nearest one."""
+    least = 0.0
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        least, most = (middle, most) if ratio(middle) > 1 else (least, middle)
+    return least
 
 
 def _throughput(bench: Bench, postgres: PostgresServer, load: Load) -> Throughput:

