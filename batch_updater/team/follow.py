@@ -73,7 +73,8 @@ def follow(
 ) -> RunResult:
     """Wait until the run of a folder has ended, and return how; its workbook is put there, or at `results`.
 
-    The first request to stop asks whether to stop the run or to let it go on, a further one does not wait for its end.
+    The first request to stop asks whether to stop the run or to let it go on. The end of a stopped run is waited for as
+    long as there is a worker that can bring it about; a further request does not wait for it.
     `known`: rows that have their outcome already, of which `progress` is not told. Raises Detached, EndedEarlyError if
     the run does not come to an end that is known here, InputError if what the database holds cannot be relied on.
     """
@@ -109,6 +110,13 @@ class _Follower:
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
+        try:
+            self._wait_for_end()
+        finally:
+            self._interrupts.sent()
+        return self._patiently(lambda: _ended(self._team, self._folder, results))
+
+    def _wait_for_end(self) -> None:
         last = None
         while True:
             look = self._patiently(self._look)
@@ -117,12 +125,12 @@ class _Follower:
             last = look.run
             self._show(look)
             if look.run.state is TeamRunState.ENDED:
-                break
+                return
             if self._interrupts.count > self._handled:
                 self._interrupted(look.run)
+            elif self._handled and look.waits_for:  # a run that is being stopped waits for nothing but a worker
+                raise self._left_without_worker()
             time.sleep(_LOOKED_EVERY_S)
-        self._interrupts.sent()
-        return self._patiently(lambda: _ended(self._team, self._folder, results))
 
     # --- what is seen ---
 
@@ -156,7 +164,7 @@ class _Follower:
         is_asked = self._interrupts.count > self._handled
         if is_asked and not self._handled and not self._ask_to_stop():
             return Detached(self._folder, self._so_far)
-        what = "could not be stopped" if is_asked and not self._handled else "is in a state that is not known"
+        what = "could not be stopped" if is_asked and not self._handled else "has an unknown state"
         return EndedEarlyError(
             f"The team's database does not answer, so the run {self._folder.name} {what}. {self._so_far}".rstrip(),
             remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
@@ -221,6 +229,7 @@ class _Follower:
         if not self._ask_to_stop():
             raise Detached(self._folder, self._so_far)
         self._handled = self._interrupts.count
+        self._looked_at_queue_s = float("-inf")  # whether there is a worker counts now
         if self._patiently(self._stop):
             remove_unless_begun(self._folder)
             raise EndedEarlyError(
@@ -234,6 +243,14 @@ class _Follower:
     def _stop(self) -> bool:
         with self._team.connected(autocommit=False) as connection:
             return stop_run(connection, self._folder.name)
+
+    def _left_without_worker(self) -> EndedEarlyError:
+        name = self._folder.name
+        return EndedEarlyError(
+            f"No worker for the API of the run {name} is running. The run was told to stop, and ends as soon as there "
+            f"is one. {self._so_far}".rstrip(),
+            remedy=f"Start one (batch-updater worker), then: batch-updater runs --follow {name}",
+        )
 
     def _gone(self, last: QueuedRun | None) -> UsageError | EndedEarlyError:
         if last is None:
