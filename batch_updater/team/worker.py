@@ -92,7 +92,8 @@ class TeamWorker:
         self._nights: ScheduledNights | None = None
         if (schedule := config.team.nightly) is not None:
             self._queues["nightly"] = NIGHTLY, 1
-            self._nights = ScheduledNights(team, schedule, night, self._say, self._ending.is_set)
+            redact = environment.redaction.text
+            self._nights = ScheduledNights(team, schedule, night, self._say, redact, self._ending.is_set)
         self._access = RunAccess(config, environment)
         self._blocks: set[BlockSending] = set()
         self._is_leaving = False
@@ -316,6 +317,8 @@ class TeamWorker:
     def _abort(self) -> None:
         for block in self._blocks:
             block.abort()
+        if self._nights is not None:
+            self._nights.terminate()
 
 
 def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
