@@ -15,8 +15,11 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import psycopg
 from procrastinate import App
+from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
+from psycopg_pool import PoolTimeout
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from procrastinate.manager import JobManager
 
     from batch_updater.runs.team_database import TeamDatabase
+    from batch_updater.runs.team_faults import TeamFault
 
 _LOOKED_EVERY_S = 0.05
 """While a run is sent. So long may its first answer, and its end, keep the quota from being used."""
@@ -123,16 +127,18 @@ class TeamWorker:
             if self._nights is not None:
                 self._nights.register(app)
             try:
+                # Why it cannot be connected to: the pool only says that it could not in time.
+                await (await psycopg.AsyncConnection.connect(self._team.address)).close()
                 await app.open_async()
                 await app.check_connection_async()
                 await self._leave_behind(app)
+                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 self._log.answers()
                 pause_s, is_connected = 0.5, True
-                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 await self._work(app)
-            except LOST:
+            except LOST as error:
                 if not self._ending.is_set():
-                    self._log.lost(has_failed_again=not is_connected)
+                    self._log.lost(None if is_connected else self._fault_of(error))
             finally:
                 await app.close_async()
             if self._ending.is_set():
@@ -145,6 +151,13 @@ class TeamWorker:
             await self._nights.end()
         requests.sent()
         self._say("Ended.")
+
+    def _fault_of(self, error: Exception) -> TeamFault | None:
+        """Return why the database could not be connected to; None if the error does not say."""
+        cause = error.__cause__ if isinstance(error, ConnectorException) else error
+        if not isinstance(cause, psycopg.Error) or isinstance(cause, PoolTimeout):
+            return None
+        return self._team.fault_of(cause)
 
     async def _leave_behind(self, app: App) -> None:
         """Let the jobs be queued again that the queue counts as this worker's from before the database was lost."""
