@@ -7,6 +7,7 @@ queues its jobs again. A worker that loses the database hands its blocks back, a
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -63,6 +64,11 @@ class Timing(NamedTuple):
     stalled_s: float = 20.0
     """After so long without a heartbeat the others take its blocks over."""
 
+    @property
+    def lost_drain_s(self) -> float:
+        """How long answers are awaited, at most, once contact is lost: until shortly before others take over."""
+        return self.stalled_s - self.contact_s - 2 * self.heartbeat_s
+
 
 class TeamWorker:
     """Works for the API of a configuration. Raises ValueError if `timing` lets it send after others have taken over."""
@@ -79,7 +85,7 @@ class TeamWorker:
         timing: Timing = Timing(),  # noqa: B008  (it is immutable)
     ) -> None:
         """`concurrency`: how many blocks are sent at once; `night`: the command of the unattended job."""
-        if timing.contact_s + 2 * timing.heartbeat_s >= timing.stalled_s:
+        if timing.lost_drain_s <= 0:
             raise ValueError("a worker would count as dead while it still sends")
         self._team = team
         self._config = config
@@ -268,12 +274,18 @@ class TeamWorker:
             with suppress(RuntimeError):  # the worker has ended, and has left the block's thread alone
                 loop.call_soon_threadsafe(self._look_for_room)
 
-        contact_s = self._timing.contact_s
-        block = BlockSending(self._team, self._access, (run, number), self._log, all_taken, contact_s)
+        def hand_back() -> float:
+            # A worker that is told to end keeps its heartbeat meanwhile, one that has lost the database does not.
+            return block.hand_back(math.inf if self._ending.is_set() else timing.lost_drain_s)
+
+        timing = self._timing
+        block = BlockSending(
+            self._team, self._access, (run, number), self._log, all_taken, timing.contact_s, timing.lost_drain_s
+        )
         self._blocks.add(block)
         self._look_for_room()
         try:
-            await self._in_thread(block.work, block.hand_back)
+            await self._in_thread(block.work, hand_back)
         finally:
             self._blocks.discard(block)
             self._look_for_room()
