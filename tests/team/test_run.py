@@ -185,6 +185,31 @@ def test_a_run_that_is_stopped_without_a_worker_is_not_waited_for(tmp_path: Path
         assert followed.outcomes == {"updated": confirmed, "not_sent": 200 - confirmed}
 
 
+def test_a_run_tells_of_the_circuit_breaker_of_its_own_account(tmp_path: Path, address: str) -> None:
+    """Not of those of other accounts of the API."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api):
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv", "--json")
+        with server.worker():
+            api.wait_for(20)
+        desk.rows(
+            "INSERT INTO quotas (origin, account, opened_at, deadline, why) SELECT origin, account || n, 1,"
+            " extract(epoch FROM now()) + 100, 'of others' FROM quotas, generate_series(1, 20) AS n RETURNING 1"
+        )
+        desk.rows(
+            "UPDATE quotas SET opened_at = 1, deadline = extract(epoch FROM now()) + 100, why = 'of its own'"
+            " WHERE why IS NULL RETURNING 1"
+        )
+        assert process.stderr
+        said = ""
+        while "of its own" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGTERM)
+        assert "of others" not in said + ended(process).err
+
+
 def test_a_run_that_is_stopped_in_the_queue_was_never_there(tmp_path: Path, address: str) -> None:
     """Before its turn nothing is sent, and neither a folder nor a name is left."""
     with two_hosts(tmp_path, address) as (desk, server, api):
