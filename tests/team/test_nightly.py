@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from socket import create_server
 from typing import TYPE_CHECKING, Any
 
 import procrastinate
@@ -354,6 +355,23 @@ def test_a_worker_that_is_stopped_while_its_night_sends_leaves_the_run_to_the_ne
     assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
     with team.connected() as connection:
         assert connection.execute("SELECT part, stop FROM runs").fetchall() == [(1, None)]
+
+
+def test_a_second_signal_to_the_worker_ends_its_night_at_once(address: str, team: TeamDatabase, tmp_path: Path) -> None:
+    """Although it waits for a recipient that does not answer."""
+    del team
+    inbox = inbox_with(tmp_path, 200)
+    with sandbox("--latency-ms", "20") as api, create_server(("127.0.0.1", 0)) as silent:
+        more = f"nightly: {{inbox: '{inbox}', notify: ['json://127.0.0.1:{silent.getsockname()[1]}/told']}}\n"
+        host = scheduled(Host(tmp_path / "host", api.url, address, more=more, sending="{rate_per_s: 40}"))
+        with hosts(host):
+            worker = host.work(quick=False)
+            wait_for(lambda: len(api.requests()) > 20)
+            worker.process.send_signal(signal.SIGTERM)
+            with silent.accept()[0]:
+                worker.process.send_signal(signal.SIGTERM)
+                assert worker.ended(15) == 0
+    assert "Nightly job: batch-updater: interrupted." in worker.said
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
