@@ -358,7 +358,7 @@ def test_a_limit_and_what_is_left_of_it(tmp_path: Path, address: str) -> None:
 def test_a_run_waits_for_the_one_before_it(tmp_path: Path, address: str) -> None:
     """While another run is sent to the API, it is said which, and of which host."""
     with two_hosts(tmp_path, address, "--latency-ms", "100") as (desk, server, api), server.worker():
-        desk.file("first.csv", 100)
+        desk.file("first.csv", 300)
         desk.file("second.csv", 10, first=500)
         first = desk.start("run", "first.csv", "--json")
         api.wait_for(8)
