@@ -182,7 +182,7 @@ def test_a_run_that_is_stopped_without_a_worker_is_not_waited_for(tmp_path: Path
         with server.worker():
             followed = desk("runs", "--follow", str(name), "--json")
         assert (followed.code, followed.object["stopped"]) == (3, "interrupted"), followed.err
-        assert followed.outcomes == {"updated": confirmed, "not_sent": 200 - confirmed}
+        assert followed.outcomes["updated"] == confirmed < 200 == sum(followed.outcomes.values())
 
 
 def test_a_run_tells_of_the_circuit_breaker_of_its_own_account(tmp_path: Path, address: str) -> None:
