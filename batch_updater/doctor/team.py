@@ -67,7 +67,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
                 yield from_error(_SCHEMA, error)
                 yield from skipped(_AFTER_THE_SCHEMA, _SCHEMA)
                 return
-            yield ok(_SCHEMA, "is that of this program.")
+            yield ok(_SCHEMA, "matches this program.")
             left = _AFTER_THE_SCHEMA
             shown, night = overview(connection), last_night(connection)
     except psycopg.Error as error:
@@ -124,7 +124,7 @@ def _last_night_finding(night: NightEnd) -> Finding:
     """Say how the nightly job of the schedule last ended, on any host."""
     message = f"ended on {night.host} on {format_date_time(night.ended_at)}, {night.meaning}."
     if night.has_failed:
-        return warning("last nightly job", message, "Correct that; the log of the worker on that host has its lines.")
+        return warning("last nightly job", message, "Fix the cause; see the log of the worker on that host.")
     return ok("last nightly job", message)
 
 

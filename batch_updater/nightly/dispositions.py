@@ -29,7 +29,7 @@ from batch_updater.records import StopReason
 from batch_updater.reporter.next_step import NOTHING_LEFT, NextKind, NextStep, is_resumable, next_step
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 from batch_updater.runs.history import PastRun, applied_before, undone_by
-from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.interrupts import Detached, Interrupted
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.statements import CONFIRMED
@@ -105,6 +105,11 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 INTERRUPTED = NightStop(StopReason.INTERRUPTED.value, "A signal ended it.", "Start it again to go on.")
+_DETACHED = NightStop(
+    StopReason.INTERRUPTED.value,
+    "A signal ended it. The workers of the team continue with the run.",
+    "Start it again: it then follows the run to its end.",
+)
 CHANGED = Decision(
     Disposition.NOT_READY, ("Left in the inbox: it was changed or removed after the job had looked at it.",)
 )
@@ -198,6 +203,8 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
     """Decide on a file that an error ended; `summary` is that of its last run in this night, if there was any."""
     if isinstance(error, Interrupted):
         return _left(INTERRUPTED, summary)
+    if isinstance(error, Detached):
+        return _left(_DETACHED, summary)
     for kind, reason, exit_code in _ERRORS:
         if isinstance(error, kind):
             return _left(NightStop(reason, str(error), error.remedy, exit_code), summary)
@@ -238,6 +245,8 @@ def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decisi
     `since`: when it was begun or last left; `now`: when the night began.
     """
     config, resumed = opened.plan.config, opened.earlier.resumed
+    if opened.is_under_way:
+        return None
     if resumed:
         last_started_at = resumed.parts[-1].started_at
         if not opened.to_send or abs(now - last_started_at) <= OLD:

@@ -250,7 +250,11 @@ class _NightlyJob(msgspec.Struct):
                         return decision
                     runs.note = opened.earlier.note or ""
                 options = Options(inbox=str(self.config.nightly.inbox))
-                result = submit.execute(opened, options, self.environment, None, self.interrupts)
+                result = submit.execute(
+                    opened, options, self.environment, None, self.interrupts,
+                    # What ends the job without a person, as where its machine goes down, does not end a team's run.
+                    lambda: self.interrupts.is_by_person,
+                )  # fmt: skip
             runs.made.append(result)
             if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
                 return dispositions.decide_run(result, pending.nights_with(self.started_at))

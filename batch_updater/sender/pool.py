@@ -218,11 +218,11 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         """Why it has ended, or is ending, before every row had its turn."""
         return self._stop
 
-    def stop(self, why: Stop = _YOU_STOPPED) -> None:
-        """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
+    def stop(self, why: Stop = _YOU_STOPPED, within_s: float = math.inf) -> None:
+        """Start nothing new; wait for what was sent, `drain_s` or `within_s` at most. In the loop's thread."""
         self.end(why)
         self._in_flight.cancel_unsent()
-        asyncio.get_running_loop().call_later(self.sending.drain_s, self._in_flight.cancel_all)
+        asyncio.get_running_loop().call_later(min(self.sending.drain_s, within_s), self._in_flight.cancel_all)
 
     def abort(self) -> None:
         """End at once. In the loop's thread."""

@@ -8,6 +8,7 @@ and the block is handed back: another worker sends the rows that are left.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
@@ -90,10 +91,12 @@ class BlockSending:
         block: tuple[str, int],
         log: WorkerLog,
         all_taken: Callable[[], None],
-        contact_s: float = CONTACT_S,
+        contact_s: float,
+        lost_drain_s: float,
     ) -> None:
         """`block` is the name of the run and the number of the block.
 
+        `lost_drain_s`: how long answers are awaited at most once the database has not answered for `contact_s`.
         `all_taken` is called in the block's thread, once the last of its rows is about to be sent.
         """
         self._team = team
@@ -105,6 +108,7 @@ class BlockSending:
         self.is_all_taken = False
         """Whether the next block may begin, so that the connections that this one needs no more are not idle."""
         self._contact_s = contact_s
+        self._lost_drain_s = lost_drain_s
         self._contact = Contact(contact_s)
         self._drain_s = 0.0
         """How long the run waits for what was sent."""
@@ -120,13 +124,13 @@ class BlockSending:
         self._sender: Sender | None = None
         self._writer: TeamWriter | None = None
 
-    def hand_back(self) -> float:
-        """Start nothing new, wait for what was sent, `drain_s` at most, and leave the rest to another worker.
+    def hand_back(self, within_s: float = math.inf) -> float:
+        """Start nothing new, wait for what was sent, `drain_s` or `within_s` at most, and leave the rest to others.
 
         Returns how many seconds that may take.
         """
-        self._ask(self._start_handing_back)
-        return self._drain_s + self._contact_s
+        self._ask(partial(self._start_handing_back, within_s))
+        return min(self._drain_s, within_s) + self._contact_s
 
     def abort(self) -> None:
         """Hand back without waiting for answers, or for a database that does not respond."""
@@ -331,10 +335,10 @@ class BlockSending:
             else:
                 self._loop.call_soon_threadsafe(do)
 
-    def _start_handing_back(self) -> None:
-        if self._writer is not None and self._sender is not None and not self._writer.is_handing_back:
+    def _start_handing_back(self, within_s: float = math.inf) -> None:
+        if self._writer is not None and self._sender is not None:
             self._writer.is_handing_back = True
-            self._sender.stop(_HANDED_BACK)
+            self._sender.stop(_HANDED_BACK, within_s)
 
     def _abort(self) -> None:
         if self._writer is not None and self._sender is not None:
@@ -347,7 +351,7 @@ class BlockSending:
             self._contact_lost = asyncio.get_running_loop().call_later(left_s, self._mind_contact)
             return
         self._log.lost()
-        self._start_handing_back()
+        self._start_handing_back(self._lost_drain_s)
 
     # --- the watch, in its own thread ---
 
@@ -364,9 +368,9 @@ class BlockSending:
             except Exception:  # noqa: BLE001  (who claims the block next fails with it, and says so)
                 self._ask(self._start_handing_back)
                 return
-            if epoch != claim.epoch:
-                self._ask(self._start_handing_back)
-                continue
+            if epoch != claim.epoch:  # another worker has it, so that no answer can be kept any more
+                self._ask(partial(self._start_handing_back, 0.0))
+                return
             self._contact.asked_at = max(asked_at, self._contact.asked_at)
             if stop is not None:
                 self._ask(partial(self._end_for_all, msgspec.json.decode(stop, type=Stop)))

@@ -6,14 +6,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from batch_updater.errors import EndedEarlyError, ResultsError, UsageError
+from batch_updater.errors import ConfigError, EndedEarlyError, ResultsError, UsageError
 from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
 from batch_updater.messages import outcome_counts
 from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
@@ -41,8 +41,8 @@ _OUTAGE_S = 300.0
 """For so long the database may be away before it is not waited for any more."""
 _STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
 _SERVICE = """
-    SELECT why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
-    WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp()) LIMIT 1"""
+    SELECT account, why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
+    WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp())"""
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -61,7 +61,7 @@ class _Look(NamedTuple):
     """Why nothing is being sent, as a sentence; '' if something is, or will be at once."""
 
 
-def follow(
+def follow(  # noqa: PLR0913  (keywords)
     team: TeamDatabase,
     folder: Path,
     *,
@@ -70,14 +70,19 @@ def follow(
     interrupts: StopRequests | None = None,
     ask_to_stop: AskToStop = lambda: True,
     known: Mapping[OutcomeKind, int] | None = None,
+    account: Callable[[], str] | None = None,
 ) -> RunResult:
     """Wait until the run of a folder has ended, and return how; its workbook is put there, or at `results`.
 
-    The first request to stop asks whether to stop the run or to let it go on, a further one does not wait for its end.
-    `known`: rows that have their outcome already, of which `progress` is not told. Raises Detached, EndedEarlyError if
-    the run does not come to an end that is known here, InputError if what the database holds cannot be relied on.
+    The first request to stop asks whether to stop the run or to let it go on. The end of a stopped run is waited for as
+    long as there is a worker that can bring it about; a further request does not wait for it.
+    `known`: rows that have their outcome already, of which `progress` is not told. `account`: returns by whose quota
+    the run goes, as `account_of` does; without it nothing is said of the circuit breaker. Raises Detached,
+    EndedEarlyError if the run does not come to an end that is known here, InputError if what the database holds cannot
+    be relied on.
     """
-    return _Follower(team, folder, progress, interrupts or StopRequests(), ask_to_stop, known).followed(results)
+    follower = _Follower(team, folder, progress, interrupts or StopRequests(), ask_to_stop, known, account)
+    return follower.followed(results)
 
 
 class _Follower:
@@ -91,6 +96,7 @@ class _Follower:
         interrupts: StopRequests,
         ask_to_stop: AskToStop,
         known: Mapping[OutcomeKind, int] | None,
+        account: Callable[[], str] | None,
     ) -> None:
         self._team = team
         self._folder = folder
@@ -98,6 +104,7 @@ class _Follower:
         self._interrupts = interrupts
         self._ask_to_stop = ask_to_stop
         self._seen = Counter(known)
+        self._account = account
         self._said = ""
         self._looked_at_queue_s = float("-inf")
         self._waits_for = ""
@@ -109,6 +116,13 @@ class _Follower:
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
+        try:
+            self._wait_for_end()
+        finally:
+            self._interrupts.sent()
+        return self._patiently(lambda: _ended(self._team, self._folder, results))
+
+    def _wait_for_end(self) -> None:
         last = None
         while True:
             look = self._patiently(self._look)
@@ -117,12 +131,12 @@ class _Follower:
             last = look.run
             self._show(look)
             if look.run.state is TeamRunState.ENDED:
-                break
+                return
             if self._interrupts.count > self._handled:
                 self._interrupted(look.run)
+            elif self._handled and look.waits_for:  # a run that is being stopped waits for nothing but a worker
+                raise self._left_without_worker()
             time.sleep(_LOOKED_EVERY_S)
-        self._interrupts.sent()
-        return self._patiently(lambda: _ended(self._team, self._folder, results))
 
     # --- what is seen ---
 
@@ -156,7 +170,7 @@ class _Follower:
         is_asked = self._interrupts.count > self._handled
         if is_asked and not self._handled and not self._ask_to_stop():
             return Detached(self._folder, self._so_far)
-        what = "could not be stopped" if is_asked and not self._handled else "is in a state that is not known"
+        what = "could not be stopped" if is_asked and not self._handled else "has an unknown state"
         return EndedEarlyError(
             f"The team's database does not answer, so the run {self._folder.name} {what}. {self._so_far}".rstrip(),
             remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
@@ -186,15 +200,24 @@ class _Follower:
         return _Look(run, counts, self._waits_for)
 
     def _tell_of_service(self, connection: TeamConnection, run: QueuedRun) -> None:
-        """Log that the circuit breaker of the team has opened or closed, as a run of this process does."""
-        if run.state is not TeamRunState.SENDING or run.stop is not None:
+        """Log that the circuit breaker of the account has opened or closed, as a run of this process does."""
+        if self._account is None or run.state is not TeamRunState.SENDING or run.stop is not None:
             return
-        record = connection.execute(_SERVICE, [run.origin]).fetchone()
-        if record is not None and not self._is_service_down:
-            _LOG.warning("breaker open", extra={"event": "breaker open", "why": record[0], "wait_s": record[1]})
-        elif record is None and self._is_service_down:
+        found = {account: (why, wait_s) for account, why, wait_s in connection.execute(_SERVICE, [run.origin])}
+        ours = found.get(self._own_account) if found else None
+        if ours is not None and not self._is_service_down:
+            _LOG.warning("breaker open", extra={"event": "breaker open", "why": ours[0], "wait_s": ours[1]})
+        elif ours is None and self._is_service_down:
             _LOG.warning("breaker closed", extra={"event": "breaker closed"})
-        self._is_service_down = record is not None
+        self._is_service_down = ours is not None
+
+    @cached_property
+    def _own_account(self) -> str | None:
+        """By whose quota the run goes; None if that cannot be told any more. Asked late: it may fetch a secret."""
+        try:
+            return self._account() if self._account else None
+        except ConfigError:
+            return None
 
     def _show(self, look: _Look) -> None:
         if look.waits_for != self._said:
@@ -221,6 +244,7 @@ class _Follower:
         if not self._ask_to_stop():
             raise Detached(self._folder, self._so_far)
         self._handled = self._interrupts.count
+        self._looked_at_queue_s = float("-inf")  # whether there is a worker counts now
         if self._patiently(self._stop):
             remove_unless_begun(self._folder)
             raise EndedEarlyError(
@@ -234,6 +258,14 @@ class _Follower:
     def _stop(self) -> bool:
         with self._team.connected(autocommit=False) as connection:
             return stop_run(connection, self._folder.name)
+
+    def _left_without_worker(self) -> EndedEarlyError:
+        name = self._folder.name
+        return EndedEarlyError(
+            f"No worker for the API of the run {name} is running. The run was told to stop, and ends as soon as there "
+            f"is one. {self._so_far}".rstrip(),
+            remedy=f"Start one (batch-updater worker), then: batch-updater runs --follow {name}",
+        )
 
     def _gone(self, last: QueuedRun | None) -> UsageError | EndedEarlyError:
         if last is None:

@@ -51,7 +51,7 @@ class NightEnd(msgspec.Struct, frozen=True):
     exit_code: int
     """Negative: the signal that killed it."""
     reason: str
-    """What it has said last on standard error; '' if nothing."""
+    """What it has said last on standard error, without secrets; '' if nothing."""
 
     @property
     def has_failed(self) -> bool:
@@ -104,9 +104,10 @@ class ScheduledNights:
     is `NIGHTLY`: what listens to that one does nothing else, for the night waits for runs that other jobs send. Every
     worker with a schedule takes part; a time that was more than ten minutes ago is left out.
 
-    Where a worker is asked to end, the night is, too, and goes to another worker. A worker that loses the database lets
-    it go on: it waits for the database as any command does. Its job is queued again meanwhile, and belongs to the night
-    that is going on if this worker gets it; on another one it finds the inbox locked, and comes back later.
+    Where a worker is asked to end, the night is, too, and goes to another worker; its run goes on. A worker that loses
+    the database lets it go on: it waits for the database as any command does. Its job is queued again meanwhile, and
+    belongs to the night that is going on if this worker gets it; on another one it finds the inbox locked, and comes
+    back later.
     """
 
     def __init__(
@@ -115,13 +116,15 @@ class ScheduledNights:
         schedule: str,
         command: Sequence[str],
         say: Callable[[str], None],
+        redact: Callable[[str], str],
         is_ending: Callable[[], bool],
     ) -> None:
-        """`is_ending`: whether the worker was asked to end when its jobs are cancelled."""
+        """`redact`: for what is kept; `is_ending`: whether the worker was asked to end when its jobs are cancelled."""
         self._team = team
         self._schedule = schedule
         self._command = command
         self._say = say
+        self._redact = redact
         self._is_ending = is_ending
         self._process: asyncio.subprocess.Process | None = None
         self._night: asyncio.Task[NightEnd] | None = None
@@ -153,13 +156,17 @@ class ScheduledNights:
             await self._run(datetime.fromtimestamp(timestamp, UTC))
 
     async def end(self) -> None:
-        """End the night that is going on, as by a signal, and wait for it."""
+        """End the night that is going on, as by a signal, and wait for it: its run goes on without it."""
         if self._night is None:
             return
+        self.terminate()
+        await self._night
+
+    def terminate(self) -> None:
+        """Send the signal; the second one ends the night at once."""
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.terminate()
-        await self._night
 
     async def _run(self, at: datetime) -> None:
         """Run the night of that time to its end. Raises NightEndedError."""
@@ -195,8 +202,9 @@ class ScheduledNights:
         """Run the process; returns its exit code, and what it has said last on standard error."""
         pipe = asyncio.subprocess.PIPE
         self._process = process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, limit=_LONGEST_LINE_BYTES
-        )
+            *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, limit=_LONGEST_LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is for the worker: `end` sends the signal of its night
+        )  # fmt: skip
         _, reason = await asyncio.gather(self._passed_on(process.stdout), self._passed_on(process.stderr))
         return await process.wait(), reason
 
@@ -207,7 +215,7 @@ class ScheduledNights:
             if text := line.decode("utf-8", "replace").strip():
                 self._say(f"Nightly job: {text}")
                 last.append(text)
-        return " ".join(last)[-_LONGEST_REASON:]
+        return self._redact(" ".join(last))[-_LONGEST_REASON:]
 
     def _keep(self, end: NightEnd) -> None:
         """Note how the last night ended, for `doctor`; it is in the log if the database does not answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,12 +49,14 @@ def execute(
     team = team_of(open_run.folder.parent)
     if team is None:
         return ActiveRun(open_run, options, environment).execute(progress, interrupts)
+    from batch_updater.runs.team_quota import account_of
     from batch_updater.team.follow import follow
 
-    folder = submit(open_run, options, environment, interrupts)
+    folder, api = submit(open_run, options, environment, interrupts), open_run.plan.config.api
     return follow(
-        team, folder, results=options.results, progress=progress, interrupts=interrupts, ask_to_stop=ask_to_stop
-    )
+        team, folder, results=options.results, progress=progress, interrupts=interrupts, ask_to_stop=ask_to_stop,
+        account=partial(account_of, api, environment, team),
+    )  # fmt: skip
 
 
 def submit(

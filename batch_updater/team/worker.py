@@ -7,6 +7,7 @@ queues its jobs again. A worker that loses the database hands its blocks back, a
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +16,11 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import psycopg
 from procrastinate import App
+from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
+from psycopg_pool import PoolTimeout
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from procrastinate.manager import JobManager
 
     from batch_updater.runs.team_database import TeamDatabase
+    from batch_updater.runs.team_faults import TeamFault
 
 _LOOKED_EVERY_S = 0.05
 """While a run is sent. So long may its first answer, and its end, keep the quota from being used."""
@@ -59,6 +64,11 @@ class Timing(NamedTuple):
     stalled_s: float = 20.0
     """After so long without a heartbeat the others take its blocks over."""
 
+    @property
+    def lost_drain_s(self) -> float:
+        """How long answers are awaited, at most, once contact is lost: until shortly before others take over."""
+        return self.stalled_s - self.contact_s - 2 * self.heartbeat_s
+
 
 class TeamWorker:
     """Works for the API of a configuration. Raises ValueError if `timing` lets it send after others have taken over."""
@@ -75,7 +85,7 @@ class TeamWorker:
         timing: Timing = Timing(),  # noqa: B008  (it is immutable)
     ) -> None:
         """`concurrency`: how many blocks are sent at once; `night`: the command of the unattended job."""
-        if timing.contact_s + 2 * timing.heartbeat_s >= timing.stalled_s:
+        if timing.lost_drain_s <= 0:
             raise ValueError("a worker would count as dead while it still sends")
         self._team = team
         self._config = config
@@ -92,7 +102,8 @@ class TeamWorker:
         self._nights: ScheduledNights | None = None
         if (schedule := config.team.nightly) is not None:
             self._queues["nightly"] = NIGHTLY, 1
-            self._nights = ScheduledNights(team, schedule, night, self._say, self._ending.is_set)
+            redact = environment.redaction.text
+            self._nights = ScheduledNights(team, schedule, night, self._say, redact, self._ending.is_set)
         self._access = RunAccess(config, environment)
         self._blocks: set[BlockSending] = set()
         self._is_leaving = False
@@ -122,16 +133,18 @@ class TeamWorker:
             if self._nights is not None:
                 self._nights.register(app)
             try:
+                # Why it cannot be connected to: the pool only says that it could not in time.
+                await (await psycopg.AsyncConnection.connect(self._team.address)).close()
                 await app.open_async()
                 await app.check_connection_async()
                 await self._leave_behind(app)
+                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 self._log.answers()
                 pause_s, is_connected = 0.5, True
-                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 await self._work(app)
-            except LOST:
+            except LOST as error:
                 if not self._ending.is_set():
-                    self._log.lost(has_failed_again=not is_connected)
+                    self._log.lost(None if is_connected else self._fault_of(error))
             finally:
                 await app.close_async()
             if self._ending.is_set():
@@ -144,6 +157,13 @@ class TeamWorker:
             await self._nights.end()
         requests.sent()
         self._say("Ended.")
+
+    def _fault_of(self, error: Exception) -> TeamFault | None:
+        """Return why the database could not be connected to; None if the error does not say."""
+        cause = error.__cause__ if isinstance(error, ConnectorException) else error
+        if not isinstance(cause, psycopg.Error) or isinstance(cause, PoolTimeout):
+            return None
+        return self._team.fault_of(cause)
 
     async def _leave_behind(self, app: App) -> None:
         """Let the jobs be queued again that the queue counts as this worker's from before the database was lost."""
@@ -254,12 +274,18 @@ class TeamWorker:
             with suppress(RuntimeError):  # the worker has ended, and has left the block's thread alone
                 loop.call_soon_threadsafe(self._look_for_room)
 
-        contact_s = self._timing.contact_s
-        block = BlockSending(self._team, self._access, (run, number), self._log, all_taken, contact_s)
+        def hand_back() -> float:
+            # A worker that is told to end keeps its heartbeat meanwhile, one that has lost the database does not.
+            return block.hand_back(math.inf if self._ending.is_set() else timing.lost_drain_s)
+
+        timing = self._timing
+        block = BlockSending(
+            self._team, self._access, (run, number), self._log, all_taken, timing.contact_s, timing.lost_drain_s
+        )
         self._blocks.add(block)
         self._look_for_room()
         try:
-            await self._in_thread(block.work, block.hand_back)
+            await self._in_thread(block.work, hand_back)
         finally:
             self._blocks.discard(block)
             self._look_for_room()
@@ -316,6 +342,8 @@ class TeamWorker:
     def _abort(self) -> None:
         for block in self._blocks:
             block.abort()
+        if self._nights is not None:
+            self._nights.terminate()
 
 
 def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from batch_updater.team.writer import time_s
 if TYPE_CHECKING:
     from procrastinate.jobs import Job
 
+    from batch_updater.runs.team_faults import TeamFault
     from batch_updater.text.redaction import Redaction
 
 _LOOKED_EVERY_S = 0.25
@@ -35,6 +36,8 @@ class WorkerLog:
         self._contact_s = contact_s
         self._lock = threading.Lock()
         self._is_lost = False
+        self._fault: TeamFault | None = None
+        """What was said of why."""
         self._looked_at_s = time_s()
         self._stood_still_at_s = float("-inf")
 
@@ -46,25 +49,28 @@ class WorkerLog:
 
     # --- the database ---
 
-    def lost(self, *, has_failed_again: bool = False) -> None:
+    def lost(self, fault: TeamFault | None = None) -> None:
         """Say once that the database does not answer, before what follows from it.
 
-        If this process itself has just stood still, that is said instead, until the database has failed once more.
+        `fault`: why it could not be connected to again; said once, and once more if it changes. If this process itself
+        has just stood still, that is said instead, until there is a fault.
         """
         with self._lock:
             self._look()
-            if self._is_lost:
-                return
-            if not has_failed_again and self._looked_at_s - self._stood_still_at_s < self._contact_s:
-                return
-            self._is_lost = True
-            self.say("The team's database does not answer. Nothing more is sent until it does.")
+            if not self._is_lost:
+                if fault is None and self._looked_at_s - self._stood_still_at_s < self._contact_s:
+                    return
+                self._is_lost = True
+                self.say("The team's database does not answer. Nothing more is sent until it does.")
+            if fault is not None and fault != self._fault:
+                self._fault = fault
+                self.say(f"The team's database cannot be used: {fault.message}. {fault.remedy}")
 
     def answers(self) -> None:
         """Say that the database answers again, if it was said that it does not."""
         with self._lock:
             if self._is_lost:
-                self._is_lost = False
+                self._is_lost, self._fault = False, None
                 self.say("The team's database answers again.")
 
     async def keep_looking(self) -> None:
@@ -91,11 +97,11 @@ class WorkerLog:
         gone = f"The worker on {host} is gone" if host else "A worker is gone, or had lost the team's database"
         run, number = job.task_kwargs.get("run"), job.task_kwargs.get("number")
         what = {
-            "send": f"another one leads {run} from now on",
-            "block": f"its block {number} of {run} goes to another",
-            "report": f"another one writes the report of {run}",
+            "send": f"another worker leads {run} from now on",
+            "block": f"another worker takes over block {number} of {run}",
+            "report": f"another worker writes the report of {run}",
         }
-        self.say(f"{gone}: {what.get(job.task_name, 'another one starts the nightly job again')}.")
+        self.say(f"{gone}: {what.get(job.task_name, 'another worker starts the nightly job again')}.")
 
 
 class _ConsoleHandler(logging.Handler):

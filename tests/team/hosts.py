@@ -55,9 +55,17 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C on its terminal: every process of its group gets the signal."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
     def end(self, seconds: float = 60) -> int:
         """Tell it to end; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
+        return self.ended(seconds)
+
+    def ended(self, seconds: float = 60) -> int:
+        """Wait for its end; returns its exit code."""
         code = self.process.wait(seconds)
         assert "Internal error" not in self.said, self.said
         assert "Traceback" not in self.said, self.said
@@ -126,7 +134,7 @@ class Host:
         with log.open("w", encoding="utf-8") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command], cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=stream, text=True,
+                stdout=subprocess.DEVNULL, stderr=stream, text=True, start_new_session=True,
             )  # fmt: skip
         worker = WorkerProcess(process, log)
         self._workers.append(worker)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from socket import create_server
 from typing import TYPE_CHECKING, Any
 
 import procrastinate
@@ -16,6 +18,7 @@ import pytest
 
 from batch_updater.config.environment import machine_name
 from batch_updater.team.nightly import NIGHTLY, ScheduledNights, last_night
+from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
 from tests.nightly.receivers import webhook
@@ -36,12 +39,17 @@ def just_now() -> str:
     return f"{(datetime.now(UTC) - timedelta(minutes=2)).minute} * * * *"
 
 
+SECRET = "secret-of-the-configuration"
+
+
 def app_of(
     team: TeamDatabase, command: list[str], schedule: str | None = None, said: list[str] | None = None
 ) -> procrastinate.App:
+    redaction = Redaction()
+    redaction.remember(SECRET)
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=team.address))
     say = (said if said is not None else []).append
-    ScheduledNights(team, schedule or just_now(), command, say, lambda: True).register(app)
+    ScheduledNights(team, schedule or just_now(), command, say, redaction.text, lambda: True).register(app)
     return app
 
 
@@ -139,12 +147,30 @@ def test_a_worker_that_ends_ends_the_night_and_another_one_takes_it(team: TeamDa
 
 
 def test_a_time_that_was_long_ago_is_left_out(team: TeamDatabase, tmp_path: Path) -> None:
-    """A worker that starts at noon does not run the night of 2 o'clock."""
+    """A worker that starts at noon does not run the night of 2 o'clock, but does what is due."""
     schedule = f"{(datetime.now(UTC) - timedelta(minutes=20)).minute} * * * *"
     app = app_of(team, program(tmp_path, ""), schedule)
-    polls = iter(range(20))
-    worked(app, until=lambda: next(polls, None) is None)
-    assert status(team) == []
+
+    @app.periodic(cron=just_now())
+    @app.task(name="due", queue="due")
+    async def due(timestamp: int) -> None:
+        """Never run: no one works on its queue."""
+
+    with team.connected() as connection:
+        queued = "SELECT task_name FROM procrastinate_jobs"
+        # The times of all tasks are looked at in one go, in the order in which they were registered.
+        worked(app, until=lambda: connection.execute(queued).fetchall() != [])
+        assert connection.execute(queued).fetchall() == [("due",)]
+
+
+def test_what_a_night_said_is_kept_without_secrets(team: TeamDatabase, tmp_path: Path) -> None:
+    """Every host of the team can read it."""
+    command = program(tmp_path, f"print('No access with {SECRET}.', file=sys.stderr)\nsys.exit(2)")
+    worked(app_of(team, command), until=lambda: status(team)[:1] == [("failed", 1, None)])
+    with team.connected() as connection:
+        night = last_night(connection)
+    assert night is not None
+    assert night.reason == "No access with [redacted]."
 
 
 def test_workers_run_the_files_of_the_inbox_by_themselves(address: str, team: TeamDatabase, tmp_path: Path) -> None:
@@ -298,6 +324,77 @@ def test_a_night_waits_for_a_database_that_is_away(
     assert len(lost) == len(again) > 0  # it may be lost once more while it starts
     assert all(number > lost[0] for number in handed_back)
     assert "Nightly job: followed" not in said
+
+
+@pytest.mark.parametrize("by", ["SIGTERM", "Ctrl-C"])
+def test_a_worker_that_is_stopped_while_its_night_sends_leaves_the_run_to_the_next_one(
+    address: str, team: TeamDatabase, tmp_path: Path, by: str
+) -> None:
+    """It ends at once although it is the only one; another one does the night to its end, each row once."""
+    inbox = inbox_with(tmp_path, 200)
+    with sandbox("--latency-ms", "20") as api:
+        more = f"nightly: {{inbox: '{inbox}'}}\n"
+        host = scheduled(Host(tmp_path / "host", api.url, address, more=more, sending="{rate_per_s: 40}"))
+        with hosts(host):
+            first = host.work(quick=False)
+            wait_for(lambda: len(api.requests()) > 20)
+            if by == "Ctrl-C":
+                first.interrupt()
+            else:
+                first.process.send_signal(signal.SIGTERM)
+            assert first.ended(20) == 0
+            assert "The workers of the team continue with the run." in first.said
+            assert (inbox / "a.csv").exists()
+            assert len(api.requests()) < 200
+            second = host.work(quick=False)
+            second.wait_for("Moved to")
+            second.wait_for("UTC has ended")
+            assert second.end() == 0
+        rows = [request["path"] for request in api.requests() if request["method"] == "PUT"]
+    assert sorted(rows) == sorted(f"/api/v2/opportunities/{number}" for number in range(1, 201))
+    assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
+    with team.connected() as connection:
+        assert connection.execute("SELECT part, stop FROM runs").fetchall() == [(1, None)]
+
+
+def test_a_second_signal_to_the_worker_ends_its_night_at_once(address: str, team: TeamDatabase, tmp_path: Path) -> None:
+    """Although it waits for a recipient that does not answer."""
+    del team
+    inbox = inbox_with(tmp_path, 200)
+    with sandbox("--latency-ms", "20") as api, create_server(("127.0.0.1", 0)) as silent:
+        more = f"nightly: {{inbox: '{inbox}', notify: ['json://127.0.0.1:{silent.getsockname()[1]}/told']}}\n"
+        host = scheduled(Host(tmp_path / "host", api.url, address, more=more, sending="{rate_per_s: 40}"))
+        with hosts(host):
+            worker = host.work(quick=False)
+            wait_for(lambda: len(api.requests()) > 20)
+            worker.process.send_signal(signal.SIGTERM)
+            with silent.accept()[0]:
+                worker.process.send_signal(signal.SIGTERM)
+                assert worker.ended(15) == 0
+    assert "Nightly job: batch-updater: interrupted." in worker.said
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_night_that_is_ended_without_a_person_leaves_its_run_to_the_workers(
+    address: str, team: TeamDatabase, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Even before its turn: the file stays in the inbox, and the next night follows the run to its end."""
+    inbox = inbox_with(tmp_path, 10)
+    with sandbox() as api:
+        host = Host(tmp_path / "host", api.url, address, more=f"nightly: {{inbox: '{inbox}'}}\n")
+        process = host.start("nightly", "--json")
+        with team.connected() as connection:
+            wait_for(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("queued",)])
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, json.loads(out)["stopped"]) == (3, "interrupted"), err
+        assert "The workers of the team continue with the run." in json.loads(out)["files"][0]["note"]
+        following = host.start("nightly", "--json")
+        with hosts(host):
+            host.work(quick=False)
+            out, err = following.communicate(timeout=60)
+        assert [file["disposition"] for file in json.loads(out)["files"]] == ["done"], err
+        assert len([request for request in api.requests() if request["method"] == "PUT"]) == 10
 
 
 def test_a_worker_with_a_schedule_needs_an_inbox(address: str, team: TeamDatabase, tmp_path: Path) -> None:

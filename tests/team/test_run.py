@@ -164,6 +164,52 @@ def test_a_stopped_run_is_resumed_as_a_further_part(tmp_path: Path, address: str
         assert any("resumed" in note for note in again.object["notes"])
 
 
+def test_a_run_that_is_stopped_without_a_worker_is_not_waited_for(tmp_path: Path, address: str) -> None:
+    """The command ends with exit code 3, and the next worker ends the run."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api):
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv", "--json")
+        with server.worker():
+            api.wait_for(20)
+        process.send_signal(signal.SIGTERM)
+        done = ended(process)
+        (name,) = run_names(desk)
+        error = json.loads(done.out)["error"]
+        assert done.code == 3, done.err
+        assert f"No worker for the API of the run {name} is running." in error["message"]
+        assert f"runs --follow {name}" in error["remedy"]
+        confirmed = len(sent(api))
+        with server.worker():
+            followed = desk("runs", "--follow", str(name), "--json")
+        assert (followed.code, followed.object["stopped"]) == (3, "interrupted"), followed.err
+        assert followed.outcomes["updated"] == confirmed < 200 == sum(followed.outcomes.values())
+
+
+def test_a_run_tells_of_the_circuit_breaker_of_its_own_account(tmp_path: Path, address: str) -> None:
+    """Not of those of other accounts of the API."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api):
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv", "--json")
+        with server.worker():
+            api.wait_for(20)
+        desk.rows(
+            "INSERT INTO quotas (origin, account, opened_at, deadline, why) SELECT origin, account || n, 1,"
+            " extract(epoch FROM now()) + 100, 'of others' FROM quotas, generate_series(1, 20) AS n RETURNING 1"
+        )
+        desk.rows(
+            "UPDATE quotas SET opened_at = 1, deadline = extract(epoch FROM now()) + 100, why = 'of its own'"
+            " WHERE why IS NULL RETURNING 1"
+        )
+        assert process.stderr
+        said = ""
+        while "of its own" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGTERM)
+        assert "of others" not in said + ended(process).err
+
+
 def test_a_run_that_is_stopped_in_the_queue_was_never_there(tmp_path: Path, address: str) -> None:
     """Before its turn nothing is sent, and neither a folder nor a name is left."""
     with two_hosts(tmp_path, address) as (desk, server, api):
@@ -312,7 +358,7 @@ def test_a_limit_and_what_is_left_of_it(tmp_path: Path, address: str) -> None:
 def test_a_run_waits_for_the_one_before_it(tmp_path: Path, address: str) -> None:
     """While another run is sent to the API, it is said which, and of which host."""
     with two_hosts(tmp_path, address, "--latency-ms", "100") as (desk, server, api), server.worker():
-        desk.file("first.csv", 100)
+        desk.file("first.csv", 300)
         desk.file("second.csv", 10, first=500)
         first = desk.start("run", "first.csv", "--json")
         api.wait_for(8)
@@ -558,17 +604,21 @@ def test_a_run_that_is_joined_shows_all_of_its_rows(tmp_path: Path, address: str
 
 
 def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> None:
-    """The other answer stops it for all workers."""
-    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api), server.worker():
+    """The other answer stops it for all workers within two seconds, and what was sent by then has its outcome."""
+    sending = "{rate_per_s: 20, concurrency: 4}"
+    with two_hosts(tmp_path, address, "--latency-ms", "50", sending=sending) as (desk, server, api), server.worker():
         desk.file("c.csv", 300)
         with terminal(desk, "run", "c.csv", "--yes") as shown:
             api.wait_for(10)
             shown.interrupt()
             shown.wait_for("Enter to detach:")
             shown.type("stop\n")
+            shown.wait_for("Stopping: ")
+            before = len(api.requests())
             assert shown.end() == 3
         assert "Stopped: You stopped the run." in shown.shown
-        assert len(api.received) < 300
+        assert len(api.requests()) <= before + 2 * 20
+        assert desk.rows("SELECT count(*) FROM rows WHERE outcome = 'updated'") == [(len(sent(api)),)]
 
 
 def test_a_row_that_was_left_in_flight_stays_doubtful_whatever_the_next_part_reads(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from batch_updater.config.environment import machine_name
+from batch_updater.runs.team_faults import PERCENT_ENCODE, TeamFault
 from batch_updater.team.worker_log import WorkerLog
 from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
@@ -29,30 +32,69 @@ def numbered(path: Path, rows: int) -> None:
 
 
 def test_a_lost_database_is_said_once_until_it_answers_again() -> None:
-    """Of several blocks that notice it, the first one says it."""
+    """Of several blocks that notice it, the first one says it; then why, and once more if that changes."""
     said: list[str] = []
     log = WorkerLog(said.append, Redaction(), 8)
     for _ in range(2):
         log.lost()
-        log.lost(has_failed_again=True)
+        for why in ("refused", "refused", "starting up"):
+            log.lost(TeamFault(why, "Wait."))
+            log.lost()
         log.answers()
         log.answers()
     assert [line.split(" ", 1)[1] for line in said] == 2 * [
         "The team's database does not answer. Nothing more is sent until it does.",
+        "The team's database cannot be used: refused. Wait.",
+        "The team's database cannot be used: starting up. Wait.",
         "The team's database answers again.",
     ]
 
 
+def test_a_worker_says_why_it_cannot_connect_again(tmp_path: Path, server: PostgresServer) -> None:
+    """As whom, to which database and what to do, once for each reason, and never the password."""
+    address, password = migrated(server), "k7-zq-42-vbx"
+    own = address.replace("postgres:secret-of-the-database", f"night_worker:{password}")
+    with psycopg.connect(address, autocommit=True) as admin, sandbox() as api:
+        admin.execute(f"CREATE ROLE night_worker SUPERUSER LOGIN PASSWORD '{password}'")
+        host = Host(tmp_path, api.url, own)
+        with hosts(host):
+            worker = host.work()
+
+            def change(rights: str, then: str) -> None:
+                """Change the role, and cut its connections off until the worker says something."""
+                admin.execute(f"ALTER ROLE night_worker {rights}")
+                cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'night_worker'"
+                until(lambda: then in worker.said or not admin.execute(cut))
+
+            change("PASSWORD 'another'", "authentication failed")
+            change(f"PASSWORD '{password}' NOLOGIN", "not permitted")
+            admin.execute("ALTER ROLE night_worker LOGIN")
+            worker.wait_for("answers again")
+            assert worker.end() == 0
+        admin.execute("DROP ROLE night_worker")
+    lines = [line.split(" ", 1)[1] for line in worker.said.splitlines() if "The team's database" in line]
+    used = f"database {address.rpartition('/')[2]} at 127.0.0.1, port {server.port}, as user night_worker"
+    wrong = f'{used}: password authentication failed for user "night_worker". Correct user and password.'
+    denied = f'{used}: role "night_worker" is not permitted to log in. Correct the user, or have it created with LOGIN.'
+    assert lines == [
+        "The team's database does not answer. Nothing more is sent until it does.",
+        f"The team's database cannot be used: {wrong} {PERCENT_ENCODE}",
+        f"The team's database cannot be used: {denied}",
+        "The team's database answers again.",
+    ]
+    assert password not in worker.said
+
+
 def test_a_worker_that_stood_still_does_not_blame_the_database() -> None:
-    """Until the database has failed once more."""
+    """Until the database cannot be connected to."""
     said: list[str] = []
     log = WorkerLog(said.append, Redaction(), 0.2)
     time.sleep(0.15)  # it stands still
     log.lost()
     (line,) = said
     assert "This worker stood still for 0." in line
-    log.lost(has_failed_again=True)
-    assert "The team's database does not answer." in said[-1]
+    log.lost(TeamFault("refused", "Wait."))
+    assert "The team's database does not answer." in said[-2]
 
 
 def test_a_worker_that_is_stopped_and_continued_says_so(tmp_path: Path, server: PostgresServer) -> None:
@@ -89,11 +131,11 @@ def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, serv
             until(lambda: query(address, "SELECT count(*) FROM workers") == [(2,)])
             until(lambda: f"{run}, block" in other.said)
             killed.kill()
-            other.wait_for(f"The worker on {machine_name()} is gone: its block ")
-            other.wait_for(f"The worker on {machine_name()} is gone: another one leads {run} from now on.")
+            other.wait_for(f"The worker on {machine_name()} is gone: another worker takes over block ")
+            other.wait_for(f"The worker on {machine_name()} is gone: another worker leads {run} from now on.")
             other.wait_for(f"{run} has ended")
             assert other.end() == 0
-    assert f" of {run} goes to another." in other.said
+    assert re.search(rf"another worker takes over block \d+ of {run}\.", other.said)
 
 
 def test_a_refused_token_is_told_with_its_host(tmp_path: Path, server: PostgresServer) -> None:

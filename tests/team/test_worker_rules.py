@@ -13,6 +13,7 @@ from batch_updater.config.environment import machine_name
 from tests.end_to_end.program import sandbox
 from tests.team.hosts import Host, confirmed_rows, ended, hosts, migrated, outcomes_of, query, until
 from tests.team.postgres import PostgresServer
+from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import numbered, write_rows
 
 pytestmark = pytest.mark.debian
@@ -222,3 +223,27 @@ def test_rows_of_an_imported_run_that_was_killed_may_be_applied(tmp_path: Path, 
         told = query(address, "SELECT \"row\" FROM attempts WHERE why = 'ended while in flight'")
         assert {row for (row,) in told} == left >= sent - {2}
         assert json.loads(out)["outcomes"]["updated"] == 40
+
+
+def test_a_worker_that_has_lost_the_database_awaits_no_answer_once_others_may_take_over(
+    tmp_path: Path, address: str, server: PostgresServer
+) -> None:
+    """However long sending.drain_s is: its request ends before another one may send the next row of the record."""
+    with tcp_proxy(server.port) as proxy, sandbox("--latency-ms", "4500") as api:
+        behind = address.replace(f":{server.port}/", f":{proxy.port}/")
+        host = Host(tmp_path, api.url, behind, sending="{drain_s: 60, attempts: 5, retry_budget: 5}")
+        numbered(tmp_path / "many.csv", 1)
+        with hosts(host):
+            worker = host.work()
+            run = host.submit("many.csv")
+            until(lambda: len(api.received) == 1)
+            proxy.cut()
+            worker.wait_for("does not answer")
+            proxy.join()
+            ended(address, run)
+            assert worker.end() == 0
+        assert outcomes_of(address, run) == {"updated": 1}
+    logged = map(json.loads, (tmp_path / "runs" / run / "run.log").read_text(encoding="utf-8").splitlines())
+    first, *_ = (line for line in logged if line["event"] == "attempt")
+    assert "status" not in first
+    assert first["seconds"] < 4
