@@ -26,6 +26,7 @@ from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import reason_of
+from batch_updater.runs.team_database import lost_errors
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
 from batch_updater.sender.pool import SETTLED
 
@@ -228,7 +229,7 @@ class TeamWriter(RowWriter):
                 self._commit_once(writes, counts)
             except StoreError as error:
                 return error
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except lost_errors() as error:
                 if self.is_given_up(_AGAIN_AFTER_S):
                     return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
                 self.reconnect()
