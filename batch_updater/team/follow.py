@@ -296,7 +296,6 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
         retries=known.retries,
         throttled=known.throttled,
         stop=known.stop,
-        removed=known.removed,
         uniform_refusal=known.uniform_refusal,
     )
     result = _with_workbook(team, result, past, known.workbook, results)
