@@ -191,7 +191,7 @@ class BlockSending:
             try:
                 writer.write_last()
                 with self._team.connected(autocommit=False) as connection:
-                    lock_run(connection, claim.run_id)
+                    lock_run(connection, claim.run)
                     if stop is not None:
                         stop_for_all(connection, claim.run_id, stop)
                     state = "done" if is_done else "waiting"

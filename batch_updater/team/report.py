@@ -87,7 +87,6 @@ class _Sent(NamedTuple):
     started_at: datetime
     ended_at: datetime
     """Now, by the clock of the database."""
-    uniform_refusal: UniformRefusal | None
 
 
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
@@ -106,8 +105,10 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     except (InputError, DamagedStoreError) as error:
         if behind := _error_of_database(error):  # it may answer in a moment
             raise behind from None
-        _end_without_report(team, queued, sent)  # who waits for it is told the same when they look for it
-        raise
+        with team.connected(autocommit=False) as connection:
+            if _is_to_report(connection, queued):
+                end_without_report(connection, queued, queued.stop)
+        raise  # who waits for it is told the same when they look for it
 
 
 def _error_of_database(error: BaseException) -> psycopg.Error | None:
@@ -234,10 +235,8 @@ def _sent(connection: TeamConnection, queued: QueuedRun) -> _Sent:
         {"run": queued.id},
     ).fetchone()
     requests, retries, throttled, started_at, now = cast("tuple[int, int, int, float, float]", record)
-    return _Sent(
-        requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC),
-        _uniform_refusal(connection, queued),
-    )  # fmt: skip
+    times = datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC)
+    return _Sent(requests, retries, throttled, *times)
 
 
 def _uniform_refusal(connection: TeamConnection, queued: QueuedRun) -> UniformRefusal | None:
@@ -285,7 +284,7 @@ def _end(
             retries=finished.retries,
             throttled=finished.throttled,
             stop=finished.stop,
-            uniform_refusal=sent.uniform_refusal,
+            uniform_refusal=_uniform_refusal(connection, queued),
         )
         (folder / RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
         put_file(connection, queued.id, folder / RESULT)
@@ -300,19 +299,19 @@ def _end(
         _end_part(connection, queued, part, view)
 
 
-def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> None:
-    """End the part, although nothing can be told of its rows."""
-    with team.connected(autocommit=False) as connection:
-        if not _is_to_report(connection, queued):
-            return
-        connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])
-        stop = queued.stop
-        part = Part(
-            sent.started_at, sent.ended_at, sent.requests, sent.retries,
-            (sent.ended_at - sent.started_at).total_seconds(),
-            stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None, None,
-        )  # fmt: skip
-        _end_part(connection, queued, part, None)
+def end_without_report(connection: TeamConnection, queued: QueuedRun, stop: Stop | None) -> None:
+    """End the last part of a run, of which nothing can be told, in the transaction of the caller.
+
+    Who waits for it writes the report from its rows. Raises psycopg.Error.
+    """
+    sent = _sent(connection, queued)
+    connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])
+    part = Part(
+        sent.started_at, sent.ended_at, sent.requests, sent.retries,
+        (sent.ended_at - sent.started_at).total_seconds(),
+        stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None, None,
+    )  # fmt: skip
+    _end_part(connection, queued, part, None)
 
 
 def _is_to_report(connection: TeamConnection, queued: QueuedRun) -> bool:

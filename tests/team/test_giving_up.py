@@ -69,6 +69,8 @@ def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str,
                 assert confirmed == sent
             if confirmed < 100:
                 assert (code, json.loads(out)["stopped"]) == (3, "disk"), err
+                said = "The workers failed three times with an internal error."
+                assert query(address, "SELECT stop_message, ended_at >= started_at FROM parts") == [(said, True)]
             assert Path(json.loads(out)["results"]).is_file()
             until(lambda: query(address, "SELECT count(*) FROM procrastinate_jobs") == [(0,)])
             execute(address, "DROP FUNCTION refuse CASCADE")
