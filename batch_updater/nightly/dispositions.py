@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path, PurePath
@@ -33,6 +32,7 @@ from batch_updater.runs.interrupts import Detached, Interrupted
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.statements import CONFIRMED
+from batch_updater.runs.team_database import is_of_team_database
 
 OPTION_INDENT = "    "
 """Begins a line of a remedy that is an option: the note beside a file has them, one line is no place for them."""
@@ -208,7 +208,7 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
     for kind, reason, exit_code in _ERRORS:
         if isinstance(error, kind):
             return _left(NightStop(reason, str(error), error.remedy, exit_code), summary)
-    if _is_of_database(error):
+    if is_of_team_database(error):
         stop = NightStop(StopReason.DISK.value, "The team's database does not answer.", _DATABASE_REMEDY)
         return _left(stop, summary)
     if isinstance(error, OSError):
@@ -231,12 +231,6 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
         f"Report the error in the log of the job. Then run the file {_BY_HAND}, which resumes it.",
     )
     return replace(fault, is_fault=True)
-
-
-def _is_of_database(error: BaseException) -> bool:
-    """Whether a team's database does not answer: its client is loaded where there is a team."""
-    client = sys.modules.get("psycopg")
-    return client is not None and isinstance(error, (client.OperationalError, client.InterfaceError))
 
 
 def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decision | None:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from batch_updater.config.schema import ApiSettings, SecretReference
+from batch_updater.config.schema import ApiSettings, ReferenceKind, SecretReference
 
 _SALT_BYTES = 16
 _SCRYPT_COST = 2**10
@@ -70,21 +70,44 @@ class Caller:
     def account_key(self, salt: str) -> str:
         """Return a digest that is the same wherever the account is used, with the salt of all of them.
 
-        A client of OAuth, and a user of Basic authentication, keep theirs when the secret is renewed; a token is an
-        account of its own. Raises CredentialsError.
+        A client of OAuth, and a user of Basic authentication, keep theirs when the secret is renewed, and so does a
+        command, which may give a new token at each call. Any other token is an account of its own. Raises
+        CredentialsError.
         """
         if self._api.oauth:
             return _digest(salt, _CLIENT, self._account[_CLIENT])
         if self._user:
             return _digest(salt, _USER, self._user)
+        if self._is_of_command:
+            return _digest(salt, _REFERENCE, self._account[_REFERENCE])
         return _digest(salt, _TOKEN, self._token)
 
     def changes_since(self, earlier: CallerDigest) -> list[str]:
-        """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError."""
+        """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError.
+
+        A token is renewed where it is kept, and says nothing of its owner: another one from there is taken for the
+        same account's. The same token from another place has been moved. Only where both have changed, or a client of
+        OAuth has, is it another account.
+        """
+        is_same = self._has_same_account_without_secret(earlier) or self._has_same_token(earlier)
+        return self._changes(earlier, is_same_account=is_same)
+
+    def differences_from(self, submitter: CallerDigest) -> list[str]:
+        """Return in what this differs from who has submitted a run on another host, in words. Raises CredentialsError.
+
+        A variable or file of the same name may hold the token of someone else there, so the token itself has to be the
+        same. Not where a command gives it, which may give a new one at each call: there the command has to be.
+        """
+        goes_by_token = self._api.secret is not None and not self._is_of_command
+        is_same = not goes_by_token and self._has_same_account_without_secret(submitter)
+        is_same = is_same or self._has_same_token(submitter)
+        return self._changes(submitter, is_same_account=is_same)
+
+    def _changes(self, other: CallerDigest, *, is_same_account: bool) -> list[str]:
         changes = []
-        if names := self._headers_changed_since(earlier):
+        if names := self._headers_changed_since(other):
             changes.append(f"the headers that are sent ({', '.join(names)})")
-        if not self._is_same_account(earlier):
+        if not is_same_account:
             key = next((key for key in ("oauth", "auth") if getattr(self._api, key)), "token")
             changes.append(f"the account (api.{key})")
         return changes
@@ -97,20 +120,21 @@ class Caller:
             if value is None or _digest(earlier.salt, name, value) != earlier.headers.get(name)
         ]
 
-    def _is_same_account(self, earlier: CallerDigest) -> bool:
-        """Whether the token is kept in the same place, or is the same one.
+    def _has_same_account_without_secret(self, other: CallerDigest) -> bool:
+        """Whether the client of OAuth is the same, or the token is kept in the same place, or there is none in both."""
+        if not self._account or not other.account:
+            return not self._account and not other.account
+        return any(_digest(other.salt, name, text) == other.account.get(name) for name, text in self._account.items())
 
-        A token is renewed where it is kept, and says nothing of its owner: another one from there is taken for the
-        same account's. The same token from another place has been moved. Only where both have changed, or a client of
-        OAuth has, is it another account.
-        """
-        if not self._account or not earlier.account:
-            return not self._account and not earlier.account
-        if any(_digest(earlier.salt, name, text) == earlier.account.get(name) for name, text in self._account.items()):
-            return True
-        if self._api.secret is None or _TOKEN not in earlier.account:
+    def _has_same_token(self, other: CallerDigest) -> bool:
+        if self._api.secret is None or _TOKEN not in other.account:
             return False
-        return _digest(earlier.salt, _TOKEN, f"{self._user}{self._token}") == earlier.account[_TOKEN]
+        return _digest(other.salt, _TOKEN, f"{self._user}{self._token}") == other.account[_TOKEN]
+
+    @property
+    def _is_of_command(self) -> bool:
+        """Whether a command gives the token."""
+        return self._api.secret is not None and self._api.secret[1].kind is ReferenceKind.COMMAND
 
     @property
     def _account(self) -> dict[str, str]:

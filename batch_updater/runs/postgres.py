@@ -49,7 +49,7 @@ def _statements() -> Mapping[str, _Statement]:
     return {named: _Statement(text, _BY_BATCH in text) for named, text in found.items()}
 
 
-def _storable(values: Mapping[str, object]) -> Mapping[str, object]:
+def storable(values: Mapping[str, object]) -> Mapping[str, object]:
     """Return texts as PostgreSQL can hold them: the character NUL as the escape that is shown for it everywhere.
 
     An answer of an API may hold it. That must not end a run, as it would if PostgreSQL refused the outcome of a row.
@@ -211,7 +211,7 @@ class RunConnection:
     ) -> psycopg.Cursor[tuple[Any, ...]] | BatchCursor:
         """Execute one of `statements`."""
         text, by_batch = _statements()[statement]
-        of_run = {**_storable(values), "run": self.run, "earlier_run": self.earlier_run}
+        of_run = {**storable(values), "run": self.run, "earlier_run": self.earlier_run}
         if not by_batch:
             return self.connection.execute(text, of_run)
 

@@ -386,7 +386,7 @@ FROM parts
 WHERE parts.run = %(run)s::bigint)) AS max_1;
 
 -- NEVER_SENT
-UPDATE rows SET state='ready', outcome='not_sent', attempts=0, message='The run ended before this row''s turn.', advice='Run again.', cause='no turn before the end' WHERE rows.state = 'in_flight' AND rows.before IS NULL AND rows.earlier_attempts = 0 AND (EXISTS (SELECT run.name
+UPDATE rows SET state='ready', outcome=NULL, attempts=0, message=NULL, advice=NULL, cause=NULL WHERE rows.state = 'in_flight' AND rows.before IS NULL AND rows.earlier_attempts = 0 AND (EXISTS (SELECT run.name
 FROM run
 WHERE run.name = 'reads_first' AND run.value = 'true' AND run.run = %(run)s::bigint)) AND rows.run = %(run)s::bigint;
 
@@ -473,7 +473,7 @@ FROM rows
 WHERE rows.state = 'ready' AND rows.waits_for IS NULL AND rows.block = %(block)s::bigint AND rows.place IS NOT NULL AND rows.run = %(run)s::bigint ORDER BY rows.place, rows.number;
 
 -- READY_BLOCK
-UPDATE rows SET state='ready', outcome='not_sent', attempts=0, message='The run ended before this row''s turn.', advice='Run again.', cause='no turn before the end' WHERE rows.state = 'in_flight' AND rows.before IS NULL AND rows.earlier_attempts = 0 AND (EXISTS (SELECT run.name
+UPDATE rows SET state='ready', outcome=NULL, attempts=0, message=NULL, advice=NULL, cause=NULL WHERE rows.state = 'in_flight' AND rows.before IS NULL AND rows.earlier_attempts = 0 AND (EXISTS (SELECT run.name
 FROM run
 WHERE run.name = 'reads_first' AND run.value = 'true' AND run.run = %(run)s::bigint)) AND rows.block = %(block)s::bigint AND rows.run = %(run)s::bigint;
 INSERT INTO attempts (run, row, part, number, commit_number, why) SELECT %(run)s::bigint, rows.number, (SELECT max(parts.number) AS max_1

@@ -44,18 +44,21 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
     Folders of runs that were never begun go by the time in their name, unless a process may still be staging. A folder
     that cannot be removed is a warning in the log: the rows are done all the same.
     """
-    latest, removed = now - timedelta(days=results.keep_days), []
+    latest = now - timedelta(days=results.keep_days)
     if team := team_of(results.folder):
         try:
-            return _remove_of_team(team, results.folder, latest, in_use)
+            gone = _remove_of_team(team, results.folder, latest, in_use)
         except (ResultsError, OSError) as error:
             _log(results.folder, str(error))
             return ()
+        remove_orphaned_files(results, now, in_use=in_use)
+        return gone
     try:
         folders = sorted(results.folder.iterdir())
     except OSError as error:
         _log(results.folder, error.strerror or str(error))
         return ()
+    removed = []
     for folder in folders:
         try:
             # The name comes first: opening the databases of all runs, each time, would cost too much.
@@ -74,10 +77,7 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
 
 
 def _remove_of_team(team: TeamDatabase, parent: Path, latest: datetime, in_use: Path) -> tuple[str, ...]:
-    """Remove old runs from a team's database, and from this host the files of those that any host has removed.
-
-    A folder with a database is one from before this host has joined: it stays. Raises ResultsError, OSError.
-    """
+    """Remove old runs from a team's database; returns their names. Raises ResultsError, OSError."""
     removed, names = [], team_run_names(team)
     old = [parent / name for name in names if _is_before(name, latest) and name != in_use.name]
     for past in runs_in(old):
@@ -87,15 +87,31 @@ def _remove_of_team(team: TeamDatabase, parent: Path, latest: datetime, in_use: 
             if is_gone:
                 removed.append(past.folder.name)
                 _LOG.info("old run removed", extra={"event": "old run removed", "why": past.folder.name})
-    known = {in_use.name, *names} - {*removed}
-    for folder in parent.iterdir() if parent.is_dir() else ():
-        if folder.name not in known and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
-            files = list(folder.iterdir())
-            if all(map(_is_ours, files)):
-                for path in files:
-                    path.unlink(missing_ok=True)
-                folder.rmdir()
     return tuple(removed)
+
+
+def remove_orphaned_files(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:
+    """Remove from this host the files of a team's runs that some host has removed, as `remove_old_runs` does as well.
+
+    Only of runs that began more than `keep_days` before `now` (UTC): of a newer one the rows may still be read. A
+    folder with a database is one from before this host has joined: it stays. What cannot be removed is a warning in
+    the log.
+    """
+    latest, parent = now - timedelta(days=results.keep_days), results.folder
+    team = team_of(parent)
+    try:
+        if team is None or not parent.is_dir():
+            return
+        known = {in_use.name, *team_run_names(team)}
+        for folder in parent.iterdir():
+            if folder.name not in known and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
+                files = list(folder.iterdir())
+                if all(map(_is_ours, files)):
+                    for path in files:
+                        path.unlink(missing_ok=True)
+                    folder.rmdir()
+    except (ResultsError, OSError) as error:
+        _log(parent, str(error))
 
 
 def _is_before(name: str, latest: datetime) -> bool:

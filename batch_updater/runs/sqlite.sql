@@ -568,7 +568,7 @@ FROM attempts), (SELECT coalesce(max(parts.commit_number), 0) AS coalesce_7
 FROM parts)) AS max_1;
 
 -- NEVER_SENT
-UPDATE rows SET state='ready', outcome='not_sent', attempts=0, message='The run ended before this row''s turn.', advice='Run again.', cause='no turn before the end' WHERE rows.state = 'in_flight' AND rows."before" IS NULL AND rows.earlier_attempts = 0 AND (EXISTS (SELECT run.name
+UPDATE rows SET state='ready', outcome=NULL, attempts=0, message=NULL, advice=NULL, cause=NULL WHERE rows.state = 'in_flight' AND rows."before" IS NULL AND rows.earlier_attempts = 0 AND (EXISTS (SELECT run.name
 FROM run
 WHERE run.name = 'reads_first' AND run.value = 'true'));
 

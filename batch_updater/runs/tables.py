@@ -495,14 +495,12 @@ NEVER_SENT = (
     update(rows).where(
         _r.state == "in_flight", _r.before.is_(None), _r.earlier_attempts == 0,
         exists(select(facts.c.name).where(facts.c.name == "reads_first", facts.c.value == "true")),
-    ).values(
-        state="ready", outcome="not_sent", attempts=0,
-        message="The run ended before this row's turn.", advice="Run again.",
-        cause="no turn before the end",
-    )
+    ).values(state="ready", outcome=null(), attempts=0, message=null(), advice=null(), cause=null())
 )  # fmt: skip
 """Of rows that a part of the run left in flight, no update went out if that part read records first: what a record was
-is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly."""
+is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly.
+
+They have no outcome: if this part ends before their turn, its own reason is theirs."""
 
 
 def _keep_in_flight(*of: ColumnElement[bool]) -> Insert:

@@ -47,14 +47,31 @@ class TeamUnreachableError(ResultsError):
     """The team's database does not answer, or not as it should."""
 
 
-def is_of_team_database(error: BaseException) -> bool:
-    """Whether what went wrong came of a team's database that does not answer, however it was said since."""
+def lost_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that mean that a database does not answer; none where its client was not imported."""
     psycopg = sys.modules.get("psycopg")  # imported where there is a team, and only there
-    lost = () if psycopg is None else (psycopg.OperationalError, psycopg.InterfaceError)
+    return () if psycopg is None else (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+def is_of_lost_database(error: BaseException) -> bool:
+    """Whether what went wrong came of a database that does not answer, however it was said since."""
+    return _came_of(error, lost_errors())
+
+
+def is_of_team_database(error: BaseException) -> bool:
+    """Whether it came of a team's database that does not answer, or not as it should."""
+    return _came_of(error, (TeamUnreachableError, *lost_errors()))
+
+
+def _came_of(error: BaseException, kinds: tuple[type[Exception], ...]) -> bool:
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (TeamUnreachableError, *lost)):
+    seen = set[int]()
+    while cause is not None and id(cause) not in seen:  # an error may be raised once more because of one it has caused
+        if isinstance(cause, kinds):
+            return True
+        seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
-    return cause is not None
+    return False
 
 
 class TeamDatabase:

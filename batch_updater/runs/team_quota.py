@@ -25,6 +25,7 @@ from batch_updater.errors import ConfigError, StoreError
 from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.statements import statements_in
+from batch_updater.runs.team_database import lost_errors
 from batch_updater.runs.team_folders import team_of
 from batch_updater.sender.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from batch_updater.sender.limiter import DECREASE, WINDOW_SLACK_S, increase_per_s, slowest_per_s
@@ -184,7 +185,7 @@ class TeamQuota:
                     if self._connection is None:
                         self._connection = await self._connected()
                     row = await self._execute_once(self._connection, name, asked())
-                except (psycopg.OperationalError, psycopg.InterfaceError):
+                except lost_errors():
                     if not is_lost:  # its text may hold the database's address
                         why = "no permits are given until it answers again"
                         _log.warning("team's database lost", extra={"event": "team's database lost", "why": why})

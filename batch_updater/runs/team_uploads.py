@@ -265,15 +265,16 @@ class _TeamPageConnection:
         self.postgres = postgres
 
     def execute(self, statement: str, values: Mapping[str, object], /) -> Records:
+        from batch_updater.runs.postgres import storable
+
         cursor = self.postgres.cursor(row_factory=_as_records)
-        cursor.execute(upload_statements.for_postgres(statement), {name: _value(one) for name, one in values.items()})
+        of_postgres = storable({name: _value(one) for name, one in values.items()})
+        cursor.execute(upload_statements.for_postgres(statement), of_postgres)
         return cursor
 
 
 def _value(value: object) -> object:
-    """Return a value as PostgreSQL takes it: SQLite has no truth values, and a text of PostgreSQL holds no NUL."""
+    """Return a value as PostgreSQL takes it, which has truth values of its own."""
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, Enum):
-        value = value.value
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+    return value.value if isinstance(value, Enum) else value

@@ -63,7 +63,7 @@ They count as possibly in flight if the program is killed, so they are no more t
 _log = logging.getLogger("batch_updater.sender")
 
 
-_YOU_STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
+YOU_STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
 
 
 class UniformRefusal(NamedTuple):
@@ -218,7 +218,7 @@ class Sender(msgspec.Struct, eq=False, dict=True):
         """Why it has ended, or is ending, before every row had its turn."""
         return self._stop
 
-    def stop(self, why: Stop = _YOU_STOPPED, within_s: float = math.inf) -> None:
+    def stop(self, why: Stop = YOU_STOPPED, within_s: float = math.inf) -> None:
         """Start nothing new; wait for what was sent, `drain_s` or `within_s` at most. In the loop's thread."""
         self.end(why)
         self._in_flight.cancel_unsent()

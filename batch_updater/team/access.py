@@ -19,6 +19,7 @@ _REMEDY = (
     "Start the workers with the section api of the configuration, and with the secrets, of the person who submits "
     "runs, then run again."
 )
+_RENEWED = "If a token or a header was renewed after the run was submitted, run again. Otherwise: "
 
 
 class Access(NamedTuple):
@@ -76,11 +77,11 @@ class RunAccess:
                 f"the run is not sent, because it is for {base_url}, and api.base_url is {api.base_url}.",
                 remedy=_REMEDY,
             )
-        if changes := Caller(api, reveal).changes_since(caller):
-            *first, last = changes
+        if differences := Caller(api, reveal).differences_from(caller):
+            *first, last = differences
             differs = f"{', '.join(first)} and {last}" if first else last
             raise CredentialsError(
                 f"the run is not sent, because this differs from what it was submitted with: {differs}.",
-                remedy=_REMEDY,
+                remedy=f"{_RENEWED}{_REMEDY}",
             )
         return fetch_credentials(api, endpoint, self.environment, fetched)

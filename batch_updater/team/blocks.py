@@ -24,7 +24,7 @@ from batch_updater.config.schema import Config
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.endpoint.stored import decode_endpoint
-from batch_updater.errors import BatchUpdaterError, ConfigError, StoreError
+from batch_updater.errors import BatchUpdaterError, StoreError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import counted
 from batch_updater.records import Attempt, OutcomeKind, Stop, StopReason
@@ -33,6 +33,7 @@ from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
 from batch_updater.runs.store import DamagedStoreError, converted
+from batch_updater.runs.team_database import is_of_lost_database, lost_errors
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
 from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
@@ -141,7 +142,8 @@ class BlockSending:
     def work(self) -> None:
         """Send the rows of the block.
 
-        Raises HandedBack if another worker has to go on with them, and psycopg.Error if the database does not answer.
+        Raises HandedBack if another worker has to go on with them; what it raises if the database does not answer,
+        `is_lost` knows.
         """
         with self._team.connected() as connection:
             claim, queued = self._claimed(connection), queued_run(connection, self._run)
@@ -155,15 +157,11 @@ class BlockSending:
             except TakenOver:
                 self._say(f"{self._name}: another worker has taken it over.")
                 raise HandedBack from None
-            except ConfigError as error:  # of the quota, which is in the database as well
-                if isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError)):
-                    raise error.__cause__ from error
-                raise
             except StoreError as error:
                 if writer.is_handing_back:
                     raise HandedBack from error
-                if isinstance(error.__cause__, (psycopg.OperationalError, psycopg.InterfaceError)):
-                    raise error.__cause__ from error
+                if is_of_lost_database(error):
+                    raise
                 stop = Stop(StopReason.DISK, str(error), error.remedy)
             except DamagedStoreError as error:
                 remedy = "Run the file again with --restart: that sends every row."
@@ -197,7 +195,7 @@ class BlockSending:
             try:
                 writer.write_last()
                 with self._team.connected(autocommit=False) as connection:
-                    lock_run(connection, claim.run_id)
+                    lock_run(connection, claim.run)
                     if stop is not None:
                         stop_for_all(connection, claim.run_id, stop)
                     state = "done" if is_done else "waiting"
@@ -206,7 +204,7 @@ class BlockSending:
                         end_if_done(connection, claim.run_id)
             except TakenOver:
                 raise HandedBack from None
-            except (psycopg.OperationalError, psycopg.InterfaceError):
+            except lost_errors():
                 if writer.is_given_up(_TRIED_AGAIN_AFTER_S):
                     raise HandedBack from None
                 writer.reconnect()

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from batch_updater.errors import ConfigError, EndedEarlyError, ResultsError, UsageError
 from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
 from batch_updater.messages import outcome_counts
-from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.records import Outcome, OutcomeKind, Stop
 from batch_updater.reporter.page import PAGE
 from batch_updater.runs import report
 from batch_updater.runs.history import PastRun, find_run
@@ -25,8 +25,10 @@ from batch_updater.runs.open_run import remove_unless_begun
 from batch_updater.runs.queued_runs import QueuedRun, leave_queue, queued_run
 from batch_updater.runs.result import Progress, RunResult
 from batch_updater.runs.rows import rows_in, unsent
+from batch_updater.runs.team_database import is_of_team_database
 from batch_updater.runs.team_files import fetched, file_content
 from batch_updater.runs.team_runs import TeamRunState
+from batch_updater.sender.pool import YOU_STOPPED
 from batch_updater.team.progress import NO_WORKER, rows_so_far, what_it_waits_for
 from batch_updater.team.report import part_result
 
@@ -39,7 +41,6 @@ _QUEUE_LOOKED_AT_EVERY_S = 1.0
 """How often it is looked at what a run waits for."""
 _OUTAGE_S = 300.0
 """For so long the database may be away before it is not waited for any more."""
-_STOPPED = Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on.")
 _SERVICE = """
     SELECT account, why, round(deadline - extract(epoch FROM clock_timestamp()))::float8 FROM quotas
     WHERE origin = %s AND opened_at IS NOT NULL AND deadline + 5 > extract(epoch FROM clock_timestamp())"""
@@ -142,14 +143,12 @@ class _Follower:
 
     def _patiently(self, ask: Callable[[], _T]) -> _T:
         """Ask the database something; it may be away for a while. Raises EndedEarlyError if it stays away."""
-        import psycopg
-
         since_s: float | None = None
         while True:
             try:
                 answer = ask()
-            except (psycopg.OperationalError, psycopg.InterfaceError, ResultsError) as error:
-                if isinstance(error, ResultsError) and not isinstance(error.__cause__, psycopg.Error):
+            except Exception as error:
+                if not is_of_team_database(error):
                     raise
                 now_s = time.monotonic()
                 if since_s is None:
@@ -281,7 +280,7 @@ def _nothing_sent(run: QueuedRun) -> str:
     return "Nothing was sent." if run.part == 1 else "Nothing more was sent."
 
 
-def stop_run(connection: TeamConnection, name: str, stop: Stop = _STOPPED) -> bool:
+def stop_run(connection: TeamConnection, name: str, stop: Stop = YOU_STOPPED) -> bool:
     """Stop a run, within a transaction; requests in flight are awaited. The first reason counts.
 
     Returns whether it was still queued: then it is as if it had never been submitted.
@@ -329,7 +328,6 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
         retries=known.retries,
         throttled=known.throttled,
         stop=known.stop,
-        removed=known.removed,
         uniform_refusal=known.uniform_refusal,
     )
     result = _with_workbook(team, result, past, known.workbook, results)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
 from batch_updater.records import Stop, StopReason
 from batch_updater.runs import statements
+from batch_updater.runs.postgres import RunConnection
 from batch_updater.runs.queued_runs import queued_run
 from batch_updater.runs.team_rows import Cut, cut_into_blocks
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.team.queue import submit_blocks, submit_report
-from batch_updater.team.report import RESULT
+from batch_updater.team.report import end_without_report
 
 if TYPE_CHECKING:
     from batch_updater.runs.postgres import TeamConnection
@@ -28,28 +28,15 @@ _HAS_BEGUN = """SELECT has_answer OR (SELECT state = 'done' FROM blocks WHERE ru
 _NOT_BEGUN = "UPDATE blocks SET state = 'done' WHERE run = %s AND state = 'waiting'"
 _END = """UPDATE runs SET state = 'reporting', changed_at = clock_timestamp() WHERE id = %s AND state = 'sending'
     AND NOT EXISTS (SELECT FROM blocks WHERE run = runs.id AND state <> 'done') RETURNING name, origin"""
-_LOCK = "SELECT FROM runs WHERE id = %s FOR UPDATE"
 _STOP = """UPDATE runs SET stop = coalesce(stop, %s), changed_at = clock_timestamp()
     WHERE id = %s AND state = 'sending'"""
-_STATE = "SELECT id, state FROM runs WHERE name = %s FOR UPDATE"
 _LEAVE_BLOCK = "UPDATE blocks SET state = 'done', epoch = epoch + 1 WHERE run = %s AND number = %s"
-_FORGET_REPORT = "DELETE FROM files WHERE run = %s AND name = %s"
-_PART_NOT_BEGUN = """INSERT INTO parts (run, number, started_at)
-    SELECT %(run)s, coalesce(max(number), 0) + 1, extract(epoch FROM clock_timestamp()) FROM parts
-    WHERE run = %(run)s"""
 _BLOCKS_OF_BEFORE = "DELETE FROM blocks WHERE run = %s"
-_END_PART = """UPDATE parts SET ended_at = extract(epoch FROM clock_timestamp()),
-    elapsed_s = extract(epoch FROM clock_timestamp()) - started_at, requests = made.requests, retries = made.retries,
-    stopped = %(reason)s, stop_message = %(said)s, stop_advice = %(remedy)s
-    FROM (SELECT coalesce(sum(requests), 0) AS requests, coalesce(sum(retries), 0) AS retries FROM blocks
-          WHERE run = %(run)s) AS made
-    WHERE parts.run = %(run)s AND parts.number = (SELECT max(number) FROM parts WHERE run = %(run)s)"""
-_ENDED = "UPDATE runs SET state = 'ended', changed_at = clock_timestamp() WHERE id = %s"
+_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _GIVEN_UP = Stop(
     StopReason.DISK,
-    "The workers of the team have tried three times to go on with the run, and each time an internal error kept them "
-    "from it.",
-    "What they have said names it: report it to the person who maintains your installation, then run again.",
+    "The workers failed three times with an internal error.",
+    "Their log names it. Please report it to the person who maintains your installation, then run again.",
 )
 
 
@@ -76,7 +63,7 @@ def begin(team: TeamDatabase, run: str, block_rows: int) -> None:
         queued = queued_run(connection, run, locked=True)
         if queued is None or queued.state is not TeamRunState.QUEUED:
             return  # a person has stopped it just now
-        store.executemany(statements.NEW_PART, [{"started_at": time.time()}])
+        _begin_part(store.rows_of_run)
         cut_into_blocks(store, Cut(block_rows, queued.options.limit))
         connection.execute(_BEGIN, [queued.id])
         if (first := _first_block(connection, queued)) is not None:
@@ -94,7 +81,7 @@ def advance(team: TeamDatabase, run: str, *, is_shared: bool) -> Advance:
             return Advance(is_over=True, is_shared=True)
         first = _first_block(connection, queued)
         if first is None or queued.stop:
-            connection.execute(_LOCK, [queued.id])
+            lock_run(connection, run)
             connection.execute(_NOT_BEGUN, [queued.id])
             return Advance(is_over=end_if_done(connection, queued.id), is_shared=True)
         if is_shared or connection.execute(_HAS_BEGUN, [first, queued.id]).fetchone() != (True,):
@@ -110,9 +97,9 @@ def _first_block(connection: TeamConnection, queued: QueuedRun) -> int | None:
     return None if record is None else int(record[0])
 
 
-def lock_run(connection: TeamConnection, run: int) -> None:
+def lock_run(connection: TeamConnection, run: str) -> None:
     """Keep others from ending a block of the run in this transaction."""
-    connection.execute(_LOCK, [run])
+    queued_run(connection, run, locked=True)
 
 
 def end_if_done(connection: TeamConnection, run: int) -> bool:
@@ -130,28 +117,27 @@ def give_up(team: TeamDatabase, run: str, block: int | None = None) -> None:
     psycopg.Error.
     """
     with team.connected(autocommit=False) as connection:
-        record = connection.execute(_STATE, [run]).fetchone()
-        number, state = record or (0, TeamRunState.ENDED)
-        if state == TeamRunState.SENDING:
-            stop_for_all(connection, number, _GIVEN_UP)
+        queued = queued_run(connection, run, locked=True)
+        if queued is None or not queued.is_under_way:
+            return
+        if queued.state is TeamRunState.SENDING:
+            stop_for_all(connection, queued.id, _GIVEN_UP)
             if block is None:
-                connection.execute(_NOT_BEGUN, [number])
+                connection.execute(_NOT_BEGUN, [queued.id])
             else:
-                connection.execute(_LEAVE_BLOCK, [number, block])
-            end_if_done(connection, number)
-        elif state in {TeamRunState.QUEUED, TeamRunState.REPORTING}:
-            _end_without_report(connection, number, is_begun=state == TeamRunState.REPORTING)
+                connection.execute(_LEAVE_BLOCK, [queued.id, block])
+            end_if_done(connection, queued.id)
+            return
+        if queued.state is TeamRunState.QUEUED:
+            _begin_part(RunConnection(connection, queued.id, lambda _: None))
+            connection.execute(_BLOCKS_OF_BEFORE, [queued.id])
+        end_without_report(connection, queued, _GIVEN_UP)
 
 
-def _end_without_report(connection: TeamConnection, run: int, *, is_begun: bool) -> None:
-    """End a part, so that who waits for it writes the report of the run from its rows."""
-    if not is_begun:
-        connection.execute(_PART_NOT_BEGUN, {"run": run})
-        connection.execute(_BLOCKS_OF_BEFORE, [run])
-    connection.execute(_FORGET_REPORT, [run, RESULT])
-    stop = {"reason": _GIVEN_UP.reason.value, "said": _GIVEN_UP.message, "remedy": _GIVEN_UP.advice}
-    connection.execute(_END_PART, {"run": run, **stop})
-    connection.execute(_ENDED, [run])
+def _begin_part(run: RunConnection) -> None:
+    """Begin a part, by the clock of the database as its end. Raises psycopg.Error."""
+    (now_s,) = cast("tuple[float]", run.connection.execute(_NOW).fetchone())
+    run.execute(statements.NEW_PART, {"started_at": now_s})
 
 
 def stop_for_all(connection: TeamConnection, run: int, stop: Stop) -> None:

@@ -15,6 +15,8 @@ from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
+from batch_updater.runs.team_database import is_of_lost_database, lost_errors
+
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
 
@@ -48,8 +50,13 @@ def _digest(origin: str) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()[:24]
 
 
-LOST = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
+LOST: tuple[type[Exception], ...] = (*lost_errors(), ConnectorException, TimeoutError)
 """Errors that mean that the database does not answer."""
+
+
+def is_lost(error: BaseException | None) -> bool:
+    """Whether a job has failed because the database does not answer, however that was said since."""
+    return error is not None and (isinstance(error, LOST) or is_of_lost_database(error))
 
 
 class Work(Protocol):
@@ -149,7 +156,7 @@ class _UntilDone(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
         if isinstance(exception, (asyncio.CancelledError, HandedBack)):
             return RetryDecision()
-        if isinstance(exception, LOST):
+        if is_lost(exception):
             return RetryDecision(retry_in={"seconds": 1})
         failures = min(_priority(job.task_name) - job.priority + 1, _TRIES)
         return RetryDecision(retry_in={"seconds": failures}, priority=_priority(job.task_name) - failures)

@@ -27,11 +27,11 @@ from batch_updater.runs.names import remember_names
 from batch_updater.runs.queued_runs import QueuedRun, queued_run, set_facts
 from batch_updater.runs.report import facts_of
 from batch_updater.runs.result import RunResult, limit_stop
-from batch_updater.runs.retention import remove_old_runs
+from batch_updater.runs.retention import remove_orphaned_files
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, tallied, unsent
 from batch_updater.runs.run import page_written, workbook_name
 from batch_updater.runs.store import REPORT, DamagedStoreError, Part, Store
-from batch_updater.runs.team_files import MOST_BYTES, fetched, file_content, put_file
+from batch_updater.runs.team_files import MOST_BYTES, file_content, put_file
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.runs.writer import part_record
 from batch_updater.sender.pool import UniformRefusal, UniformRefusals
@@ -64,7 +64,6 @@ class PartResult(msgspec.Struct, frozen=True):
     retries: int
     throttled: int
     stop: Stop | None
-    removed: tuple[str, ...]
     uniform_refusal: UniformRefusal | None
 
 
@@ -88,7 +87,6 @@ class _Sent(NamedTuple):
     started_at: datetime
     ended_at: datetime
     """Now, by the clock of the database."""
-    uniform_refusal: UniformRefusal | None
 
 
 def write_report(team: TeamDatabase, run: str, config: Config) -> None:
@@ -107,8 +105,10 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     except (InputError, DamagedStoreError) as error:
         if behind := _error_of_database(error):  # it may answer in a moment
             raise behind from None
-        _end_without_report(team, queued, sent)  # who waits for it is told the same when they look for it
-        raise
+        with team.connected(autocommit=False) as connection:
+            if _is_to_report(connection, queued):
+                end_without_report(connection, queued, queued.stop)
+        raise  # who waits for it is told the same when they look for it
 
 
 def _error_of_database(error: BaseException) -> psycopg.Error | None:
@@ -126,19 +126,20 @@ def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -
     folder = config.results.folder / run
     past = find_run(folder.parent, run)
     with temporary_folder() as scratch, past.store(looks_at_all=False) as store:
-        finished, view = _Report(queued, sent, past, store).written(scratch, fetched(folder, past.facts.input_file))
+        finished, view = _Report(team, queued, sent, past, store).written(scratch)
         remember_names(
             folder.parent, finished.facts.endpoint, finished.facts.base_url or "", past.facts.caller,
             _taught(team, queued, store.names()),
         )  # fmt: skip
-        removed = remove_old_runs(config.results, datetime.now(UTC), in_use=folder)
-        _end(team, queued, sent, replace(finished, removed=removed), view, scratch)
+        remove_orphaned_files(config.results, datetime.now(UTC), in_use=folder)
+        _end(team, queued, sent, finished, view, scratch)
 
 
 class _Report:
     """The report of one part of a run."""
 
-    def __init__(self, queued: QueuedRun, sent: _Sent, past: PastRun, store: Store) -> None:
+    def __init__(self, team: TeamDatabase, queued: QueuedRun, sent: _Sent, past: PastRun, store: Store) -> None:
+        self._team = team
         self._queued = queued
         self._options = queued.options
         self._sent = sent
@@ -146,8 +147,8 @@ class _Report:
         self._store = store
         self._staged = past.staged(store)
 
-    def written(self, folder: Path, source: Path) -> tuple[RunResult, SummaryView]:
-        """Write everything into a folder; `source` is where the copy of the input is, if it is anywhere.
+    def written(self, folder: Path) -> tuple[RunResult, SummaryView]:
+        """Write everything into a temporary folder.
 
         A fault of the disk is reported, not raised: the outcomes are known all the same.
         """
@@ -155,7 +156,7 @@ class _Report:
         endpoint = past.endpoint
         stop = self._queued.stop or limit_stop(staged.good, options.limit, "had their turn", "had its turn")
         without_turn = unsent(stop)
-        annotated_copy = self._annotated_copy(source)
+        annotated_copy = self._annotated_copy(folder)
         facts, for_review = self._facts(stop, annotated_copy.note), RowsForReview(staged.columns, endpoint)
         results = folder / workbook_name(past.facts.stem, self._sent.started_at)
         written, fault = None, None
@@ -183,13 +184,25 @@ class _Report:
         )
         return annotated_copy.added_to(finished, folder, past.facts.stem), view
 
-    def _annotated_copy(self, source: Path) -> AnnotatedCopy:
+    def _annotated_copy(self, folder: Path) -> AnnotatedCopy:
+        """Look at the input if a copy of it is asked for: that in the database, or else that of this host."""
+        past, name = self._past, self._past.facts.input_file
+        source = past.folder / name
         if not self._options.annotate:
             return AnnotatedCopy(source)
-        if not source.is_file():
-            why = f"the input has more than {MOST_BYTES >> 20} MB, which the team's database does not take."
+        with self._team.connected() as connection:
+            content = file_content(connection, past.folder.name, name)
+        try:
+            if content is not None:
+                source = folder / name
+                source.write_bytes(content)
+            elif not source.is_file():
+                why = f"the input has more than {MOST_BYTES >> 20} MB, which the team's database does not take."
+                return AnnotatedCopy(source, Annotatable(refusal=why))
+            return AnnotatedCopy.of_input(source, self._staged.columns, may_lose=self._options.may_lose)
+        except OSError as error:
+            why = f"the input cannot be read: {error.strerror or error}."
             return AnnotatedCopy(source, Annotatable(refusal=why))
-        return AnnotatedCopy.of_input(source, self._staged.columns, may_lose=self._options.may_lose)
 
     def _facts(self, stop: Stop | None, annotation_note: str) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
@@ -222,10 +235,8 @@ def _sent(connection: TeamConnection, queued: QueuedRun) -> _Sent:
         {"run": queued.id},
     ).fetchone()
     requests, retries, throttled, started_at, now = cast("tuple[int, int, int, float, float]", record)
-    return _Sent(
-        requests, retries, throttled, datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC),
-        _uniform_refusal(connection, queued),
-    )  # fmt: skip
+    times = datetime.fromtimestamp(started_at, UTC), datetime.fromtimestamp(now, UTC)
+    return _Sent(requests, retries, throttled, *times)
 
 
 def _uniform_refusal(connection: TeamConnection, queued: QueuedRun) -> UniformRefusal | None:
@@ -273,8 +284,7 @@ def _end(
             retries=finished.retries,
             throttled=finished.throttled,
             stop=finished.stop,
-            removed=finished.removed,
-            uniform_refusal=sent.uniform_refusal,
+            uniform_refusal=_uniform_refusal(connection, queued),
         )
         (folder / RESULT).write_text(json.dumps(msgspec.to_builtins(result)), encoding="ascii")
         put_file(connection, queued.id, folder / RESULT)
@@ -289,19 +299,19 @@ def _end(
         _end_part(connection, queued, part, view)
 
 
-def _end_without_report(team: TeamDatabase, queued: QueuedRun, sent: _Sent) -> None:
-    """End the part, although nothing can be told of its rows."""
-    with team.connected(autocommit=False) as connection:
-        if not _is_to_report(connection, queued):
-            return
-        connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])
-        stop = queued.stop
-        part = Part(
-            sent.started_at, sent.ended_at, sent.requests, sent.retries,
-            (sent.ended_at - sent.started_at).total_seconds(),
-            stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None, None,
-        )  # fmt: skip
-        _end_part(connection, queued, part, None)
+def end_without_report(connection: TeamConnection, queued: QueuedRun, stop: Stop | None) -> None:
+    """End the last part of a run, of which nothing can be told, in the transaction of the caller.
+
+    Who waits for it writes the report from its rows. Raises psycopg.Error.
+    """
+    sent = _sent(connection, queued)
+    connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])
+    part = Part(
+        sent.started_at, sent.ended_at, sent.requests, sent.retries,
+        (sent.ended_at - sent.started_at).total_seconds(),
+        stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None, None,
+    )  # fmt: skip
+    _end_part(connection, queued, part, None)
 
 
 def _is_to_report(connection: TeamConnection, queued: QueuedRun) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.errors import ConfigError, EndedEarlyError
@@ -19,6 +21,7 @@ from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.open_run import OpenRun, remove_unless_begun
 from batch_updater.runs.result import Options, Progress, RunResult
+from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.store import draft_of
 from batch_updater.runs.team_files import MOST_BYTES
@@ -44,7 +47,8 @@ def execute(
     """Send every good row that is not done yet, then write the workbook.
 
     In a team its workers do that, and the run is followed to its end: `ask_to_stop` then asks a person who interrupts
-    whether the run is to be stopped. Raises what `ActiveRun.execute`, `submit` and `follow` raise.
+    whether the run is to be stopped. Old runs are removed in the end, by the settings of this host alone. Raises what
+    `ActiveRun.execute`, `submit` and `follow` raise.
     """
     team = team_of(open_run.folder.parent)
     if team is None:
@@ -53,10 +57,12 @@ def execute(
     from batch_updater.team.follow import follow
 
     folder, api = submit(open_run, options, environment, interrupts), open_run.plan.config.api
-    return follow(
+    result = follow(
         team, folder, results=options.results, progress=progress, interrupts=interrupts, ask_to_stop=ask_to_stop,
         account=partial(account_of, api, environment, team),
     )  # fmt: skip
+    removed = remove_old_runs(open_run.plan.config.results, datetime.now(UTC), in_use=folder)
+    return replace(result, removed=removed)
 
 
 def submit(

@@ -32,7 +32,7 @@ from batch_updater.team.access import RunAccess
 from batch_updater.team.blocks import CONTACT_S, BlockSending
 from batch_updater.team.nightly import NIGHTLY, ScheduledNights
 from batch_updater.team.parts import advance, begin, give_up
-from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, runs_queue
+from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, is_lost, runs_queue
 from batch_updater.team.report import write_report
 from batch_updater.team.worker_log import WorkerLog, logged_to
 
@@ -325,13 +325,12 @@ class TeamWorker:
                 self._log.lost()
             await asyncio.wait([done], timeout=end())
             raise
-        except (HandedBack, *LOST):
-            raise
-        except BatchUpdaterError as error:  # which says itself what is wrong, such as damaged rows
-            self._say(error.message)
+        except HandedBack:
             raise
         except Exception as error:
-            self._say(_told(error))
+            if not is_lost(error):
+                # One of ours says itself what is wrong, such as damaged rows.
+                self._say(error.message if isinstance(error, BatchUpdaterError) else _told(error))
             raise
 
     def _end_of_thread(self, done: asyncio.Future[Any]) -> None:
@@ -348,7 +347,7 @@ class TeamWorker:
 
 def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report what no one has waited for, except that the database was lost: Procrastinate drops such tasks of jobs."""
-    if not isinstance(context.get("exception"), LOST):
+    if not is_lost(context.get("exception")):
         loop.default_exception_handler(context)
 
 

@@ -14,7 +14,7 @@ from batch_updater.messages import duration
 from batch_updater.records import StopReason
 from batch_updater.runs.run_log import sentence_of
 from batch_updater.team.nightly import NightEndedError
-from batch_updater.team.queue import LOST
+from batch_updater.team.queue import is_lost
 from batch_updater.team.writer import time_s
 
 if TYPE_CHECKING:
@@ -126,7 +126,10 @@ class _ConsoleHandler(logging.Handler):
                 return
         if sentence := sentence_of(record):
             self._log.say(sentence)
-        elif record.name.startswith("procrastinate") and not isinstance(error, (NightEndedError, *LOST, type(None))):
+            return
+        if error is None or isinstance(error, NightEndedError) or is_lost(error):
+            return
+        if record.name.startswith("procrastinate"):
             self._log.say(record.getMessage())
 
 

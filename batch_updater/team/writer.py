@@ -25,7 +25,9 @@ from batch_updater.errors import StoreError
 from batch_updater.records import Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE
+from batch_updater.runs.postgres import storable
 from batch_updater.runs.store import reason_of
+from batch_updater.runs.team_database import lost_errors
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
 from batch_updater.sender.pool import SETTLED
 
@@ -200,10 +202,14 @@ class TeamWriter(RowWriter):
             super().settle(outcome)
             return
         doubt = outcome.maybe_applied or outcome.kind is OutcomeKind.UNCONFIRMED
+        told: dict[str, object] = {
+            "kind": outcome.kind.value, "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
+        }  # fmt: skip
+        if outcome.kind is OutcomeKind.NOT_SENT and not doubt:
+            # That this worker has ended is no reason of the row's: if the run ends before its turn, that is.
+            told = dict.fromkeys(told)
         self._writes.put(Write((_PUT_BACK,), {
-            "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
-            "said": outcome.message.replace("\0", r"\u0000"), "remedy": outcome.advice, "why": outcome.cause,
-            "doubt": int(doubt),
+            **told, "row": outcome.row, "tries": outcome.attempts, "http": outcome.status, "doubt": int(doubt),
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:
@@ -228,7 +234,7 @@ class TeamWriter(RowWriter):
                 self._commit_once(writes, counts)
             except StoreError as error:
                 return error
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except lost_errors() as error:
                 if self.is_given_up(_AGAIN_AFTER_S):
                     return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
                 self.reconnect()
@@ -256,7 +262,8 @@ class TeamWriter(RowWriter):
                     self._rows.execute(statement, commit=commit, batch=as_batch(records))
                 for statement, values in others:
                     if statement is _PUT_BACK:
-                        connection.execute(statement, {**values, "run": self._claim.run_id, "commit": commit})
+                        own = {"run": self._claim.run_id, "commit": commit}
+                        connection.execute(statement, {**storable(values), **own})
                     else:
                         self._rows.execute(statement, commit=commit, **values)
                 _require_written(written)

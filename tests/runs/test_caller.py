@@ -87,6 +87,63 @@ def test_a_token_that_is_kept_where_it_was_is_not_fetched_to_compare() -> None:
     assert changes(caller(token="env:A"), caller(token="env:A"), "old") == []
 
 
+@pytest.mark.parametrize(
+    ("kept_at", "value", "is_same"),
+    [("A", "old", True), ("A", "new", False), ("B", "old", True), ("B", "new", False)],
+    ids=["nothing differs", "another token", "kept elsewhere", "both"],
+)
+@pytest.mark.parametrize("basic", [False, True])
+def test_on_another_host_the_token_itself_is_the_account(
+    kept_at: str, value: str, *, is_same: bool, basic: bool
+) -> None:
+    """A variable of the same name may hold the token of someone else there."""
+
+    def account(reference: str, values: Mapping[str, str]) -> Caller:
+        if basic:
+            return caller(values, auth={"basic": {"user": "ann", "password": reference}})
+        return caller(values, token=reference)
+
+    submitter = account("env:A", {"A": "old"}).digest(SALT, "old")
+    worker = account(f"env:{kept_at}", {kept_at: value})
+    differences = [] if is_same else [f"the account (api.{'auth' if basic else 'token'})"]
+    assert worker.differences_from(submitter) == differences
+
+
+def test_on_another_host_another_user_of_basic_authentication_is_another_account() -> None:
+    """Even if both have the same password."""
+    ann, bob = (caller({"A": "same"}, auth={"basic": {"user": user, "password": "env:A"}}) for user in ("ann", "bob"))
+    assert bob.differences_from(ann.digest(SALT, "same")) == ["the account (api.auth)"]
+
+
+def test_on_another_host_a_command_that_gives_new_tokens_is_the_same_account() -> None:
+    """By its text: it is not started to compare. Another command is the same account if it gives the same token."""
+    submitter = caller(token="command:get token").digest(SALT, "old")
+    assert caller(token="command:get token").differences_from(submitter) == []
+    assert caller({"get it": "old"}, token="command:get it").differences_from(submitter) == []
+    other = caller({"get it": "new"}, token="command:get it")
+    assert other.differences_from(submitter) == ["the account (api.token)"]
+    assert caller({"A": "old"}, token="env:A").differences_from(submitter) == []
+
+
+def test_on_another_host_a_client_of_oauth_is_the_account_and_no_token_is_none() -> None:
+    """As on one machine."""
+    client = caller(oauth=OAUTH).digest(SALT, None)
+    assert caller(oauth=OAUTH | {"client_secret": "file:/s"}).differences_from(client) == []
+    assert caller(oauth=OAUTH | {"client_id": "d"}).differences_from(client) == ["the account (api.oauth)"]
+    assert caller().differences_from(caller().digest(SALT, None)) == []
+    assert caller({"A": "t"}, token="env:A").differences_from(caller().digest(SALT, None)) == [
+        "the account (api.token)"
+    ]
+
+
+def test_the_quota_of_a_command_is_one_although_its_tokens_are_new() -> None:
+    """Any other token is an account of its own."""
+    first, second = (caller({"get token": value}, token="command:get token") for value in ("1", "2"))
+    assert first.account_key(SALT) == second.account_key(SALT)
+    first, second = (caller({"A": value}, token="env:A") for value in ("1", "2"))
+    assert first.account_key(SALT) != second.account_key(SALT)
+
+
 @pytest.mark.parametrize("change", [{"client_id": "d"}, {"scope": "one"}, {"token_url": "https://b.example/token"}])
 def test_another_client_of_oauth_is_another_account(change: dict[str, str]) -> None:
     """Its secret may be renewed and moved."""

@@ -71,6 +71,13 @@ def known(team: TeamDatabase, row: int) -> tuple[object, ...]:
         return connection.execute(query, (row,)).fetchone() or ()
 
 
+def told_of(team: TeamDatabase, row: int) -> tuple[object, ...]:
+    """Return the texts that the database holds of a row."""
+    with team.connected() as connection:
+        query = "SELECT message, advice, cause FROM rows WHERE number = %s"
+        return connection.execute(query, (row,)).fetchone() or ()
+
+
 def test_an_answer_that_comes_after_contact_was_lost_is_kept(team: TeamDatabase) -> None:
     """Nothing more may go out then. What has gone out before is not sent again by the next worker: it is confirmed."""
     contact = Contact(0.05)
@@ -93,6 +100,30 @@ def test_a_row_that_is_given_back_counts_its_attempts_once(team: TeamDatabase) -
             writer.settle(outcome_of(2, OutcomeKind.FAILED))
             writer.flush()
     assert known(team, 2) == ("ready", "failed", 1, 0, 0)
+
+
+def test_a_row_that_is_given_back_without_being_sent_has_no_outcome(team: TeamDatabase) -> None:
+    """If the run ends before another worker sends it, the reason of the run is its own."""
+    with writing(team, claimed(team), Contact(60)) as writer:
+        writer.store.execute(statements.WRITE_MANY, commit=1, batch="[[2,null,1],[3,null,1]]")
+        writer.is_handing_back = True
+        writer.settle(Outcome(2, OutcomeKind.NOT_SENT, "A worker has ended.", "Run again.", "no turn"))
+        writer.settle(Outcome(3, OutcomeKind.UNCONFIRMED, "No answer yet.", "Run again.", "?", maybe_applied=True))
+        writer.flush()
+    assert known(team, 2) == ("ready", None, 0, 0, 0)
+    assert told_of(team, 2) == (None, None, None)
+    assert known(team, 3) == ("ready", "unconfirmed", 0, 0, 1)
+    assert told_of(team, 3) == ("No answer yet.", "Run again.", "?")
+
+
+def test_a_row_that_is_given_back_may_have_nul_in_every_text(team: TeamDatabase) -> None:
+    """PostgreSQL cannot hold the character: it is written as it is shown."""
+    with writing(team, claimed(team), Contact(60)) as writer:
+        writer.store.execute(statements.WRITE_MANY, commit=1, batch="[[2,null,1]]")
+        writer.is_handing_back = True
+        writer.settle(Outcome(2, OutcomeKind.FAILED, "a\0b", "c\0d", "e\0f", attempts=1))
+        writer.flush()
+    assert told_of(team, 2) == (r"a\x00b", r"c\x00d", r"e\x00f")
 
 
 def test_an_answer_that_is_no_unicode_ends_the_block_and_keeps_no_one_waiting(team: TeamDatabase) -> None:

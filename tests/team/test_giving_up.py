@@ -69,6 +69,8 @@ def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str,
                 assert confirmed == sent
             if confirmed < 100:
                 assert (code, json.loads(out)["stopped"]) == (3, "disk"), err
+                said = "The workers failed three times with an internal error."
+                assert query(address, "SELECT stop_message, ended_at >= started_at FROM parts") == [(said, True)]
             assert Path(json.loads(out)["results"]).is_file()
             until(lambda: query(address, "SELECT count(*) FROM procrastinate_jobs") == [(0,)])
             execute(address, "DROP FUNCTION refuse CASCADE")
@@ -76,3 +78,36 @@ def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str,
             assert (code, json.loads(out)["outcomes"]["updated"]) == (0, 100), err
             assert worker.process.poll() is None
         assert len(api.requests()) == 100
+
+
+_AWAY = """
+    CREATE SEQUENCE failures;
+    CREATE FUNCTION is_there() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM runs WHERE state = 'reporting') AND nextval('failures') <= 5 THEN
+            RAISE 'the database system is starting up' USING ERRCODE = 'cannot_connect_now';
+        END IF;
+        RETURN true;
+    END $$;
+    ALTER TABLE run RENAME TO facts;
+    CREATE VIEW run AS SELECT * FROM facts WHERE is_there();
+"""
+"""Lets the facts about a run, which are read when its report begins, be read only at the sixth time."""
+
+
+def test_a_database_that_is_lost_again_and_again_during_a_report_counts_as_no_failure(
+    tmp_path: Path, address: str
+) -> None:
+    """The report is written once it answers."""
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address)
+        numbered(tmp_path / "many.csv", 30)
+        with hosts(host):
+            host.submit("many.csv")
+            execute(address, _AWAY)
+            worker = host.work()
+            until(lambda: query(address, "SELECT true FROM runs WHERE state = 'ended'"))
+            assert worker.end() == 0
+    assert query(address, "SELECT last_value > 5 FROM failures") == [(True,)]
+    assert query(address, "SELECT stopped, results IS NOT NULL FROM parts") == [(None, True)]
+    assert query(address, "SELECT count(*) FROM files WHERE name IN ('report.html', 'result.json')") == [(2,)]
+    assert "cannot be used" not in worker.said

@@ -462,6 +462,61 @@ def test_an_annotated_copy_comes_from_any_host(tmp_path: Path, address: str) -> 
         assert openpyxl.load_workbook(copy)["Data"].max_column > 3
 
 
+def test_a_worker_whose_folder_of_results_cannot_be_made_reports_all_the_same(tmp_path: Path, address: str) -> None:
+    """The input is fetched for an annotated copy alone, and into a temporary folder."""
+    with two_hosts(tmp_path, address) as (desk, server, _):
+        (server.folder / "file").write_text("no folder", encoding="utf-8")
+        config = server.folder / "config.yaml"
+        config.write_text(f"{config.read_text()}results: {{folder: file/runs}}\n", encoding="utf-8")
+        with server.worker():
+            write_workbook(desk.folder / "c.xlsx")
+            done = desk("run", "c.xlsx", "--annotate", "--json")
+        assert (done.code, done.outcomes) == (0, {"updated": 1}), done.err
+        assert Path(done.object["results"]).is_file()
+        assert list((desk.folder / "runs").glob("*/c-annotated.xlsx"))
+
+
+def test_no_copy_of_the_input_is_left_on_a_worker(tmp_path: Path, address: str) -> None:
+    """Its folder of the run has the log of what it has sent, and nothing else."""
+    with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
+        write_workbook(desk.folder / "c.xlsx")
+        for options in ([], ["--annotate", "--restart"]):
+            done = desk("run", "c.xlsx", "--yes", *options)
+            assert done.code == 0, done.err
+        names = {path.name for path in (server.folder / "runs").glob("*/*")}
+        assert names == {"run.log"}
+
+
+def test_old_runs_are_removed_by_the_settings_of_who_submits(tmp_path: Path, address: str) -> None:
+    """A worker that keeps runs for a shorter time removes none, but the files that it has of those that are gone."""
+    with two_hosts(tmp_path, address) as (desk, server, _):
+        config = server.folder / "config.yaml"
+        config.write_text(f"{config.read_text()}results: {{keep_days: 1}}\n", encoding="utf-8")
+        write_workbook(desk.folder / "c.xlsx")
+        with server.worker():
+            assert desk("run", "c.xlsx", "--json").code == 0
+            (name,) = run_names(desk)
+            old = "20260101-000000-c"
+            desk.rows("UPDATE runs SET name = %s RETURNING id", old)
+            desk.rows(
+                "UPDATE parts SET started_at = started_at - 30 * 86400, ended_at = ended_at - 30 * 86400 RETURNING run"
+            )
+            (server.folder / "runs" / str(name)).rename(server.folder / "runs" / old)
+            desk.file("d.csv", 1)
+            assert "removed" not in desk("run", "d.csv").err
+            assert old in run_names(desk)
+            config = desk.folder / "config.yaml"
+            config.write_text(f"{config.read_text()}results: {{keep_days: 20}}\n", encoding="utf-8")
+            desk.file("e.csv", 2)
+            done = desk("run", "e.csv")
+            assert f"Removed, as results.keep_days says: 1 old run ({old})." in done.out + done.err
+            assert old not in run_names(desk)
+            assert (server.folder / "runs" / old).exists()
+            desk.file("f.csv", 3)
+            assert desk("run", "f.csv").code == 0
+            assert not (server.folder / "runs" / old).exists()
+
+
 def test_an_input_of_more_than_64_mb_stays_on_its_host(tmp_path: Path, address: str) -> None:
     """The run is sent all the same, with a note that says where the copy of the input is."""
     with two_hosts(tmp_path, address) as (desk, server, _), server.worker():

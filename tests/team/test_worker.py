@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from batch_updater.config.environment import machine_name
@@ -122,6 +125,31 @@ def test_a_worker_that_is_told_to_end_hands_its_blocks_back(tmp_path: Path, addr
         assert second.end() == 0
     assert sorted(rows_of(slow_api.requests())) == list(range(2, 152))
     assert outcomes_of(address, run) == {"updated": 150}
+
+
+def test_rows_that_were_handed_back_name_why_the_run_was_stopped(tmp_path: Path, address: str) -> None:
+    """Not that a worker had ended before."""
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 20}")
+        numbered(tmp_path / "many.csv", 60)
+        with hosts(host):
+            first = host.work()
+            waiting = host.start("run", "many.csv", "--json")
+            until(lambda: query(address, "SELECT true FROM rows WHERE outcome = 'updated'"))
+            assert first.end() == 0
+            handed_back = "SELECT count(*) > 0 FROM rows WHERE state = 'ready' AND commit_number > 0"
+            assert query(address, handed_back) == [(True,)]
+            waiting.send_signal(signal.SIGINT)
+            until(lambda: query(address, "SELECT true FROM runs WHERE stop IS NOT NULL"))
+            second = host.work()
+            out, err = waiting.communicate(timeout=60)
+            assert second.end() == 0
+    told = json.loads(out)
+    assert told["stopped"] == "interrupted", err
+    sheet = openpyxl.load_workbook(told["results"])["To fix"]
+    texts = [str(value) for row in sheet.iter_rows(values_only=True) for value in row]
+    assert sum("turn. You stopped the run." in text for text in texts) == told["outcomes"]["not_sent"] > 0
+    assert "A worker of the team has ended" not in " ".join([*texts, out])
 
 
 def test_postgresql_that_restarts_in_the_middle_costs_no_row(

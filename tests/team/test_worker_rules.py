@@ -5,18 +5,26 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from batch_updater.config.environment import machine_name
-from tests.end_to_end.program import sandbox
+from tests.end_to_end.program import TOKEN, sandbox
 from tests.team.hosts import Host, confirmed_rows, ended, hosts, migrated, outcomes_of, query, until
 from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import numbered, write_rows
 
 pytestmark = pytest.mark.debian
+_NEW_TOKEN = """
+import json, urllib.parse, urllib.request
+asked = {{"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox-secret"}}
+with urllib.request.urlopen("{url}", urllib.parse.urlencode(asked).encode()) as answer:
+    print(json.load(answer)["access_token"])
+"""
+"""A program that prints another valid token each time."""
 
 
 @pytest.fixture
@@ -26,19 +34,21 @@ def address(server: PostgresServer) -> str:
 
 
 @pytest.mark.parametrize(
-    ("account", "differs"),
+    ("account", "variables", "differs"),
     [
-        ("token: 'env:NEXUS_TOKEN', headers: {X-Tenant: other-tenant}", "X-Tenant"),
-        ("token: 'env:OTHER_TOKEN'", "api.token"),
+        ("token: 'env:NEXUS_TOKEN', headers: {X-Tenant: other-tenant}", {}, "X-Tenant"),
+        ("token: 'env:OTHER_TOKEN'", {"OTHER_TOKEN": "token-of-another"}, "api.token"),
+        ("token: 'env:NEXUS_TOKEN'", {"NEXUS_TOKEN": "token-of-another"}, "api.token"),
     ],
+    ids=["another header", "another token from elsewhere", "another token by the same reference"],
 )
-def test_a_worker_of_another_caller_sends_nothing(tmp_path: Path, address: str, account: str, differs: str) -> None:
+def test_a_worker_of_another_caller_sends_nothing(
+    tmp_path: Path, address: str, account: str, variables: dict[str, str], differs: str
+) -> None:
     """It ends the run, and says on which host what differs."""
     with sandbox() as api:
         desk = Host(tmp_path / "desk", api.url, address)
-        other = Host(
-            tmp_path / "other", api.url, address, account=account, variables={"OTHER_TOKEN": "token-of-another"}
-        )
+        other = Host(tmp_path / "other", api.url, address, account=account, variables=variables)
         numbered(desk.folder / "many.csv", 30)
         with hosts(other):
             worker = other.work()
@@ -47,12 +57,35 @@ def test_a_worker_of_another_caller_sends_nothing(tmp_path: Path, address: str, 
         assert "ends for all" in worker.said
         assert not api.requests()
         for text in (out, err, worker.said):
+            assert TOKEN not in text
             assert "token-of-another" not in text
             assert "other-tenant" not in text
     assert code == 3, err
     assert '"stopped": "credentials"' in out
     assert f"On {machine_name()}: " in out
     assert differs in out
+    ((advice,),) = query(address, "SELECT stop_advice FROM parts")
+    assert "renewed after the run was submitted, run again" in advice
+
+
+def test_a_worker_sends_with_the_new_token_of_the_same_command(tmp_path: Path, address: str) -> None:
+    """Although each call of it gives another one: they are of one account, and share its quota."""
+    with sandbox() as api:
+        program = tmp_path / "token.py"
+        program.write_text(_NEW_TOKEN.format(url=f"{api.url}/oauth/token"), encoding="utf-8")
+        account = f"token: 'command:{sys.executable} {program}'"
+        desk, other = (Host(tmp_path / name, api.url, address, account=account) for name in ("desk", "other"))
+        numbered(desk.folder / "many.csv", 30)
+        with hosts(other):
+            worker = other.work()
+            code, out, err = desk.run("run", "many.csv", "--json")
+            assert code == 0, err
+            assert worker.end() == 0
+        assert json.loads(out)["outcomes"]["updated"] == 30
+        assert [request["path"] for request in api.requests()].count("/oauth/token") > 1
+    assert query(address, "SELECT count(DISTINCT account) FROM quotas") == [(1,)]
+    for text in (out, err, worker.said):
+        assert "sandbox-issued" not in text
 
 
 def test_the_rules_are_those_of_who_submits(tmp_path: Path, address: str) -> None:
