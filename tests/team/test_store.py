@@ -189,7 +189,7 @@ def test_blocks_hold_every_row_once_and_those_of_one_target_together(team: TeamD
 
 
 @pytest.mark.debian
-def test_a_part_that_is_resumed_is_cut_anew(team: TeamDatabase) -> None:
+def test_a_part_that_is_resumed_is_cut_into_blocks_again(team: TeamDatabase) -> None:
     """Rows that are confirmed are in no block, and who had a block before has an epoch that is past."""
     with _run_of_team(team, 100, Cut(10)) as store:
         with store.transaction():
