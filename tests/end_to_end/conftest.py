@@ -1,8 +1,8 @@
 """The same tests on both stores: one process with SQLite, and a team's database with a worker.
 
-Modules ask for that with `pytestmark = pytest.mark.usefixtures("store")`. Not so do those whose promises end before a
-row is stored (what a file, an option or a description says), those about files of one machine, and those about what a
-process does while it sends by itself.
+Modules ask for that with `pytestmark = pytest.mark.usefixtures("store")`. Those do not whose promises end before a row
+is stored (what a file, an option or a description says), or are about the files of one machine, or about what a process
+does while it sends by itself.
 """
 
 from __future__ import annotations
