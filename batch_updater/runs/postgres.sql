@@ -449,13 +449,13 @@ WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.run = %(run)s:
  LIMIT 1 OFFSET %(limit)s::bigint - 1) IS NULL OR rows.number <= (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.run = %(run)s::bigint ORDER BY rows.number
- LIMIT 1 OFFSET %(limit)s::bigint - 1))) THEN ('x' || left(md5(coalesce(rows.target, '')), 8))::bit(32)::bigint %% %(blocks)s::bigint END WHERE rows.block IS DISTINCT FROM CASE WHEN (rows.state = 'ready' AND rows.waits_for IS NULL AND (%(limit)s::bigint IS NULL OR (SELECT rows.number
+ LIMIT 1 OFFSET %(limit)s::bigint - 1))) THEN ('x' || left(encode(sha256(convert_to(coalesce(rows.target, ''), 'UTF8')), 'hex'), 8))::bit(32)::bigint %% %(blocks)s::bigint END WHERE rows.block IS DISTINCT FROM CASE WHEN (rows.state = 'ready' AND rows.waits_for IS NULL AND (%(limit)s::bigint IS NULL OR (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.run = %(run)s::bigint ORDER BY rows.number
  LIMIT 1 OFFSET %(limit)s::bigint - 1) IS NULL OR rows.number <= (SELECT rows.number
 FROM rows
 WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.run = %(run)s::bigint ORDER BY rows.number
- LIMIT 1 OFFSET %(limit)s::bigint - 1))) THEN ('x' || left(md5(coalesce(rows.target, '')), 8))::bit(32)::bigint %% %(blocks)s::bigint END AND rows.run = %(run)s::bigint;
+ LIMIT 1 OFFSET %(limit)s::bigint - 1))) THEN ('x' || left(encode(sha256(convert_to(coalesce(rows.target, ''), 'UTF8')), 'hex'), 8))::bit(32)::bigint %% %(blocks)s::bigint END AND rows.run = %(run)s::bigint;
 UPDATE blocks SET state='done', epoch=(blocks.epoch + 1), rows=0, counts='{}', refusals=NULL, requests=0, retries=0, throttled=0, host=NULL, claimed_at=NULL WHERE blocks.run = %(run)s::bigint;
 INSERT INTO blocks (run, number, state, rows) SELECT %(run)s::bigint, rows.block, 'waiting', count(*) AS count_1
 FROM rows

@@ -684,8 +684,10 @@ _blocks = Table(
     Column("host", Text), Column("claimed_at", Text),
 )  # fmt: skip
 _b = _blocks.c
-_target_number = literal_column("('x' || left(md5(coalesce(rows.target, '')), 8))::bit(32)::bigint", Integer)
-"""As `team_rows` computes it: rows that have their block from there stay as they are."""
+_target_number = literal_column(
+    "('x' || left(encode(sha256(convert_to(coalesce(rows.target, ''), 'UTF8')), 'hex'), 8))::bit(32)::bigint", Integer
+)
+"""As `team_rows` computes it: rows that have their block from there stay as they are. FIPS mode has no md5."""
 _new_block = case((and_(_is_ready, _IN_LIMIT), _target_number % bindparam("blocks", type_=Integer)))
 _fresh = {
     "counts": "{}", "refusals": null(), "requests": 0, "retries": 0, "throttled": 0, "host": null(),

@@ -31,6 +31,7 @@ _REMEDIES = {
         "Have a line added to the server's pg_hba.conf that lets this user connect to this database from this host."
     ),
     r"permission denied": "Have the owner of the database grant the user its rights, as samples/team/roles.sql does.",
+    r"[Nn]o space left": "Free some space on the disk of the database, then try again.",
     r"[Cc]onnection refused": "Check host and port, and that PostgreSQL runs and listens there (listen_addresses).",
     r"too many (connections|clients)|connection slots": "Raise max_connections of the server, or end what uses them.",
     r"starting up|shutting down|recovery": "Try again in a moment.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import md5
+from hashlib import sha256
 from itertools import chain
 from math import ceil
 from typing import Any, NamedTuple
@@ -90,7 +90,7 @@ def _with_blocks(
 
 def block_of(target: str | None, blocks: int) -> int:
     """Return the block of a target's rows, as the statement `CUT_INTO_BLOCKS` computes it."""
-    return int.from_bytes(md5((target or "").encode(), usedforsecurity=False).digest()[:4], "big") % blocks
+    return int.from_bytes(sha256((target or "").encode()).digest()[:4], "big") % blocks
 
 
 def copy_back(source: RunConnection, store: Store) -> None:

@@ -117,8 +117,11 @@ class TeamUploads(Uploads):
         return new
 
     def close(self) -> None:
-        """Tell the other hosts that this one ends, so that they take over its tasks and drafts at once."""
-        with self.transaction() as connection:
+        """Tell the other hosts that this one ends, so that they take over its tasks and drafts at once.
+
+        Without the database they take them over once this host's heartbeat is too old.
+        """
+        with suppress(TeamUnreachableError), self.transaction() as connection:
             connection.execute(_LEAVE, [self.server])
 
     @contextmanager

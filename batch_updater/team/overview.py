@@ -36,12 +36,13 @@ WHERE runs.state IN ('sending', 'reporting') GROUP BY outcome
 """
 _QUOTAS = """
 SELECT quotas.origin, quotas.account, slowed_to_per_s,
-       greatest(0, paused_until - extract(epoch FROM clock_timestamp()))::float8,
-       opened_at IS NOT NULL, coalesce(requests, 0)
-FROM quotas LEFT JOIN months ON months.origin = quotas.origin AND months.account = quotas.account
+       greatest(0, paused_until - now)::float8, opened_at IS NOT NULL AND deadline + 5 > now, coalesce(requests, 0)
+FROM (SELECT extract(epoch FROM clock_timestamp())::float8 AS now) AS clock
+     CROSS JOIN quotas LEFT JOIN months ON months.origin = quotas.origin AND months.account = quotas.account
      AND month = date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')::date
 ORDER BY 1, 2
 """
+"""A breaker whose deadline has passed is closed, as it is for those who send (`team_quota.sql`)."""
 
 
 class Quota(msgspec.Struct, frozen=True):

@@ -71,7 +71,7 @@ def submit(
     """Put a run, or one more part of it, into the queue of its team. Returns its folder, whose name is the run's.
 
     What is queued or being sent already is not queued twice: its folder is returned. Raises ConfigError if a token
-    cannot be fetched or the database does not answer, ResultsError if the workbook's place is taken, GuardError if a
+    cannot be fetched or the database cannot be used, ResultsError if the workbook's place is taken, GuardError if a
     guard is exceeded: then nothing is sent. Raises EndedEarlyError if it is not known whether the run was queued.
     """
     team = team_of(open_run.folder.parent)
@@ -112,9 +112,9 @@ class _Submission(RunBeginning):
                     "The team's database did not answer when the run was put into the queue.",
                     remedy="Run the file again: if the run is in the queue, it is followed.",
                 ) from error
+            message, remedy = team.fault_of(error)
             raise ConfigError(
-                "The team's database does not answer. Nothing was sent.",
-                remedy="Check it with `batch-updater doctor`, then run the file again.",
+                f"The team's database cannot be used: {message}. Nothing was sent.", remedy=remedy
             ) from error
         self._plan.store.close()
         if not resumed:  # the rows are in the database of the team

@@ -1,7 +1,8 @@
 """The same tests on both stores: one process with SQLite, and a team's database with a worker.
 
-Modules ask for that with `pytestmark = pytest.mark.usefixtures("store")`. Those that end before a row is stored do not:
-what a file, an option or a description says is judged without a store.
+Modules ask for that with `pytestmark = pytest.mark.usefixtures("store")`. Those do not whose promises end before a row
+is stored (what a file, an option or a description says), or are about the files of one machine, or about what a process
+does while it sends by itself.
 """
 
 from __future__ import annotations

@@ -10,22 +10,25 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import chdir, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 from unittest.mock import patch
 
+import psycopg
 from ruamel.yaml import YAML
 
 from batch_updater import endpoint
 from batch_updater.cli import commands
+from batch_updater.runs.team_database import SCHEMA
 from batch_updater.sandbox import server
 from tests.json_schema import require_valid
 
@@ -122,6 +125,17 @@ def _batch_updater(
         sys.stdout.flush()
         sys.stderr.flush()
         return Done(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def in_store(folder: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Execute a statement over the tables of the only run, wherever it is; returns the records of a SELECT."""
+    if DATABASE in os.environ:
+        with psycopg.connect(os.environ["TEAM_DATABASE"], options=f"-c search_path={SCHEMA}") as team:
+            done = team.execute(statement.encode())
+            return done.fetchall() if done.description else []
+    (path,) = folder.glob("runs/*/run.sqlite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(statement).fetchall()
 
 
 class Sandbox(server.Sandbox):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pytest
 
-from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.end_to_end.program import batch_updater, configure, sandbox, worker
 from tests.end_to_end.test_night import aged, by_name, names, night, prepared
 from tests.end_to_end.test_terminal import converse
 from tests.torture.runs import confirmed_rows, database_of, ended, numbered, start, write_rows
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("store")
 
 SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
 ROWS = 60
+TRIED = 20
 
 
 @pytest.fixture
@@ -47,6 +49,15 @@ def killed(folder: Path, api: Sandbox) -> Path:
     return database.parent
 
 
+def tried(folder: Path, api: Sandbox) -> Path:
+    """Leave a run of rows.csv behind of which only the first rows were to be sent. Returns its folder."""
+    configure(folder, api.url)
+    numbered(folder / "rows.csv", ROWS)
+    done = batch_updater("run", "rows.csv", "--limit", str(TRIED), "--json", cwd=folder)
+    assert (done.code, done.object["stopped"]) == (3, "limit")
+    return Path(done.object["run"])
+
+
 def wait_for_confirmed(folder: Path, process: Any) -> None:
     """Wait until some rows are confirmed on disk."""
     while len(confirmed_rows(database_of(folder))) < 3:
@@ -62,12 +73,13 @@ def close(folder: Path, run: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("only a process that is killed leaves rows in flight in a run that can be closed")
 def test_a_closed_run_is_finished_and_its_open_rows_are_not_sent(tmp_path: Path, api: Sandbox) -> None:
     """What was confirmed stays; of a row that may have been applied the message says so."""
     run = killed(tmp_path, api)
     done, may_be_applied = confirmed_rows(run / "run.sqlite"), in_flight(run)
     assert may_be_applied
+    assert "may have been applied" in converse("n", tmp_path, "runs", "--close", run.name)[1]
     told = close(tmp_path, run)
     assert told["outcomes"]["updated"] == len(done)
     assert told["outcomes"]["not_sent"] == ROWS - len(done)
@@ -97,10 +109,9 @@ def in_flight(run: Path) -> list[int]:
         return [row for (row,) in connection.execute("SELECT number FROM rows WHERE state = 'in_flight'")]
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_same_file_is_a_new_run_after_closing(tmp_path: Path, api: Sandbox) -> None:
     """It is not resumed: every row is sent, into a folder of its own, and the closed run stays as it is."""
-    run = killed(tmp_path, api)
+    run = tried(tmp_path, api)
     told = close(tmp_path, run)
     before = len(api.requests())
     again = batch_updater("run", "rows.csv", "--yes", cwd=tmp_path)
@@ -111,7 +122,7 @@ def test_the_same_file_is_a_new_run_after_closing(tmp_path: Path, api: Sandbox) 
     assert (newest["outcomes"]["updated"], closed) == (ROWS, told)
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("only a process that is killed leaves a run that can be closed and has no workbook")
 def test_the_workbook_of_a_closed_run_sends_what_is_left(tmp_path: Path, api: Sandbox) -> None:
     """`report` writes it, names it as the next step, and running it sends just the rows that were not done."""
     run = killed(tmp_path, api)
@@ -151,7 +162,7 @@ def test_a_row_that_waits_for_another_says_so_once_the_run_is_closed(tmp_path: P
     assert (repaired.code, repaired.object["outcomes"]["updated"]) == (0, 2), repaired.err
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("only a process that is killed leaves rows in flight in a run that can be closed")
 def test_undo_of_a_closed_run_names_the_rows_that_may_have_been_applied(tmp_path: Path, api: Sandbox) -> None:
     """They are not forgotten because they count as not sent."""
     configure(tmp_path, api.url, "sending: {rate_per_s: 5000, compare: true}\n", timeout_s=60)
@@ -170,7 +181,7 @@ def test_undo_of_a_closed_run_names_the_rows_that_may_have_been_applied(tmp_path
     assert 9 in {row for (row,) in book["Not possible"].iter_rows(min_row=2, min_col=2, max_col=2, values_only=True)}
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("its process holds the lock: a run that workers send is tested in tests/team")
 def test_a_run_that_is_going_on_cannot_be_closed(tmp_path: Path, api: Sandbox) -> None:
     """Exit 4, and it goes on to its end."""
     numbered(tmp_path / "rows.csv", ROWS)
@@ -186,35 +197,30 @@ def test_a_run_that_is_going_on_cannot_be_closed(tmp_path: Path, api: Sandbox) -
     assert (code, told["outcomes"]["updated"]) == (0, ROWS), said
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_without_a_terminal_closing_needs_yes(tmp_path: Path, api: Sandbox) -> None:
     """Exit 2, and the run is resumed as before."""
-    run = killed(tmp_path, api)
+    run = tried(tmp_path, api)
     refused = batch_updater("runs", "--close", run.name, cwd=tmp_path)
     assert (refused.code, "add --yes" in refused.err) == (2, True)
     assert "Resuming the run of" in batch_updater("run", "rows.csv", cwd=tmp_path).err
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 2)])
 def test_on_a_terminal_a_person_is_asked(tmp_path: Path, api: Sandbox, answer: str, code: int) -> None:
-    """The question says how many rows are done, how many are open, and that one may have been applied."""
-    run = killed(tmp_path, api)
-    done = len(confirmed_rows(run / "run.sqlite"))
+    """The question says how many rows are done and how many are open."""
+    run = tried(tmp_path, api)
     ended_with, shown = converse(answer, tmp_path, "runs", "--close", run.name)
     said = " ".join(shown.split())
     assert ended_with == code, shown
-    assert f"rows.csv: {done} of {ROWS} rows are done." in said
-    assert f"{ROWS - done} open rows would count as not sent" in said
-    assert "may have been applied" in said
+    assert f"rows.csv: {TRIED} of {ROWS} rows are done." in said
+    assert f"{ROWS - TRIED} open rows would count as not sent" in said
     (listed,) = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
     assert bool(listed["closed_at"]) == (code == 0)
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_only_an_unfinished_run_is_closed_and_only_once(tmp_path: Path, api: Sandbox) -> None:
     """Exit 2 for one that is finished, one that is closed, and one that is not there."""
-    run = killed(tmp_path, api)
+    run = tried(tmp_path, api)
     close(tmp_path, run)
     batch_updater("run", "rows.csv", "--yes", cwd=tmp_path)
     finished = batch_updater("runs", "--json", cwd=tmp_path).object["runs"][0]["run"]
@@ -223,18 +229,18 @@ def test_only_an_unfinished_run_is_closed_and_only_once(tmp_path: Path, api: San
         assert (refused.code, said in refused.object["error"]["message"]) == (2, True), refused.out
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_the_night_does_not_take_a_closed_run_for_one_that_is_done(tmp_path: Path, api: Sandbox) -> None:
     """Its file goes to a person, who decides whether all of it is sent again; nothing is sent by itself."""
     inbox = prepared(tmp_path, api.url)
     aged(numbered(inbox / "rows.csv", ROWS))
-    process = start(tmp_path, "nightly", **SLOW)
-    wait_for_confirmed(tmp_path, process)
-    process.kill()
-    process.communicate()
-    database = database_of(tmp_path)
-    assert database
-    close(tmp_path, database.parent)
+    with worker("nightly", cwd=tmp_path):
+        process = start(tmp_path, "nightly", **SLOW)
+        api.wait_for(5)
+        process.send_signal(signal.SIGTERM)
+        code, _, said = ended(process)
+    assert code == 3, said
+    (run,) = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
+    close(tmp_path, Path(run["run"]))
     before = len(api.requests())
     done = night(tmp_path)
     assert (done.code, by_name(done), len(api.requests())) == (1, {"rows.csv": "attention"}, before), done.out

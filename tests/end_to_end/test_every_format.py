@@ -72,6 +72,7 @@ def void(_: object) -> None:
     """Take a result that is not needed."""
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_of_any_format_is_run_and_its_repaired_rows_again(tmp_path: Path, name: str) -> None:
     """Good rows are updated, the bad one is named by its cell, and a second run finds only that one to do."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 def cells(sheet: ReadOnlyWorksheet) -> set[str]:
     return {str(cell) for row in sheet.values for cell in row if cell is not None}

@@ -156,7 +156,7 @@ def test_csv_comes_from_standard_input_too(tmp_path: Path, api: Sandbox) -> None
     assert (tmp_path / "runs").exists()
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the files in the folder of a run")
 def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: Path, api: Sandbox) -> None:
     """Copy of the input, database, log and workbook, for their owner alone; no token, and no customer in the log."""
     configure(tmp_path, api.url)

@@ -20,7 +20,7 @@ from tests.end_to_end.program import DATABASE, Done, batch_updater, configure, e
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
-from tests.torture.runs import database_of, ended, numbered, start, write_rows
+from tests.torture.runs import ended, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -407,13 +407,13 @@ def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_p
     assert "start it again" not in told
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
     """After more than 36 hours it is not resumed unattended: the note beside the file says what to do."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         killed_run(tmp_path, inbox, api)
-        make_older(database_of(tmp_path), 1.6)
+        make_older(tmp_path, 1.6)
         before = len(api.requests())
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
@@ -424,7 +424,6 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_that_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
     """A daily job resumes what it began days ago: the time of the last resumption counts."""
     with sandbox() as api:
@@ -432,7 +431,7 @@ def test_a_run_that_every_night_resumes_does_not_grow_old(tmp_path: Path) -> Non
         opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:16 b"))
         for _ in range(2):
             assert by_name(night(tmp_path)) == {"a.csv": "left"}
-            make_older(database_of(tmp_path), 1.1)
+            make_older(tmp_path, 1.1)
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (0, {"a.csv": "done"}), done.out
 

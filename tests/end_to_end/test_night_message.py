@@ -80,7 +80,7 @@ def test_a_file_of_the_night_has_the_fields_of_a_run(tmp_path: Path) -> None:
     assert (unread["next"]["kind"], unread["exit_code"], unread["verdict"]) == ("correct", 1, unread["note"])
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_night_that_was_killed_is_mentioned_by_the_next(tmp_path: Path) -> None:
     """Once, though all goes well by then; with the time at which it was started."""
     with sandbox() as api, webhook() as hook:
@@ -164,7 +164,7 @@ def test_what_retention_removed_is_told_once(tmp_path: Path) -> None:
 UNREACHABLE = {"BATCH_UPDATER_NIGHTLY__NOTIFY": "['json://127.0.0.1:9/told']"}
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_what_no_recipient_got_is_told_by_the_next_night(tmp_path: Path) -> None:
     """A killed night and a removed run, until one recipient of several was reached; then never again."""
     with sandbox() as api, webhook() as hook:

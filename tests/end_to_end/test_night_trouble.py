@@ -144,7 +144,7 @@ def test_a_half_done_file_with_other_settings_is_not_called_applied(tmp_path: Pa
     assert "delete" not in said
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the database as a file")
 def test_a_damaged_database_concerns_its_own_content_alone(tmp_path: Path) -> None:
     """An export has the same name every night: the next one is run; the one of that database is for a person."""
     with sandbox() as api:

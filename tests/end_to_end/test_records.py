@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import threading
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,7 @@ import openpyxl
 import pytest
 from aiohttp import web
 
-from tests.end_to_end.program import batch_updater
+from tests.end_to_end.program import batch_updater, in_store
 from tests.end_to_end.records_api import RecordsApi, describe, lost, status
 from tests.torture.runs import start
 
@@ -192,7 +190,6 @@ def test_an_update_whose_answer_holds_no_record_is_compared_and_undone(
         assert api.records == before | {2: {"name": "theirs", "amount": None, "since": None}}
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_record_in_another_encoding_is_kept_as_it_was_read(tmp_path: Path, encoding: str) -> None:
     """What counts as the record for the outcome counts as the record for the undo."""
@@ -200,8 +197,7 @@ def test_a_record_in_another_encoding_is_kept_as_it_was_read(tmp_path: Path, enc
         desk = Desk(tmp_path, api)
         desk.table("1,new,,")
         first = desk.run("rows.csv", "--compare")
-        with closing(sqlite3.connect(Path(first.object["run"]) / "run.sqlite")) as database:
-            ((reported,),) = database.execute("SELECT reported FROM rows").fetchall()
+        ((reported,),) = in_store(tmp_path, "SELECT reported FROM rows")
         assert json.loads(reported) == {"id": 1, "name": "new", "amount": 1, "since": None}
         undo = desk.undo(first)
         assert rows_of(undo, "Not possible") == []

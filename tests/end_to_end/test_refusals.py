@@ -108,6 +108,7 @@ def test_a_set_up_that_cannot_send_is_refused_before_anything_is_sent(
     assert not list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").exists() else True
 
 
+@pytest.mark.usefixtures("store")
 def test_a_file_with_a_header_only_is_nothing_to_do(tmp_path: Path) -> None:
     """0 data rows: exit code 0, no token needed, and a workbook is still written."""
     (tmp_path / "c.csv").write_text("Id,Type,OpportunityName\n", encoding="utf-8")

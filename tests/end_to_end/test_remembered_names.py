@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,14 @@ import openpyxl
 import pytest
 
 from tests.end_to_end.inside import Inside
-from tests.end_to_end.program import configure, sandbox
+from tests.end_to_end.program import DATABASE, configure, in_store, sandbox
 from tests.sender.server import Api, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("store")
 
 STAGES = ["Prospect", "Qualified", "Proposal", "Negotiation", "Closed Won", "Closed Lost"]
 HEADERS = "OpportunityId,opportunityType,StageName\n"
@@ -40,6 +42,8 @@ def write(inside: Inside, name: str, *stages: str, first: int = 501, headers: st
 
 
 def remembered(inside: Inside) -> list[dict[str, Any]]:
+    if DATABASE in os.environ:
+        return [json.loads(content) for (content,) in in_store(inside.folder, "SELECT content FROM remembered_names")]
     found: list[dict[str, Any]] = json.loads((inside.folder / "runs" / "names.json").read_text("utf-8"))["lists"]
     return found
 
@@ -49,6 +53,7 @@ def teach(inside: Inside) -> None:
     assert inside("run", write(inside, "first.csv", "Propsal"), "--yes", "--json").outcomes == {"rejected": 1}
 
 
+@pytest.mark.one_process("it is about the file names.json")
 def test_what_a_refusal_lists_is_kept_with_ids_and_the_day(inside: Inside) -> None:
     """By API, endpoint, field and what it depends on, in a file that only its owner may read and that has no secret."""
     teach(inside)
@@ -155,6 +160,7 @@ def test_another_account_is_not_told_by_the_ids_of_the_first(inside: Inside) -> 
     assert done.outcomes == {"updated": 1}
 
 
+@pytest.mark.one_process("it is about the file names.json")
 @pytest.mark.parametrize("content", [b"", b"{", b'{"lists": [{"api": 5}]}', b"\xff\xfe", b"[]"])
 def test_a_damaged_file_is_told_and_replaced(inside: Inside, content: bytes) -> None:
     """It counts as empty, with a note; the next refusal writes it again."""
@@ -171,6 +177,7 @@ def test_a_damaged_file_is_told_and_replaced(inside: Inside, content: bytes) -> 
     assert [one["field"] for one in remembered(inside)] == ["CategoryName", "StageName"]
 
 
+@pytest.mark.one_process("it is about the file names.json")
 def test_a_deleted_file_is_forgotten_and_one_in_its_place_harms_nothing(inside: Inside) -> None:
     """Deleting is safe; a folder of that name is a note, and the run ends as it would."""
     teach(inside)

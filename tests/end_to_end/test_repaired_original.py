@@ -134,7 +134,7 @@ def test_other_rows_and_undone_rows_are_not_mentioned(tmp_path: Path) -> None:
         assert not told(tmp_path, "deals.csv")
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the database as a file")
 def test_a_damaged_database_costs_no_more_than_the_sentence(tmp_path: Path, api: Sandbox) -> None:
     """A check goes on as it would without any earlier run."""
     workbook = first_run(tmp_path, api)

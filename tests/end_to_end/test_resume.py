@@ -3,17 +3,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
 import pytest
 
-from tests.end_to_end.program import batch_updater, configure, sandbox, worker
+from tests.end_to_end.program import batch_updater, configure, in_store, sandbox, worker
 from tests.end_to_end.test_terminal import converse
 from tests.torture.runs import database_of, ended, numbered, start, write_rows
 
@@ -134,17 +132,15 @@ def test_restart_starts_a_new_run(tmp_path: Path, api: Sandbox) -> None:
     assert "Resuming" not in third.err
 
 
-def make_older(database: Path | None, days: float) -> None:
-    assert database
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE parts SET started_at = started_at - ?", (days * 86_400,))
+def make_older(folder: Path, days: float) -> None:
+    """Let the only run have been started so much earlier."""
+    in_store(folder, f"UPDATE parts SET started_at = started_at - {days * 86_400}")  # noqa: S608  (a number)
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_an_old_run_is_resumed_only_if_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
     """After more than a day newer changes could be overwritten: it is asked, or without a terminal needs --yes."""
     interrupted(tmp_path, api)
-    make_older(database_of(tmp_path), 1.1)
+    make_older(tmp_path, 1.1)
     before = len(api.requests())
     refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert refused.code == 2
@@ -302,7 +298,6 @@ def test_the_workbook_is_written_again_from_the_folder_alone(tmp_path: Path, api
         assert list(first[name].values) == list(second[name].values)
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Path, api: Sandbox) -> None:
     """Of a description in several files; blanks and other operations change nothing of it, another limit does."""
     text = DESCRIPTION.read_text(encoding="utf-8")
@@ -319,8 +314,7 @@ def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Pat
     (tmp_path / "api.yaml").write_text(f"# The same.\n{document}{more}", encoding="utf-8")
     second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert (second.object["run"], second.outcomes) == (first.object["run"], {"updated": 2})
-    with closing(sqlite3.connect(Path(second.object["run"]) / "run.sqlite")) as database:
-        (stored,) = database.execute("SELECT value FROM run WHERE name = 'endpoint'").fetchone()
+    ((stored,),) = in_store(tmp_path, "SELECT value FROM run WHERE name = 'endpoint'")
     assert "parts.yaml" not in stored
     for name in ("parts.yaml", "api.yaml"):
         (tmp_path / name).unlink()
@@ -334,20 +328,18 @@ def test_a_run_keeps_the_call_that_it_made_and_not_the_description(tmp_path: Pat
     assert third.object["run"] != first.object["run"]
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_damaged_endpoint_in_a_database_is_told(tmp_path: Path, api: Sandbox) -> None:
     """The message names the database; nothing is guessed."""
     numbered(tmp_path / "rows.csv", 2)
     configure(tmp_path, api.url, FAST)
     run = Path(batch_updater("run", "rows.csv", "--json", cwd=tmp_path).object["run"])
-    with closing(sqlite3.connect(run / "run.sqlite")) as database, database:
-        database.execute("UPDATE run SET value = '\"{}\"' WHERE name = 'endpoint'")
+    in_store(tmp_path, "UPDATE run SET value = '\"{}\"' WHERE name = 'endpoint'")
     done = batch_updater("report", run.name, cwd=tmp_path)
     assert done.code == 2
     assert "its table run holds no endpoint" in done.err.replace("\n", " ")
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     """What a killed run came to can be looked at without sending anything."""
     numbered(tmp_path / "rows.csv", 50)
@@ -425,7 +417,7 @@ def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None
     assert "All 100 rows were updated." in batch_updater("runs", cwd=tmp_path).out
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the database as a file")
 def test_a_damaged_database_is_refused(tmp_path: Path, api: Sandbox) -> None:
     """It is unknown what is done: nothing is sent without --restart."""
     interrupted(tmp_path, api)
@@ -476,7 +468,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_is_sent(tmp_path: 
         assert "results.folder" in done.object["error"]["remedy"]
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the files in the folder of a run")
 def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     """After a run its folder alone is there, with what the interface names."""
     interrupted(tmp_path, api)

@@ -71,7 +71,7 @@ def test_a_list_can_be_narrowed_down(inside: Inside) -> None:
     assert [entry.last.file for entry in entries if entry.mentions("Q1.")] == ["q1.xlsx"]
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the database as a file")
 def test_only_what_has_changed_is_read_again(inside: Inside) -> None:
     """A run whose database is as it was is the very record that was read before; families are as well."""
     folder = inside.folder / "runs"

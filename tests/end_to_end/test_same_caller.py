@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.program import Sandbox
 
+pytestmark = pytest.mark.usefixtures("store")
+
 SECRET = "tenant-with-a-secret-name"
 
 

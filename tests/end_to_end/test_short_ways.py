@@ -304,7 +304,7 @@ def test_the_answers_of_a_row_fit_the_terminal(tmp_path: Path, api: Sandbox) -> 
     assert api.requests()
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the database as a file")
 def test_paths_within_a_sentence_are_relative_too(tmp_path: Path, api: Sandbox) -> None:
     """Of errors and of a single row; a cell that holds such a path is shown as it is."""
     row = f"Id,Type,SalesRevenue\n1,Pre,{tmp_path}/x\n"

@@ -20,7 +20,9 @@ from tests.end_to_end.test_night import aged
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals"), pytest.mark.usefixtures("store"),
+]  # fmt: skip
 
 ENDS_WITHIN_S = 20
 """Far below what is waited for here, far above what ending takes on a busy machine."""
@@ -83,6 +85,7 @@ def test_an_interrupted_command_prints_one_json_object(tmp_path: Path) -> None:
     assert json.loads(told)["exit_code"] == process.returncode == 3
 
 
+@pytest.mark.one_process("each worker runs the command as well")
 def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """A run under nohup outlives its terminal, whatever it is doing."""
     script = "touch started; while [ ! -e go ]; do sleep 0.05; done; echo sandbox-token\n"
@@ -97,6 +100,7 @@ def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     assert (process.returncode, "The row was updated." in told) == (0, True), said
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whom a process connects to in this way")
 def test_a_connection_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
     """Nothing has gone out to a host that takes no connections: sending.drain_s is for what has."""
@@ -130,6 +134,7 @@ def connecting_to(port: int) -> int:
     return sum(line[2].endswith(f":{port:04X}") and line[3] == "02" for line in fields[1:])
 
 
+@pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_name_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
     """The system's look-up of a name knows no time limit of ours, and continues beyond the end of the run."""
     unshare = shutil.which("unshare")
@@ -189,6 +194,7 @@ def test_a_night_that_waits_for_a_token_ends_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "inbox").iterdir() if path.suffix == ".csv"] == ["c.csv"]
 
 
+@pytest.mark.one_process("each worker runs the command as well")
 def test_a_process_that_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
     """What a program printed until it ended counts, though a helper of its keeps its output open."""
     script = "echo sandbox-token\nsleep 600 &\necho $! > helper\n"

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shutil
-import sqlite3
 import stat
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +27,7 @@ from batch_updater.runs.team_folders import joined
 from batch_updater.runs.undo import Undo, write_undo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.end_to_end.program import batch_updater as program
-from tests.end_to_end.program import configure, description_without_reading, sandbox, worker
+from tests.end_to_end.program import configure, description_without_reading, in_store, sandbox, worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,11 +70,11 @@ class Bench:
             writer.writerows(rows)
         return path
 
-    def run(self, source: Path, **more: object) -> batch_updater.Run:
+    def run(self, source: Path, *, restart: bool = True, **more: object) -> batch_updater.Run:
         settings = self.configuration(**more)
         (self.folder / "config.yaml").write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
         with worker("run", cwd=self.folder):
-            return batch_updater.run(source, settings, restart=True)
+            return batch_updater.run(source, settings, restart=restart)
 
     def undo(self, run: batch_updater.Run) -> Undo:
         assert run.folder
@@ -397,16 +396,12 @@ def test_a_workbook_that_was_changed_is_not_replaced(bench: Bench) -> None:
     assert path.read_bytes() == theirs
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
+@pytest.mark.one_process("it is about the lock of a process")
 def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     """While another process holds the lock, a run without an end is refused; afterwards the verdict tells."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()]))
     assert run.folder
-    end = "UPDATE parts SET ended_at = NULL"
-    import sqlite3
-
-    with sqlite3.connect(run.folder / "run.sqlite") as connection:
-        connection.execute(end)
+    in_store(bench.folder, "UPDATE parts SET ended_at = NULL")
     with locked(run.folder.parent, bench.api.url, "other.csv"), pytest.raises(LockedError):
         bench.undo(run)
     undo = bench.undo(run)
@@ -414,7 +409,6 @@ def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     assert "did not come to its end" in undo.verdict
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 @pytest.mark.parametrize("compared", [True, False])
 def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared: bool) -> None:
     """Resumed, it finds the record as it left it: set back if it was read before, else listed and not taken for old."""
@@ -422,10 +416,9 @@ def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared:
     table = bench.table([Change(1, "Pre", "", {"OpportunityName": "x", "StageName": "Proposal"}).row()])
     first = bench.run(table, sending={"compare": compared})
     assert first.folder
-    with sqlite3.connect(first.folder / "run.sqlite") as connection:
-        connection.execute("UPDATE rows SET state = 'in_flight', outcome = NULL, reported = NULL")
-        connection.execute("UPDATE parts SET counts = NULL")
-    resumed = batch_updater.run(table, bench.configuration())
+    in_store(bench.folder, "UPDATE rows SET state = 'in_flight', outcome = NULL, reported = NULL")
+    in_store(bench.folder, "UPDATE parts SET counts = NULL")
+    resumed = bench.run(table, restart=False)
     assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1})
     undo = bench.undo(resumed)
     bench.run(undo.path)
@@ -437,7 +430,6 @@ def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared:
         assert listed(undo.path) == {(target, "OpportunityName"), (target, "StageName")}
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_resumed_run_knows_the_names_that_an_earlier_part_learned(bench: Bench) -> None:
     """A stage that a record has already is known by its id before this part's first refusal lists the names again."""
     row = Change(1, "Pre", "", {"StageName": "Proposal"}).row()
@@ -445,24 +437,21 @@ def test_a_resumed_run_knows_the_names_that_an_earlier_part_learned(bench: Bench
     table = bench.table([row, TEACHING])
     first = bench.run(table, sending=one_by_one)
     assert first.folder
-    with sqlite3.connect(first.folder / "run.sqlite") as connection:
-        connection.execute("UPDATE rows SET outcome = 'failed' WHERE number = 2")
-        connection.execute("UPDATE parts SET counts = NULL")
-    resumed = batch_updater.run(table, bench.configuration(sending=one_by_one))
+    in_store(bench.folder, "UPDATE rows SET outcome = 'failed' WHERE number = 2")
+    in_store(bench.folder, "UPDATE parts SET counts = NULL")
+    resumed = bench.run(table, restart=False, sending=one_by_one)
     assert (resumed.folder, done(resumed)) == (first.folder, {"unchanged": 1, "rejected": 1})
 
 
-@pytest.mark.one_process("it looks into the run's SQLite file")
 def test_a_name_that_was_added_since_an_earlier_part_is_sent(bench: Bench) -> None:
     """What an earlier part learned says which id a name has, not that there are no further names by now."""
     table = bench.table([Change(1, "Pre", "", {"StageName": "Proposal"}).row(), TEACHING])
     first = bench.run(table, sending={"rate_per_s": 5000, "concurrency": 1})
     assert first.folder
-    with sqlite3.connect(first.folder / "run.sqlite") as connection:
-        connection.execute("UPDATE rows SET outcome = 'failed' WHERE number = 2")
-        connection.execute("UPDATE parts SET counts = NULL")
-        connection.execute("UPDATE names SET list = replace(list, 'Proposal', 'Earlier')")
-    resumed = batch_updater.run(table, bench.configuration(sending={"rate_per_s": 5000, "concurrency": 1}))
+    in_store(bench.folder, "UPDATE rows SET outcome = 'failed' WHERE number = 2")
+    in_store(bench.folder, "UPDATE parts SET counts = NULL")
+    in_store(bench.folder, "UPDATE names SET list = replace(list, 'Proposal', 'Earlier')")
+    resumed = bench.run(table, restart=False, sending={"rate_per_s": 5000, "concurrency": 1})
     assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1, "rejected": 1})
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openpyxl
+import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 import batch_updater
-from batch_updater.runs.history import find_run
-from batch_updater.runs.undo import write_undo
+from tests.end_to_end.program import worker
 from tests.end_to_end.records_api import RecordsApi, describe, lost, status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from tests.end_to_end.records_api import Reply
+
+pytestmark = pytest.mark.usefixtures("store")
 
 FIELDS = ("name", "amount", "since")
 AMOUNTS = st.one_of(
@@ -93,6 +94,7 @@ def run_to_its_end(source: Path, config: dict[str, object]) -> batch_updater.Run
     return done
 
 
+@pytest.mark.one_process("a property with dozens of runs, each of which a worker would take a second for")
 @settings(
     max_examples=15,
     suppress_health_check=[HealthCheck.too_slow],
@@ -106,8 +108,22 @@ def test_what_is_not_listed_is_as_it_was(
     habit: tuple[str, bool],
 ) -> None:
     """Every field that is not listed goes back, unless its record is left alone because it is not as it was left."""
+    event(require_undone(tmp_path_factory.mktemp("trouble"), before, rows, habit))
+
+
+def test_each_kind_of_trouble_is_undone(tmp_path: Path) -> None:
+    """Whichever store holds what the records were before."""
+    before = [{"name": f"was {number}", "amount": Decimal("1.50"), "since": None} for number in (1, 2, 3)]
+    rows = [
+        Row(1, {"name": "a"}, "done"), Row(2, {"amount": "2.25"}, "lost"), Row(3, {"since": "2026-01-31"}, "cut"),
+        Row(1, {"name": "b", "amount": "#CLEAR"}, "lost"), Row(2, {"name": "#CLEAR"}, "refused"),
+    ]  # fmt: skip
+    require_undone(tmp_path, before, rows, ("record", True))
+
+
+def require_undone(folder: Path, before: list[dict[str, Any]], rows: list[Row], habit: tuple[str, bool]) -> str:
+    """Run rows, undo that, and compare every record with what it was before. Returns which kind of undo that was."""
     answer, null_clears = habit
-    folder = tmp_path_factory.mktemp("trouble")
     (folder / "token").write_text("a-token", encoding="ascii")
     with RecordsApi(answer=answer, null_clears=null_clears) as api:
         api.records |= {number: dict(record) for number, record in enumerate(before, 1)}
@@ -125,15 +141,17 @@ def test_what_is_not_listed_is_as_it_was(
             writer = csv.writer(stream)
             writer.writerow(("itemId", *FIELDS))
             writer.writerows((row.number, *(row.values.get(name, "") for name in FIELDS)) for row in rows)
-        first = run_to_its_end(folder / "rows.csv", config)
-        assert first.folder
-        undo = write_undo(find_run(first.folder.parent, first.folder.name), None)
+        (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
+        with worker("run", cwd=folder):
+            first = run_to_its_end(folder / "rows.csv", config)
+            undo = batch_updater.undo(first, config)
         book = openpyxl.load_workbook(undo.path)
         listed = {
             (target, field) for target, _, field, _ in book["Not possible"].iter_rows(min_row=2, values_only=True)
         }
         api.script.clear()
-        second = batch_updater.run(undo.path, config)
+        with worker("run", cwd=folder):
+            second = batch_updater.run(undo.path, config)
         frame = second.frame()
         left_alone = {
             f"itemId={number}"
@@ -142,7 +160,6 @@ def test_what_is_not_listed_is_as_it_was(
         }
         after = api.records
         assert set(frame["Outcome"]) <= {"updated", "unchanged", "rejected"} | (set() if null_clears else {"differs"})
-        event(f"listed: {bool(listed)}, left alone: {bool(left_alone)}, rows: {undo.rows > 0}")
         for number, record in enumerate(before, 1):
             now, was, target = plain(after[number]), plain(record), f"itemId={number}"
             # What was empty cannot be emptied again where the API takes no null.
@@ -153,3 +170,4 @@ def test_what_is_not_listed_is_as_it_was(
             assert not listed
             assert not left_alone
         assert {target for target, _ in listed} >= left_alone
+    return f"listed: {bool(listed)}, left alone: {bool(left_alone)}, rows: {undo.rows > 0}"

@@ -94,7 +94,8 @@ def test_a_used_up_quota_an_open_breaker_and_failed_jobs_are_told(tmp_path: Path
         connection.execute(
             "INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('runs', 's', 'failed')"
         )
-        connection.execute("INSERT INTO quotas (origin, account, opened_at) VALUES (%s, 'a', 1), (%s, 'b', NULL)",
+        connection.execute("INSERT INTO quotas (origin, account, opened_at, deadline) VALUES "
+                           "(%s, 'a', 1, extract(epoch FROM now()) + 60), (%s, 'b', 1, 2)",
                            (ORIGIN, ORIGIN))  # fmt: skip
         connection.execute("INSERT INTO months VALUES (%s, 'a', date_trunc('month', now() AT TIME ZONE 'UTC'), 7)",
                            (ORIGIN,))  # fmt: skip

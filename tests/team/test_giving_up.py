@@ -1,4 +1,4 @@
-"""A job that fails again and again with an error that no one has foreseen ends its run, and no one waits for ever."""
+"""A job that keeps failing with an unforeseen error ends its run, so that no one waits for it in vain."""
 
 from __future__ import annotations
 

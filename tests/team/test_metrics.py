@@ -60,8 +60,9 @@ def test_what_the_database_holds_is_served(team: TeamDatabase) -> None:
         connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES "
                            "('runs https://nexus.example.com', 'send', 'todo'), ('runs o', 'send', 'doing'), "
                            "('blocks o', 'block', 'succeeded')")  # fmt: skip
-        connection.execute("INSERT INTO quotas (origin, account, slowed_to_per_s, opened_at) VALUES (%s, %s, 12.5, 1)",
-                           (ORIGIN, account))  # fmt: skip
+        connection.execute("INSERT INTO quotas (origin, account, slowed_to_per_s, opened_at, deadline) VALUES "
+                           "(%s, %s, 12.5, 1, extract(epoch FROM now()) + 60), (%s, 'ended', NULL, 1, 2)",
+                           (ORIGIN, account, ORIGIN))  # fmt: skip
         connection.execute("INSERT INTO months VALUES (%s, %s, %s, 41), (%s, %s, '2020-01-01', 5)",
                            (ORIGIN, account, month, ORIGIN, account))  # fmt: skip
         text = scraped(port)
@@ -79,6 +80,7 @@ def test_what_the_database_holds_is_served(team: TeamDatabase) -> None:
     shown = f"{account[:8]} {ORIGIN}"
     assert found[f"batch_updater_team_requests_this_month {shown}"] == 41
     assert found[f"batch_updater_team_breaker_open {shown}"] == 1
+    assert found[f"batch_updater_team_breaker_open ended {ORIGIN}"] == 0  # the run that opened it has ended
     assert found[f"batch_updater_team_slowed_to_per_second {shown}"] == 12.5
     assert account not in text
     assert "secret-of-the-database" not in text

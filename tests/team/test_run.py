@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import openpyxl
+import psycopg
 import pytest
 
 from batch_updater.config.environment import machine_name
@@ -403,6 +404,27 @@ def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_po
         done = host("run", "c.csv", "--json")
         assert done.code == 2
         assert "Connection refused" in json.loads(done.out)["error"]["message"]
+        assert not api.received
+
+
+def test_a_role_without_its_rights_is_told(tmp_path: Path, address: str) -> None:
+    """Not as a database that does not answer: with PostgreSQL's reason and what to do about it."""
+    with psycopg.connect(address) as connection:
+        connection.execute(
+            "CREATE ROLE clerk LOGIN PASSWORD 'secret-of-the-database';"
+            "GRANT USAGE ON SCHEMA batch_updater TO clerk;"
+            "GRANT ALL ON ALL TABLES IN SCHEMA batch_updater TO clerk;"
+            "GRANT ALL ON ALL SEQUENCES IN SCHEMA batch_updater TO clerk;"
+            "REVOKE INSERT ON batch_updater.rows FROM clerk"
+        )
+    with sandbox() as api:
+        clerk = CommandHost(tmp_path, api.url, address.replace("//postgres:", "//clerk:"))
+        clerk.file("c.csv", 3)
+        done = clerk("run", "c.csv", "--json")
+        assert done.code == 2
+        error = done.object["error"]
+        assert "permission denied for table rows. Nothing was sent." in error["message"]
+        assert "roles.sql" in error["remedy"]
         assert not api.received
 
 

@@ -79,10 +79,40 @@ def test_the_compose_file_says_that_it_is_untested_and_gives_secrets_as_files() 
     text = text_of("compose.yaml")
     assert "UNTESTED" in text
     compose = yaml.safe_load(text)
-    assert set(compose["services"]) == {"database", "migrate", "worker"}
-    environ = compose["services"]["worker"]["environment"]
-    assert str(load_config(TEAM / "config.yaml", environ).team.database) == "file:/run/secrets/team-database"
+    services = compose["services"]
+    assert set(services) == {"database", "migrate", "roles", "worker"}
+    for service, role in (("migrate", "owner"), ("worker", "worker")):
+        address = f"batch_updater_{role}-address"
+        assert services[service]["secrets"] == ["nexus-token", address]
+        config = load_config(TEAM / "config.yaml", services[service]["environment"])
+        assert str(config.team.database) == f"file:/run/secrets/{address}"
+    for service in services.values():
+        assert set(service["secrets"]) <= set(compose["secrets"])
     assert re.search(r"untested", PAGE, re.IGNORECASE)
+
+
+def test_the_compose_file_gives_the_roles_their_passwords(tmp_path: Path, server: PostgresServer) -> None:
+    """What the image executes at its first start, executed: both roles connect with what is in the secrets."""
+    compose = yaml.safe_load(text_of("compose.yaml"))
+    mounts = (*compose["services"]["database"]["volumes"], compose["services"]["database"]["configs"][0]["target"])
+    assert [re.findall(r"initdb\.d/(\S+?\.sql)", mount) for mount in mounts] == [
+        [],
+        ["1-roles.sql"],
+        ["2-passwords.sql"],
+    ]
+    for role in ("owner", "worker"):
+        (tmp_path / f"batch_updater_{role}-password").write_text(f"it's {role}\n", encoding="utf-8")
+    passwords = tmp_path / "2-passwords.sql"
+    passwords.write_text(
+        compose["configs"]["passwords"]["content"].replace("/run/secrets", str(tmp_path)), encoding="utf-8"
+    )
+    address = server.new_database()
+    command = ["psql", "-v", "ON_ERROR_STOP=1", "-f", str(TEAM / "roles.sql"), "-f", str(passwords), address]
+    subprocess.run(command, check=True, capture_output=True)
+    for role in ("owner", "worker"):
+        user = f"batch_updater_{role}"
+        with psycopg.connect(address, user=user, password=f"it's {role}") as connection:
+            assert connection.info.user == user
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in TEAM.iterdir()))

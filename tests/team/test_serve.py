@@ -312,6 +312,16 @@ def test_every_page_and_form_says_that_the_database_does_not_answer(served: Team
     wait_until(anna, run, "Rows to repair")
 
 
+def test_a_server_ends_cleanly_while_the_database_is_away(served: Team, server: PostgresServer) -> None:
+    """What it would tell the others, they find out by its heartbeat."""
+    server.stop("immediate")
+    try:
+        codes = [host.stop() for host in (served.first, served.second)]
+    finally:
+        server.start()
+    assert codes == [0, 0], served.first.log.read_text()
+
+
 def test_the_page_says_that_the_database_does_not_answer_until_it_does(served: Team, server: PostgresServer) -> None:
     """Nothing is lost: the draft that was open is there afterwards, with its edit."""
     anna = served.first.as_user("anna")

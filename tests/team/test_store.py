@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count, islice
@@ -189,7 +190,7 @@ def test_blocks_hold_every_row_once_and_those_of_one_target_together(team: TeamD
 
 
 @pytest.mark.debian
-def test_a_part_that_is_resumed_is_cut_anew(team: TeamDatabase) -> None:
+def test_a_part_that_is_resumed_is_cut_into_blocks_again(team: TeamDatabase) -> None:
     """Rows that are confirmed are in no block, and who had a block before has an epoch that is past."""
     with _run_of_team(team, 100, Cut(10)) as store:
         with store.transaction():
@@ -244,12 +245,24 @@ def test_postgresql_computes_the_block_that_this_program_does(team: TeamDatabase
         assert connection.execute(query, (target, blocks)).fetchone() == (block_of(target, blocks),)
 
     with team.connected() as connection:
-        query = "SELECT ('x' || left(md5(coalesce(%s::text, '')), 8))::bit(32)::bigint %% %s::bigint"
-        assert (
-            query[7:].split(" %%", maxsplit=1)[0].replace("%s::text", "rows.target")
-            in statements.in_order("CUT_INTO_BLOCKS")[0]
-        )
+        number = "('x' || left(encode(sha256(convert_to(coalesce({}, ''), 'UTF8')), 'hex'), 8))::bit(32)::bigint"
+        assert number.format("rows.target") in statements.in_order("CUT_INTO_BLOCKS")[0]
+        query = f"SELECT {number.format('%s::text')} %% %s::bigint"
         check()
+
+
+def test_targets_are_spread_evenly_over_the_blocks() -> None:
+    """None of a hundred blocks has much more or less than its hundredth, although the targets differ by little."""
+    sizes = Counter(block_of(f"Id={number}", 100) for number in range(100_000))
+    assert len(sizes) == 100
+    assert all(850 < size < 1_150 for size in sizes.values())
+
+
+def test_no_statement_needs_a_digest_that_fips_mode_refuses() -> None:
+    """PostgreSQL answers md5 with an error where its OpenSSL allows only approved algorithms."""
+    files = list(Path(statements.__file__).parent.glob("*.sql"))
+    assert files
+    assert not [file.name for file in files if "md5" in file.read_text(encoding="utf-8").lower()]
 
 
 # --- what PostgreSQL refuses, and what fails -------------------------------------------------------------------------
