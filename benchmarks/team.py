@@ -230,7 +230,7 @@ def measured(bench: Bench) -> Team:
     """Measure every load and every rate; one PostgreSQL serves all, each team with a database of its own."""
     from tests.team.postgres import postgres_server  # noqa: PLC0415  (psycopg is not small: see Cost.peak_mb)
 
-    with postgres_server() as postgres:
+    with postgres_server(fsync="on") as postgres:
         probed = probe(postgres)
         say(f"the database: {probed}")
         throughputs = [_throughput(bench, postgres, load) for load in bench.sizes.team]
