@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -18,12 +19,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from batch_updater.config.secrets import Secret
-from batch_updater.runs.team_database import TeamDatabase, address_of
-from batch_updater.team.migrate import migrate
+from batch_updater.runs.team_database import TeamDatabase
+from tests.team.hosts import ROOT, Host, hosts, migrated
 from tests.team.postgres import PostgresServer, postgres_server
 from tests.team.quota_client import clients, stopped
 from tests.team.recording_server import Arrival, RecordingServer, busiest_second, recording_server
+from tests.torture.runs import write_rows
+from tests.web.served import PageServer, wait_until
+from tests.web.test_preview_page import press
 
 pytestmark = [
     pytest.mark.debian,
@@ -45,13 +48,6 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> str:
     library, source = tmp_path_factory.mktemp("clock") / "clock.so", Path(__file__).parents[1] / "torture" / "clock.c"
     subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
     return str(library)
-
-
-def new_team(server: PostgresServer) -> str:
-    database = TeamDatabase(Secret(address_of(server.new_database())))
-    migrate(database)
-    database.close()
-    return database.address
 
 
 def used_in_the_middle(times: list[float], rate: float) -> float:
@@ -100,6 +96,48 @@ def test_all_processes_together_hold_the_rate_and_use_it(
     assert busiest <= most
     assert used >= (least_used if torture else 0.3)
     assert sum(result.requests for result in results) == len(api.times) == counted_this_month(address)
+
+
+def numbered_from(first: int, count: int, path: Path) -> Path:
+    """Write a file of so many rows, each of a record of its own, from that record on."""
+    records = range(first, first + count)
+    return write_rows(path, [{"Id": one, "Type": "Pre", "OpportunityName": f"row {one}"} for one in records])
+
+
+def test_workers_a_page_and_a_night_hold_the_rate_together(tmp_path: Path, server: PostgresServer) -> None:
+    """What two workers send, and what a page reads meanwhile, is of one quota; each row of all three is sent once."""
+    address, inbox = migrated(server), tmp_path / "inbox"
+    inbox.mkdir()
+    with recording_server() as api, ExitStack() as stack:
+        sending = "{rate_per_s: 100, burst: 0}"
+        desk, workers_host, page_host, night_host = (
+            Host(tmp_path / name, api.url, address, sending=sending, more=f"nightly: {{inbox: '{inbox}'}}\n")
+            for name in ("desk", "workers", "page", "night")
+        )
+        numbered_from(1_000, 200, desk.folder / "run.csv")
+        numbered_from(2_000, 100, inbox / "night.csv")
+        uploaded = numbered_from(3_000, 100, page_host.folder / "page.csv")
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        page = stack.enter_context(PageServer(page_host.folder, TEAM_DATABASE=address, PYTHONPATH=path))
+        stack.enter_context(hosts(workers_host))
+        workers = [workers_host.work(quick=False) for _ in range(2)]
+        browser = page.signed_in()
+        files = browser.upload("page.csv", uploaded.read_bytes()).location
+        wait_until(browser, f"{files}/check", "good")
+        commands = [desk.start("run", "run.csv", "--json"), night_host.start("nightly", "--json")]
+        eventually(lambda: api.arrivals)
+        press(browser, browser.get(f"{files}/preview"), f"{files}/compare")
+        preview = wait_until(browser, f"{files}/preview", "Read records again")
+        press(browser, preview, f"{files}/send")
+        for command in commands:
+            _, err = command.communicate(timeout=120)
+            assert command.returncode == 0, err
+        wait_until(browser, f"{files}/run", "All 100 rows were updated.")
+        assert [worker.end() for worker in workers] == [0, 0]
+    sent = Counter(arrival.record for arrival in api.arrivals if arrival.method == "PUT")
+    assert sent == Counter([*range(1_000, 1_200), *range(2_000, 2_100), *range(3_000, 3_100)])
+    assert busiest_second(api.times) <= 102
+    assert counted_this_month(address) == len(api.times)
 
 
 def test_what_a_killed_process_has_leased_is_lost_and_never_doubled(address: str, *, torture: bool) -> None:
@@ -158,7 +196,7 @@ def test_a_pause_that_the_service_asks_for_stops_all(address: str) -> None:
 def test_without_the_database_nothing_is_sent_and_afterwards_all_goes_on() -> None:
     """While PostgreSQL is stopped there are no permits; a crash of it lets no second hold more than the rate."""
     with postgres_server() as server:
-        address = new_team(server)
+        address = migrated(server)
         with recording_server() as api, clients(address, api.url, 4) as running:
             eventually(lambda: len(api.arrivals) > 150)
             for _ in range(2):
@@ -175,7 +213,7 @@ def test_without_the_database_nothing_is_sent_and_afterwards_all_goes_on() -> No
 
 def test_a_run_that_is_stopped_does_not_wait_for_a_lost_database() -> None:
     """Requests that wait for permits are given up when the run ends, whether or not PostgreSQL is back."""
-    with postgres_server() as server, recording_server() as api, clients(new_team(server), api.url, 2) as running:
+    with postgres_server() as server, recording_server() as api, clients(migrated(server), api.url, 2) as running:
         eventually(lambda: len(api.arrivals) > 50)
         server.stop("immediate")
         began = time.monotonic()
