@@ -134,17 +134,17 @@ def test_connections_that_are_made_for_every_request_leave_no_permit_unused(team
 
 
 def test_a_burst_comes_at_once_after_a_lull_and_only_then(team: TeamDatabase) -> None:
-    """With a burst of 5, six requests go at once; from then on each waits for its own moment."""
+    """With a burst of 10, eleven requests go at once; from then on each waits for its own moment."""
 
     async def in_a_row() -> list[float]:
-        async with TeamLimiter(quota_of(team, 10, 5)) as limiter:
+        async with TeamLimiter(quota_of(team, 2, 10)) as limiter:
             sends = Sends(limiter)
-            await asyncio.gather(*(sends.one() for _ in range(9)))
+            await asyncio.gather(*(sends.one() for _ in range(13)))
         return sends.times
 
     times = uvloop.run(in_a_row())
-    assert times[8] - times[0] >= 3 * 0.1 - 2 * _ACCURACY_S
-    assert times[8] - times[0] <= 3 * 0.1 + 0.5
+    assert times[12] - times[0] >= 2 * 0.5 - 2 * _ACCURACY_S
+    assert times[12] - times[0] < 12 * 0.5  # as without a burst
 
 
 def test_a_database_clock_that_was_set_back_keeps_no_one_waiting(team: TeamDatabase) -> None:
@@ -201,7 +201,7 @@ def test_of_all_who_want_the_probe_one_gets_it(team: TeamDatabase) -> None:
 
 
 def test_what_one_worker_finds_out_of_the_service_all_know_within_a_moment(team: TeamDatabase) -> None:
-    """A breaker that one opens is open for the other within 0.3 s, and so it closes."""
+    """A breaker that one opens is open for the other long before it would try by itself, and so it closes."""
 
     async def delays() -> list[float]:
         async with AsyncExitStack() as stack:
@@ -219,7 +219,7 @@ def test_what_one_worker_finds_out_of_the_service_all_know_within_a_moment(team:
                 delays.append(time.monotonic() - began)
             return delays
 
-    assert max(uvloop.run(delays())) < 1  # 0.3 on a machine that does nothing else
+    assert max(uvloop.run(delays())) < 10  # of 60 that it may wait; 0.3 on a machine that does nothing else
 
 
 def test_a_breaker_that_an_earlier_run_has_left_open_is_forgotten(team: TeamDatabase) -> None:

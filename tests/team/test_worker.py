@@ -166,7 +166,7 @@ def test_a_network_that_is_cut_for_some_seconds_costs_no_row(
 
 
 def test_a_stop_found_by_one_worker_ends_the_run_for_all(tmp_path: Path, address: str) -> None:
-    """The quota of the account is used up: within a second nothing more goes out."""
+    """The quota of the account is used up: no more rows follow than a second has, of the 340 that are left."""
     numbered(tmp_path / "many.csv", 400)
     with sandbox("--quota", "60", "--latency-ms", "50") as api:
         host = Host(tmp_path, api.url, address)
@@ -174,9 +174,7 @@ def test_a_stop_found_by_one_worker_ends_the_run_for_all(tmp_path: Path, address
             workers = [host.work(), host.work()]
             run = host.submit("many.csv")
             ended(address, run)
-            requests = api.requests()
-            refused = [request["at_s"] for request in requests if request["status"] != 200]
-            assert requests[-1]["at_s"] - refused[0] < 1
+            assert 60 < len(api.requests()) <= 60 + 100
             ((stop,),) = query(address, "SELECT stop FROM runs WHERE name = %s", run)
             assert '"quota"' in stop
             assert [worker.end() for worker in workers] == [0, 0]
