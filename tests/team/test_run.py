@@ -340,7 +340,8 @@ def test_without_a_worker_it_is_said_what_to_do(tmp_path: Path, address: str) ->
 
 def test_a_restart_of_the_database_is_survived(tmp_path: Path, address: str, server: PostgresServer) -> None:
     """Who follows a run follows it further after PostgreSQL has been restarted."""
-    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, host, api), host.worker():
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, host, api), hosts(host):
+        host.work(1)
         desk.file("c.csv", 200)
         process = desk.start("run", "c.csv", "--json")
         api.wait_for(20)
