@@ -7,6 +7,7 @@ import pytest
 
 from batch_updater.config.secrets import Secret
 from batch_updater.runs.team_database import TeamDatabase, address_of
+from batch_updater.team.migrate import migrate
 from tests.team.hosts import migrated
 from tests.team.postgres import PostgresServer, postgres_server
 
@@ -28,4 +29,5 @@ def address(request: pytest.FixtureRequest, server: PostgresServer) -> str:
 def team(address: str) -> Iterator[TeamDatabase]:
     """Give a database with the tables of this program."""
     with closing(TeamDatabase(Secret(address_of(address)))) as database:
+        migrate(database)  # nothing to do, unless a test asks for it once it runs
         yield database
