@@ -90,7 +90,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, 
         kept, seen = confirmed_rows(address, run), len(slow_api.requests())
         ended(address, run)
         again = rows_of(slow_api.requests()[seen:])
-        assert f"The worker on {machine_name()} is gone: " in other.said
+        other.wait_for(f"The worker on {machine_name()} is gone: ")
         assert other.end() == 0
     assert not set(again) & kept
     assert outcomes_of(address, run) == {"updated": 150}
