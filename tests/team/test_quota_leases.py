@@ -129,7 +129,8 @@ def test_connections_that_are_made_for_every_request_leave_no_permit_unused(team
 
     times = uvloop.run(connecting())
     later = [at for at in times if at >= times[0] + 0.5]
-    assert (len(later) - 1) / (later[-1] - later[0]) >= 80
+    # 99 on a machine that does nothing else.
+    assert (len(later) - 1) / (later[-1] - later[0]) >= 60
     assert all(last - first >= 1 - 2 * _ACCURACY_S for first, last in zip(times, times[100:], strict=False))
 
 
@@ -189,11 +190,11 @@ def test_of_all_who_want_the_probe_one_gets_it(team: TeamDatabase) -> None:
 
     async def probes() -> tuple[int, bool, bool]:
         quotas = [quota_of(team) for _ in range(8)]
-        await quotas[0].open_breaker("503", 60, 0)
-        got = sum(await asyncio.gather(*(quota.take_probe(0.5) for quota in quotas)))
-        too_early = await quotas[0].take_probe(0.5)
-        await asyncio.sleep(0.6)
-        in_time = await quotas[0].take_probe(0.5)
+        await quotas[0].open_breaker("503", 600, 0)
+        got = sum(await asyncio.gather(*(quota.take_probe(300) for quota in quotas)))
+        too_early = await quotas[0].take_probe(300)
+        await asyncio.to_thread(execute, team, "UPDATE batch_updater.quotas SET next_probe_at = next_probe_at - 300")
+        in_time = await quotas[0].take_probe(300)
         await asyncio.gather(*(quota.end(0) for quota in quotas))
         return got, too_early, in_time
 
