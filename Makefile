@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all coverage torture bench reach audit lint types samples sql pictures debian-packages lock clean
+.PHONY: demo test test-debian test-all coverage torture bench reach audit lint types samples sql pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -11,8 +11,10 @@ demo: $(READY)
 test: $(READY) lint types
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian"
 
-test-all: test debian-packages
+test-debian: $(READY) debian-packages
 	$(BIN)/python -m pytest -n auto --dist worksteal -m debian
+
+test-all: test test-debian
 
 # Which branches the tests take, those in processes of their own included; the floor is in pyproject.toml.
 coverage: $(READY)

@@ -241,7 +241,7 @@ def measured(bench: Bench) -> Team:
     """Measure every load and every rate; one PostgreSQL serves all, each team with a database of its own."""
     from tests.team.postgres import postgres_server  # noqa: PLC0415  (psycopg is not small: see Cost.peak_mb)
 
-    with postgres_server() as postgres:
+    with postgres_server(fsync="on") as postgres:
         probed = probe(postgres)
         say(f"the database: {probed}")
         throughputs = [_throughput(bench, postgres, load) for load in bench.sizes.team]
@@ -395,6 +395,8 @@ def _held(bench: Bench, postgres: PostgresServer, rate_per_s: int, most: float, 
     held = Held(rate_per_s, most, least_used, traffic.requests, traffic.most_in_a_second,
                 traffic.last_s - traffic.first_s)  # fmt: skip
     say(f"a team at {rate_per_s:,}/s: {held.most_in_a_second:,} in a second at most, {held.used:.1%} used")
+    if bench.sizes.must_hold_rate and held.most_in_a_second > rate_per_s * most:
+        raise FailedError(f"A team at {rate_per_s:,}/s sent {held.most_in_a_second:,} requests in one second.")
     return held
 
 

@@ -151,7 +151,7 @@ class _Submission(RunBeginning):
         else:
             cut = Cut(self._plan.config.team.block_rows, self._options.limit)
             copy_run(self._plan.store, connection, own.id, facts, cut)
-        put_file(connection, own.id, self._plan.snapshot.path)
+            put_file(connection, own.id, self._plan.snapshot.path)  # a further part may begin where the file is not
         connection.execute(
             "UPDATE runs SET state = 'queued', part = part + 1, submitted_at = clock_timestamp(), options = %s,"
             " stop = %s, has_answer = false, changed_at = clock_timestamp() WHERE id = %s",
@@ -162,8 +162,7 @@ class _Submission(RunBeginning):
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        copy = self._plan.snapshot.path
-        if copy.stat().st_size <= MOST_BYTES:
+        if self._open_run.earlier.resumed or self._plan.snapshot.path.stat().st_size <= MOST_BYTES:
             return super()._notes
         kept_out = (
             f"The team's database takes no file of more than {MOST_BYTES >> 20} MB, so the copy of the input is on "

