@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from batch_updater.config.environment import Environment, ways_to_set
-from batch_updater.config.schema import Config, ReferenceKind
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import Config
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ConfigError, CredentialsError
@@ -48,10 +46,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     try:
         team = team_database(config.team.database, environment)
     except ConfigError as error:
-        reference = config.team.database
-        is_unset = isinstance(error, CredentialsError) and reference.kind is ReferenceKind.ENVIRONMENT
-        steps = ways_to_set(reference.location) if is_unset else ()
-        yield replace(from_error(_DATABASE, error), steps=steps)
+        yield from_error(_DATABASE, error)
         yield from skipped(left, _DATABASE)
         return
     try:

@@ -167,6 +167,7 @@ def test_a_secret_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     assert "TEAM_DATABASE" in found["team database"].message
     assert found["team database"].remedy == "Set TEAM_DATABASE and run again."
     assert "export TEAM_DATABASE" in found["team database"].steps[0]
+    assert found["team database"].steps[-1].endswith("a private file, by team.database: file:PATH")
 
 
 def test_tables_that_are_not_there_and_those_of_a_newer_program(tmp_path: Path, server: PostgresServer) -> None:
