@@ -56,7 +56,7 @@ _GAP = "  "
 _LEAST_VALUE = 12
 """Characters of the first values in the mapping table that always have room."""
 _STATUS_WIDTH = 9
-_CHECK_WIDTH = 16
+_CHECK_WIDTH = 17
 _STATUS_STYLES = {"ok": Style.GOOD, "wrong": Style.WRONG, "warning": Style.AGAIN}
 
 
