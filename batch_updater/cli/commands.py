@@ -871,12 +871,11 @@ def _migrate(options: argparse.Namespace) -> int:
     if config.team.database is None:
         raise UsageError(_NO_TEAM, remedy="Set team.database.")
     with contextlib.closing(team_database(config.team.database, options.environment)) as team:
-        has_changed = migrate(team)
+        done = migrate(team)
     if options.json:
         json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
     else:
-        already = "" if has_changed else " already: there was nothing to do"
-        print_line(f"The tables of the team's database are up to date{already}.", sys.stdout)
+        print_line(f"The tables of the team's database {done}.", sys.stdout)
     return ExitCode.OK
 
 
