@@ -11,7 +11,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.errors import ConfigError, CredentialsError
+from batch_updater.errors import ConfigError
 from batch_updater.messages import counted, duration, format_date_time
 from batch_updater.runs.lock import origin_of
 
@@ -179,7 +179,7 @@ def _quota_finding(shown: Overview, config: Config, endpoint: Endpoint | None) -
         return ok("team quota", "no requests to this API yet.")
     parts, status = [], Status.OK
     for quota in quotas:
-        used = f"{quota.requests:,} requests this month"
+        used = f"{counted(quota.requests, 'request')} this month"
         if limit:
             used += f" of {limit:,}, {max(0, limit - quota.requests):,} left"
             status = Status.WARNING if quota.requests >= limit else status

@@ -25,6 +25,7 @@ from psycopg_pool import PoolTimeout
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
 from batch_updater.errors import BatchUpdaterError
+from batch_updater.messages import counted
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
@@ -123,7 +124,7 @@ class TeamWorker:
     async def _run(self, requests: StopRequests) -> None:
         asyncio.get_running_loop().set_exception_handler(_unless_lost)
         requests.sending(asyncio.get_running_loop(), self._ending.set, self._abort)
-        self._say(f"Working for {self._origin}, {self._concurrency} blocks at once.")
+        self._say(f"Working for {self._origin}, {counted(self._concurrency, 'block')} at once.")
         if self._nights is not None:
             self._say(f"The next nightly job begins at {self._nights.next_time}.")
         look = asyncio.create_task(self._log.keep_looking())
