@@ -453,7 +453,16 @@ def _next_step_here(result: RunResult, options: argparse.Namespace) -> NextStep:
     is_here = host in {"", machine_name()} or invocation is None or Path(invocation.file).exists()
     if is_here or invocation is None or _config(options).team.database is None:
         return _next_step(result, invocation)
-    return _next_step(result, replace(invocation, file=Path(invocation.file).name), host)
+    if invocation.file == STDIN or Path(invocation.file).is_file():
+        return _next_step(result, invocation)
+    host = _machine_of(result)
+    has_file = "the machine that has the file" if host in {"", machine_name()} else f"{host}, which has the file"
+    return _next_step(result, replace(invocation, file=Path(invocation.file).name), has_file)
+
+
+def _machine_of(result: RunResult) -> str:
+    """Return on which machine a run was begun; '' if that is not known."""
+    return next((setting.value for setting in result.facts.settings if setting.name == ON_MACHINE), "")
 
 
 def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
@@ -549,7 +558,9 @@ def _nightly(options: argparse.Namespace) -> int:
 
 def _end(result: RunResult, options: argparse.Namespace, step: NextStep, *, is_newest: bool = False) -> int:
     """Print how a run or a check ended; the workbook of the newest run is the one that `--fix` takes."""
-    shown = step.with_fix(str(result.results)) if is_newest and step.is_about_workbook else step
+    # A team's run that was joined here belongs to the machine that has submitted it.
+    is_for_fix = is_newest and step.is_about_workbook and _machine_of(result) in {"", machine_name()}
+    shown = step.with_fix(str(result.results)) if is_for_fix else step
     lines = text_output.result_lines(result, shown, row_by_row=options.verbose)
     _show(options, json_output.result_object(result, step), lines)
     if options.json and result.fault:
