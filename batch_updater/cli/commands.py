@@ -586,17 +586,22 @@ def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Itera
         write_lines(lines, sys.stdout)
 
 
-def _next_step(result: RunResult, invocation: Invocation | None, host: str = "") -> NextStep:
+def _next_step(result: RunResult, invocation: Invocation | None, has_file: str = "") -> NextStep:
     """Return what to do next; `invocation` is the command line of the run or check, None if a program started it.
 
-    `host`: the machine that has its file; '' for this one.
+    `has_file`: the machine that has its file, in words; '' for this one.
     """
     from batch_updater.reporter.next_step import next_step
 
     is_folder_gone = result.folder is not None and not result.folder.exists()
     is_written = result.fault is None
     step = next_step(
-        result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone, host=host
+        result.facts,
+        result.summary,
+        invocation,
+        is_written=is_written,
+        is_folder_gone=is_folder_gone,
+        has_file=has_file,
     )
     return step.with_workbook(str(result.results)) if result.results else step
 

@@ -332,6 +332,8 @@ def test_a_run_of_another_host_is_run_again_there(tmp_path: Path, address: str) 
 def test_an_attempt_of_a_killed_worker_is_among_those_of_its_row(tmp_path: Path, address: str) -> None:
     """The row tells that it was perhaps sent, and how it ended with the worker that took it over."""
     with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), hosts(server):
+        told = " ".join(server("report", Path(run).name).out.split())
+        assert "on the machine that has the file, or here with a copy of it: batch-updater run nine.csv" in told, told
         desk.file("c.csv", 40)
         run = desk("run", "c.csv", "--detach").out.strip()
         worker = server.work(1)
