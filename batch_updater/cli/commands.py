@@ -173,7 +173,7 @@ def _run_opened(
     if opened.is_under_way:
         write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
         if options.detach:
-            raise Detached(opened.folder, _missing_worker(opened.folder))
+            raise _left_to_team(opened.folder)
         return _followed(opened.folder, options, stops=True)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
@@ -200,21 +200,22 @@ def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Na
     with _progress(0 if options.detach else count) as (progress, interrupts):
         if options.detach:
             folder = submit.submit(opened, choices, options.environment, interrupts)
-            raise Detached(folder, _missing_worker(folder))
+            raise _left_to_team(folder)
         ask = _ask_to_stop(opened.folder.name, interrupts, stops=True)
         return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
 
 
-def _missing_worker(folder: Path) -> str:
-    """Return that no worker is running that would send a run of the team; '' if one is, or it is not known."""
+def _left_to_team(folder: Path) -> Detached:
+    """Return that a run of the team is not waited for, and that no worker is running that would send it, if so."""
     from batch_updater.runs.team_folders import team_of
     from batch_updater.team.progress import missing_worker
 
     team = team_of(folder.parent)
     try:
-        return missing_worker(team, folder.name) if team else ""
+        missing = missing_worker(team, folder.name) if team else ""
     except ResultsError:  # the run is in the queue all the same
-        return ""
+        missing = ""
+    return Detached(folder, missing, lacks_worker=bool(missing))
 
 
 def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunResult:
@@ -275,7 +276,8 @@ def _detached(detached: Detached, options: argparse.Namespace) -> int:
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
     said = [text_output.Line(detached.said, 0)] if detached.said else []
-    lines = (*said, text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
+    state = "waits in the queue" if detached.lacks_worker else "continues"
+    lines = (*said, text_output.Line(f"The run {state}. To follow it:", 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK
 

@@ -117,6 +117,7 @@ def test_detached_runs_are_followed_later(tmp_path: Path, address: str) -> None:
         assert (told["command"], told["exit_code"]) == ("run --detach", 0)
 
 
+        assert "The run waits in the queue. To follow it:" in done.err
 def test_following_and_detaching_are_for_teams(tmp_path: Path) -> None:
     """Without a team both are a usage error, and nothing is sent."""
     with sandbox() as api:
