@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from batch_updater.config.environment import machine_name
 from batch_updater.errors import ConfigError, EndedEarlyError, ResultsError, UsageError
 from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
 from batch_updater.messages import outcome_counts
@@ -121,7 +122,10 @@ class _Follower:
             self._wait_for_end()
         finally:
             self._interrupts.sent()
-        return self._patiently(lambda: _ended(self._team, self._folder, results))
+        result = self._patiently(lambda: _ended(self._team, self._folder, results))
+        if self._handled and result.stop == _stop_from_here():
+            return replace(result, stop=YOU_STOPPED, facts=replace(result.facts, stop=YOU_STOPPED))
+        return result
 
     def _wait_for_end(self) -> None:
         last = None
@@ -256,7 +260,7 @@ class _Follower:
 
     def _stop(self) -> bool:
         with self._team.connected(autocommit=False) as connection:
-            return stop_run(connection, self._folder.name)
+            return stop_run(connection, self._folder.name, _stop_from_here())
 
     def _left_without_worker(self) -> EndedEarlyError:
         name = self._folder.name
@@ -280,7 +284,12 @@ def _nothing_sent(run: QueuedRun) -> str:
     return "Nothing was sent." if run.part == 1 else "Nothing more was sent."
 
 
-def stop_run(connection: TeamConnection, name: str, stop: Stop = YOU_STOPPED) -> bool:
+def _stop_from_here() -> Stop:
+    """Return that a command of this machine has stopped a run, for all who read of it."""
+    return replace(YOU_STOPPED, message=f"A command on {machine_name()} stopped the run.")
+
+
+def stop_run(connection: TeamConnection, name: str, stop: Stop) -> bool:
     """Stop a run, within a transaction; requests in flight are awaited. The first reason counts.
 
     Returns whether it was still queued: then it is as if it had never been submitted.

@@ -738,3 +738,6 @@ def test_a_run_whose_facts_cannot_be_relied_on_ends_before_its_first_row(tmp_pat
         with server.worker():
             desk.wait_for("SELECT state = 'ended' FROM runs")
         assert not sent(api)
+        (name,) = run_names(desk)
+        told = desk("runs", "--follow", str(name)).out
+        assert f"Stopped: A command on {machine_name()} stopped the run." in told
