@@ -30,6 +30,7 @@ from batch_updater.runs.team_database import is_of_team_database
 from batch_updater.runs.team_files import fetched, file_content
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.sender.pool import YOU_STOPPED
+from batch_updater.team.overview import SEEN_WITHIN_S
 from batch_updater.team.progress import NO_WORKER, rows_so_far, what_it_waits_for
 from batch_updater.team.report import part_result
 
@@ -115,6 +116,8 @@ class _Follower:
         """How many requests to stop were dealt with."""
         self._workers_since_s = time.monotonic()
         """Since when some worker of the team is running, as far as is known."""
+        self._answers_since_s = float("-inf")
+        """Since when the database answers again; workers that live may take as long to be seen as dead ones are."""
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
@@ -166,6 +169,7 @@ class _Follower:
                 time.sleep(_LOOKED_EVERY_S)
             else:
                 if since_s is not None:
+                    self._answers_since_s = time.monotonic()
                     _say("The team's database answers again.")
                 return answer
 
@@ -173,9 +177,11 @@ class _Follower:
         is_asked = self._interrupts.count > self._handled
         if is_asked and not self._handled and not self._ask_to_stop():
             return Detached(self._folder, self._so_far)
-        what = "could not be stopped" if is_asked and not self._handled else "has an unknown state"
+        what = "has an unknown state."
+        if is_asked and not self._handled:
+            what = "could not be stopped: the workers go on with it once the database is back."
         return EndedEarlyError(
-            f"The team's database does not answer, so the run {self._folder.name} {what}. {self._so_far}".rstrip(),
+            f"The team's database does not answer, so the run {self._folder.name} {what} {self._so_far}".rstrip(),
             remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
         )
 
@@ -196,7 +202,8 @@ class _Follower:
         now_s = time.monotonic()
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
-            self._waits_for = what_it_waits_for(connection, run, now_s - self._workers_since_s)
+            waited_s = now_s - self._workers_since_s if now_s - self._answers_since_s > SEEN_WITHIN_S else None
+            self._waits_for = what_it_waits_for(connection, run, waited_s)
             if self._waits_for == NO_WORKER:
                 self._workers_since_s = now_s
             self._tell_of_service(connection, run)
