@@ -451,9 +451,7 @@ def _report_again(options: argparse.Namespace) -> int:
 def _next_step_here(result: RunResult, options: argparse.Namespace) -> NextStep:
     """Return what to do next about a past run, which may have been started on another host of the team."""
     invocation = _invocation_here(result.facts.invocation, options)
-    host = next((setting.value for setting in result.facts.settings if setting.name == ON_MACHINE), "")
-    is_here = host in {"", machine_name()} or invocation is None or Path(invocation.file).exists()
-    if is_here or invocation is None or _config(options).team.database is None:
+    if invocation is None or _config(options).team.database is None:
         return _next_step(result, invocation)
     if invocation.file == STDIN or Path(invocation.file).is_file():
         return _next_step(result, invocation)
