@@ -173,7 +173,7 @@ def _run_opened(
     if opened.is_under_way:
         write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
         if options.detach:
-            raise Detached(opened.folder, _missing_worker(opened.folder))
+            raise _left_to_team(opened.folder)
         return _followed(opened.folder, options, stops=True)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
@@ -200,21 +200,22 @@ def _execute(opened: OpenRun, choices: Options, count: int, options: argparse.Na
     with _progress(0 if options.detach else count) as (progress, interrupts):
         if options.detach:
             folder = submit.submit(opened, choices, options.environment, interrupts)
-            raise Detached(folder, _missing_worker(folder))
+            raise _left_to_team(folder)
         ask = _ask_to_stop(opened.folder.name, interrupts, stops=True)
         return submit.execute(opened, choices, options.environment, progress, interrupts, ask)
 
 
-def _missing_worker(folder: Path) -> str:
-    """Return that no worker is running that would send a run of the team; '' if one is, or it is not known."""
+def _left_to_team(folder: Path) -> Detached:
+    """Return that a run of the team is not waited for, and that no worker is running that would send it, if so."""
     from batch_updater.runs.team_folders import team_of
     from batch_updater.team.progress import missing_worker
 
     team = team_of(folder.parent)
     try:
-        return missing_worker(team, folder.name) if team else ""
+        missing = missing_worker(team, folder.name) if team else ""
     except ResultsError:  # the run is in the queue all the same
-        return ""
+        missing = ""
+    return Detached(folder, missing, lacks_worker=bool(missing))
 
 
 def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunResult:
@@ -275,7 +276,8 @@ def _detached(detached: Detached, options: argparse.Namespace) -> int:
     config = ("--config", str(options.config)) if options.config else ()
     follow = text_output.to_type((PROGRAM, "runs", "--follow", folder.name, *config))
     said = [text_output.Line(detached.said, 0)] if detached.said else []
-    lines = (*said, text_output.Line("The run continues. To follow it:", 0), text_output.Line(f"    {follow}"))
+    state = "waits in the queue" if detached.lacks_worker else "continues"
+    lines = (*said, text_output.Line(f"The run {state}. To follow it:", 0), text_output.Line(f"    {follow}"))
     write_lines(lines, sys.stderr)
     return ExitCode.OK
 
@@ -449,11 +451,18 @@ def _report_again(options: argparse.Namespace) -> int:
 def _next_step_here(result: RunResult, options: argparse.Namespace) -> NextStep:
     """Return what to do next about a past run, which may have been started on another host of the team."""
     invocation = _invocation_here(result.facts.invocation, options)
-    host = next((setting.value for setting in result.facts.settings if setting.name == ON_MACHINE), "")
-    is_here = host in {"", machine_name()} or invocation is None or Path(invocation.file).exists()
-    if is_here or invocation is None or _config(options).team.database is None:
+    if invocation is None or _config(options).team.database is None:
         return _next_step(result, invocation)
-    return _next_step(result, replace(invocation, file=Path(invocation.file).name), host)
+    if invocation.file == STDIN or Path(invocation.file).is_file():
+        return _next_step(result, invocation)
+    host = _machine_of(result)
+    has_file = "the machine that has the file" if host in {"", machine_name()} else f"{host}, which has the file"
+    return _next_step(result, replace(invocation, file=Path(invocation.file).name), has_file)
+
+
+def _machine_of(result: RunResult) -> str:
+    """Return on which machine a run was begun; '' if that is not known."""
+    return next((setting.value for setting in result.facts.settings if setting.name == ON_MACHINE), "")
 
 
 def _invocation_here(invocation: Invocation | None, options: argparse.Namespace) -> Invocation | None:
@@ -549,7 +558,9 @@ def _nightly(options: argparse.Namespace) -> int:
 
 def _end(result: RunResult, options: argparse.Namespace, step: NextStep, *, is_newest: bool = False) -> int:
     """Print how a run or a check ended; the workbook of the newest run is the one that `--fix` takes."""
-    shown = step.with_fix(str(result.results)) if is_newest and step.is_about_workbook else step
+    # A team's run that was joined here belongs to the machine that has submitted it.
+    is_for_fix = is_newest and step.is_about_workbook and _machine_of(result) in {"", machine_name()}
+    shown = step.with_fix(str(result.results)) if is_for_fix else step
     lines = text_output.result_lines(result, shown, row_by_row=options.verbose)
     _show(options, json_output.result_object(result, step), lines)
     if options.json and result.fault:
@@ -575,17 +586,22 @@ def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Itera
         write_lines(lines, sys.stdout)
 
 
-def _next_step(result: RunResult, invocation: Invocation | None, host: str = "") -> NextStep:
+def _next_step(result: RunResult, invocation: Invocation | None, has_file: str = "") -> NextStep:
     """Return what to do next; `invocation` is the command line of the run or check, None if a program started it.
 
-    `host`: the machine that has its file; '' for this one.
+    `has_file`: the machine that has its file, in words; '' for this one.
     """
     from batch_updater.reporter.next_step import next_step
 
     is_folder_gone = result.folder is not None and not result.folder.exists()
     is_written = result.fault is None
     step = next_step(
-        result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone, host=host
+        result.facts,
+        result.summary,
+        invocation,
+        is_written=is_written,
+        is_folder_gone=is_folder_gone,
+        has_file=has_file,
     )
     return step.with_workbook(str(result.results)) if result.results else step
 
@@ -871,12 +887,11 @@ def _migrate(options: argparse.Namespace) -> int:
     if config.team.database is None:
         raise UsageError(_NO_TEAM, remedy="Set team.database.")
     with contextlib.closing(team_database(config.team.database, options.environment)) as team:
-        has_changed = migrate(team)
+        done = migrate(team)
     if options.json:
         json_output.write_object({"schema": 1, "command": "worker", "exit_code": 0}, sys.stdout)
     else:
-        already = "" if has_changed else " already: there was nothing to do"
-        print_line(f"The tables of the team's database are up to date{already}.", sys.stdout)
+        print_line(f"The tables of the team's database {done}.", sys.stdout)
     return ExitCode.OK
 
 

@@ -56,7 +56,7 @@ _GAP = "  "
 _LEAST_VALUE = 12
 """Characters of the first values in the mapping table that always have room."""
 _STATUS_WIDTH = 9
-_CHECK_WIDTH = 16
+_CHECK_WIDTH = 17
 _STATUS_STYLES = {"ok": Style.GOOD, "wrong": Style.WRONG, "warning": Style.AGAIN}
 
 
@@ -465,9 +465,9 @@ def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
 
     yield Line(f"Written: {shown_path(path)}")
     yield from (Line(f"Secret:  {shown_path(secret)}, which only you may read") for secret in answers.pasted)
-    for variable in answers.variables:
+    for variable, key in answers.variables.items():
         yield Line(f"Token:   set {variable} in the window in which you work:")
-        yield from (Line(f"         {way}") for way in ways_to_set(variable))
+        yield from (Line(f"         {way}") for way in ways_to_set(variable, key))
     if inbox:
         yield Line(f"Inbox:   create the folder {inbox} if it does not exist yet.", 9)
     yield Line(f"Next:    {command('doctor')} checks it without sending anything. Then", 9)

@@ -112,10 +112,12 @@ class Answers(msgspec.Struct):
         return any(key.startswith(_AUTH) for key in self.texts)
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """The variables that hold secrets of the API."""
-        kept = (text for key, text in self.texts.items() if key.startswith("api.") and text.startswith("env:"))
-        return tuple(dict.fromkeys(text.removeprefix("env:") for text in kept))
+    def variables(self) -> dict[str, str]:
+        """The variables that hold secrets of the API, each with a key that refers to it."""
+        kept = self.texts.items()
+        return {
+            text.removeprefix("env:"): key for key, text in kept if key.startswith("api.") and text.startswith("env:")
+        }
 
     @property
     def values(self) -> dict[str, dict[str, object]]:

@@ -45,11 +45,14 @@ def environment_settings() -> tuple[Setting, ...]:
     )
 
 
-def ways_to_set(name: str) -> tuple[str, ...]:
-    """Return lines on how to set an environment variable; the program has to be started from the same window."""
+def ways_to_set(name: str, key: str) -> tuple[str, ...]:
+    """Return lines on how to set the environment variable that a key of the configuration refers to.
+
+    The program has to be started from the same window.
+    """
     return (
         f"Linux, macOS:  export {name}='...'",
         f"cmd:           set {name}=...",
         f"PowerShell:    $env:{name} = '...'",
-        "Scheduled:     a private file, by token: file:PATH",
+        f"Scheduled:     a private file, by {key}: file:PATH",
     )

@@ -17,7 +17,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secret_shape import secret_problem
 from batch_updater.daemon_thread import in_daemon_thread
-from batch_updater.errors import CredentialsError
+from batch_updater.errors import CredentialsError, UnsetVariableError
 from batch_updater.files.reading import read_regular
 from batch_updater.text.redaction import Redaction
 from batch_updater.text.spelling import nearest
@@ -57,10 +57,7 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
             if not (text := variables.get(name, "")):
                 close = nearest(name, variables, cutoff=0.85)
                 hint = f"Did you mean {close}? " if close and variables[close] else ""
-                raise CredentialsError(
-                    f"{what}: the environment variable {name} is not set.",
-                    remedy=f"{hint}Set {name} and run again{DOCTOR_SAYS_HOW}.",
-                )
+                raise UnsetVariableError(what, name, f"{hint}Set {name} and run again{DOCTOR_SAYS_HOW}.")
         case ReferenceKind.FILE:
             try:
                 content = read_regular(Path(reference.location), _LARGEST_BYTES)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec.structs import replace
 
-from batch_updater.config.environment import Environment, ways_to_set
-from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, ReferenceKind, SecretReference
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
@@ -95,8 +94,7 @@ def _referenced(
     try:
         secret = fetch_secret(reference, environment, key)
     except ConfigError as error:
-        is_variable = reference.kind is ReferenceKind.ENVIRONMENT
-        return None, replace(from_error(check, error), steps=ways_to_set(reference.location) if is_variable else ())
+        return None, from_error(check, error)
     return secret, ok(check, f"{reference.shown} gives {key}.")
 
 

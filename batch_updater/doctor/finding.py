@@ -9,8 +9,9 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
+from batch_updater.config.environment import ways_to_set
 from batch_updater.config.secrets import DOCTOR_SAYS_HOW
-from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.errors import BatchUpdaterError, ExitCode, UnsetVariableError
 from batch_updater.text.redaction import Redaction
 
 
@@ -68,9 +69,10 @@ def wrong(check: str, message: str, remedy: str) -> Finding:
 
 
 def from_error(check: str, error: BatchUpdaterError) -> Finding:
-    """Return an error as a finding, with the error's own message and remedy."""
+    """Return an error as a finding, with the error's own message and remedy, and how a variable is set."""
     remedy = error.remedy.replace(DOCTOR_SAYS_HOW, "")
-    return Finding(check, Status.WRONG, error.lines[0], remedy, error.lines[1:])
+    steps = ways_to_set(error.variable, error.key) if isinstance(error, UnsetVariableError) else ()
+    return Finding(check, Status.WRONG, error.lines[0], remedy, error.lines[1:], steps)
 
 
 def skipped(checks: Iterable[str], because_of: str) -> Iterator[Finding]:

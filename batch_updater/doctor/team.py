@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from batch_updater.config.environment import Environment, ways_to_set
-from batch_updater.config.schema import Config, ReferenceKind
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import Config
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.errors import ConfigError, CredentialsError
+from batch_updater.errors import ConfigError
 from batch_updater.messages import counted, duration, format_date_time
 from batch_updater.runs.lock import origin_of
 
@@ -25,6 +23,9 @@ if TYPE_CHECKING:  # imported only where there is a team
 _CLOCK_MAY_BE_OFF_S = 2.0
 """Times of rows and of the quota are the database's, times of logs and of the night are each host's."""
 _DATABASE, _SCHEMA = "team database", "team schema"
+_MAY_CHANGE_VERSION = """
+    SELECT has_table_privilege(oid, 'UPDATE') AND NOT pg_has_role(relowner, 'USAGE')
+    FROM pg_class WHERE oid = 'schema_version'::regclass"""
 _AFTER_THE_SCHEMA = ("team workers", "team queue", "team quota")
 
 
@@ -48,10 +49,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
     try:
         team = team_database(config.team.database, environment)
     except ConfigError as error:
-        reference = config.team.database
-        is_unset = isinstance(error, CredentialsError) and reference.kind is ReferenceKind.ENVIRONMENT
-        steps = ways_to_set(reference.location) if is_unset else ()
-        yield replace(from_error(_DATABASE, error), steps=steps)
+        yield from_error(_DATABASE, error)
         yield from skipped(left, _DATABASE)
         return
     try:
@@ -67,7 +65,7 @@ def team_findings(config: Config, endpoint: Endpoint | None, environment: Enviro
                 yield from_error(_SCHEMA, error)
                 yield from skipped(_AFTER_THE_SCHEMA, _SCHEMA)
                 return
-            yield ok(_SCHEMA, "matches this program.")
+            yield _schema_finding(connection)
             left = _AFTER_THE_SCHEMA
             shown, night = overview(connection), last_night(connection)
     except psycopg.Error as error:
@@ -97,6 +95,15 @@ def _connection_finding(connection: TeamConnection) -> Finding:
         message = f"{name}; TLS, but the identity of the server is not verified (sslmode={mode})."
         return warning(_DATABASE, message, "Remove sslmode from the address, or name your authority by sslrootcert.")
     return ok(_DATABASE, f"{name}; TLS{', verified' if mode == 'verify-full' else ''}.")
+
+
+def _schema_finding(connection: TeamConnection) -> Finding:
+    """Say that the tables are those of this program, and whether others than their owner may change their version."""
+    (may_change,) = connection.execute(_MAY_CHANGE_VERSION).fetchone() or (False,)
+    if may_change:
+        message = f"matches this program, but the role {connection.info.user} may change the version of the tables."
+        return warning(_SCHEMA, message, "Run samples/team/roles.sql once more: it withdraws that right.")
+    return ok(_SCHEMA, "matches this program.")
 
 
 def clock_finding(off_s: float) -> Finding:
@@ -172,7 +179,7 @@ def _quota_finding(shown: Overview, config: Config, endpoint: Endpoint | None) -
         return ok("team quota", "no requests to this API yet.")
     parts, status = [], Status.OK
     for quota in quotas:
-        used = f"{quota.requests:,} requests this month"
+        used = f"{counted(quota.requests, 'request')} this month"
         if limit:
             used += f" of {limit:,}, {max(0, limit - quota.requests):,} left"
             status = Status.WARNING if quota.requests >= limit else status

@@ -77,13 +77,13 @@ def next_step(
     *,
     is_written: bool = True,
     is_folder_gone: bool = False,
-    host: str = "",
+    has_file: str = "",
 ) -> NextStep:
     """Return what to do next.
 
     `invocation` is the command line as the reader has to type it; None: a program started it.
     `is_written`: whether the reports of a run could be written. `is_folder_gone`: whether its folder has been removed.
-    `host`: the machine that has the file; '' for this one.
+    `has_file`: the machine that has the file, in words; '' for this one.
     """
     nothing_left = NOTHING_LEFT if summary.rows or facts.sheet == TO_FIX or facts.expected is not None else _NO_ROWS
     if facts.command == "check":
@@ -91,7 +91,7 @@ def next_step(
             _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else nothing_left
         )
     if not facts.is_closed and (is_resumable(summary, facts.stop) or not is_written):
-        return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone, host=host)
+        return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone, has_file=has_file)
     # What a run that was closed has not done is sent by its workbook alone.
     if not summary.total(NEEDS_PERSON | RUN_AGAIN if facts.is_closed else NEEDS_PERSON):
         return nothing_left
@@ -134,7 +134,7 @@ def _after_check(facts: RunFacts, summary: Summary, invocation: Invocation | Non
 
 
 def _resume(
-    facts: RunFacts, summary: Summary, invocation: Invocation | None, *, is_folder_gone: bool, host: str
+    facts: RunFacts, summary: Summary, invocation: Invocation | None, *, is_folder_gone: bool, has_file: str
 ) -> NextStep:
     sends = "rows that are not done" if summary.total(RUN_AGAIN) else ""
     if facts.inbox:
@@ -147,7 +147,7 @@ def _resume(
     if invocation is None:
         return NextStep(NextKind.RESUME, f"Run it again in the way it was started, to {what}.")
     first = "First correct what stopped the run. " if facts.stop and facts.stop.reason in _CORRECT_FIRST else ""
-    where = f", on {host}, which has the file, or here with a copy of it" if host else ""
+    where = f", on {has_file}, or here with a copy of it" if has_file else ""
     again = f"{first}Run the same command again to {what}{where}:"
     if is_folder_gone:
         again = "The folder of the run has been removed, so the same command starts again with the first row:"

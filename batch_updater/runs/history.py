@@ -16,7 +16,7 @@ from typing import Annotated
 
 import msgspec
 
-from batch_updater.config.environment import ON_MACHINE, RUN_BY, SENT_BY
+from batch_updater.config.environment import ON_MACHINE, RUN_BY, SENT_BY, machine_name
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.stored import decode_endpoint
@@ -651,20 +651,29 @@ def newest_to_fix(parent: Path) -> PastRun:
     """Return the newest run whose last workbook is there and has rows on its sheet To fix.
 
     Of the rounds of a file the last one counts, wherever its workbook was run from: it holds the rows that are left of
-    the others. A run that was undone needs no repair. Raises UsageError if there is none, ResultsError if the folder
-    cannot be read.
+    the others. A run that was undone or closed needs no repair, nor does one whose file a later run has applied: its
+    workbook would send old values again. Of a team's runs only those of this machine count, for its person alone knows
+    what they have repaired. Raises UsageError if there is none, ResultsError if the folder cannot be read.
     """
+    runs = list(with_undos(newest_first(past_runs(parent))))
+    first_rounds = {past.folder.name: past for past, _ in runs if isinstance(past, PastRun)}
     later: set[str] = set()
+    applied: set[tuple[str | None, ...]] = set()
     gone: PastRun | None = None
-    for past, undone in with_undos(newest_first(past_runs(parent))):
+    for past, undone in runs:
         if isinstance(past, DamagedRun) or (past.parts[-1].results is None and not past.facts.closed_at):
             continue
-        is_left = undone is None and past.first_round not in later
-        if is_left and past.rows > past.summary.total(NEEDS_NOTHING):
+        files = _files_of(first_rounds.get(past.first_round, past))
+        is_superseded = past.first_round in later or not files.isdisjoint(applied)
+        is_left = undone is None and not past.facts.closed_at and not is_superseded
+        is_ours = past.team_state is None or past.machine in {"", machine_name()}
+        if is_left and is_ours and past.rows > past.summary.total(NEEDS_NOTHING):
             if past.workbook is not None:
                 return past
             gone = gone or past
         later.add(past.first_round)
+        if past.confirmed and past.first_round == past.folder.name:
+            applied |= files
     if gone:
         raise UsageError(
             f"The run {gone.folder.name} has rows to fix, but its results workbook is not there.",
@@ -672,7 +681,20 @@ def newest_to_fix(parent: Path) -> PastRun:
         )
     listed = "`batch-updater runs` says how each run ended. " if later else ""
     where, key = _where_runs_are(parent)
-    raise UsageError(f"No results workbook in {where} has rows to fix.", remedy=f"{listed}Name a file, or check {key}.")
+    of_machine = " of this machine" if team_of(parent) else ""
+    raise UsageError(
+        f"No results workbook{of_machine} in {where} has rows to fix.", remedy=f"{listed}Name a file, or check {key}."
+    )
+
+
+def _files_of(past: PastRun) -> set[tuple[str | None, ...]]:
+    """Return by what another run is of the same file and for the same API: its content, or its path on one machine."""
+    known = past.identity
+    api = (known.endpoint, known.base_url, known.sheet)
+    files: set[tuple[str | None, ...]] = {(*api, known.content)}
+    if past.facts.input_path:
+        files.add((*api, past.machine, past.facts.input_path))
+    return files
 
 
 def _where_runs_are(parent: Path) -> tuple[str, str]:

@@ -24,12 +24,14 @@ class Interrupted(KeyboardInterrupt):
 class Detached(Exception):  # noqa: N818  (no error: the run goes on)
     """A command does not wait any longer for a run that others send: it goes on."""
 
-    def __init__(self, folder: Path, said: str = "") -> None:
+    def __init__(self, folder: Path, said: str = "", *, lacks_worker: bool = False) -> None:
         super().__init__()
         self.folder = folder
         """Its name is that of the run."""
         self.said = said
         """How far it is, or that it has no worker, in sentences; '' if that is not known."""
+        self.lacks_worker = lacks_worker
+        """Whether no worker was running that would send it."""
 
 
 def end_on_signals() -> None:

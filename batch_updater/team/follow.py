@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from batch_updater.config.environment import machine_name
 from batch_updater.errors import ConfigError, EndedEarlyError, ResultsError, UsageError
 from batch_updater.files.writing import OTHER_PLACE, not_written, private_folder, write_workbook
 from batch_updater.messages import outcome_counts
@@ -29,6 +30,7 @@ from batch_updater.runs.team_database import is_of_team_database
 from batch_updater.runs.team_files import fetched, file_content
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.sender.pool import YOU_STOPPED
+from batch_updater.team.overview import SEEN_WITHIN_S
 from batch_updater.team.progress import NO_WORKER, rows_so_far, what_it_waits_for
 from batch_updater.team.report import part_result
 
@@ -114,6 +116,8 @@ class _Follower:
         """How many requests to stop were dealt with."""
         self._workers_since_s = time.monotonic()
         """Since when some worker of the team is running, as far as is known."""
+        self._answers_since_s = float("-inf")
+        """Since when the database answers again; workers that live may take as long to be seen as dead ones are."""
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
@@ -121,7 +125,10 @@ class _Follower:
             self._wait_for_end()
         finally:
             self._interrupts.sent()
-        return self._patiently(lambda: _ended(self._team, self._folder, results))
+        result = self._patiently(lambda: _ended(self._team, self._folder, results))
+        if self._handled and result.stop == _stop_from_here():
+            return replace(result, stop=YOU_STOPPED, facts=replace(result.facts, stop=YOU_STOPPED))
+        return result
 
     def _wait_for_end(self) -> None:
         last = None
@@ -162,6 +169,7 @@ class _Follower:
                 time.sleep(_LOOKED_EVERY_S)
             else:
                 if since_s is not None:
+                    self._answers_since_s = time.monotonic()
                     _say("The team's database answers again.")
                 return answer
 
@@ -169,9 +177,11 @@ class _Follower:
         is_asked = self._interrupts.count > self._handled
         if is_asked and not self._handled and not self._ask_to_stop():
             return Detached(self._folder, self._so_far)
-        what = "could not be stopped" if is_asked and not self._handled else "has an unknown state"
+        what = "has an unknown state."
+        if is_asked and not self._handled:
+            what = "could not be stopped: the workers go on with it once the database is back."
         return EndedEarlyError(
-            f"The team's database does not answer, so the run {self._folder.name} {what}. {self._so_far}".rstrip(),
+            f"The team's database does not answer, so the run {self._folder.name} {what} {self._so_far}".rstrip(),
             remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
         )
 
@@ -192,7 +202,8 @@ class _Follower:
         now_s = time.monotonic()
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
-            self._waits_for = what_it_waits_for(connection, run, now_s - self._workers_since_s)
+            waited_s = now_s - self._workers_since_s if now_s - self._answers_since_s > SEEN_WITHIN_S else None
+            self._waits_for = what_it_waits_for(connection, run, waited_s)
             if self._waits_for == NO_WORKER:
                 self._workers_since_s = now_s
             self._tell_of_service(connection, run)
@@ -256,7 +267,7 @@ class _Follower:
 
     def _stop(self) -> bool:
         with self._team.connected(autocommit=False) as connection:
-            return stop_run(connection, self._folder.name)
+            return stop_run(connection, self._folder.name, _stop_from_here())
 
     def _left_without_worker(self) -> EndedEarlyError:
         name = self._folder.name
@@ -280,7 +291,12 @@ def _nothing_sent(run: QueuedRun) -> str:
     return "Nothing was sent." if run.part == 1 else "Nothing more was sent."
 
 
-def stop_run(connection: TeamConnection, name: str, stop: Stop = YOU_STOPPED) -> bool:
+def _stop_from_here() -> Stop:
+    """Return that a command of this machine has stopped a run, for all who read of it."""
+    return replace(YOU_STOPPED, message=f"A command on {machine_name()} stopped the run.")
+
+
+def stop_run(connection: TeamConnection, name: str, stop: Stop) -> bool:
     """Stop a run, within a transaction; requests in flight are awaited. The first reason counts.
 
     Returns whether it was still queued: then it is as if it had never been submitted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def migrate(database: TeamDatabase) -> bool:
+class Migration(StrEnum):
+    """What became of the tables, in words."""
+
+    CREATED = "were created"
+    UPDATED = "are up to date"
+    UNNEEDED = "are up to date already: there was nothing to do"
+
+
+def migrate(database: TeamDatabase) -> Migration:
     """Bring the tables up to this program, in one transaction, one host after the other. Raises ConfigError.
 
-    Returns whether there was anything to do: where there is not, a role that may change no tables can tell.
+    Where there is nothing to do, a role that may change no tables can tell.
     """
     import psycopg
     from alembic import command
@@ -33,7 +42,7 @@ def migrate(database: TeamDatabase) -> bool:
         with database.connected() as before:
             version = version_of(before)
             if version == SCHEMA_VERSION:
-                return False
+                return Migration.UNNEEDED
             require_not_newer(version)
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
@@ -52,7 +61,7 @@ def migrate(database: TeamDatabase) -> bool:
         raise ConfigError(
             f"{KEY}: the tables of the team's database cannot be created or updated: {message}.", remedy=remedy
         ) from error
-    return True
+    return Migration.UPDATED if version else Migration.CREATED
 
 
 def _configuration() -> Config:

@@ -103,12 +103,17 @@ def _missing_worker(connection: TeamConnection, run: QueuedRun, *, knows_all: bo
     return ""
 
 
-def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float) -> str:
+def what_it_waits_for(connection: TeamConnection, run: QueuedRun, waited_s: float | None) -> str:
     """Return why nothing of a run is being sent, as a sentence; '' if something is. Raises psycopg.Error.
 
-    `waited_s`: for how long it has waited although some worker was running.
+    `waited_s`: for how long it has waited although some worker was running; None while those that there are may not
+    have come back yet.
     """
-    if missing := _missing_worker(connection, run, knows_all=waited_s >= _SAYS_ITS_API_WITHIN_S):
+    if not run.is_under_way:
+        return ""
+    if waited_s is not None and (
+        missing := _missing_worker(connection, run, knows_all=waited_s >= _SAYS_ITS_API_WITHIN_S)
+    ):
         return missing
     if run.state is TeamRunState.QUEUED and (ahead := runs_ahead(connection, run)):
         first, more = ahead[0], len(ahead) - 1

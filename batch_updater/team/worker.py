@@ -20,11 +20,11 @@ import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
-from psycopg_pool import PoolTimeout
 
 from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config
 from batch_updater.errors import BatchUpdaterError
+from batch_updater.messages import counted
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
@@ -123,7 +123,7 @@ class TeamWorker:
     async def _run(self, requests: StopRequests) -> None:
         asyncio.get_running_loop().set_exception_handler(_unless_lost)
         requests.sending(asyncio.get_running_loop(), self._ending.set, self._abort)
-        self._say(f"Working for {self._origin}, {self._concurrency} blocks at once.")
+        self._say(f"Working for {self._origin}, {counted(self._concurrency, 'block')} at once.")
         if self._nights is not None:
             self._say(f"The next nightly job begins at {self._nights.next_time}.")
         look = asyncio.create_task(self._log.keep_looking())
@@ -160,10 +160,10 @@ class TeamWorker:
 
     def _fault_of(self, error: Exception) -> TeamFault | None:
         """Return why the database could not be connected to; None if the error does not say."""
-        cause = error.__cause__ if isinstance(error, ConnectorException) else error
-        if not isinstance(cause, psycopg.Error) or isinstance(cause, PoolTimeout):
-            return None
-        return self._team.fault_of(cause)
+        if not isinstance(error, ConnectorException):
+            return self._team.fault_of(error) if isinstance(error, psycopg.Error) else None
+        cause = error.__cause__  # without an SQLSTATE it may be the pool's, which has only waited too long
+        return self._team.fault_of(cause) if isinstance(cause, psycopg.Error) and cause.sqlstate else None
 
     async def _leave_behind(self, app: App) -> None:
         """Let the jobs be queued again that the queue counts as this worker's from before the database was lost."""

@@ -101,6 +101,23 @@ def test_a_workbook_that_was_run_from_another_folder_is_not_taken_again(tmp_path
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "amount", "options"), [("c.csv", "200", ()), ("copy.csv", "abc", ("--map", "SalesRevenue="))]
+)
+def test_a_file_that_was_run_again_since_leaves_nothing_to_fix(
+    tmp_path: Path, api: Sandbox, name: str, amount: str, options: tuple[str, ...]
+) -> None:
+    """Corrected under its name, or as it is under another one: the workbook of before would send old values."""
+    for file, value in (("c.csv", "abc"), (name, amount)):
+        rows = f"Id,Type,SalesRevenue,OpportunityName\n1,Pre,100,a\n2,Pre,{value},b\n"
+        (tmp_path / file).write_text(rows, encoding="utf-8")
+        more, code = (options, 0) if puts(api) else ((), 1)
+        assert batch_updater("run", file, "--yes", *more, cwd=tmp_path).code == code
+    before = puts(api)
+    assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 2
+    assert puts(api) == before
+
+
 @pytest.mark.one_process("it is fetched from the database")
 def test_a_workbook_with_rows_to_fix_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandbox) -> None:
     """The message names its run and the command; where all are done it says which command lists the runs."""

@@ -167,6 +167,7 @@ def test_a_secret_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     assert "TEAM_DATABASE" in found["team database"].message
     assert found["team database"].remedy == "Set TEAM_DATABASE and run again."
     assert "export TEAM_DATABASE" in found["team database"].steps[0]
+    assert found["team database"].steps[-1].endswith("a private file, by team.database: file:PATH")
 
 
 def test_tables_that_are_not_there_and_those_of_a_newer_program(tmp_path: Path, server: PostgresServer) -> None:
@@ -183,6 +184,23 @@ def test_tables_that_are_not_there_and_those_of_a_newer_program(tmp_path: Path, 
     newer = examined(tmp_path, address)["team schema"]
     assert newer.status is Status.WRONG
     assert "newer" in newer.message
+
+
+def test_a_role_that_may_change_the_version_of_the_tables_is_a_warning(tmp_path: Path, server: PostgresServer) -> None:
+    """Until the file with the roles has been run after the migration, too."""
+    address = server.new_database()
+    roles = (Path(__file__).parents[2] / "samples" / "team" / "roles.sql").read_text(encoding="utf-8")
+    worker = address.replace("postgres:secret-of-the-database", f"batch_updater_worker:{quote(PASSWORD)}")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(roles)
+        for role in ("owner", "worker"):
+            connection.execute(f"ALTER ROLE batch_updater_{role} PASSWORD '{PASSWORD}'")
+        migrate(TeamDatabase(Secret(address_of(worker.replace("batch_updater_worker", "batch_updater_owner")))))
+        found = examined(tmp_path, worker)["team schema"]
+        assert (found.status, "batch_updater_worker may change" in found.message) == (Status.WARNING, True)
+        assert "roles.sql once more" in found.remedy
+        connection.execute(roles)
+    assert examined(tmp_path, worker)["team schema"].status is Status.OK
 
 
 def test_the_version_of_the_tables_is_that_of_the_newest_revision() -> None:

@@ -13,7 +13,7 @@ from batch_updater.config.secrets import Secret
 from batch_updater.errors import ConfigError
 from batch_updater.runs.team_database import SCHEMA, SCHEMA_VERSION, TeamDatabase, address_of
 from batch_updater.team import migrate as module
-from batch_updater.team.migrate import migrate
+from batch_updater.team.migrate import Migration, migrate
 from tests.team.postgres import PostgresServer
 
 pytestmark = pytest.mark.debian
@@ -32,7 +32,7 @@ def test_a_database_without_tables_is_told_how_to_get_them(server: PostgresServe
         with pytest.raises(ConfigError, match="has no tables of this program yet") as raised:
             database.require_schema()
         assert raised.value.remedy == "Run `batch-updater worker --migrate` once, as the owner of the database."
-        migrate(database)
+        assert migrate(database) is Migration.CREATED
         database.require_schema()
 
 
@@ -109,7 +109,7 @@ def test_a_role_that_may_change_no_tables_is_told_that_nothing_is_to_be_done(
         with team.connected() as connection:
             connection.execute("GRANT USAGE ON SCHEMA batch_updater TO looker")
             connection.execute("GRANT SELECT ON schema_version TO looker")
-        assert not migrate(database)
+        assert migrate(database) is Migration.UNNEEDED
 
 
 def test_a_role_that_may_not_create_tables_is_told_so(team: TeamDatabase, server: PostgresServer) -> None:

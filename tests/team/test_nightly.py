@@ -431,6 +431,7 @@ def test_doctor_says_when_the_next_night_begins_and_how_the_last_one_ended(
     with sandbox() as api:
         host = scheduled(Host(tmp_path / "host", api.url, address, more=f"nightly: {{inbox: '{tmp_path}/inbox'}}\n"))
         _, out, _ = host.run("doctor", "--json")
+        assert f" last nightly job ended on {machine_name()} on " in host.run("doctor")[1]
     findings = {one["check"]: one for one in json.loads(out)["checks"]}
     assert " UTC (" in findings["team nightly"]["message"]
     assert findings["last nightly job"]["status"] == "warning"

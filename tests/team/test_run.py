@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -47,6 +48,17 @@ def two_hosts(
 def sent(api: Sandbox) -> Counter[str]:
     """Return how often each record was sent."""
     return Counter(request["path"] for request in api.requests() if request["method"] == "PUT")
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Wait until a command has said something; returns all that it has said since it was last read."""
+    said = ""
+    while text not in said:
+        assert process.stderr
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
 
 
 def run_names(host: CommandHost) -> list[object]:
@@ -105,6 +117,7 @@ def test_detached_runs_are_followed_later(tmp_path: Path, address: str) -> None:
         assert (done.code, done.out) == (0, f"{name}\n")
         assert f"runs --follow {name}" in done.err
         assert "No worker of the team is running" in " ".join(done.err.split())
+        assert "The run waits in the queue. To follow it:" in done.err
         with server.worker():
             followed = desk("runs", "--follow", str(name), "--json", "--results", "out.xlsx")
             assert (followed.code, followed.outcomes) == (0, {"updated": 30})
@@ -276,6 +289,7 @@ def test_a_run_that_waits_can_be_closed(tmp_path: Path, address: str) -> None:
         assert desk.rows("SELECT count(*) FROM procrastinate_jobs") == [(0,)]
         followed = desk("runs", "--follow", run, "--json")
         assert (followed.code, followed.outcomes) == (3, {"not_sent": 5}), followed.err
+        assert "No worker" not in followed.err
         with server.worker():
             assert desk("run", "c.csv", "--json").outcomes == {"updated": 5}
         assert set(sent(api).values()) == {1}
@@ -318,6 +332,8 @@ def test_a_run_of_another_host_is_run_again_there(tmp_path: Path, address: str) 
         with server.worker():
             run = json.loads(desk("run", "nine.csv", "--limit", "4", "--json").out)["run"]
         file.unlink()
+        told = " ".join(server("report", Path(run).name).out.split())
+        assert "on the machine that has the file, or here with a copy of it: batch-updater run nine.csv" in told, told
         desk.rows(
             "UPDATE run SET value = replace(value, %s, 'workstation-7') WHERE name = 'settings' RETURNING 1",
             machine_name(),
@@ -375,18 +391,27 @@ def test_a_run_waits_for_the_one_before_it(tmp_path: Path, address: str) -> None
         assert ended(second).code == 0
 
 
+def test_only_runs_of_this_machine_are_fixed_without_a_name(tmp_path: Path, address: str) -> None:
+    """Of another machine's nobody here knows what was repaired, but its workbook can be named."""
+    with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
+        desk.file("c.csv", 2)
+        with (desk.folder / "c.csv").open("a") as file:
+            file.write("none,Pre,x\n")
+        assert desk("run", "c.csv").code == 1
+        own = machine_name()
+        for before, now, code in ((own, "workstation-7", 2), ("workstation-7", own, 1)):
+            desk.rows("UPDATE run SET value = replace(value, %s, %s) WHERE name = 'settings' RETURNING 1", before, now)
+            done = desk("run", "--fix")
+            assert done.code == code, done.err
+            assert ("No results workbook of this machine" in done.err) == (code == 2)
+
+
 def test_without_a_worker_it_is_said_what_to_do(tmp_path: Path, address: str) -> None:
     """A run that waits for a worker says so, and is sent as soon as there is one."""
     with two_hosts(tmp_path, address) as (desk, server, _):
         desk.file("c.csv", 5)
         process = desk.start("run", "c.csv")
-        said = ""
-        while "batch-updater worker" not in said:
-            assert process.stderr
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        assert "No worker of the team is running" in said
+        assert "No worker of the team is running" in read_until(process, "batch-updater worker")
         with server.worker():
             assert ended(process).code == 0
 
@@ -401,6 +426,36 @@ def test_a_restart_of_the_database_is_survived(tmp_path: Path, address: str, ser
         server.restart()
         done = ended(process)
         assert (done.code, done.outcomes) == (0, {"updated": 200}), done.err
+
+
+def test_workers_have_time_to_come_back_after_an_outage(tmp_path: Path, address: str, server: PostgresServer) -> None:
+    """Only after that it is said that there is none; a stop that has failed says that the run will go on."""
+    with two_hosts(tmp_path, address) as (desk, host, api):
+        desk.file("c.csv", 20)
+        followers = [desk.start("run", "c.csv"), desk.start("run", "c.csv")]
+        for follower in followers:
+            read_until(follower, "batch-updater worker")
+        desk.rows("INSERT INTO workers SELECT procrastinate_register_worker_v1(), 'host', %s RETURNING 1", api.url)
+        desk.rows(
+            "UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() - interval '25 s' RETURNING 1"
+        )  # and is seen for 5 s
+        desk.wait_for("SELECT last_heartbeat < clock_timestamp() - interval '28 s' FROM procrastinate_workers")
+        server.stop("immediate")
+        last_seen_s = time.monotonic()
+        try:
+            for follower in followers:
+                read_until(follower, "followed again then")
+            followers[1].send_signal(signal.SIGINT)
+            refused = ended(followers[1])
+            until(lambda: time.monotonic() > last_seen_s + 3)
+        finally:
+            server.start()
+        read_until(followers[0], "answers again")
+        with host.worker():
+            done = ended(followers[0])
+    assert (done.code, "No worker" in done.err) == (0, False), done.err
+    assert refused.code == 3
+    assert "could not be stopped: the workers go on with it once the " in " ".join(refused.err.split())
 
 
 def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_port: int) -> None:
@@ -701,6 +756,9 @@ def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> Non
             before = len(api.requests())
             assert shown.end() == 3
         assert "Stopped: You stopped the run." in shown.shown
+        (name,) = run_names(desk)
+        told = desk("runs", "--follow", str(name)).out
+        assert f"Stopped: A command on {machine_name()} stopped the run." in told
         assert len(api.requests()) <= before + 2 * 20
         assert desk.rows("SELECT count(*) FROM rows WHERE outcome = 'updated'") == [(len(sent(api)),)]
 

@@ -150,7 +150,11 @@ def test_rows_that_were_handed_back_name_why_the_run_was_stopped(tmp_path: Path,
     assert told["stopped"] == "interrupted"
     sheet = openpyxl.load_workbook(told["results"])["To fix"]
     texts = [str(value) for row in sheet.iter_rows(values_only=True) for value in row]
-    assert sum("turn. You stopped the run." in text for text in texts) == told["outcomes"]["not_sent"] > 0
+    assert (
+        sum(f"turn. A command on {machine_name()} stopped the run." in text for text in texts)
+        == told["outcomes"]["not_sent"]
+        > 0
+    )
     assert "A worker of the team has ended" not in " ".join([*texts, out])
 
 
