@@ -5,7 +5,8 @@ It simulates events, from a seed, so that the same numbers give the same result.
     row         made ready in batches, each with a commit; then a permit; then the worker's processor; then the service
     permits     leased from one row of the database, at most a tenth of a second's, for the rows that wait just now;
                 where permits are left unused, also for those that are likely to follow; used a little late, or lost
-    commits     the database's processor, then its log: one flush at a time, which serves all that came before it began
+    commits     the database's processor, then its log: one flush at a time, which serves all that came before it began;
+                what only reads, and a lease, waits for no flush
     blocks      the first one of a run begins alone, the others after its first answer; a worker takes the next one when
                 every row of the last is made ready, and sends both at once until the last has all of its answers; the
                 first row of each goes alone, and then its connections begin one after another within the time of that
@@ -43,12 +44,13 @@ BLOCKS_AT_ONCE = 2
 LOOKED_EVERY_S = 0.05
 WATCHED_EVERY_S = 0.25
 """As in the program: `runs.writer`, `sender.pool`, `sender.limiter`, `sender.team_limiter`, `runs.team_quota` and
-`team.worker` say what for."""
-TRANSACTIONS_OF_A_CLAIM = 18
-TRANSACTIONS_OF_A_LOOK = 2
-TRANSACTIONS_OF_A_WATCH = 5
-"""As the database's log of statements has them: until a block is sent, how far the run is, and whether it was stopped.
-"""
+`team.blocks` and `team.worker` say what for."""
+READS_OF_A_CLAIM = 13
+WRITES_OF_A_CLAIM = 5
+READS_OF_A_WATCH = 5
+READS_OF_A_LOOK = 2
+"""Transactions, as the database's log of statements has them: until a block is sent and when it ends, whether it was
+stopped, and how far the run is."""
 DATABASE_CORES = 4
 
 
@@ -96,8 +98,6 @@ class Load:
     """Of one worker, at least."""
     lease_ahead_s: float = AHEAD_MORE_S
     """How much later than a round trip takes the first permit of a lease is due."""
-    leases_are_flushed: bool = False
-    """Whether a lease waits for the disk, and the next one for it."""
     varies: bool = False
     """Whether latency and a worker's processor time are drawn from exponential distributions, instead of always the
     same."""
@@ -271,9 +271,7 @@ class Simulation:
     def run(self) -> Simulated:
         """Simulate until the last answer."""
         self._claim(0)
-        self._repeat(0, TRANSACTIONS_OF_A_LOOK, LOOKED_EVERY_S)
-        for number in range(self._load.workers):
-            self._repeat(number, TRANSACTIONS_OF_A_WATCH, WATCHED_EVERY_S)
+        self._look()
         while self._answered < self._load.rows:
             self._now, _, happens = heapq.heappop(self._events)
             happens()
@@ -314,15 +312,22 @@ class Simulation:
         self._unclaimed -= rows
         worker.blocks += 1
         block = worker.last = Block(number, rows, rows)
-        claimed_s = self._costs.claim_elapsed_s
-        self._transact_often(
-            number, TRANSACTIONS_OF_A_CLAIM, lambda: self._at(self._now + claimed_s, lambda: self._make(block))
-        )
+        self._transact_often(number, READS_OF_A_CLAIM, WRITES_OF_A_CLAIM, lambda: self._begin_block(block))
 
-    def _repeat(self, number: int, transactions: int, every_s: float) -> None:
-        """Let a worker look at the run again and again."""
-        self._transact_often(number, transactions, lambda: None)
-        self._at(self._now + every_s, lambda: self._repeat(number, transactions, every_s))
+    def _begin_block(self, block: Block) -> None:
+        self._at(self._now + self._costs.claim_elapsed_s, lambda: self._make(block))
+        self._watch(block)
+
+    def _watch(self, block: Block) -> None:
+        """Look whether a block was stopped, until it ends."""
+        if block.unanswered:
+            self._transact_often(block.worker, READS_OF_A_WATCH, 0, lambda: None)
+            self._at(self._now + WATCHED_EVERY_S, lambda: self._watch(block))
+
+    def _look(self) -> None:
+        """Let the worker that leads the run look how far it is."""
+        self._transact_often(0, READS_OF_A_LOOK, 0, lambda: None)
+        self._at(self._now + LOOKED_EVERY_S, self._look)
 
     def _share(self) -> None:
         """Queue the blocks that the first one went before."""
@@ -371,23 +376,28 @@ class Simulation:
 
         self._transact(block.worker, rows, committed)
 
-    def _transact_often(self, number: int, count: int, done: Callable[[], None]) -> None:
+    def _transact_often(self, number: int, reads: int, writes: int, done: Callable[[], None]) -> None:
         """Make transactions that write no rows, one after another."""
-        then = done if count == 1 else partial(self._transact_often, number, count - 1, done)
-        self._transact(number, 0, then)
+        if not reads + writes:
+            done()
+        elif reads:
+            self._transact(number, 0, partial(self._transact_often, number, reads - 1, writes, done), is_flushed=False)
+        else:
+            self._transact(number, 0, partial(self._transact_often, number, 0, writes - 1, done))
 
-    def _transact(self, number: int, rows: int, committed: Callable[[], None]) -> None:
-        """Write rows in a transaction of a worker. Each is written twice, and costs half of it each time."""
+    def _transact(self, number: int, rows: int, committed: Callable[[], None], *, is_flushed: bool = True) -> None:
+        """Make a transaction of a worker. Each row is written twice, and costs half of it each time."""
         self._commits += 1
         work_s = self._costs.transaction_s + rows * self._costs.row_s / 2
         half_s = self._costs.round_trip_elapsed_s / 2
 
         def arrived() -> None:
             self._database_s += work_s
-            self._at(self._database.end_of(self._now, work_s), flushed)
+            self._at(self._database.end_of(self._now, work_s), executed)
 
-        def flushed() -> None:
-            self._at(self._log.end_of(self._now) + half_s, committed)
+        def executed() -> None:
+            ends_at = self._log.end_of(self._now) if is_flushed else self._now
+            self._at(ends_at + half_s, committed)
 
         self._compute(number, self._costs.worker_transaction_s, lambda: self._at(self._now + half_s, arrived))
 
@@ -456,10 +466,6 @@ class Simulation:
             most_s = min(SLICE_S, earliest + QUEUE_S - first)
             count = min(wanted, max(1, int(most_s / self._interval_s)))
             self._next_slot_at = first + count * self._interval_s
-            ends_at = self._log.end_of(self._now) if self._load.leases_are_flushed else self._now
-            self._at(ends_at, lambda: unlocked(first, count))
-
-        def unlocked(first: float, count: int) -> None:
             self._quota_is_locked = False
             self._leased_s += self._now - locked_at
             self._at(self._now + self._costs.round_trip_elapsed_s / 2, lambda: self._leased(block, first, count))

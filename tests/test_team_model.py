@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
+from batch_updater.runs import team_quota, writer
+from batch_updater.sender import limiter, pool, team_limiter
+from batch_updater.team import blocks, worker
+from benchmarks import team_model
 from benchmarks.team_model import TYPICAL, Costs, Load, WriteAheadLog, simulated
 
 FREE = Costs(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 """Nothing takes any time."""
 UNLIMITED_PER_S = 1e6
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "as_there"),
+    [
+        ("GATHERED_FOR_S", writer, "_GATHERED_FOR_S"),
+        ("UNAWAITED_FOR_S", writer, "_UNAWAITED_FOR_S"),
+        ("AHEAD_OF_A_CONNECTION", pool, "_AHEAD_OF_A_WORKER"),
+        ("AHEAD_S", pool, "_AHEAD_S"),
+        ("SLICE_S", team_quota, "_SLICE_S"),
+        ("QUEUE_S", team_quota, "_QUEUE_S"),
+        ("AHEAD_MORE_S", team_quota, "_AHEAD_MORE_S"),
+        ("WINDOW_SLACK_S", limiter, "WINDOW_SLACK_S"),
+        ("USABLE_FOR_S", team_limiter, "_USABLE_FOR_S"),
+        ("ASK_AHEAD_S", team_limiter, "_ASK_AHEAD_S"),
+        ("LEASES_APART_S", team_limiter, "_LEASES_APART_S"),
+        ("LOOKED_EVERY_S", worker, "_LOOKED_EVERY_S"),
+        ("WATCHED_EVERY_S", blocks, "_WATCHED_EVERY_S"),
+    ],
+)
+def test_the_model_has_the_times_of_the_program(name: str, module: ModuleType, as_there: str) -> None:
+    """What the program does sooner or later, the simulation does, too."""
+    assert getattr(team_model, name) == getattr(module, as_there)
 
 
 def at_once(load: Load) -> Load:
@@ -67,8 +95,8 @@ def test_nothing_rests_while_there_is_work_for_it() -> None:
     assert simulated(workers, replace(FREE, worker_row_s=200e-6)).busy.workers >= 0.98
     database = Load(8, 80_000, UNLIMITED_PER_S, 0.001, 50, block_rows=10_000, database_cores=1)
     assert simulated(at_once(database), replace(FREE, worker_row_s=100e-6, row_s=200e-6)).busy.database >= 0.94
-    leases = Load(50, 100_000, UNLIMITED_PER_S, 0.005, 5, block_rows=2_000, leases_are_flushed=True)
-    assert simulated(leases, replace(FREE, worker_row_s=100e-6, flush_elapsed_s=0.002)).busy.leases >= 0.95
+    leases = Load(50, 100_000, UNLIMITED_PER_S, 0.005, 5, block_rows=2_000, database_cores=100)
+    assert simulated(leases, replace(FREE, worker_row_s=100e-6, transaction_s=0.002)).busy.leases >= 0.95
 
 
 def test_twice_as_many_workers_send_twice_as_much_until_something_is_shared() -> None:
