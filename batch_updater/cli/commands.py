@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,7 +175,7 @@ def _run_opened(
         write_lines([text_output.Line(preview.under_way(opened), 0)], sys.stderr)
         if options.detach:
             raise _left_to_team(opened.folder)
-        return _followed(opened.folder, options, stops=True)
+        return _followed(opened.folder, config, options, stops=True)
     asking = asks and bool(opened.to_send)
     write_lines(preview.earlier_lines(opened), sys.stderr)
     if not options.yes and not _on_terminal():
@@ -218,7 +219,7 @@ def _left_to_team(folder: Path) -> Detached:
     return Detached(folder, missing, lacks_worker=bool(missing))
 
 
-def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunResult:
+def _followed(folder: Path, config: Config, options: argparse.Namespace, *, stops: bool) -> RunResult:
     """Wait for the end of a run that a team sends; `stops`: whether a signal stops it where no one can be asked.
 
     Raises Detached if its end is not waited for.
@@ -226,6 +227,7 @@ def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunR
     from batch_updater.files.writing import check_replaceable
     from batch_updater.runs.history import find_run
     from batch_updater.runs.team_folders import team_of
+    from batch_updater.runs.team_quota import account_of
     from batch_updater.team.follow import follow
     from batch_updater.team.progress import part_so_far
 
@@ -240,6 +242,7 @@ def _followed(folder: Path, options: argparse.Namespace, *, stops: bool) -> RunR
             return follow(
                 team, folder, results=results, progress=progress, interrupts=interrupts,
                 ask_to_stop=_ask_to_stop(folder.name, interrupts, stops=stops), known=so_far.outcomes,
+                account=partial(account_of, config.api, options.environment, team),
             )  # fmt: skip
     except Interrupted:
         raise Detached(folder) from None  # before it was followed: it is not stopped
@@ -408,7 +411,7 @@ def _follow(options: argparse.Namespace) -> int:
     past = find_run(config.results.folder, options.follow)
     try:
         with _logging(options):
-            result = _followed(past.folder, options, stops=False)
+            result = _followed(past.folder, config, options, stops=False)
     except Detached as detached:
         return _detached(detached, options)
     except Interrupted:

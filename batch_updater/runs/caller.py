@@ -96,7 +96,7 @@ class Caller:
         """Return in what this differs from who has submitted a run on another host, in words. Raises CredentialsError.
 
         A variable or file of the same name may hold the token of someone else there, so the token itself has to be the
-        same. Not where a command gives it, which may give a new one at each call: there the command has to be.
+        same. A command may print a new token at each call: for one, it is enough that the command is the same.
         """
         goes_by_token = self._api.secret is not None and not self._is_of_command
         is_same = not goes_by_token and self._has_same_account_without_secret(submitter)

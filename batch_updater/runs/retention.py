@@ -6,8 +6,10 @@ So is what a process has left that was killed while it staged the rows: nothing 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import stat
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,10 +38,13 @@ OURS = re.compile(
 """Names of files in the folder of a run that are ours, besides its database."""
 
 
-def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> tuple[str, ...]:
+def remove_old_runs(
+    results: ResultsSettings, now: datetime, *, in_use: Path, within_s: float = math.inf
+) -> tuple[str, ...]:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
 
-    Returns the names of those that were removed.
+    Returns the names of those that were removed. After `within_s` seconds the rest of a team's runs is left for
+    the next time.
 
     Folders of runs that were never begun go by the time in their name, unless a process may still be staging. A folder
     that cannot be removed is a warning in the log: the rows are done all the same.
@@ -47,12 +52,12 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
     latest = now - timedelta(days=results.keep_days)
     if team := team_of(results.folder):
         try:
-            gone = _remove_of_team(team, results.folder, latest, in_use)
+            of_team = _remove_of_team(team, results.folder, latest, in_use, time.monotonic() + within_s)
         except (ResultsError, OSError) as error:
             _log(results.folder, str(error))
             return ()
         remove_orphaned_files(results, now, in_use=in_use)
-        return gone
+        return of_team
     try:
         folders = sorted(results.folder.iterdir())
     except OSError as error:
@@ -76,11 +81,15 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
     return tuple(removed)
 
 
-def _remove_of_team(team: TeamDatabase, parent: Path, latest: datetime, in_use: Path) -> tuple[str, ...]:
+def _remove_of_team(
+    team: TeamDatabase, parent: Path, latest: datetime, in_use: Path, until_s: float
+) -> tuple[str, ...]:
     """Remove old runs from a team's database; returns their names. Raises ResultsError, OSError."""
     removed, names = [], team_run_names(team)
     old = [parent / name for name in names if _is_before(name, latest) and name != in_use.name]
     for past in runs_in(old):
+        if time.monotonic() >= until_s:
+            break
         if isinstance(past, PastRun) and not past.is_going_on and _is_over(past, latest):
             with team.session() as connection:
                 is_gone = connection.execute(_REMOVE, (past.folder.name,)).rowcount

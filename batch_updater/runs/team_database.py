@@ -41,37 +41,62 @@ _BUNDLES = (
     "/etc/ssl/cert.pem",  # Alpine, macOS
 )
 """Where systems keep the authorities that they trust, in one file."""
+_CONNECTION, _SHUTDOWN, _TOO_MANY_CONNECTIONS, _ROLLBACK, _DISK_FULL = "08", "57P", "53300", "40", "53100"
+_LOST = (_CONNECTION, _SHUTDOWN, _TOO_MANY_CONNECTIONS, _ROLLBACK, _DISK_FULL)
+"""How the SQLSTATE of an error begins whose statement may succeed when it is repeated (PostgreSQL's appendix A).
+
+A deadlock is among them: of a transaction that was rolled back, nothing was done.
+"""
 
 
 class TeamUnreachableError(ResultsError):
     """The team's database does not answer, or not as it should."""
 
 
-def lost_errors() -> tuple[type[Exception], ...]:
-    """Return the errors that mean that a database does not answer; none where its client was not imported."""
-    psycopg = sys.modules.get("psycopg")  # imported where there is a team, and only there
-    return () if psycopg is None else (psycopg.OperationalError, psycopg.InterfaceError)
+def database_errors(error: BaseException) -> Iterator[psycopg.Error]:
+    """Yield the errors of a database at any point of its chain of causes; none where its client was not imported."""
+    client = sys.modules.get("psycopg")  # imported where there is a team, and only there
+    if client is not None:
+        yield from (cause for cause in _causes(error) if isinstance(cause, client.Error))
 
 
 def is_of_lost_database(error: BaseException) -> bool:
-    """Whether what went wrong came of a database that does not answer, however it was said since."""
-    return _came_of(error, lost_errors())
+    """Whether an error came of a database that does not answer, at any point of its chain of causes.
+
+    Also if it is out of connections or disk space, or has rolled a transaction back. An error of a statement, such as
+    one that ran into `statement_timeout`, would only come again.
+    """
+    return any(map(_is_of_loss, database_errors(error)))
+
+
+def full_disk(error: BaseException) -> psycopg.Error | None:
+    """Return the error by which the database says that it is out of disk space, if that is behind an error."""
+    return next((one for one in database_errors(error) if one.sqlstate == _DISK_FULL), None)
 
 
 def is_of_team_database(error: BaseException) -> bool:
-    """Whether it came of a team's database that does not answer, or not as it should."""
-    return _came_of(error, (TeamUnreachableError, *lost_errors()))
+    """Whether an error came of a team's database that does not answer, or not as it should."""
+    client = sys.modules.get("psycopg")
+    kinds = () if client is None else (client.OperationalError, client.InterfaceError)
+    return any(isinstance(cause, (TeamUnreachableError, *kinds)) for cause in _causes(error))
 
 
-def _came_of(error: BaseException, kinds: tuple[type[Exception], ...]) -> bool:
+def _is_of_loss(error: psycopg.Error) -> bool:
+    import psycopg
+
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_LOST)
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what has caused it, one after the other."""
     cause: BaseException | None = error
     seen = set[int]()
     while cause is not None and id(cause) not in seen:  # an error may be raised once more because of one it has caused
-        if isinstance(cause, kinds):
-            return True
+        yield cause
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
-    return False
 
 
 class TeamDatabase:

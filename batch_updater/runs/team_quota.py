@@ -25,7 +25,7 @@ from batch_updater.errors import ConfigError, StoreError
 from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.statements import statements_in
-from batch_updater.runs.team_database import lost_errors
+from batch_updater.runs.team_database import full_disk, is_of_lost_database
 from batch_updater.runs.team_folders import team_of
 from batch_updater.sender.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from batch_updater.sender.limiter import DECREASE, WINDOW_SLACK_S, increase_per_s, slowest_per_s
@@ -185,17 +185,19 @@ class TeamQuota:
                     if self._connection is None:
                         self._connection = await self._connected()
                     row = await self._execute_once(self._connection, name, asked())
-                except lost_errors():
+                except psycopg.Error as error:
+                    if not is_of_lost_database(error):
+                        raise _refused(f"SQLSTATE {error.sqlstate}") from error
                     if not is_lost:  # its text may hold the database's address
-                        why = "no permits are given until it answers again"
-                        _log.warning("team's database lost", extra={"event": "team's database lost", "why": why})
+                        why, full = "no permits are given until it answers again", full_disk(error)
+                        said = {"event": "team's database lost", "why": why}
+                        fault = {"fault": self._team.fault_of(full)} if full else {}
+                        _log.warning("team's database lost", extra={**said, **fault})
                     is_lost = True
                     if self._connection is not None:
                         await self._connection.close()
                         self._connection = None
                     await asyncio.sleep(_CONNECTS_AGAIN_AFTER_S)
-                except psycopg.Error as error:
-                    raise _refused(f"SQLSTATE {error.sqlstate}") from error
                 else:
                     if is_lost:
                         _log.warning("team's database back", extra={"event": "team's database back"})

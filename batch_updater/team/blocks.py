@@ -33,7 +33,7 @@ from batch_updater.runs.queued_runs import QueuedRun, queued_run
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import run_loop
 from batch_updater.runs.store import DamagedStoreError, converted
-from batch_updater.runs.team_database import is_of_lost_database, lost_errors
+from batch_updater.runs.team_database import is_of_lost_database
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
 from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
@@ -149,7 +149,7 @@ class BlockSending:
             claim, queued = self._claimed(connection), queued_run(connection, self._run)
         if claim is None or queued is None:
             return  # its rows have had their turn
-        with closing(TeamWriter(self._team, claim, self._contact)) as writer:
+        with closing(TeamWriter(self._team, claim, self._contact, self._log.refused)) as writer:
             self._writer = writer
             try:
                 writer.take_over()
@@ -204,7 +204,10 @@ class BlockSending:
                         end_if_done(connection, claim.run_id)
             except TakenOver:
                 raise HandedBack from None
-            except lost_errors():
+            except psycopg.Error as error:
+                if not is_of_lost_database(error):
+                    raise
+                writer.tell_of_full_disk(error)
                 if writer.is_given_up(_TRIED_AGAIN_AFTER_S):
                     raise HandedBack from None
                 writer.reconnect()

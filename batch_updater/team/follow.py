@@ -79,8 +79,8 @@ def follow(  # noqa: PLR0913  (keywords)
 
     The first request to stop asks whether to stop the run or to let it go on. The end of a stopped run is waited for as
     long as there is a worker that can bring it about; a further request does not wait for it.
-    `known`: rows that have their outcome already, of which `progress` is not told. `account`: returns by whose quota
-    the run goes, as `account_of` does; without it nothing is said of the circuit breaker. Raises Detached,
+    `known`: rows that have their outcome already, of which `progress` is not told. `account`: returns the account
+    whose quota the run uses, as `account_of` does; without it nothing is said of the circuit breaker. Raises Detached,
     EndedEarlyError if the run does not come to an end that is known here, InputError if what the database holds cannot
     be relied on.
     """
@@ -213,17 +213,18 @@ class _Follower:
         """Log that the circuit breaker of the account has opened or closed, as a run of this process does."""
         if self._account is None or run.state is not TeamRunState.SENDING or run.stop is not None:
             return
-        found = {account: (why, wait_s) for account, why, wait_s in connection.execute(_SERVICE, [run.origin])}
-        ours = found.get(self._own_account) if found else None
-        if ours is not None and not self._is_service_down:
-            _LOG.warning("breaker open", extra={"event": "breaker open", "why": ours[0], "wait_s": ours[1]})
-        elif ours is None and self._is_service_down:
+        breakers = {account: breaker for account, *breaker in connection.execute(_SERVICE, [run.origin])}
+        own_breaker = breakers.get(self._own_account) if breakers else None
+        if own_breaker is not None and not self._is_service_down:
+            why, wait_s = own_breaker
+            _LOG.warning("breaker open", extra={"event": "breaker open", "why": why, "wait_s": wait_s})
+        elif own_breaker is None and self._is_service_down:
             _LOG.warning("breaker closed", extra={"event": "breaker closed"})
-        self._is_service_down = ours is not None
+        self._is_service_down = own_breaker is not None
 
     @cached_property
     def _own_account(self) -> str | None:
-        """By whose quota the run goes; None if that cannot be told any more. Asked late: it may fetch a secret."""
+        """The account whose quota the run uses; None if it cannot be known. Asked late: it may fetch a secret."""
         try:
             return self._account() if self._account else None
         except ConfigError:

@@ -113,8 +113,8 @@ def end_if_done(connection: TeamConnection, run: int) -> bool:
 def give_up(team: TeamDatabase, run: str, block: int | None = None) -> None:
     """End the part of a run, since a job of it has failed again and again: `send`, `report` or that of a block.
 
-    Once rows have gone out it ends as one that is stopped, with a report, unless that is what has failed. Raises
-    psycopg.Error.
+    Once rows have gone out it ends as one that is stopped, with a report, unless that is what has failed. The first
+    reason counts. Raises psycopg.Error.
     """
     with team.connected(autocommit=False) as connection:
         queued = queued_run(connection, run, locked=True)
@@ -131,7 +131,7 @@ def give_up(team: TeamDatabase, run: str, block: int | None = None) -> None:
         if queued.state is TeamRunState.QUEUED:
             _begin_part(RunConnection(connection, queued.id, lambda _: None))
             connection.execute(_BLOCKS_OF_BEFORE, [queued.id])
-        end_without_report(connection, queued, _GIVEN_UP)
+        end_without_report(connection, queued, queued.stop or _GIVEN_UP)
 
 
 def _begin_part(run: RunConnection) -> None:

@@ -15,7 +15,7 @@ from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
-from batch_updater.runs.team_database import is_of_lost_database, lost_errors
+from batch_updater.runs.team_database import database_errors, is_of_lost_database
 
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
@@ -50,13 +50,12 @@ def _digest(origin: str) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()[:24]
 
 
-LOST: tuple[type[Exception], ...] = (*lost_errors(), ConnectorException, TimeoutError)
-"""Errors that mean that the database does not answer."""
-
-
 def is_lost(error: BaseException | None) -> bool:
-    """Whether a job has failed because the database does not answer, however that was said since."""
-    return error is not None and (isinstance(error, LOST) or is_of_lost_database(error))
+    """Whether a job has failed because the database does not answer, at any point of the error's chain of causes."""
+    if error is None:
+        return False
+    is_without_cause = not any(database_errors(error))
+    return is_of_lost_database(error) or (is_without_cause and isinstance(error, (ConnectorException, TimeoutError)))
 
 
 class Work(Protocol):

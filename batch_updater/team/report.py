@@ -31,6 +31,7 @@ from batch_updater.runs.retention import remove_orphaned_files
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, tallied, unsent
 from batch_updater.runs.run import page_written, workbook_name
 from batch_updater.runs.store import REPORT, DamagedStoreError, Part, Store
+from batch_updater.runs.team_database import database_errors
 from batch_updater.runs.team_files import MOST_BYTES, file_content, put_file
 from batch_updater.runs.team_runs import TeamRunState
 from batch_updater.runs.writer import part_record
@@ -39,8 +40,6 @@ from batch_updater.team.writer import BlockRefusals
 from batch_updater.text.typed_values import typed
 
 if TYPE_CHECKING:  # imported only where there is a team
-    import psycopg
-
     from batch_updater.runs.postgres import TeamConnection
     from batch_updater.runs.team_database import TeamDatabase
 
@@ -93,7 +92,8 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     """Write workbook and page of a run, put them into the database, and end the part. `config` is that of this host.
 
     A part that has ended stays as it is. One of which the database holds what cannot be relied on ends without a
-    report. Raises psycopg.Error.
+    report. Raises psycopg.Error, also where that is why rows could not be read: it says nothing of what they hold, so
+    the report is tried again.
     """
     with team.connected() as connection:
         queued = queued_run(connection, run)
@@ -103,22 +103,12 @@ def write_report(team: TeamDatabase, run: str, config: Config) -> None:
     try:
         _write(team, queued, sent, config)
     except (InputError, DamagedStoreError) as error:
-        if behind := _error_of_database(error):  # it may answer in a moment
+        if (behind := next(database_errors(error), None)) is not None:
             raise behind from None
         with team.connected(autocommit=False) as connection:
             if _is_to_report(connection, queued):
                 end_without_report(connection, queued, queued.stop)
         raise  # who waits for it is told the same when they look for it
-
-
-def _error_of_database(error: BaseException) -> psycopg.Error | None:
-    """Return why the database could not be read or written, if an error is because of that."""
-    import psycopg
-
-    causes = [error]
-    while (cause := causes[-1].__cause__) is not None:
-        causes.append(cause)
-    return causes[-1] if isinstance(causes[-1], psycopg.Error) else None
 
 
 def _write(team: TeamDatabase, queued: QueuedRun, sent: _Sent, config: Config) -> None:
@@ -300,9 +290,9 @@ def _end(
 
 
 def end_without_report(connection: TeamConnection, queued: QueuedRun, stop: Stop | None) -> None:
-    """End the last part of a run, of which nothing can be told, in the transaction of the caller.
+    """End the last part of a run without a report, in the transaction of the caller.
 
-    Who waits for it writes the report from its rows. Raises psycopg.Error.
+    The command that waits writes it from the rows. Raises psycopg.Error.
     """
     sent = _sent(connection, queued)
     connection.execute("DELETE FROM files WHERE run = %s AND name = %s", [queued.id, RESULT])

@@ -35,6 +35,9 @@ if TYPE_CHECKING:  # imported only where there is a team
     from batch_updater.runs.queued_runs import PartOptions, QueuedRun
     from batch_updater.runs.team_database import TeamDatabase
 
+_RETENTION_S = 1.0
+"""How long old runs are removed before the run is followed, or the command ends."""
+
 
 def execute(
     open_run: OpenRun,
@@ -47,8 +50,7 @@ def execute(
     """Send every good row that is not done yet, then write the workbook.
 
     In a team its workers do that, and the run is followed to its end: `ask_to_stop` then asks a person who interrupts
-    whether the run is to be stopped. Old runs are removed in the end, by the settings of this host alone. Raises what
-    `ActiveRun.execute`, `submit` and `follow` raise.
+    whether the run is to be stopped. Raises what `ActiveRun.execute`, `submit` and `follow` raise.
     """
     team = team_of(open_run.folder.parent)
     if team is None:
@@ -56,12 +58,11 @@ def execute(
     from batch_updater.runs.team_quota import account_of
     from batch_updater.team.follow import follow
 
-    folder, api = submit(open_run, options, environment, interrupts), open_run.plan.config.api
+    folder, removed = _submitted(open_run, options, environment, interrupts)
     result = follow(
         team, folder, results=options.results, progress=progress, interrupts=interrupts, ask_to_stop=ask_to_stop,
-        account=partial(account_of, api, environment, team),
+        account=partial(account_of, open_run.plan.config.api, environment, team),
     )  # fmt: skip
-    removed = remove_old_runs(open_run.plan.config.results, datetime.now(UTC), in_use=folder)
     return replace(result, removed=removed)
 
 
@@ -73,15 +74,27 @@ def submit(
     What is queued or being sent already is not queued twice: its folder is returned. Raises ConfigError if a token
     cannot be fetched or the database cannot be used, ResultsError if the workbook's place is taken, GuardError if a
     guard is exceeded: then nothing is sent. Raises EndedEarlyError if it is not known whether the run was queued.
+
+    Then old runs of the team are removed, by the settings of this host, as many as can be in a second.
     """
+    return _submitted(open_run, options, environment, interrupts)[0]
+
+
+def _submitted(
+    open_run: OpenRun, options: Options, environment: Environment, interrupts: StopRequests | None
+) -> tuple[Path, tuple[str, ...]]:
+    """Do what `submit` does; returns the names of the runs that were removed, too."""
     team = team_of(open_run.folder.parent)
     if team is None:
         raise RuntimeError("a run of no team cannot be queued")
     if options.results:
         check_replaceable(options.results)
     if open_run.is_under_way:
-        return open_run.folder
-    return _Submission(open_run, options, environment).into(team, interrupts)
+        return open_run.folder, ()
+    folder = _Submission(open_run, options, environment).into(team, interrupts)
+    # Here and not in the end: whoever submits the run may not wait for its end.
+    results = open_run.plan.config.results
+    return folder, remove_old_runs(results, datetime.now(UTC), in_use=folder, within_s=_RETENTION_S)
 
 
 class _Submission(RunBeginning):

@@ -28,11 +28,12 @@ from batch_updater.messages import counted
 from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.lock import origin_of
 from batch_updater.runs.sending import responsive
+from batch_updater.runs.team_database import full_disk
 from batch_updater.team.access import RunAccess
 from batch_updater.team.blocks import CONTACT_S, BlockSending
 from batch_updater.team.nightly import NIGHTLY, ScheduledNights
 from batch_updater.team.parts import advance, begin, give_up
-from batch_updater.team.queue import LOST, HandedBack, app_of, blocks_queue, is_lost, runs_queue
+from batch_updater.team.queue import HandedBack, app_of, blocks_queue, is_lost, runs_queue
 from batch_updater.team.report import write_report
 from batch_updater.team.worker_log import WorkerLog, logged_to
 
@@ -49,6 +50,8 @@ INSERT INTO workers (id, host, origin) VALUES (%(worker)s, %(host)s, %(origin)s)
 """
 _DEAD = """SELECT id, host FROM workers JOIN procrastinate_workers USING (id)
     WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(stalled_s)s)"""
+_QUEUE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
+"""Of the queue itself: whatever it is, the worker connects again."""
 _POLLED_EVERY_S = 1.0
 """How often a worker looks for jobs that were queued again: of new ones it is told."""
 _LONGEST_PAUSE_S = 5.0
@@ -142,9 +145,10 @@ class TeamWorker:
                 self._log.answers()
                 pause_s, is_connected = 0.5, True
                 await self._work(app)
-            except LOST as error:
+            except _QUEUE_ERRORS as error:
                 if not self._ending.is_set():
-                    self._log.lost(None if is_connected else self._fault_of(error))
+                    is_known = is_connected and is_lost(error) and full_disk(error) is None
+                    self._log.lost(None if is_known else self._fault_of(error))
             finally:
                 await app.close_async()
             if self._ending.is_set():
@@ -159,7 +163,7 @@ class TeamWorker:
         self._say("Ended.")
 
     def _fault_of(self, error: Exception) -> TeamFault | None:
-        """Return why the database could not be connected to; None if the error does not say."""
+        """Return why the database cannot be used; None if the error does not say."""
         if not isinstance(error, ConnectorException):
             return self._team.fault_of(error) if isinstance(error, psycopg.Error) else None
         cause = error.__cause__  # without an SQLSTATE it may be the pool's, which has only waited too long
@@ -328,7 +332,9 @@ class TeamWorker:
         except HandedBack:
             raise
         except Exception as error:
-            if not is_lost(error):
+            if (full := full_disk(error)) is not None:
+                self._log.refused(self._team.fault_of(full))
+            elif not is_lost(error):
                 # One of ours says itself what is wrong, such as damaged rows.
                 self._say(error.message if isinstance(error, BatchUpdaterError) else _told(error))
             raise

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batch_updater.text.redaction import Redaction
 
 _LOOKED_EVERY_S = 0.25
+_REFUSED_EVERY_S = 60.0
 
 
 class WorkerLog:
@@ -38,6 +39,7 @@ class WorkerLog:
         self._is_lost = False
         self._fault: TeamFault | None = None
         """What was said of why."""
+        self._refused_at_s = float("-inf")
         self._looked_at_s = time_s()
         self._stood_still_at_s = float("-inf")
 
@@ -64,6 +66,14 @@ class WorkerLog:
                 self.say("The team's database does not answer. Nothing more is sent until it does.")
             if fault is not None and fault != self._fault:
                 self._fault = fault
+                self.say(f"The team's database cannot be used: {fault.message}. {fault.remedy}")
+
+    def refused(self, fault: TeamFault) -> None:
+        """Say, once a minute, why the database answers but takes nothing: what it has refused is repeated."""
+        with self._lock:
+            now_s = time_s()
+            if now_s - self._refused_at_s >= _REFUSED_EVERY_S:
+                self._refused_at_s = now_s
                 self.say(f"The team's database cannot be used: {fault.message}. {fault.remedy}")
 
     def answers(self) -> None:
@@ -120,7 +130,7 @@ class _ConsoleHandler(logging.Handler):
                     self._log.say(f"The run ends for all: {known['said']}")
                 return
             case "team's database lost":
-                self._log.lost()
+                self._log.lost(known.get("fault"))
                 return
             case "team's database back":
                 return

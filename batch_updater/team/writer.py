@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,12 +27,13 @@ from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.postgres import storable
 from batch_updater.runs.store import reason_of
-from batch_updater.runs.team_database import lost_errors
+from batch_updater.runs.team_database import full_disk, is_of_lost_database
 from batch_updater.runs.writer import Many, RowWriter, Write, as_batch, sorted_writes
 from batch_updater.sender.pool import SETTLED
 
 if TYPE_CHECKING:
     from batch_updater.runs.team_database import TeamDatabase
+    from batch_updater.runs.team_faults import TeamFault
     from batch_updater.sender.client import Counts
     from batch_updater.sender.pool import UniformRefusals
 
@@ -116,9 +117,12 @@ class Contact:
 class TeamWriter(RowWriter):
     """The rows of a block in the team's database."""
 
-    def __init__(self, team: TeamDatabase, claim: Claim, contact: Contact) -> None:
-        """Open the rows of the run. Raises psycopg.Error."""
+    def __init__(
+        self, team: TeamDatabase, claim: Claim, contact: Contact, refused: Callable[[TeamFault], None]
+    ) -> None:
+        """Open the rows of the run; `refused` is told why nothing can be written for now. Raises psycopg.Error."""
         self._team = team
+        self._refused = refused
         self._claim = claim
         self._contact = contact
         self._rows = team.store_of(Path(claim.run, DATABASE))
@@ -177,6 +181,11 @@ class TeamWriter(RowWriter):
         """Wait for at most that many seconds; returns whether `give_up` was called."""
         return self._given_up.wait(within_s)
 
+    def tell_of_full_disk(self, error: psycopg.Error) -> None:
+        """Tell if that is why a commit has failed, which is repeated."""
+        if (full := full_disk(error)) is not None:
+            self._refused(self._team.fault_of(full))
+
     def reconnect(self) -> None:
         """Connect again; if that fails, the next commit fails as well, and this is tried again."""
         try:
@@ -202,14 +211,14 @@ class TeamWriter(RowWriter):
             super().settle(outcome)
             return
         doubt = outcome.maybe_applied or outcome.kind is OutcomeKind.UNCONFIRMED
-        told: dict[str, object] = {
+        texts: dict[str, object] = {
             "kind": outcome.kind.value, "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
         }  # fmt: skip
         if outcome.kind is OutcomeKind.NOT_SENT and not doubt:
             # That this worker has ended is no reason of the row's: if the run ends before its turn, that is.
-            told = dict.fromkeys(told)
+            texts = dict.fromkeys(texts)
         self._writes.put(Write((_PUT_BACK,), {
-            **told, "row": outcome.row, "tries": outcome.attempts, "http": outcome.status, "doubt": int(doubt),
+            **texts, "row": outcome.row, "tries": outcome.attempts, "http": outcome.status, "doubt": int(doubt),
         }))  # fmt: skip
 
     def attempted(self, made: Attempt) -> None:
@@ -234,12 +243,11 @@ class TeamWriter(RowWriter):
                 self._commit_once(writes, counts)
             except StoreError as error:
                 return error
-            except lost_errors() as error:
-                if self.is_given_up(_AGAIN_AFTER_S):
-                    return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
-                self.reconnect()
             except psycopg.Error as error:
-                return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
+                if not is_of_lost_database(error) or self.is_given_up(_AGAIN_AFTER_S):
+                    return StoreError(f"The team's database cannot be written: {reason_of(error)}.")
+                self.tell_of_full_disk(error)
+                self.reconnect()
             except UnicodeEncodeError:  # half a character, as an answer in JSON may hold it
                 return StoreError("The team's database cannot be written: it keeps no text that is not Unicode.")
             else:

@@ -632,16 +632,19 @@ class Worker:
 
     def _follow(self, work: _Work, team: TeamDrafts, folder: Path) -> TaskFault | None:
         """Wait for the end of a run that the workers of the team send."""
+        from batch_updater.runs.team_quota import account_of
         from batch_updater.team import follow
 
         with self._changed:
             work.run = folder.name
+        database = team.uploads.team
         with spoken(work.say):
             result = self._followed(
                 work,
                 lambda: follow.follow(
-                    team.uploads.team, folder, progress=work.settled, interrupts=work.interrupts,
+                    database, folder, progress=work.settled, interrupts=work.interrupts,
                     ask_to_stop=partial(self._uploads.is_stopped, work.task.number),
+                    account=partial(account_of, self._config.api, self._environment, database),
                 ),
             )  # fmt: skip
         return self._ended(work, folder, result)

@@ -53,7 +53,7 @@ def claimed(team: TeamDatabase, rows: int = 3) -> Claim:
 @contextmanager
 def writing(team: TeamDatabase, claim: Claim, contact: Contact) -> Iterator[TeamWriter]:
     """Give the writer of a block, as while its rows are sent."""
-    with closing(TeamWriter(team, claim, contact)) as writer:
+    with closing(TeamWriter(team, claim, contact, lambda _: None)) as writer:
         writer.take_over()
         writer.begin(Counts(), UniformRefusals(50))
         yield writer

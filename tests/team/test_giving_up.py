@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from batch_updater.config.environment import machine_name
 from batch_updater.runs.team_database import SCHEMA
 from tests.end_to_end.program import sandbox
 from tests.team.hosts import Host, hosts, migrated, query, until
@@ -24,11 +26,13 @@ def address(server: PostgresServer) -> str:
     return migrated(server)
 
 
-def refuse(address: str, when: str) -> None:
-    """Have PostgreSQL refuse some writes, as a fault of the program would."""
+def refuse(address: str, when: str, code: str = "raise_exception") -> None:
+    """Have PostgreSQL refuse some writes, as a fault of the program or a limit of the server would."""
     execute(
         address,
-        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE '{SAID}'; END $$;
+        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE '{SAID}' USING ERRCODE = '{code}';
+        END $$;
         CREATE TRIGGER refuse BEFORE {when} EXECUTE FUNCTION refuse()""",
     )
 
@@ -78,6 +82,58 @@ def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str,
             assert (code, json.loads(out)["outcomes"]["updated"]) == (0, 100), err
             assert worker.process.poll() is None
         assert len(api.requests()) == 100
+
+
+@pytest.mark.parametrize("when", [_OF_SEND, _OF_FIRST_BLOCK, _OF_REPORT])
+def test_a_statement_that_is_cancelled_each_time_ends_the_run(tmp_path: Path, address: str, when: str) -> None:
+    """As by a statement_timeout that is too short: the database answers, and its refusal counts as a failure."""
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address)
+        numbered(tmp_path / "many.csv", 30)
+        refuse(address, when, "query_canceled")
+        with hosts(host):
+            worker = host.work()
+            code, out, err = host.run("run", "many.csv", "--json")
+            assert worker.said.count("QueryCanceled") == 3
+    assert (code, json.loads(out)["stopped"]) == ((0, None) if when is _OF_REPORT else (3, "disk")), err
+
+
+def test_outcomes_that_are_refused_by_the_database_end_the_run(tmp_path: Path, address: str) -> None:
+    """It says why; a disk that is full is waited for instead, and the worker says so."""
+    with sandbox() as api:
+        host = Host(tmp_path, api.url, address)
+        numbered(tmp_path / "many.csv", 30)
+        finished = "UPDATE ON rows FOR EACH ROW WHEN (NEW.state = 'finished')"
+        refuse(address, finished, "query_canceled")
+        with hosts(host):
+            worker = host.work()
+            code, out, err = host.run("run", "many.csv", "--json")
+            assert (code, json.loads(out)["stopped"]) == (3, "disk"), err
+            assert "cannot be written: " in worker.said
+            execute(address, "DROP FUNCTION refuse CASCADE")
+            refuse(address, finished, "disk_full")
+            going = host.start("run", "many.csv", "--json")
+            worker.wait_for(" cannot be used: ")
+            execute(address, "DROP FUNCTION refuse CASCADE")
+            out, err = going.communicate(timeout=90)
+            assert (going.returncode, json.loads(out)["outcomes"]["updated"]) == (0, 30), err
+
+
+def test_a_stopped_run_whose_report_fails_was_stopped_for_its_first_reason(tmp_path: Path, address: str) -> None:
+    """That the workers have given up as well is in their log."""
+    with sandbox("--latency-ms", "50") as api:
+        host = Host(tmp_path, api.url, address)
+        numbered(tmp_path / "many.csv", 400)
+        refuse(address, _OF_REPORT)
+        with hosts(host):
+            worker = host.work()
+            command = host.start("run", "many.csv", "--json")
+            until(lambda: api.received)
+            command.send_signal(signal.SIGTERM)
+            command.communicate(timeout=90)
+            worker.wait_for("has failed too often")
+    said = f"A command on {machine_name()} stopped the run."
+    assert query(address, "SELECT stop_message FROM parts") == [(said,)]
 
 
 _AWAY = """

@@ -113,7 +113,9 @@ def numbered_from(first: int, count: int, path: Path) -> Path:
     return write_rows(path, [{"Id": one, "Type": "Pre", "OpportunityName": f"row {one}"} for one in records])
 
 
-def test_workers_a_page_and_a_night_hold_the_rate_together(tmp_path: Path, server: PostgresServer) -> None:
+def test_workers_a_page_and_a_night_hold_the_rate_together(
+    tmp_path: Path, server: PostgresServer, *, torture: bool
+) -> None:
     """What two workers send, and what a page reads meanwhile, is of one quota; each row of all three is sent once."""
     address, inbox = migrated(server), tmp_path / "inbox"
     inbox.mkdir()
@@ -145,7 +147,7 @@ def test_workers_a_page_and_a_night_hold_the_rate_together(tmp_path: Path, serve
         assert [worker.end() for worker in workers] == [0, 0]
     sent = Counter(arrival.record for arrival in api.arrivals if arrival.method == "PUT")
     assert sent == Counter([*range(1_000, 1_200), *range(2_000, 2_100), *range(3_000, 3_100)])
-    assert busiest_second(api.times) <= 102
+    assert busiest_second(api.times) <= (102 if torture else 1.05 * 100)
     assert counted_this_month(address) == len(api.times)
 
 

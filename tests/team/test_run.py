@@ -200,12 +200,14 @@ def test_a_run_that_is_stopped_without_a_worker_is_not_waited_for(tmp_path: Path
 
 
 def test_a_run_tells_of_the_circuit_breaker_of_its_own_account(tmp_path: Path, address: str) -> None:
-    """Not of those of other accounts of the API."""
+    """Not of those of other accounts of the API. So does a command that only follows or joins it."""
     with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api):
         desk.file("c.csv", 200)
         process = desk.start("run", "c.csv", "--json")
         with server.worker():
             api.wait_for(20)
+        (name,) = run_names(desk)
+        processes = [process, desk.start("runs", "--follow", str(name)), desk.start("run", "c.csv", "--json")]
         desk.rows(
             "INSERT INTO quotas (origin, account, opened_at, deadline, why) SELECT origin, account || n, 1,"
             " extract(epoch FROM now()) + 100, 'of others' FROM quotas, generate_series(1, 20) AS n RETURNING 1"
@@ -214,14 +216,11 @@ def test_a_run_tells_of_the_circuit_breaker_of_its_own_account(tmp_path: Path, a
             "UPDATE quotas SET opened_at = 1, deadline = extract(epoch FROM now()) + 100, why = 'of its own'"
             " WHERE why IS NULL RETURNING 1"
         )
-        assert process.stderr
-        said = ""
-        while "of its own" not in said:
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        process.send_signal(signal.SIGTERM)
-        assert "of others" not in said + ended(process).err
+        said = [read_until(process, "of its own") for process in processes]
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        said += [ended(process).err for process in processes]
+        assert "of others" not in "".join(said)
 
 
 def test_a_run_that_is_stopped_in_the_queue_was_never_there(tmp_path: Path, address: str) -> None:
@@ -593,12 +592,30 @@ def test_old_runs_are_removed_by_the_settings_of_who_submits(tmp_path: Path, add
             config.write_text(f"{config.read_text()}results: {{keep_days: 20}}\n", encoding="utf-8")
             desk.file("e.csv", 2)
             done = desk("run", "e.csv")
+            assert done.code == 0
             assert f"Removed, as results.keep_days says: 1 old run ({old})." in done.out + done.err
             assert old not in run_names(desk)
-            assert (server.folder / "runs" / old).exists()
-            desk.file("f.csv", 3)
+            desk.file("f.csv", 3)  # by its report at the latest
             assert desk("run", "f.csv").code == 0
             assert not (server.folder / "runs" / old).exists()
+
+
+def test_a_command_that_does_not_wait_for_its_run_removes_old_ones(tmp_path: Path, address: str) -> None:
+    """By results.keep_days of its host, as one that follows the run to its end."""
+    with two_hosts(tmp_path, address) as (desk, server, _):
+        desk.file("c.csv", 1)
+        with server.worker():
+            assert desk("run", "c.csv").code == 0
+        old = "20260101-000000-c"
+        desk.rows("UPDATE runs SET name = %s RETURNING id", old)
+        desk.rows(
+            "UPDATE parts SET started_at = started_at - 30 * 86400, ended_at = ended_at - 30 * 86400 RETURNING run"
+        )
+        config = desk.folder / "config.yaml"
+        config.write_text(f"{config.read_text()}results: {{keep_days: 20}}\n", encoding="utf-8")
+        desk.file("d.csv", 2)
+        done = desk("run", "d.csv", "--detach")
+        assert (done.code, run_names(desk)) == (0, [done.out.strip()]), done.err
 
 
 def test_an_input_of_more_than_64_mb_stays_on_its_host(tmp_path: Path, address: str) -> None:
