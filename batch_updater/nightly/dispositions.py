@@ -288,6 +288,8 @@ def next_step_of(decision: Decision, last: RunResult | None) -> NextStep:
     if decision.remedy:
         return NextStep(NextKind.REPAIR if last else NextKind.CORRECT, " ".join(map(str.strip, decision.remedy)))
     if decision.disposition is Disposition.TROUBLE:
+        if decision.stop == _DETACHED:  # the next start follows its run
+            return NextStep(NextKind.RESUME, _DETACHED.advice)
         advice = f"{decision.stop.advice} " if decision.stop else ""
         return NextStep(NextKind.RESUME, f"{advice}The next start of the job runs it.")
     if last:

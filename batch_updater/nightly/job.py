@@ -29,6 +29,7 @@ from batch_updater.runs.interrupts import Interrupted, Interrupts
 from batch_updater.runs.lock import locked_inbox
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options, RunResult
+from batch_updater.runs.team_files import fetched
 from batch_updater.runs.team_folders import joined
 from batch_updater.team import submit
 
@@ -97,6 +98,8 @@ class _FileRuns(msgspec.Struct):
     """Runs, and the guard that stopped one: to judge it, records may have been read."""
     note: str = ""
     """What earlier runs of the file mean for it."""
+    past_workbook: Path | None = None
+    """That of a run of an earlier night that was complete but for the move."""
 
     @property
     def last(self) -> RunResult | None:
@@ -122,9 +125,7 @@ class _FileRuns(msgspec.Struct):
         if last:
             return replace(result, summary=last.summary, results=last.results, run=last.folder)
         if past := decision.past:
-            name = past.parts[-1].results
-            workbook = past.folder / name if name and (past.folder / name).exists() else None
-            return replace(result, summary=past.summary, results=workbook, run=past.folder)
+            return replace(result, summary=past.summary, results=self.past_workbook, run=past.folder)
         return result
 
 
@@ -247,6 +248,10 @@ class _NightlyJob(msgspec.Struct):
                     return dispositions.CHANGED
                 if not runs.made:
                     if decision := dispositions.decide_beforehand(opened, pending.since, self.started_at):
+                        if past := decision.past:  # a team's files may be in its database alone
+                            runs.past_workbook = past.workbook
+                            if decision.disposition is Disposition.ATTENTION:
+                                fetched(past.folder, past.facts.input_file)
                         return decision
                     runs.note = opened.earlier.note or ""
                 options = Options(inbox=str(self.config.nightly.inbox))

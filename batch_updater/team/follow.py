@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -41,6 +42,8 @@ if TYPE_CHECKING:  # imported only where there is a team
 _LOOKED_EVERY_S = 0.2
 _QUEUE_LOOKED_AT_EVERY_S = 1.0
 """How often it is looked at what a run waits for."""
+_WITHOUT_WORKER_S = 10.0
+"""A stopped run is left after so long without a worker: one that restarts, or connects again, is not seen meanwhile."""
 _OUTAGE_S = 300.0
 """For so long the database may be away before it is not waited for any more."""
 _SERVICE = """
@@ -77,8 +80,8 @@ def follow(  # noqa: PLR0913  (keywords)
 ) -> RunResult:
     """Wait until the run of a folder has ended, and return how; its workbook is put there, or at `results`.
 
-    The first request to stop asks whether to stop the run or to let it go on. The end of a stopped run is waited for as
-    long as there is a worker that can bring it about; a further request does not wait for it.
+    The first request to stop asks whether to stop the run or to let it go on. The end of a stopped run is waited for,
+    unless there was no worker for a while that could bring it about; a further request does not wait for it.
     `known`: rows that have their outcome already, of which `progress` is not told. `account`: returns the account
     whose quota the run uses, as `account_of` does; without it nothing is said of the circuit breaker. Raises Detached,
     EndedEarlyError if the run does not come to an end that is known here, InputError if what the database holds cannot
@@ -109,15 +112,17 @@ class _Follower:
         self._seen = Counter(known)
         self._account = account
         self._said = ""
-        self._looked_at_queue_s = float("-inf")
+        self._looked_at_queue_s = -math.inf
         self._waits_for = ""
         self._is_service_down = False
         self._handled = 0
         """How many requests to stop were dealt with."""
         self._workers_since_s = time.monotonic()
         """Since when some worker of the team is running, as far as is known."""
-        self._answers_since_s = float("-inf")
-        """Since when the database answers again; workers that live may take as long to be seen as dead ones are."""
+        self._without_worker_since_s = math.inf
+        """Since when a run that was told to stop has had no worker; infinite while it has one."""
+        self._last_outage_s = -math.inf
+        """When the database last did not answer; workers that live may take as long to be seen as dead ones are."""
 
     def followed(self, results: Path | None) -> RunResult:
         self._interrupts.watched()
@@ -142,7 +147,7 @@ class _Follower:
                 return
             if self._interrupts.count > self._handled:
                 self._interrupted(look.run)
-            elif self._handled and look.waits_for:  # a run that is being stopped waits for nothing but a worker
+            elif self._handled and time.monotonic() - self._without_worker_since_s >= _WITHOUT_WORKER_S:
                 raise self._left_without_worker()
             time.sleep(_LOOKED_EVERY_S)
 
@@ -157,7 +162,7 @@ class _Follower:
             except Exception as error:
                 if not is_of_team_database(error):
                     raise
-                now_s = time.monotonic()
+                now_s = self._last_outage_s = time.monotonic()
                 if since_s is None:
                     since_s = now_s
                     _say(
@@ -169,7 +174,6 @@ class _Follower:
                 time.sleep(_LOOKED_EVERY_S)
             else:
                 if since_s is not None:
-                    self._answers_since_s = time.monotonic()
                     _say("The team's database answers again.")
                 return answer
 
@@ -202,10 +206,12 @@ class _Follower:
         now_s = time.monotonic()
         if now_s - self._looked_at_queue_s >= _QUEUE_LOOKED_AT_EVERY_S:
             self._looked_at_queue_s = now_s
-            waited_s = now_s - self._workers_since_s if now_s - self._answers_since_s > SEEN_WITHIN_S else None
+            waited_s = now_s - self._workers_since_s if now_s - self._last_outage_s > SEEN_WITHIN_S else None
             self._waits_for = what_it_waits_for(connection, run, waited_s)
             if self._waits_for == NO_WORKER:
                 self._workers_since_s = now_s
+            # A run that is being stopped waits for nothing but a worker.
+            self._without_worker_since_s = min(self._without_worker_since_s, now_s) if self._waits_for else math.inf
             self._tell_of_service(connection, run)
         return _Look(run, counts, self._waits_for)
 
@@ -255,7 +261,7 @@ class _Follower:
         if not self._ask_to_stop():
             raise Detached(self._folder, self._so_far)
         self._handled = self._interrupts.count
-        self._looked_at_queue_s = float("-inf")  # whether there is a worker counts now
+        self._without_worker_since_s = math.inf  # the question may have taken long
         if self._patiently(self._stop):
             remove_unless_begun(self._folder)
             raise EndedEarlyError(

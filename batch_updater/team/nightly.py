@@ -104,10 +104,10 @@ class ScheduledNights:
     is `NIGHTLY`: what listens to that one does nothing else, for the night waits for runs that other jobs send. Every
     worker with a schedule takes part; a time that was more than ten minutes ago is left out.
 
-    Where a worker is asked to end, the night is, too, and goes to another worker; its run goes on. A worker that loses
-    the database lets it go on: it waits for the database as any command does. Its job is queued again meanwhile, and
-    belongs to the night that is going on if this worker gets it; on another one it finds the inbox locked, and comes
-    back later.
+    Where a worker is asked to end, the night is, too, and goes to another worker; its run continues. A worker that
+    loses the database lets it go on: it waits for the database as any command does. Its job is queued again meanwhile,
+    and belongs to the night that is going on if this worker gets it; on another one it finds the inbox locked, and
+    comes back later.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class ScheduledNights:
             await self._run(datetime.fromtimestamp(timestamp, UTC))
 
     async def end(self) -> None:
-        """End the night that is going on, as by a signal, and wait for it: its run goes on without it."""
+        """End the night that is going on, as by a signal, and wait for it: its run continues without it."""
         if self._night is None:
             return
         self.terminate()

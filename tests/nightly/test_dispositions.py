@@ -33,12 +33,13 @@ from batch_updater.nightly.dispositions import (
     decide_not_ready,
     decide_replaced,
     decide_run,
+    next_step_of,
 )
 from batch_updater.nightly.inbox import ReadyFile, SkippedFile, Stamp
 from batch_updater.nightly.state import PendingFile, StateStore
 from batch_updater.records import Stop, StopReason
 from batch_updater.reporter.summary import Summary
-from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.interrupts import Detached, Interrupted
 from batch_updater.runs.result import RunResult
 from batch_updater.sender.pool import UniformRefusal
 from tests.nightly.made import STARTED, summary
@@ -201,3 +202,13 @@ def test_a_database_that_does_not_answer_leaves_the_file_in_the_inbox() -> None:
     """Whatever the job asked of it."""
     decision = decide_error(psycopg.OperationalError("connection refused"), Path("a.csv"))
     assert (decision.disposition, decision.is_fault, decision.exit_code) == (TROUBLE, False, ExitCode.RUN_AGAIN)
+
+
+def test_a_run_that_the_workers_continue_is_followed_and_not_run_by_the_next_start() -> None:
+    """After a detached run the advice says only that; after any other stop it says that the file is run again."""
+    after_detach, after_signal = (
+        next_step_of(decide_error(error, Path("a.csv")), None).text
+        for error in (Detached(Path("run")), Interrupted(15))
+    )
+    assert after_detach == "Start it again: it then follows the run to its end."
+    assert after_signal.endswith("The next start of the job runs it.")

@@ -397,6 +397,30 @@ def test_a_night_that_is_ended_without_a_person_leaves_its_run_to_the_workers(
         assert len([request for request in api.requests() if request["method"] == "PUT"]) == 10
 
 
+def test_a_file_whose_run_ended_after_its_night_is_moved_with_its_workbook(
+    address: str, team: TeamDatabase, tmp_path: Path
+) -> None:
+    """Only the database has the workbook: the workers of another host have finished the run meanwhile."""
+    inbox = inbox_with(tmp_path, 10)
+    with sandbox() as api:
+        more = f"nightly: {{inbox: '{inbox}'}}\n"
+        one, other = (Host(tmp_path / name, api.url, address, more=more) for name in ("one", "other"))
+        process = one.start("nightly", "--json")
+        with team.connected() as connection:
+            wait_for(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("queued",)])
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+            assert [file["disposition"] for file in json.loads(out)["files"]] == ["left"], err
+            with hosts(other):
+                other.work(quick=False)
+                wait_for(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("ended",)])
+        (file,) = night(one)["files"]
+    assert file["disposition"] == "done"
+    (workbook,) = (tmp_path / "done").rglob("a-results-*.xlsx")
+    assert file["results"] == str(workbook)
+    assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
+
+
 def test_a_worker_with_a_schedule_needs_an_inbox(address: str, team: TeamDatabase, tmp_path: Path) -> None:
     """It is refused at its start, and doctor names it."""
     del team

@@ -61,6 +61,14 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     return said
 
 
+def read_to_end(process: subprocess.Popen[str]) -> str:
+    """Wait for the end of a command of which something was read; returns what it has said since."""
+    assert process.stderr
+    said = process.stderr.read()  # and not `communicate`, which leaves out what has been read ahead
+    process.communicate(timeout=ENDS_WITHIN_S)
+    return said
+
+
 def run_names(host: CommandHost) -> list[object]:
     return [name for (name,) in host.rows("SELECT name FROM runs ORDER BY id")]
 
@@ -197,6 +205,26 @@ def test_a_run_that_is_stopped_without_a_worker_is_not_waited_for(tmp_path: Path
             followed = desk("runs", "--follow", str(name), "--json")
         assert (followed.code, followed.object["stopped"]) == (3, "interrupted"), followed.err
         assert followed.outcomes["updated"] == confirmed < 200 == sum(followed.outcomes.values())
+
+
+def test_a_stopped_run_is_waited_for_while_its_worker_restarts(tmp_path: Path, address: str) -> None:
+    """The command looks several times before it believes that there is none, and then shows the end of the run."""
+    with two_hosts(tmp_path, address, "--latency-ms", "50") as (desk, server, api):
+        desk.file("c.csv", 200)
+        process = desk.start("run", "c.csv")
+        with server.worker():
+            api.wait_for(20)
+        read_until(process, "No worker of the team is running")
+        process.send_signal(signal.SIGINT)
+        said = read_until(process, "Stopping:")
+        stopped_s = time.monotonic()
+        until(lambda: time.monotonic() > stopped_s + 2.5)  # in which it has looked for a worker twice
+        register = "INSERT INTO workers SELECT procrastinate_register_worker_v1(), 'server', %s RETURNING 1"
+        desk.rows(register, api.url)  # as the restarted one does before it takes the jobs of the one before it
+        with server.worker():
+            said += read_to_end(process)
+        assert (process.returncode, "No worker for the API of the run" in said) == (3, False), said
+        assert desk.rows("SELECT state FROM runs") == [("ended",)]
 
 
 def test_a_run_tells_of_the_circuit_breaker_of_its_own_account(tmp_path: Path, address: str) -> None:
@@ -451,8 +479,8 @@ def test_workers_have_time_to_come_back_after_an_outage(tmp_path: Path, address:
             server.start()
         read_until(followers[0], "answers again")
         with host.worker():
-            done = ended(followers[0])
-    assert (done.code, "No worker" in done.err) == (0, False), done.err
+            said = read_to_end(followers[0])
+    assert (followers[0].returncode, "No worker" in said) == (0, False), said
     assert refused.code == 3
     assert "could not be stopped: the workers go on with it once the " in " ".join(refused.err.split())
 
