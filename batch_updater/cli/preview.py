@@ -22,7 +22,7 @@ from batch_updater.cli.text_output import (
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
-from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.interrupts import Interrupted, go_on_after
 from batch_updater.text.printable import print_line, printable
 
 if TYPE_CHECKING:
@@ -210,5 +210,6 @@ def ask_for_text(question: str) -> str | None:
         print_line("", sys.stderr)
         if signalled.number != signal.SIGINT:
             raise
+        go_on_after(signalled)
         return None
     return answer.strip() if answer else None

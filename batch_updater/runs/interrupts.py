@@ -34,14 +34,26 @@ class Detached(Exception):  # noqa: N818  (no error: the run goes on)
         """Whether no worker was running that would send it."""
 
 
+_raised: list[Interrupted] = []
+"""What signals have raised. Some of it may be lost: in a callback of the interpreter, as in that of an import, and in C
+code that clears errors."""
+
+
 def end_on_signals() -> None:
     """From now on a signal raises Interrupted; what is sent is sent within `Interrupts`. Main thread only."""
+    _raised.clear()
     for number in _signals():
         signal.signal(number, _end)
 
 
 def _end(number: int, _frame: FrameType | None) -> Never:
-    raise Interrupted(number)
+    _raised.append(Interrupted(number))
+    raise _raised[-1]
+
+
+def go_on_after(signalled: Interrupted) -> None:
+    """Do not end the command because of a signal that was an answer."""
+    _raised.remove(signalled)
 
 
 def _signals() -> list[signal.Signals]:
@@ -107,6 +119,9 @@ class Interrupts(StopRequests):
         return self._last == getattr(signal, "SIGHUP", None)
 
     def __enter__(self) -> Self:
+        """Take the signals from now on. Raises Interrupted if what one raised before was lost."""
+        if _raised:
+            raise _raised[0]
         self._previous = {number: signal.signal(number, self._received) for number in _signals()}
         return self
 

@@ -1,0 +1,34 @@
+"""runs/interrupts.py: signals that end a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_LOST = """
+import signal, sys
+from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
+
+class Collected:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+end_on_signals()
+one = Collected()
+del one  # what is raised in it is only printed
+try:
+    with Interrupts():
+        sys.exit("it goes on")
+except Interrupted as signalled:
+    print(signalled.number == signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no other program sends this signal there")
+def test_a_signal_that_python_itself_drops_ends_the_command_all_the_same() -> None:
+    """As where it comes during an import, whose callbacks can raise nothing: before anything is sent."""
+    done = subprocess.run([sys.executable, "-c", _LOST], capture_output=True, text=True, timeout=60, check=False)
+    assert "Exception ignored" in done.stderr
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
