@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# More processes than processors: many tests wait for other processes.
+PROCESSES = $(shell $(PYTHON) -c "import os; print(3 * (os.cpu_count() or 2) // 2)")
 
 .PHONY: demo test test-debian test-all coverage torture bench reach audit lint types samples sql pictures debian-packages lock clean
 
@@ -9,17 +11,17 @@ demo: $(READY)
 	$(BIN)/batch-updater demo
 
 test: $(READY) lint types
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian"
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not debian"
 
 test-debian: $(READY) debian-packages
-	$(BIN)/python -m pytest -n auto --dist worksteal -m debian
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m debian
 
 test-all: test test-debian
 
 # Which branches the tests take, those in processes of their own included; the floor is in pyproject.toml.
 coverage: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not debian"
+	$(BIN)/coverage run -m pytest -n $(PROCESSES) --dist worksteal -m "not debian"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
