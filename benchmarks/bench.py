@@ -29,7 +29,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. All but the seconds and `web_runs` are rows."""
+    """How much is measured. All but the seconds, `web_runs` and `team_predicted` are rows."""
 
     fast: Load = Load(10_000, 0, (100, 2_100))
     large: Load = Load(100_000, 0)
@@ -53,6 +53,8 @@ class Sizes:
     team: tuple[Load, ...] = (Load(20_000, 0), Load(20_000, 50))
     team_rate_s: int = 120
     """How long a team holds each of its rates."""
+    team_predicted: tuple[int, ...] = (1, 4, 10, 30, 100)
+    """Workers on hosts of their own, by the model."""
     must_hold_rate: bool = True
     """Whether a team that exceeds its rate fails; a service that waits for a processor sees requests late."""
 
@@ -72,6 +74,7 @@ QUICK = Sizes(
     web_rate_s=3,
     team=(Load(500, 0), Load(500, 50)),
     team_rate_s=5,
+    team_predicted=(1, 4),
     must_hold_rate=False,
 )
 """Enough to see that the benchmark works; its figures mean nothing."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from tests.team.postgres import PostgresServer
 
 WORKERS = (1, 2, 4)
-PREDICTED = (1, 4, 10, 30, 100)
 PREDICTED_LATENCY_S = 0.05
 PREDICTED_ROUND_TRIP_S = 0.0005
 """Between hosts of one building."""
@@ -114,9 +113,9 @@ class Team:
     """All of it."""
 
     throughputs: Sequence[Throughput]
-    probed: Probe
     costs: Costs
     held: Sequence[Held]
+    predicted: Sequence[int]
 
     def tables(self) -> list[Table]:
         """Return what was measured, what the model makes of that, and how the rates were held."""
@@ -197,7 +196,7 @@ class Team:
         for rate_per_s in (product.UNLIMITED_PER_S, *(rate for rate, *_ in RATES)):
             alone = _predicted(1, rate_per_s, self.costs).rows_per_s
             lines = []
-            for workers in PREDICTED:
+            for workers in self.predicted:
                 found = _predicted(workers, rate_per_s, self.costs)
                 what, share = found.busy.largest()
                 lines.append((
@@ -247,7 +246,7 @@ def measured(bench: Bench) -> Team:
         throughputs = [_throughput(bench, postgres, load) for load in bench.sizes.team]
         costs = _calibrated(throughputs, probed)
         held = [_held(bench, postgres, *rate) for rate in RATES]
-    return Team(throughputs, probed, costs, held)
+    return Team(throughputs, costs, held, bench.sizes.team_predicted)
 
 
 def _calibrated(throughputs: Sequence[Throughput], probed: Probe) -> Costs:
