@@ -72,16 +72,6 @@ class CredentialsError(ConfigError):
     """A referenced secret could not be read."""
 
 
-class UnsetVariableError(CredentialsError):
-    """The environment variable of a secret is not set."""
-
-    def __init__(self, key: str, variable: str, remedy: str) -> None:
-        super().__init__(f"{key}: the environment variable {variable} is not set.", remedy=remedy)
-        self.key = key
-        """Of the configuration."""
-        self.variable = variable
-
-
 class EndpointError(BatchUpdaterError):
     """The description of the endpoint is wrong, or uses what is not supported."""
 

@@ -17,7 +17,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secret_shape import secret_problem
 from batch_updater.daemon_thread import in_daemon_thread
-from batch_updater.errors import CredentialsError, UnsetVariableError
+from batch_updater.errors import CredentialsError
 from batch_updater.files.reading import read_regular
 from batch_updater.text.redaction import Redaction
 from batch_updater.text.spelling import nearest
@@ -28,6 +28,16 @@ _KILLED_WITHIN_S = 1.0
 _LARGEST_BYTES = 64_000
 DOCTOR_SAYS_HOW = "; batch-updater doctor says how"
 """How a remedy ends that the doctor, who says how, gives without it."""
+
+
+class UnsetVariableError(CredentialsError):
+    """The environment variable of a secret is not set."""
+
+    def __init__(self, key: str, variable: str, remedy: str) -> None:
+        super().__init__(f"{key}: the environment variable {variable} is not set.", remedy=remedy)
+        self.key = key
+        """Of the configuration."""
+        self.variable = variable
 
 
 # No struct: its repr and msgspec would show the text.

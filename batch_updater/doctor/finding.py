@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from batch_updater.config.environment import ways_to_set
-from batch_updater.config.secrets import DOCTOR_SAYS_HOW
-from batch_updater.errors import BatchUpdaterError, ExitCode, UnsetVariableError
+from batch_updater.config.secrets import DOCTOR_SAYS_HOW, UnsetVariableError
+from batch_updater.errors import BatchUpdaterError, ExitCode
 from batch_updater.text.redaction import Redaction
 
 
