@@ -142,7 +142,7 @@ class BlockSending:
     def work(self) -> None:
         """Send the rows of the block.
 
-        Raises HandedBack if another worker has to go on with them; what it raises if the database does not answer,
+        Raises HandedBack if another worker has to continue them; what it raises if the database does not answer,
         `is_lost` knows.
         """
         with self._team.connected() as connection:

@@ -92,7 +92,7 @@ def _submitted(
     if open_run.is_under_way:
         return open_run.folder, ()
     folder = _Submission(open_run, options, environment).into(team, interrupts)
-    # Here and not in the end: whoever submits the run may not wait for its end.
+    # Here and not in the end: a command may submit the run without waiting for its end.
     results = open_run.plan.config.results
     return folder, remove_old_runs(results, datetime.now(UTC), in_use=folder, within_s=_RETENTION_S)
 

@@ -419,7 +419,7 @@ def test_a_run_waits_for_the_one_before_it(tmp_path: Path, address: str) -> None
 
 
 def test_only_runs_of_this_machine_are_fixed_without_a_name(tmp_path: Path, address: str) -> None:
-    """Of another machine's nobody here knows what was repaired, but its workbook can be named."""
+    """What was repaired of another machine's is not known here, but its workbook can be named."""
     with two_hosts(tmp_path, address) as (desk, server, _), server.worker():
         desk.file("c.csv", 2)
         with (desk.folder / "c.csv").open("a") as file:
