@@ -34,7 +34,7 @@ _REMEDIES = {
     r"[Nn]o space left": "Free some space on the disk of the database, then try again.",
     r"[Cc]onnection refused": "Check host and port, and that PostgreSQL runs and listens there (listen_addresses).",
     r"too many (connections|clients)|connection slots": "Raise max_connections of the server, or end what uses them.",
-    r"starting up|shutting down|recovery": "Try again in a moment.",
+    r"starting up|shutting down|recovery|terminating connection": "Try again in a moment.",
     r"statement timeout|lock timeout": "Raise statement_timeout and lock_timeout of the user, or have them removed.",
     r"timeout|timed out|[Nn]o route|unreachable": "Check host and port, and whether a firewall lets this host through.",
 }

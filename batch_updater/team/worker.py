@@ -138,12 +138,13 @@ class TeamWorker:
             try:
                 # Why it cannot be connected to: the pool only says that it could not in time.
                 await (await psycopg.AsyncConnection.connect(self._team.address)).close()
+                is_connected = True
                 await app.open_async()
                 await app.check_connection_async()
                 await self._leave_behind(app)
                 await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
                 self._log.answers()
-                pause_s, is_connected = 0.5, True
+                pause_s = 0.5
                 await self._work(app)
             except _QUEUE_ERRORS as error:
                 if not self._ending.is_set():

@@ -59,6 +59,7 @@ def test_a_worker_says_why_it_cannot_connect_again(tmp_path: Path, server: Postg
         host = Host(tmp_path, api.url, own)
         with hosts(host):
             worker = host.work()
+            until(lambda: query(address, "SELECT count(*) FROM workers") == [(1,)])  # nothing of it connects any more
 
             def change(rights: str, then: str) -> None:
                 """Change the role, and cut its connections off until the worker says something."""
