@@ -43,10 +43,10 @@ class _Statement(NamedTuple):
 @cache
 def _statements() -> Mapping[str, _Statement]:
     """Return the statements for PostgreSQL by their texts for SQLite; those that SQLite has not, by their own."""
-    sqlite, found = statements_in("sqlite.sql"), dict(_TRANSACTION)
+    sqlite, texts_for_postgres = statements_in("sqlite.sql"), dict(_TRANSACTION)
     for name, texts in statements_in("postgres.sql").items():
-        found.update(zip(sqlite.get(name, texts), texts, strict=True))
-    return {named: _Statement(text, _BY_BATCH in text) for named, text in found.items()}
+        texts_for_postgres.update(zip(sqlite.get(name, texts), texts, strict=True))
+    return {named: _Statement(text, _BY_BATCH in text) for named, text in texts_for_postgres.items()}
 
 
 def storable(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -146,10 +146,10 @@ def _close(idle: list[TeamConnection]) -> None:
 
 def run_number(connection: TeamConnection, name: str) -> int:
     """Return the number of the run of that name. Raises FileNotFoundError if there is none."""
-    found = connection.execute("SELECT id FROM runs WHERE name = %s", (name,)).fetchone()
-    if found is None:
+    record = connection.execute("SELECT id FROM runs WHERE name = %s", (name,)).fetchone()
+    if record is None:
         raise FileNotFoundError(errno.ENOENT, "the team has no such run", name)
-    return int(found[0])
+    return int(record[0])
 
 
 class BatchCursor:

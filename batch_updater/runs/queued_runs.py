@@ -196,10 +196,10 @@ def reserve_name(team: TeamDatabase, name: str, origin: str) -> bool:
         connection.execute(
             "DELETE FROM runs WHERE state = 'staging' AND submitted_at < clock_timestamp() - %s", [_RESERVED_FOR]
         )
-        made = connection.execute(
+        cursor = connection.execute(
             "INSERT INTO runs (name, origin) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id", [name, origin]
         )
-        return made.fetchone() is not None
+        return cursor.fetchone() is not None
 
 
 def release_name(team: TeamDatabase, name: str) -> bool:

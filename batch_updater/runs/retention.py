@@ -10,7 +10,7 @@ import math
 import re
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,12 +51,14 @@ def remove_old_runs(
     """
     latest = now - timedelta(days=results.keep_days)
     if team := team_of(results.folder):
+        of_team: tuple[str, ...] = ()
         try:
-            of_team = _remove_of_team(team, results.folder, latest, in_use, time.monotonic() + within_s)
+            names = team_run_names(team)
+            old = [results.folder / name for name in names if _is_before(name, latest) and name != in_use.name]
+            of_team = _remove_of_team(team, old, latest, time.monotonic() + within_s)
+            _remove_orphaned_files(results.folder, latest, {in_use.name, *names} - {*of_team})
         except (ResultsError, OSError) as error:
             _log(results.folder, str(error))
-            return ()
-        remove_orphaned_files(results, now, in_use=in_use)
         return of_team
     try:
         folders = sorted(results.folder.iterdir())
@@ -81,12 +83,9 @@ def remove_old_runs(
     return tuple(removed)
 
 
-def _remove_of_team(
-    team: TeamDatabase, parent: Path, latest: datetime, in_use: Path, until_s: float
-) -> tuple[str, ...]:
+def _remove_of_team(team: TeamDatabase, old: Sequence[Path], latest: datetime, until_s: float) -> tuple[str, ...]:
     """Remove old runs from a team's database; returns their names. Raises ResultsError, OSError."""
-    removed, names = [], team_run_names(team)
-    old = [parent / name for name in names if _is_before(name, latest) and name != in_use.name]
+    removed = []
     for past in runs_in(old):
         if time.monotonic() >= until_s:
             break
@@ -106,21 +105,25 @@ def remove_orphaned_files(results: ResultsSettings, now: datetime, *, in_use: Pa
     folder with a database is one from before this host has joined: it stays. What cannot be removed is a warning in
     the log.
     """
-    latest, parent = now - timedelta(days=results.keep_days), results.folder
-    team = team_of(parent)
     try:
-        if team is None or not parent.is_dir():
-            return
-        known = {in_use.name, *team_run_names(team)}
-        for folder in parent.iterdir():
-            if folder.name not in known and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
-                files = list(folder.iterdir())
-                if all(map(_is_ours, files)):
-                    for path in files:
-                        path.unlink(missing_ok=True)
-                    folder.rmdir()
+        if (team := team_of(results.folder)) is not None:
+            names = {in_use.name, *team_run_names(team)}
+            _remove_orphaned_files(results.folder, now - timedelta(days=results.keep_days), names)
     except (ResultsError, OSError) as error:
-        _log(parent, str(error))
+        _log(results.folder, str(error))
+
+
+def _remove_orphaned_files(parent: Path, latest: datetime, names: Collection[str]) -> None:
+    """Remove the folders of old runs that have none of those names. Raises OSError."""
+    if not parent.is_dir():
+        return
+    for folder in parent.iterdir():
+        if folder.name not in names and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
+            files = list(folder.iterdir())
+            if all(map(_is_ours, files)):
+                for path in files:
+                    path.unlink(missing_ok=True)
+                folder.rmdir()
 
 
 def _is_before(name: str, latest: datetime) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported only where there is a team: it takes 100 ms
 
 SCHEMA = "batch_updater"
 """Of all tables, those of Procrastinate included."""
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The last revision in `batch_updater/team/migrations`."""
 _GONE_SOON = {
     "connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "3", "keepalives_count": "3",
@@ -92,10 +92,10 @@ def _is_of_loss(error: psycopg.Error) -> bool:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and what has caused it, one after the other."""
     cause: BaseException | None = error
-    seen = set[int]()
-    while cause is not None and id(cause) not in seen:  # an error may be raised once more because of one it has caused
+    seen_ids = set[int]()
+    while cause is not None and id(cause) not in seen_ids:  # an error may be raised again because of one it has caused
         yield cause
-        seen.add(id(cause))
+        seen_ids.add(id(cause))
         cause = cause.__cause__ or cause.__context__
 
 
@@ -203,11 +203,11 @@ def version_of(connection: TeamConnection) -> str:
 
     Tables that its user may not see are there all the same: that raises, too.
     """
-    known = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'schema_version'"
-    if connection.execute(known, (SCHEMA,)).fetchone() is None:
+    statement = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'schema_version'"
+    if connection.execute(statement, (SCHEMA,)).fetchone() is None:
         return ""
-    found = connection.execute(f"SELECT version_num FROM {SCHEMA}.schema_version").fetchone()  # noqa: S608  (a constant)
-    return str(found[0]) if found else ""
+    record = connection.execute(f"SELECT version_num FROM {SCHEMA}.schema_version").fetchone()  # noqa: S608  (a constant)
+    return str(record[0]) if record else ""
 
 
 def require_not_newer(version: str) -> None:
@@ -285,9 +285,9 @@ def _unknown_options(query: str) -> list[str]:
     """Return the names in the query of an address that libpq does not know."""
     from psycopg.pq import Conninfo
 
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
+    options = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"ssl"}
     names = (unquote(one.partition("=")[0]) for one in query.split("&"))
-    return [name for name in names if name and name.isidentifier() and name not in known]
+    return [name for name in names if name and name.isidentifier() and name not in options]
 
 
 def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
@@ -315,5 +315,5 @@ def _trusted_authorities() -> str:
     libpq's own word for it, `system`, means a folder that is not there: psycopg's binary package brings an OpenSSL of
     its own.
     """
-    known = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
-    return next((path for path in known if path and Path(path).is_file()), "system")
+    candidates = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
+    return next((path for path in candidates if path and Path(path).is_file()), "system")

@@ -137,10 +137,10 @@ class TeamDrafts:
 
     def _lease(self, upload: StoredUpload) -> _Lease:
         with self.uploads.transaction() as connection:
-            found = connection.execute(_LEASE, [upload.id]).fetchone()
-        if found is None:
+            record = connection.execute(_LEASE, [upload.id]).fetchone()
+        if record is None:
             raise UsageError(f"{upload.name} was removed.", remedy="Upload it once more.")
-        return _Lease(*found)
+        return _Lease(*record)
 
     def _ask(self, upload: StoredUpload, lease: _Lease, *, is_late: bool) -> None:
         if not lease.can_travel and not lease.is_to_be_checked:
@@ -172,8 +172,8 @@ class TeamDrafts:
     def judgement(self, upload_id: str) -> Judgement | None:
         """Return what the rows of a draft come to, wherever it is; None if it is not checked yet."""
         with self.uploads.transaction() as connection:
-            found = connection.execute(_JUDGEMENT, [upload_id]).fetchone()
-        return Judgement(*found) if found else None
+            record = connection.execute(_JUDGEMENT, [upload_id]).fetchone()
+        return Judgement(*record) if record else None
 
     # --- its files ---
 
@@ -200,9 +200,9 @@ class TeamDrafts:
 
     def _fetch_file(self, upload: StoredUpload, name: str, file: str) -> None:
         with self.uploads.transaction() as connection:
-            found = connection.execute(_FILE, [upload.id, name]).fetchone()
-        if found is not None:
-            write_whole(upload.folder / file, lambda draft: draft.write_bytes(found[0]))
+            record = connection.execute(_FILE, [upload.id, name]).fetchone()
+        if record is not None:
+            write_whole(upload.folder / file, lambda draft: draft.write_bytes(record[0]))
 
     def _forget(self, upload: StoredUpload) -> None:
         """Remove what this host has of a draft: from now on it changes elsewhere."""

@@ -44,10 +44,10 @@ def put_file(connection: TeamConnection, run: int, path: Path) -> bool:
 
     Returns whether it is there: one of more than `MOST_BYTES` is not. Raises OSError, psycopg.Error.
     """
-    found = path.stat()
-    if found.st_size > MOST_BYTES:
+    stat = path.stat()
+    if stat.st_size > MOST_BYTES:
         return False
-    at = datetime.fromtimestamp(found.st_mtime).astimezone()
+    at = datetime.fromtimestamp(stat.st_mtime).astimezone()
     connection.execute(_PUT, {"run": run, "name": path.name, "content": path.read_bytes(), "at": at})
     return True
 
@@ -61,8 +61,8 @@ def team_files(folder: Path) -> tuple[TeamFile, ...]:
     if team is None:
         return ()
     with team.session() as connection:
-        found = connection.execute(_NAMED, {"run": folder.name}).fetchall()
-    return tuple(file for file in map(TeamFile._make, found) if is_file_name(file.name))
+        records = connection.execute(_NAMED, {"run": folder.name}).fetchall()
+    return tuple(file for file in map(TeamFile._make, records) if is_file_name(file.name))
 
 
 def file_content(connection: TeamConnection, run: str, name: str) -> bytes | None:
@@ -76,8 +76,8 @@ def fetched(folder: Path, name: str) -> Path:
 
     Raises ResultsError.
     """
-    known = next((one for one in team_files(folder) if one.name == name), None)
-    return fetch(folder, known) if known else folder / name
+    file = next((one for one in team_files(folder) if one.name == name), None)
+    return fetch(folder, file) if file else folder / name
 
 
 def fetch(folder: Path, file: TeamFile) -> Path:

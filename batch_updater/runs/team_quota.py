@@ -83,14 +83,14 @@ class TeamQuota:
         In no event loop. Raises psycopg.Error.
         """
         with self._team.connected() as connection:
-            found = connection.execute(_text("MONTH"), self._key).fetchone()
-        return max(0, int(str(found[0]))) if found else 0
+            record = connection.execute(_text("MONTH"), self._key).fetchone()
+        return max(0, int(str(record[0]))) if record else 0
 
     async def lease(self, permits: int, unused: int) -> Lease:
         """Return permits for requests that wait now; see `SharedQuota`."""
         ahead_s = min(self._round_trip_s + _AHEAD_MORE_S, _LONGEST_AHEAD_S)
-        asked = {**self._of_pace, **self._of_lease, "permits": permits, "unused": unused, "ahead": ahead_s}
-        row = await self._state_by("LEASE", asked)
+        parameters = {**self._of_pace, **self._of_lease, "permits": permits, "unused": unused, "ahead": ahead_s}
+        row = await self._state_by("LEASE", parameters)
         moments = [max(row.earliest, row.due_at + number * row.interval_s) for number in range(row.permits)]
         state = self._as_state(row)
         return Lease(
@@ -105,8 +105,8 @@ class TeamQuota:
 
     async def throttled(self, written_at: float) -> None:
         """Slow the team down, unless it has slowed down since that moment."""
-        asked = {**self._of_pace, "decrease": DECREASE, "slowest": slowest_per_s(self.rate_per_s)}
-        await self._execute("THROTTLED", lambda: {**asked, "written_ago": time.monotonic() - written_at})
+        parameters = {**self._of_pace, "decrease": DECREASE, "slowest": slowest_per_s(self.rate_per_s)}
+        await self._execute("THROTTLED", lambda: {**parameters, "written_ago": time.monotonic() - written_at})
 
     async def pause(self, until: float) -> None:
         """Let none of the team send anything before that moment."""
@@ -114,8 +114,8 @@ class TeamQuota:
 
     async def open_breaker(self, why: str, max_wait_s: float, pause_s: float) -> None:
         """Open the team's breaker, unless it is open; the first probe may go after a pause."""
-        asked = {"why": why, "max_wait": max_wait_s, "pause": pause_s, "first_pause": FIRST_PAUSE_S}
-        await self._execute("OPEN", lambda: asked)
+        parameters = {"why": why, "max_wait": max_wait_s, "pause": pause_s, "first_pause": FIRST_PAUSE_S}
+        await self._execute("OPEN", lambda: parameters)
 
     async def close_breaker(self) -> None:
         """Close it: a worker has found the service working."""
@@ -123,8 +123,8 @@ class TeamQuota:
 
     async def take_probe(self, lost_after_s: float) -> bool:
         """Take the one probe that is due; returns whether it is this worker's."""
-        asked = {"lost_after": lost_after_s, "longest_pause": LONGEST_PAUSE_S}
-        return await self._execute("TAKE_PROBE", lambda: asked) is not None
+        parameters = {"lost_after": lost_after_s, "longest_pause": LONGEST_PAUSE_S}
+        return await self._execute("TAKE_PROBE", lambda: parameters) is not None
 
     async def probe_failed(self, pause_share: float) -> None:
         """Give the probe back; the next one may go after that share of the pause that is due."""
@@ -335,15 +335,15 @@ def account_of(api: ApiSettings, environment: Environment, team: TeamDatabase, t
     """
     with team.connected() as connection:
         connection.execute(_text("NEW_SALT"), {"name": _SALT, "salt": new_salt()})
-        found = connection.execute(_text("SALT"), {"name": _SALT}).fetchone()
-    if found is None:
+        record = connection.execute(_text("SALT"), {"name": _SALT}).fetchone()
+    if record is None:
         raise RuntimeError("a salt is gone")
 
     def reveal(reference: SecretReference, key: str) -> str:
         is_token = api.secret is not None and key == api.secret[0]
         return token.reveal() if token and is_token else fetch_secret(reference, environment, key).reveal()
 
-    return Caller(api, reveal).account_key(str(found[0]))
+    return Caller(api, reveal).account_key(str(record[0]))
 
 
 def quota_for(config: Config, environment: Environment, token: Secret | None = None) -> TeamQuota:

@@ -38,14 +38,14 @@ def copy_run(
     `connection`. Raises psycopg.Error and sqlite3.Error.
     """
     for table in TABLES:
-        found = store.sqlite.execute(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  (constants)
-        names = [name for name, *_ in found.description]
-        records: Iterator[tuple[Any, ...]] = found
+        stored = store.sqlite.execute(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608  (constants)
+        names = [name for name, *_ in stored.description]
+        records: Iterator[tuple[Any, ...]] = stored
         if table == "run":
-            own = ((name, value) for name, value in found if name not in facts)
+            own = ((name, value) for name, value in stored if name not in facts)
             records = chain(own, ((name, json.dumps(value)) for name, value in facts.items()))
         if table == "rows" and cut is not None:
-            records = _with_blocks(found, names, _blocks(store, cut), _last_of(store, cut.limit))
+            records = _with_blocks(stored, names, _blocks(store, cut), _last_of(store, cut.limit))
             names.append("block")
         if (first := next(records, None)) is None:
             continue
@@ -75,8 +75,8 @@ def _last_of(store: Store, limit: int | None) -> int | None:
     if limit is None:
         return None
     good = "SELECT number FROM rows WHERE state != 'invalid' AND waits_for IS NULL ORDER BY number LIMIT 1 OFFSET ?"
-    found = store.sqlite.execute(good, (limit - 1,)).fetchone()
-    return None if found is None else int(found[0])
+    record = store.sqlite.execute(good, (limit - 1,)).fetchone()
+    return None if record is None else int(record[0])
 
 
 def _with_blocks(

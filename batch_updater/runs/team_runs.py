@@ -60,10 +60,10 @@ def team_run_stamps(team: TeamDatabase) -> dict[str, tuple[object, ...] | None]:
     Raises ResultsError.
     """
     with team.session() as connection:
-        found = connection.execute(_STAMPS).fetchall()
+        records = connection.execute(_STAMPS).fetchall()
     return {
         str(name): tuple(stamp) if stamp[1] == TeamRunState.ENDED else None
-        for name, *stamp in found
+        for name, *stamp in records
         if is_file_name(name)
     }
 
@@ -74,9 +74,9 @@ def read_team_runs(team: TeamDatabase, names: Collection[str]) -> Iterator[TeamR
         runs: list[tuple[Any, ...]] = connection.execute(_RUNS, {"names": list(names)}).fetchall()
         facts: dict[int, list[tuple[Any, ...]]] = {run: [] for run, *_ in runs}
         parts: dict[int, list[tuple[Any, ...]]] = {run: [] for run, *_ in runs}
-        for found, statement in ((facts, _FACTS), (parts, _PARTS)):
+        for by_run, statement in ((facts, _FACTS), (parts, _PARTS)):
             run: Any
-            for run, *record in connection.execute(statement, {"runs": list(found)}):
-                found[run].append(tuple(record))
+            for run, *record in connection.execute(statement, {"runs": list(by_run)}):
+                by_run[run].append(tuple(record))
     by_name = {name: TeamRun(name, TeamRunState(state), at, facts[run], parts[run]) for run, name, state, at in runs}
     return (by_name[name] for name in names if name in by_name)

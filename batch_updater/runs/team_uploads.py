@@ -183,10 +183,10 @@ class TeamUploads(Uploads):
         values = {"task": number, "server": self.server, "now": datetime.now(UTC).timestamp()}
         with self.transaction() as connection:
             connection.execute(_ONE_WRITER)
-            found = connection.execute(_START, values).fetchone()
-            if found is None:
+            record = connection.execute(_START, values).fetchone()
+            if record is None:
                 return False
-            claim, upload = found
+            claim, upload = record
             connection.execute(_TAKE_DRAFT, {"server": self.server, "upload": upload})
         with self._claims_lock:
             self._claims[number] = claim
@@ -197,10 +197,10 @@ class TeamUploads(Uploads):
             claim = self._claims.get(number)
         postgres = cast("_TeamPageConnection", connection).postgres
         if claim is None:
-            found = postgres.execute(_IS_WAITING, [number]).fetchone()
+            record = postgres.execute(_IS_WAITING, [number]).fetchone()
         else:
-            found = postgres.execute(_IS_OWN, [number, self.server, claim]).fetchone()
-        if found is None:
+            record = postgres.execute(_IS_OWN, [number, self.server, claim]).fetchone()
+        if record is None:
             raise ResultsError(f"Another host has taken over the task {number}.", remedy="Load its page again.")
 
     def is_elsewhere(self, number: int) -> bool:
@@ -215,8 +215,8 @@ class TeamUploads(Uploads):
         Of one that it has not there is the name alone, or it is an earlier one, which the task is to resume.
         """
         with self.transaction() as connection:
-            found = connection.execute(_SENDING, [task.run, task.number]).fetchone()
-        return bool(found[0]) if found else None
+            record = connection.execute(_SENDING, [task.run, task.number]).fetchone()
+        return bool(record[0]) if record else None
 
     # --- uploads ---
 

@@ -90,11 +90,11 @@ class TeamBreaker:
 
         Raises ServiceDown if the last one allowed has failed, ShuttingDown if the run is ending.
         """
-        while (known := self._open) is not None:
+        while (breaker := self._open) is not None:
             now = self._clock()
-            if known.probes and now >= known.deadline:
+            if breaker.probes and now >= breaker.deadline:
                 raise ServiceDown
-            due_in_s = min(known.next_probe_at, known.deadline) - now
+            due_in_s = min(breaker.next_probe_at, breaker.deadline) - now
             if due_in_s > 0:
                 await self._limiter.shutdown.pause(min(due_in_s, _LOOKS_EVERY_S))
             elif await self._take_probe():

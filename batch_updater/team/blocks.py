@@ -395,16 +395,18 @@ class BlockSending:
 
     def _learn_of_others(self, connection: TeamConnection, claim: Claim, queued: QueuedRun) -> None:
         """Learn what rows have come to that this sender does not send: of other blocks, and of an earlier worker."""
-        known = self._elsewhere
-        (known.senders,) = connection.execute(_SENDERS, claim.key).fetchone() or (0,)
+        elsewhere = self._elsewhere
+        (elsewhere.senders,) = connection.execute(_SENDERS, claim.key).fetchone() or (0,)
         if queued.rules.stop_after_failures is not None:
             kinds = [kind.value for kind in FAILURES]
             (failures,) = connection.execute(_FAILURES, {**claim.key, "kinds": kinds}).fetchone() or (0,)
-            known.failures = failures + sum(rows for kind, rows in claim.counts.items() if kind in FAILURES)
-        if queued.options.keep_going or known.refusals_differ:
+            elsewhere.failures = failures + sum(rows for kind, rows in claim.counts.items() if kind in FAILURES)
+        if queued.options.keep_going or elsewhere.refusals_differ:
             return
-        found = [msgspec.json.decode(text, type=BlockRefusals) for (text,) in connection.execute(_REFUSALS, claim.key)]
-        found += [claim.refusals] if claim.refusals else []
-        kinds_found = {one.kind for one in found}
-        known.refusals_differ = None in kinds_found or len(kinds_found) > 1
-        known.refused, known.refused_as = sum(one.seen for one in found), next(iter(kinds_found), None)
+        refusals = [
+            msgspec.json.decode(text, type=BlockRefusals) for (text,) in connection.execute(_REFUSALS, claim.key)
+        ]
+        refusals += [claim.refusals] if claim.refusals else []
+        kinds_found = {one.kind for one in refusals}
+        elsewhere.refusals_differ = None in kinds_found or len(kinds_found) > 1
+        elsewhere.refused, elsewhere.refused_as = sum(one.seen for one in refusals), next(iter(kinds_found), None)

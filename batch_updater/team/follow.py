@@ -183,7 +183,7 @@ class _Follower:
             return Detached(self._folder, self._so_far)
         what = "has an unknown state."
         if is_asked and not self._handled:
-            what = "could not be stopped: the workers go on with it once the database is back."
+            what = "could not be stopped: the workers continue with it once the database is back."
         return EndedEarlyError(
             f"The team's database does not answer, so the run {self._folder.name} {what} {self._so_far}".rstrip(),
             remedy=f"When it is back: batch-updater runs --follow {self._folder.name}",
@@ -327,34 +327,34 @@ def _ended(team: TeamDatabase, folder: Path, results: Path | None) -> RunResult:
     """Return how a run has ended, with its files on this host. Raises InputError, EndedEarlyError."""
     past = find_run(folder.parent, folder.name)
     private_folder(folder)
-    known = part_result(team, folder.name)
-    if known is None or past.facts.closed_at:  # as of a run that was imported, or closed since
+    part = part_result(team, folder.name)
+    if part is None or past.facts.closed_at:  # as of a run that was imported, or closed since
         return report.report(past, results)
     with past.store(looks_at_all=False) as store:
         staged, names = past.staged(store), store.names()
         expected = store.expected() if staged.is_undo else None
     fetched(folder, PAGE)
     facts = replace(
-        known.facts, allowed=names, expected=expected, run_folder=folder.name if past.is_of_page else str(folder)
+        part.facts, allowed=names, expected=expected, run_folder=folder.name if past.is_of_page else str(folder)
     )
     result = RunResult(
         columns=staged.columns,
         facts=facts,
-        rows=partial(rows_in, folder, staged, past.endpoint, unsent(known.stop)),
+        rows=partial(rows_in, folder, staged, past.endpoint, unsent(part.stop)),
         results=None,
-        summary=known.summary,
-        elapsed_s=known.elapsed_s,
+        summary=part.summary,
+        elapsed_s=part.elapsed_s,
         folder=folder,
-        fault=known.fault,
-        annotation_note=known.annotation_note,
-        requests=known.requests,
-        retries=known.retries,
-        throttled=known.throttled,
-        stop=known.stop,
-        uniform_refusal=known.uniform_refusal,
+        fault=part.fault,
+        annotation_note=part.annotation_note,
+        requests=part.requests,
+        retries=part.retries,
+        throttled=part.throttled,
+        stop=part.stop,
+        uniform_refusal=part.uniform_refusal,
     )
-    result = _with_workbook(team, result, past, known.workbook, results)
-    return _with_annotated_copy(team, result, folder, known.annotated)
+    result = _with_workbook(team, result, past, part.workbook, results)
+    return _with_annotated_copy(team, result, folder, part.annotated)
 
 
 def _with_workbook(

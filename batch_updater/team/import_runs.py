@@ -98,11 +98,11 @@ def _copied(team: TeamDatabase, past: PastRun, store: Store) -> str | None:
             "part": len(past.parts),
             "at": past.parts[-1].started_at,
         }
-        made = connection.execute(_NEW_RUN, new).fetchone()
-        if made is None:
+        record = connection.execute(_NEW_RUN, new).fetchone()
+        if record is None:
             return None
-        copy_run(store, connection, made[0], {**named, IS_OPEN: False})
-        large = [path.name for path in files if not put_file(connection, made[0], path)]
+        copy_run(store, connection, record[0], {**named, IS_OPEN: False})
+        large = [path.name for path in files if not put_file(connection, record[0], path)]
     if not large:
         return ""
     return f"{', '.join(large)} stays in its folder: more than {MOST_BYTES // 1024**2} MB are not kept in the database."
@@ -115,8 +115,8 @@ def _is_ours(path: Path) -> bool:
 def _known_run(team: TeamDatabase, past: PastRun) -> Imported:
     """Return that the database has a run, or one of another machine under its name: the salt of each is its own."""
     with team.session() as connection:
-        found = connection.execute(_CALLER_OF, (past.folder.name,)).fetchone()
-    if found is not None and past.facts.caller.salt in str(found[0]):
+        record = connection.execute(_CALLER_OF, (past.folder.name,)).fetchone()
+    if record is not None and past.facts.caller.salt in str(record[0]):
         return Imported("run", past.folder.name, ImportState.KNOWN)
     why = "The team has another run of that name. Give the folder another name, such as with -2 behind it."
     return Imported("run", past.folder.name, ImportState.REFUSED, why)
@@ -128,8 +128,8 @@ def _import_names(team: TeamDatabase, results: Path) -> Iterator[Imported]:
     if local.fault:
         yield Imported("names", NAMES, ImportState.REFUSED, local.fault)
         return
-    seen = {one.key: one.seen for one in names_in(team).lists}
-    newer = [one for one in local.lists if one.key not in seen or one.seen > seen[one.key]]
+    last_seen = {one.key: one.seen for one in names_in(team).lists}
+    newer = [one for one in local.lists if one.key not in last_seen or one.seen > last_seen[one.key]]
     put_names(team, newer)
     if local.lists:
         yield Imported("names", NAMES, ImportState.IMPORTED if newer else ImportState.KNOWN)
@@ -140,8 +140,8 @@ def _import_layout(team: TeamDatabase, layouts: Path, name: str) -> Imported:
     with team.session() as connection:
         if connection.execute(_NEW_LAYOUT, (name, content)).fetchone():
             return Imported("layout", name, ImportState.IMPORTED)
-        found = connection.execute("SELECT content FROM layouts WHERE name = %s", (name,)).fetchone()
-    if found is None or found[0] == content:
+        record = connection.execute("SELECT content FROM layouts WHERE name = %s", (name,)).fetchone()
+    if record is None or record[0] == content:
         return Imported("layout", name, ImportState.KNOWN)
     why = "The team has another layout of that name. Rename one of the two."
     return Imported("layout", name, ImportState.REFUSED, why)

@@ -47,8 +47,8 @@ def migrate(database: TeamDatabase) -> Migration:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batch_updater.migrate'))"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            found = connection.execute(text("SELECT to_regclass('schema_version')")).scalar()
-            if found:  # another host may have been faster
+            version_table = connection.execute(text("SELECT to_regclass('schema_version')")).scalar()
+            if version_table:  # another host may have been faster
                 require_not_newer(str(connection.execute(text("SELECT version_num FROM schema_version")).scalar()))
             configuration = _configuration()
             configuration.attributes["connection"] = connection

@@ -26,7 +26,8 @@ ORDER BY submitted_at LIMIT 1
 """
 _WORKERS = """
 SELECT origin, host, count(*) FROM workers JOIN procrastinate_workers USING (id)
-WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(seen_s)s) GROUP BY 1, 2 ORDER BY 1, 2
+WHERE queue = 'blocks' AND last_heartbeat > clock_timestamp() - make_interval(secs => %(seen_s)s)
+GROUP BY 1, 2 ORDER BY 1, 2
 """
 _ROWS = """
 SELECT outcome, sum(counted::bigint)::bigint

@@ -72,9 +72,9 @@ def part_result(team: TeamDatabase, run: str) -> PartResult | None:
         content = file_content(connection, run, RESULT)
     if content is None:
         return None
-    known = typed(json.loads(content), PartResult)
+    result = typed(json.loads(content), PartResult)
     # The names of files become parts of paths on the host that has waited.
-    return known if all(map(is_file_name, filter(None, (known.workbook, known.annotated)))) else None
+    return result if all(map(is_file_name, filter(None, (result.workbook, result.annotated)))) else None
 
 
 class _Sent(NamedTuple):
@@ -234,12 +234,12 @@ def _uniform_refusal(connection: TeamConnection, queued: QueuedRun) -> UniformRe
     records = connection.execute(
         "SELECT refusals FROM blocks WHERE run = %s AND refusals IS NOT NULL", [queued.id]
     ).fetchall()
-    found = [msgspec.json.decode(cast("str", refusals), type=BlockRefusals) for (refusals,) in records]
-    found = [one for one in found if one.seen]
-    kinds = {one.kind for one in found}
+    refusals = [msgspec.json.decode(cast("str", text), type=BlockRefusals) for (text,) in records]
+    refusals = [one for one in refusals if one.seen]
+    kinds = {one.kind for one in refusals}
     if len(kinds) != 1:
         return None
-    seen, are_missing = sum(one.seen for one in found), all(one.are_missing for one in found)
+    seen, are_missing = sum(one.seen for one in refusals), all(one.are_missing for one in refusals)
     return UniformRefusals(queued.rules.stop_after_alike, seen, kinds.pop(), are_missing).refusal
 
 
@@ -260,14 +260,14 @@ def _end(
     with team.connected(autocommit=False) as connection:
         if not _is_to_report(connection, queued):
             return
-        kept = {path.name: put_file(connection, queued.id, path) for path in _files(finished, folder)}
+        is_stored = {path.name: put_file(connection, queued.id, path) for path in _files(finished, folder)}
         workbook = finished.results.name if finished.results else None
         result = PartResult(
             facts=replace(finished.facts, allowed=(), expected=None),
             summary=finished.summary,
             elapsed_s=finished.elapsed_s,
             workbook=workbook,
-            annotated=finished.annotated.name if finished.annotated and kept[finished.annotated.name] else None,
+            annotated=finished.annotated.name if finished.annotated and is_stored[finished.annotated.name] else None,
             annotation_note=finished.annotation_note,
             fault=finished.fault,
             requests=finished.requests,

@@ -200,7 +200,7 @@ class _Submission(RunBeginning):
     def _part_options(self) -> PartOptions:
         from batch_updater.runs.queued_runs import PartOptions, SendingRules
 
-        options, made = self._options, self._readings
+        options, readings = self._options, self._readings
         return PartOptions(
             host=machine_name(),
             rules=SendingRules.of(self._plan.config),
@@ -212,10 +212,10 @@ class _Submission(RunBeginning):
             inbox=options.inbox,
             repeats=self._open_run.repeats,
             notes=self._notes,
-            requests=sum(one.requests for one in made),
-            retries=sum(one.retries for one in made),
-            throttled=sum(one.throttled for one in made),
-            elapsed_s=sum(one.elapsed_s for one in made),
+            requests=sum(one.requests for one in readings),
+            retries=sum(one.retries for one in readings),
+            throttled=sum(one.throttled for one in readings),
+            elapsed_s=sum(one.elapsed_s for one in readings),
         )
 
 

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 _LOOKED_EVERY_S = 0.05
 """While a run is sent. So long may its first answer, and its end, keep the quota from being used."""
 _NOTE_WORKER = """
-INSERT INTO workers (id, host, origin) VALUES (%(worker)s, %(host)s, %(origin)s) ON CONFLICT (id) DO NOTHING
+INSERT INTO workers (id, host, origin, queue) VALUES (%(worker)s, %(host)s, %(origin)s, %(queue)s)
+ON CONFLICT (id) DO NOTHING
 """
 _DEAD = """SELECT id, host FROM workers JOIN procrastinate_workers USING (id)
     WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(stalled_s)s)"""
@@ -71,6 +72,11 @@ class Timing(NamedTuple):
     def lost_drain_s(self) -> float:
         """How long answers are awaited, at most, once contact is lost: until shortly before others take over."""
         return self.stalled_s - self.contact_s - 2 * self.heartbeat_s
+
+    @property
+    def forgotten_s(self) -> float:
+        """After so long without a heartbeat a worker is forgotten: later than others see by it whose jobs they take."""
+        return self.stalled_s + 2 * self.heartbeat_s
 
 
 class TeamWorker:
@@ -186,21 +192,21 @@ class TeamWorker:
             _Worker(
                 self._leave, app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
                 fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
-                update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.stalled_s,
+                update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.forgotten_s,
             )
             for name, (queue, concurrency) in self._queues.items()
         ]  # fmt: skip
         running = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]  # of Procrastinate
         look = asyncio.create_task(self._keep_looking(app, workers))
-        told = asyncio.create_task(self._ending.wait())
+        ending = asyncio.create_task(self._ending.wait())
         try:
-            await asyncio.wait([*running, look, told], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*running, look, ending], return_when=asyncio.FIRST_COMPLETED)
             for worker in workers:
                 worker.stop()  # type: ignore[no-untyped-call]  # of Procrastinate
             await asyncio.wait(running)
         finally:
             look.cancel()
-            told.cancel()
+            ending.cancel()
             self._left += [worker.worker_id for worker in workers if worker.worker_id is not None]
         for error in [task.exception() for task in running]:  # all are looked at, so that asyncio says nothing of them
             if error is not None:
@@ -210,18 +216,18 @@ class TeamWorker:
 
     async def _keep_looking(self, app: App, workers: list[Worker]) -> None:
         """Keep the heartbeat, also while work is handed back, and queue the jobs of dead workers again."""
-        jobs, noted = app.job_manager, None
+        jobs, noted_ids = app.job_manager, set[int]()
         while True:
             await asyncio.sleep(self._timing.heartbeat_s)
             async with asyncio.timeout(self._timing.contact_s):
-                (taking_blocks,) = (worker.worker_id for worker in workers if worker.worker_name == "blocks")
-                if taking_blocks is not None and taking_blocks != noted:
-                    own = {"worker": taking_blocks, "host": machine_name(), "origin": self._origin}
-                    await jobs.connector.execute_query_async(_NOTE_WORKER, **own)
-                    noted = taking_blocks
                 for worker in workers:
-                    if worker.worker_id is not None:
-                        await jobs.update_heartbeat(worker.worker_id)
+                    if worker.worker_id is None:
+                        continue
+                    if worker.worker_id not in noted_ids:
+                        own = {"worker": worker.worker_id, "host": machine_name(), "origin": self._origin}
+                        await jobs.connector.execute_query_async(_NOTE_WORKER, **own, queue=worker.worker_name)
+                        noted_ids.add(worker.worker_id)
+                    await jobs.update_heartbeat(worker.worker_id)
                 await self._take_from_the_dead(jobs)
             self._log.answers()
 
@@ -235,13 +241,11 @@ class TeamWorker:
         ]
         # After the jobs, so that the worker of each is among the dead by now.
         dead = await jobs.connector.execute_query_all_async(_DEAD, stalled_s=stalled_s)
-        hosts = {int(record["id"]): str(record["host"]) for record in dead}
-        one_of = " or ".join(sorted(set(hosts.values()))) or None
+        hosts = {record["id"]: str(record["host"]) for record in dead}
         for job in stalled:
             await jobs.retry_job(job)
-            # The queue knows a process by one number for each kind of job; the host is noted of that for blocks.
-            self._log.taken_from(hosts.get(job.worker_id, one_of) if job.worker_id is not None else None, job)
-        await jobs.prune_stalled_workers(stalled_s)
+            self._log.taken_from(hosts.get(job.worker_id), job)
+        await jobs.prune_stalled_workers(self._timing.forgotten_s)
 
     def _leave(self) -> None:
         """Fetch no more jobs."""
@@ -361,11 +365,11 @@ def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 def _told(error: BaseException) -> str:
     """Return of which kinds an error and its causes are, and where they come from. Their texts may hold values."""
     lines = ["Internal error. Please report the lines below to the person who maintains your installation."]
-    behind, told = [error], set[int]()
+    behind, seen_ids = [error], set[int]()
     while behind:
-        if id(one := behind.pop()) in told:  # an error may be raised once more because of one that it has caused
+        if id(one := behind.pop()) in seen_ids:  # an error may be raised once more because of one that it has caused
             continue
-        told.add(id(one))
+        seen_ids.add(id(one))
         lines += [*traceback.format_tb(one.__traceback__), type(one).__qualname__]
         behind += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
         behind += filter(None, [one.__cause__ or one.__context__])

@@ -122,15 +122,15 @@ class _ConsoleHandler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        known = record.__dict__
+        values = record.__dict__
         error = record.exc_info[1] if record.exc_info else None
-        match known.get("event"):
+        match values.get("event"):
             case "stop":
-                if known["why"] != StopReason.INTERRUPTED:
-                    self._log.say(f"The run ends for all: {known['said']}")
+                if values["why"] != StopReason.INTERRUPTED:
+                    self._log.say(f"The run ends for all: {values['said']}")
                 return
             case "team's database lost":
-                self._log.lost(known.get("fault"))
+                self._log.lost(values.get("fault"))
                 return
             case "team's database back":
                 return

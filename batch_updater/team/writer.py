@@ -308,14 +308,14 @@ def _require_written(block: psycopg.Cursor[tuple[Any, ...]]) -> None:
 
 def _finished(writes: Sequence[Many | Write]) -> list[OutcomeKind]:
     """Return the outcomes of the rows that some writes settle."""
-    found = []
+    kinds = []
     for write in writes:
         if isinstance(write, Many):
             if write.statement == statements.WRITE_MANY:
-                found += [OutcomeKind(str(kind)) for _, kind, *_ in write.records if kind is not None]
+                kinds += [OutcomeKind(str(kind)) for _, kind, *_ in write.records if kind is not None]
         elif write.statements[0] == statements.SETTLE:
-            found.append(OutcomeKind(str(write.values["kind"])))
-    return found
+            kinds.append(OutcomeKind(str(write.values["kind"])))
+    return kinds
 
 
 def _added_up(before: BlockRefusals | None, own: UniformRefusals) -> BlockRefusals | None:

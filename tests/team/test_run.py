@@ -482,7 +482,7 @@ def test_workers_have_time_to_come_back_after_an_outage(tmp_path: Path, address:
             said = read_to_end(followers[0])
     assert (followers[0].returncode, "No worker" in said) == (0, False), said
     assert refused.code == 3
-    assert "could not be stopped: the workers go on with it once the " in " ".join(refused.err.split())
+    assert "could not be stopped: the workers continue with it once the " in " ".join(refused.err.split())
 
 
 def test_a_database_that_does_not_answer_sends_nothing(tmp_path: Path, closed_port: int) -> None:

@@ -88,6 +88,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str, 
     with hosts(host):
         killed, other = host.work(), host.work()
         run = host.submit("many.csv")
+        until(lambda: query(address, "SELECT count(*) FROM workers") == [(4,)])  # the hosts are known
         until(lambda: len(confirmed_rows(address, run)) >= 30)
         killed.kill()
         kept, seen = confirmed_rows(address, run), len(slow_api.requests())

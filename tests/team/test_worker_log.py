@@ -59,7 +59,7 @@ def test_a_worker_says_why_it_cannot_connect_again(tmp_path: Path, server: Postg
         host = Host(tmp_path, api.url, own)
         with hosts(host):
             worker = host.work()
-            until(lambda: query(address, "SELECT count(*) FROM workers") == [(1,)])  # nothing of it connects any more
+            until(lambda: query(address, "SELECT count(*) FROM workers") == [(2,)])  # nothing of it connects any more
 
             def change(rights: str, then: str) -> None:
                 """Change the role, and cut its connections off until the worker says something."""
@@ -129,7 +129,7 @@ def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, serv
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             other = host.work()
-            until(lambda: query(address, "SELECT count(*) FROM workers") == [(2,)])
+            until(lambda: query(address, "SELECT count(*) FROM workers") == [(4,)])  # two queues each
             until(lambda: f"{run}, block" in other.said)
             killed.kill()
             other.wait_for(f"The worker on {machine_name()} is gone: another worker takes over block ")
