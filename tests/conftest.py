@@ -3,8 +3,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from collections.abc import Iterator
 from contextlib import closing
-from socket import create_server
+from socket import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,8 +55,8 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def closed_port() -> int:
-    """Return a port on which nothing listens."""
-    with closing(create_server(("127.0.0.1", 0))) as listening:
-        port: int = listening.getsockname()[1]
-    return port
+def closed_port() -> Iterator[int]:
+    """Give a port on which nothing listens, and nothing else can."""
+    with closing(socket()) as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

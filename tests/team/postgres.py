@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Literal
 
 import psycopg
 
+_PORTS = range(20_000, 30_000)
+"""Below those that Linux gives to connections (ip_local_port_range)."""
 _SETTINGS = {
     "listen_addresses": "127.0.0.1", "max_connections": "200", "shared_buffers": "64MB", "log_min_messages": "fatal",
     "unix_socket_directories": "", "autovacuum_naptime": "5s",
@@ -29,8 +32,11 @@ class PostgresServer:
         self.template = ""
         """The name of a database with the tables of this program and no rows, once there is one."""
         self._made = 0
-        with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-            self.port: int = listening.getsockname()[1]
+        self.port, self._reservation = _reserved_port()
+
+    def close(self) -> None:
+        """Let others have its port."""
+        self._reservation.close()
 
     def start(self) -> None:
         """Return once it takes connections."""
@@ -60,6 +66,23 @@ class PostgresServer:
         _as_postgres([str(_programs() / "pg_ctl"), "--pgdata", str(self.folder / "data"), *arguments])
 
 
+def _reserved_port() -> tuple[int, socket.socket]:
+    """Return a port that stays free while the server is stopped, and what reserves it until it is closed.
+
+    The kernel gives it to no connection of its own accord, and other servers of tests leave it alone.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0postgres of a test, port {port}")
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            reservation.close()
+        else:
+            return port, reservation
+    raise OSError("every port is in use")
+
+
 @contextmanager
 def postgres_server(fsync: Literal["on", "off"] = "off") -> Iterator[PostgresServer]:
     """Make a cluster, start it, and remove it in the end.
@@ -80,12 +103,12 @@ def postgres_server(fsync: Literal["on", "off"] = "off") -> Iterator[PostgresSer
         ])  # fmt: skip
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{key} = '{value}'\n" for key, value in {**_SETTINGS, "fsync": fsync}.items())
-        server = PostgresServer(folder)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop("immediate")
+        with closing(PostgresServer(folder)) as server:
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop("immediate")
     finally:
         shutil.rmtree(folder)
 
