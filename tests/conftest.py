@@ -3,12 +3,14 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from collections.abc import Iterator
+from contextlib import closing
+from socket import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import batch_updater
-from tests.ports import free_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +55,8 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def closed_port() -> int:
-    """Return a port on which nothing listens."""
-    return free_port()
+def closed_port() -> Iterator[int]:
+    """Give a port on which nothing listens, and nothing else can."""
+    with closing(socket()) as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

@@ -54,9 +54,10 @@ async def send(
     async with AsyncExitStack() as stack:
         if team_of(config.results.folder) is not None:
             from batch_updater.runs.team_quota import limits_of, quota_for
+            from batch_updater.sender.team_limiter import TeamLimiter
 
             quota = await asyncio.to_thread(quota_for, config, environment, credentials.token)
-            limits = await stack.enter_async_context(limits_of(quota, config.api, config.sending))
+            limits = await stack.enter_async_context(limits_of(TeamLimiter(quota), config.api, config.sending))
             options = replace(options, limiter=limits.limiter, breaker=limits.breaker)
         sender = Sender(plan.endpoint, config.api, config.sending, hooks, credentials, environment, options)
         if interrupts:

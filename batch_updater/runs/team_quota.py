@@ -372,9 +372,9 @@ class TeamLimits(NamedTuple):
 
 
 @asynccontextmanager
-async def limits_of(quota: TeamQuota, api: ApiSettings, sending: SendingSettings) -> AsyncIterator[TeamLimits]:
+async def limits_of(limiter: TeamLimiter, api: ApiSettings, sending: SendingSettings) -> AsyncIterator[TeamLimits]:
     """Give limiter and breaker for the requests of one event loop, until the block ends."""
-    async with TeamLimiter(quota) as limiter:
+    async with limiter:
         breaker = TeamBreaker(limiter, sending.max_wait_s, sending.retry_budget, api.timeout_s)
         try:
             yield TeamLimits(limiter, breaker)

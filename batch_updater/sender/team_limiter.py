@@ -25,7 +25,6 @@ _LEASES_APART_S = 0.005
 """So that requests that come one after another are counted together."""
 _WATCHED_EVERY_S = 0.25
 """How often the state of the team is read while no permit is leased."""
-_ENDS_WITHIN_S = 1.0
 
 
 class TeamLimiter:
@@ -41,12 +40,16 @@ class TeamLimiter:
     with the connection.
     """
 
-    def __init__(self, quota: SharedQuota, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, quota: SharedQuota, clock: Callable[[], float] = time.monotonic, ends_within_s: float = 1.0
+    ) -> None:
+        """`ends_within_s`: how long the database is awaited in the end, so that it learns what was not used."""
         self.quota = quota
         self.shutdown = Shutdown()
         self.on_state: Callable[[QuotaState], None] | None = None
         """Called with what the database tells, unless something that was told to it has not arrived yet."""
         self._clock = clock
+        self._ends_within_s = ends_within_s
         self._leased: deque[float] = deque()
         """Moments to come."""
         self._in_hand: deque[float] = deque()
@@ -93,7 +96,7 @@ class TeamLimiter:
         self._has_changed.set()
         asking = {self._asking, *self._told} if self._asking else self._told
         if asking:
-            _, late = await asyncio.wait(asking, timeout=_ENDS_WITHIN_S)
+            _, late = await asyncio.wait(asking, timeout=self._ends_within_s)
             if late:  # the database does not answer
                 self.quota.cut_off()
                 for task in late:

@@ -37,6 +37,7 @@ from batch_updater.runs.team_database import is_of_lost_database
 from batch_updater.runs.team_quota import TeamLimits, TeamQuota, limits_of, quota_for
 from batch_updater.sender.pool import FAILURES, Sender, SendResult
 from batch_updater.sender.send_options import Elsewhere, Hooks, ReadBeforeWrite, SendOptions
+from batch_updater.sender.team_limiter import TeamLimiter
 from batch_updater.team.access import Access, RunAccess
 from batch_updater.team.parts import end_if_done, lock_run, stop_for_all
 from batch_updater.team.queue import HandedBack
@@ -301,7 +302,7 @@ class BlockSending:
         watch: threading.Thread,
         jobs: Iterable[Prepared],
     ) -> SendResult:
-        async with limits_of(quota, config.api, config.sending) as limits:
+        async with limits_of(TeamLimiter(quota), config.api, config.sending) as limits:
             sender = sender_within(limits)
             writer.begin(sender.counts, sender.refusals)
             self._take_requests(sender)

@@ -51,6 +51,12 @@ ON CONFLICT (id) DO NOTHING
 """
 _DEAD = """SELECT id, host FROM workers JOIN procrastinate_workers USING (id)
     WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(stalled_s)s)"""
+_FORGET = """DELETE FROM procrastinate_workers AS one
+    WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(forgotten_s)s)
+    AND NOT EXISTS (SELECT FROM procrastinate_jobs WHERE worker_id = one.id AND status = 'doing')"""
+"""Who has a job is not forgotten before one that works on its queue has taken the job over, and named the host."""
+_NEVER_S = 1e9
+"""When Procrastinate forgets workers: it would also forget those that still have jobs."""
 _QUEUE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
 """Of the queue itself: whatever it is, the worker connects again."""
 _POLLED_EVERY_S = 1.0
@@ -75,7 +81,7 @@ class Timing(NamedTuple):
 
     @property
     def forgotten_s(self) -> float:
-        """After so long without a heartbeat a worker is forgotten: later than others see by it whose jobs they take."""
+        """After so long without a heartbeat a worker that has no jobs is forgotten."""
         return self.stalled_s + 2 * self.heartbeat_s
 
 
@@ -148,7 +154,7 @@ class TeamWorker:
                 await app.open_async()
                 await app.check_connection_async()
                 await self._leave_behind(app)
-                await self._take_from_the_dead(app.job_manager)  # Procrastinate forgets them when it begins
+                await self._take_from_the_dead(app.job_manager)
                 self._log.answers()
                 pause_s = 0.5
                 await self._work(app)
@@ -192,7 +198,7 @@ class TeamWorker:
             _Worker(
                 self._leave, app, queues=[queue], name=name, concurrency=concurrency, install_signal_handlers=False,
                 fetch_job_polling_interval=_POLLED_EVERY_S, shutdown_graceful_timeout=0, delete_jobs="successful",
-                update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=self._timing.forgotten_s,
+                update_heartbeat_interval=self._timing.heartbeat_s, stalled_worker_timeout=_NEVER_S,
             )
             for name, (queue, concurrency) in self._queues.items()
         ]  # fmt: skip
@@ -245,7 +251,7 @@ class TeamWorker:
         for job in stalled:
             await jobs.retry_job(job)
             self._log.taken_from(hosts.get(job.worker_id), job)
-        await jobs.prune_stalled_workers(self._timing.forgotten_s)
+        await jobs.connector.execute_query_async(_FORGET, forgotten_s=self._timing.forgotten_s)
 
     def _leave(self) -> None:
         """Fetch no more jobs."""

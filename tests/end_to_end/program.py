@@ -159,6 +159,11 @@ class Sandbox(server.Sandbox):
 
 def sandbox(*options: str) -> Sandbox:
     """Return a sandbox for `with`; the options are those of the command `sandbox`, each with its value."""
+    return Sandbox(sandbox_settings(*options))
+
+
+def sandbox_settings(*options: str) -> server.SandboxSettings:
+    """Return what some options of the command `sandbox` mean, each with its value."""
     faults: dict[str, float] = {}
     given: dict[str, Any] = {"faults": faults}
     for option, value in zip(options[::2], options[1::2], strict=True):
@@ -167,7 +172,7 @@ def sandbox(*options: str) -> Sandbox:
             faults[name] = float(chance)
         else:
             given[{"--rate": "rate_per_s"}.get(option, option[2:].replace("-", "_"))] = json.loads(value)
-    return Sandbox(server.SandboxSettings(**given))
+    return server.SandboxSettings(**given)
 
 
 def description_without_reading(path: Path) -> Path:

@@ -21,6 +21,8 @@ from tests.end_to_end.program import TOKEN, environment
 from tests.team.postgres import PostgresServer
 
 ROOT = Path(__file__).parent.parent.parent
+PATIENT_S = 120
+"""Longer than a request takes on any machine."""
 SENDING = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60}"
 
 
@@ -85,15 +87,19 @@ class Host:
         sending: str = SENDING,
         account: str = "token: 'env:NEXUS_TOKEN'",
         variables: Mapping[str, str] | None = None,
+        timeout_s: float = 5,
     ) -> None:
-        """`account`: further keys of the section `api`; `variables` of its environment, beside the usual ones."""
+        """`account`: further keys of the section `api`; `variables` of its environment, beside the usual ones.
+
+        `timeout_s`: how long a request may take; `PATIENT_S` where each may go out once, however busy the machine is.
+        """
         folder.mkdir(exist_ok=True)
         self._variables = variables or {}
         self.folder = folder
         self._database = database
         self._workers: list[WorkerProcess] = []
         (folder / "config.yaml").write_text(
-            f"api: {{base_url: '{api}', {account}, timeout_s: 5}}\nsending: {sending}\n"
+            f"api: {{base_url: '{api}', {account}, timeout_s: {timeout_s}}}\nsending: {sending}\n"
             f"team: {{database: 'env:TEAM_DATABASE', block_rows: 25}}\n{more}",
             encoding="utf-8",
         )
@@ -176,6 +182,21 @@ def query(address: str, statement: str, *values: object) -> list[Sequence[Any]]:
     """Return the records of a statement over the tables of a team."""
     with psycopg.connect(address, options=f"-c search_path={SCHEMA}") as connection:
         return list(connection.execute(statement, values))
+
+
+def known_workers(address: str, count: int) -> None:
+    """Wait until so many workers have connected and had their first heartbeat, with which their host is known."""
+    until(lambda: query(address, "SELECT count(*) FROM workers") == [(2 * count,)])  # each has two queues
+
+
+def handing_back(folder: Path) -> None:
+    """Wait until a worker of a host begins no more requests, since it was told to end or has lost the database."""
+    until(lambda: any('"event": "stop"' in log.read_text(encoding="utf-8") for log in folder.glob("runs/*/run.log")))
+
+
+def unanswered_rows(address: str) -> set[int]:
+    """Return the rows of the only run of which a request has had no answer that the database knows."""
+    return {row for (row,) in query(address, 'SELECT "row" FROM attempts WHERE status IS NULL')}
 
 
 def state_of(address: str, run: str) -> str:

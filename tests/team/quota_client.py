@@ -1,7 +1,7 @@
 """A process that sends rows with a team's quota until it is told to stop: `python -m tests.team.quota_client`.
 
 It prints a line when it is ready, begins with the first line that it reads, and ends with the second. In the end it
-prints what came of its rows, as JSON.
+prints what came of its rows, as JSON; before that a line for each request that it wrote late.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,32 @@ from batch_updater.runs.team_quota import TeamQuota, limits_of
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import Sender, SendResult
 from batch_updater.sender.send_options import Hooks, SendOptions
+from batch_updater.sender.team_limiter import TeamLimiter
+from batch_updater.sender.team_quota import SharedQuota
 from tests.sender.driver import ENDPOINT, anything, job, nothing_before
+
+_LATE_S = 0.01
+_LATE = "late"
+
+
+class _WatchedLimiter(TeamLimiter):
+    """Says which requests were written long after their permit was found in hand, as when a machine is busy."""
+
+    def __init__(self, quota: SharedQuota, ends_within_s: float) -> None:
+        super().__init__(quota, ends_within_s=ends_within_s)
+        self._found_at: dict[asyncio.Task[object] | None, float] = {}
+
+    @property
+    def is_free(self) -> bool:
+        if is_free := super().is_free:
+            self._found_at[asyncio.current_task()] = time.monotonic()
+        return is_free
+
+    def take(self) -> None:
+        now = time.monotonic()
+        super().take()
+        if now - self._found_at.pop(asyncio.current_task(), now) > _LATE_S:
+            say(_LATE)
 
 
 def main(arguments: list[str]) -> None:
@@ -41,6 +67,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--concurrency", type=int, default=10)
     parser.add_argument("--max-wait", type=float, default=60)
+    parser.add_argument("--ends-within", type=float, default=1)
     options = parser.parse_args(arguments)
     environment = Environment({"TOKEN": "canary-token"})
     sending = {"rate_per_s": options.rate, "concurrency": options.concurrency, "max_wait_s": options.max_wait}
@@ -53,9 +80,9 @@ def main(arguments: list[str]) -> None:
         outcomes[outcome.kind.value] += 1
 
     async def go() -> SendResult:
-        quota = TeamQuota(team, options.url, "account", options.rate, 0)
+        limiter = _WatchedLimiter(TeamQuota(team, options.url, "account", options.rate, 0), options.ends_within)
         hooks = Hooks(nothing_before, anything, settled, lambda _: None, lambda _: None)
-        async with limits_of(quota, config.api, config.sending) as limits:
+        async with limits_of(limiter, config.api, config.sending) as limits:
             sender = Sender(
                 ENDPOINT, config.api, config.sending, hooks, fetch_credentials(config.api, ENDPOINT, environment),
                 environment, SendOptions(10**6, keep_going=True, limiter=limits.limiter, breaker=limits.breaker),
@@ -91,6 +118,8 @@ class Client:
         self.process = process
         assert process.stdout is not None
         self._printed: IO[str] = process.stdout
+        self.late = 0
+        """How many requests it wrote late, as far as it has ended."""
         assert self._printed.readline() == "ready\n"
 
     def tell(self, line: str) -> None:
@@ -101,7 +130,15 @@ class Client:
 
     def result(self) -> Result:
         """Wait for its end."""
-        return msgspec.json.decode(self._printed.readline(), type=Result)
+        while (line := self._printed.readline()) == f"{_LATE}\n":
+            self.late += 1
+        return msgspec.json.decode(line, type=Result)
+
+    def kill(self) -> None:
+        """End it without a result, if it has not ended."""
+        self.process.kill()
+        rest, _ = self.process.communicate()
+        self.late += rest.splitlines().count(_LATE)
 
 
 def stopped(running: list[Client]) -> list[Result]:
@@ -125,13 +162,16 @@ def clients(
         )
         for number in range(count)
     ]  # fmt: skip
+    running: list[Client] = []
     try:
-        running = [Client(process) for process in processes]
+        running += [Client(process) for process in processes]
         for client in running:
             client.tell("begin")
         yield running
     finally:
-        for process in processes:
+        for client in running:
+            client.kill()
+        for process in processes[len(running) :]:
             process.kill()
             process.communicate()
 

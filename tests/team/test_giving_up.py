@@ -61,7 +61,7 @@ def test_a_job_that_fails_three_times_ends_the_run(tmp_path: Path, address: str,
         numbered(tmp_path / "many.csv", 100)
         refuse(address, when)
         with hosts(host):
-            worker = host.work()
+            worker = host.work(quick=False)
             code, out, err = host.run("run", "many.csv", "--json")
             confirmed = json.loads(out)["outcomes"]["updated"]
             assert SAID not in out + err + worker.said
@@ -92,7 +92,7 @@ def test_a_statement_that_is_cancelled_each_time_ends_the_run(tmp_path: Path, ad
         numbered(tmp_path / "many.csv", 30)
         refuse(address, when, "query_canceled")
         with hosts(host):
-            worker = host.work()
+            worker = host.work(quick=False)
             code, out, err = host.run("run", "many.csv", "--json")
             assert worker.said.count("QueryCanceled") == 3
     assert (code, json.loads(out)["stopped"]) == ((0, None) if when is _OF_REPORT else (3, "disk")), err
@@ -106,7 +106,7 @@ def test_outcomes_that_are_refused_by_the_database_end_the_run(tmp_path: Path, a
         finished = "UPDATE ON rows FOR EACH ROW WHEN (NEW.state = 'finished')"
         refuse(address, finished, "query_canceled")
         with hosts(host):
-            worker = host.work()
+            worker = host.work(quick=False)
             code, out, err = host.run("run", "many.csv", "--json")
             assert (code, json.loads(out)["stopped"]) == (3, "disk"), err
             assert "cannot be written: " in worker.said
@@ -115,7 +115,7 @@ def test_outcomes_that_are_refused_by_the_database_end_the_run(tmp_path: Path, a
             going = host.start("run", "many.csv", "--json")
             worker.wait_for(" cannot be used: ")
             execute(address, "DROP FUNCTION refuse CASCADE")
-            out, err = going.communicate(timeout=90)
+            out, err = going.communicate(timeout=200)
             assert (going.returncode, json.loads(out)["outcomes"]["updated"]) == (0, 30), err
 
 
@@ -126,11 +126,11 @@ def test_a_stopped_run_whose_report_fails_was_stopped_for_its_first_reason(tmp_p
         numbered(tmp_path / "many.csv", 400)
         refuse(address, _OF_REPORT)
         with hosts(host):
-            worker = host.work()
+            worker = host.work(quick=False)
             command = host.start("run", "many.csv", "--json")
             until(lambda: api.received)
             command.send_signal(signal.SIGTERM)
-            command.communicate(timeout=90)
+            command.communicate(timeout=200)
             worker.wait_for("has failed too often")
     said = f"A command on {machine_name()} stopped the run."
     assert query(address, "SELECT stop_message FROM parts") == [(said,)]
@@ -160,7 +160,7 @@ def test_a_database_that_is_lost_again_and_again_during_a_report_counts_as_no_fa
         with hosts(host):
             host.submit("many.csv")
             execute(address, _AWAY)
-            worker = host.work()
+            worker = host.work(quick=False)
             until(lambda: query(address, "SELECT true FROM runs WHERE state = 'ended'"))
             assert worker.end() == 0
     assert query(address, "SELECT last_value > 5 FROM failures") == [(True,)]

@@ -13,10 +13,12 @@ import pytest
 
 from batch_updater.config.environment import machine_name
 from batch_updater.runs.team_faults import PERCENT_ENCODE, TeamFault
+from batch_updater.team.blocks import CONTACT_S
 from batch_updater.team.worker_log import WorkerLog
 from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import Host, confirmed_rows, hosts, migrated, query, until
+from tests.team.held_api import held_api
+from tests.team.hosts import PATIENT_S, Host, confirmed_rows, hosts, known_workers, migrated, query, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +61,7 @@ def test_a_worker_says_why_it_cannot_connect_again(tmp_path: Path, server: Postg
         host = Host(tmp_path, api.url, own)
         with hosts(host):
             worker = host.work()
-            until(lambda: query(address, "SELECT count(*) FROM workers") == [(2,)])  # nothing of it connects any more
+            known_workers(address, 1)  # nothing of it connects any more
 
             def change(rights: str, then: str) -> None:
                 """Change the role, and cut its connections off until the worker says something."""
@@ -86,14 +88,16 @@ def test_a_worker_says_why_it_cannot_connect_again(tmp_path: Path, server: Postg
     assert password not in worker.said
 
 
-def test_a_worker_that_stood_still_does_not_blame_the_database() -> None:
+def test_a_worker_that_stood_still_does_not_blame_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the database cannot be connected to."""
     said: list[str] = []
-    log = WorkerLog(said.append, Redaction(), 0.2)
-    time.sleep(0.15)  # it stands still
+    now_s = 0.0
+    monkeypatch.setattr("batch_updater.team.worker_log.time_s", lambda: now_s)
+    log = WorkerLog(said.append, Redaction(), 8)
+    now_s = 6.0
     log.lost()
     (line,) = said
-    assert "This worker stood still for 0." in line
+    assert "This worker stood still for 6." in line
     log.lost(TeamFault("refused", "Wait."))
     assert "The team's database does not answer." in said[-2]
 
@@ -101,16 +105,17 @@ def test_a_worker_that_stood_still_does_not_blame_the_database() -> None:
 def test_a_worker_that_is_stopped_and_continued_says_so(tmp_path: Path, server: PostgresServer) -> None:
     """Its blocks are sent to their end, by itself or by another one."""
     address = migrated(server)
-    with sandbox("--latency-ms", "50") as api:
-        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}")
+    with held_api(30, "--latency-ms", "50") as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}", timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 200)
         with hosts(host):
-            worker = host.work()
+            worker = host.work(quick=False)
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 20)
             worker.process.send_signal(signal.SIGSTOP)
-            time.sleep(2.5)  # longer than it may send without an answer of the database
+            time.sleep(CONTACT_S + 1)  # longer than it may send without an answer of the database
             worker.process.send_signal(signal.SIGCONT)
+            api.release()
             worker.wait_for(f"{run} has ended")
             assert worker.end() == 0
     assert "This worker stood still for" in worker.said
@@ -121,22 +126,48 @@ def test_a_worker_that_is_stopped_and_continued_says_so(tmp_path: Path, server: 
 def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, server: PostgresServer) -> None:
     """The one that takes its work over says so."""
     address = migrated(server)
-    with sandbox("--latency-ms", "50") as api:
-        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}")
-        numbered(tmp_path / "many.csv", 400)
+    with held_api(40, "--latency-ms", "50") as api:
+        host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}", timeout_s=PATIENT_S)
+        numbered(tmp_path / "many.csv", 100)
         with hosts(host):
             killed = host.work()
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             other = host.work()
-            until(lambda: query(address, "SELECT count(*) FROM workers") == [(4,)])  # two queues each
-            until(lambda: f"{run}, block" in other.said)
+            known_workers(address, 2)
             killed.kill()
             other.wait_for(f"The worker on {machine_name()} is gone: another worker takes over block ")
             other.wait_for(f"The worker on {machine_name()} is gone: another worker leads {run} from now on.")
+            api.release()
             other.wait_for(f"{run} has ended")
             assert other.end() == 0
     assert re.search(rf"another worker takes over block \d+ of {run}\.", other.said)
+
+
+def test_a_worker_for_another_api_does_not_forget_whose_jobs_it_cannot_take(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    """Those that send to the same API still name the host, however long ago its worker died."""
+    address = migrated(server)
+    with sandbox() as api, sandbox() as other_api:
+        host, other_host = Host(tmp_path, api.url, address), Host(tmp_path / "other", other_api.url, address)
+        numbered(tmp_path / "few.csv", 3)
+        run = host.submit("few.csv")
+        with psycopg.connect(address, autocommit=True, options="-c search_path=batch_updater") as connection:
+            last = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
+            (dead,) = connection.execute(last).fetchone() or ()
+            note = "INSERT INTO workers (id, host, origin, queue) VALUES (%s, 'far', %s, 'runs')"
+            connection.execute(note, [dead, api.url])
+            connection.execute("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", [dead])
+        with hosts(host, other_host):
+            other = other_host.work()
+            noted = "SELECT count(*) FROM workers WHERE origin = %s"
+            until(lambda: query(address, noted, other_api.url) == [(2,)])  # it has looked for dead workers by then
+            worker = host.work()
+            worker.wait_for(f"The worker on far is gone: another worker leads {run} from now on.")
+            worker.wait_for(f"{run} has ended")
+            until(lambda: query(address, "SELECT true FROM workers WHERE host = 'far'") == [])
+            assert (worker.end(), other.end()) == (0, 0)
 
 
 def test_a_refused_token_is_told_with_its_host(tmp_path: Path, server: PostgresServer) -> None:
@@ -150,7 +181,7 @@ def test_a_refused_token_is_told_with_its_host(tmp_path: Path, server: PostgresS
         (tmp_path / "token").chmod(0o600)
         numbered(tmp_path / "few.csv", 3)
         with hosts(host):
-            worker = host.work()
+            worker = host.work(quick=False)
             code, out, err = host.run("run", "few.csv", "--json")
             assert worker.end() == 0
             _, row, _ = host.run("report", "--row", "3")
