@@ -3,13 +3,13 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from contextlib import closing
-from socket import create_server
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import batch_updater
+from tests.reserved_port import reserved_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,8 +54,7 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def closed_port() -> int:
-    """Return a port on which nothing listens."""
-    with closing(create_server(("127.0.0.1", 0))) as listening:
-        port: int = listening.getsockname()[1]
-    return port
+def closed_port() -> Iterator[int]:
+    """Give a port on which nothing listens."""
+    with reserved_port() as port:
+        yield port

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import psycopg
+
+from tests.reserved_port import reserved_port
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1", "max_connections": "200", "shared_buffers": "64MB", "log_min_messages": "fatal",
@@ -24,13 +25,13 @@ _SETTINGS = {
 class PostgresServer:
     """A cluster in a folder; one for each process of the tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
+        """`port` is kept from other programs, also while the server is stopped."""
         self.folder = folder
+        self.port = port
         self.template = ""
         """The name of a database with the tables of this program and no rows, once there is one."""
         self._made = 0
-        with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-            self.port: int = listening.getsockname()[1]
 
     def start(self) -> None:
         """Return once it takes connections."""
@@ -80,12 +81,13 @@ def postgres_server(fsync: Literal["on", "off"] = "off") -> Iterator[PostgresSer
         ])  # fmt: skip
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{key} = '{value}'\n" for key, value in {**_SETTINGS, "fsync": fsync}.items())
-        server = PostgresServer(folder)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop("immediate")
+        with reserved_port() as port:
+            server = PostgresServer(folder, port)
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop("immediate")
     finally:
         shutil.rmtree(folder)
 
