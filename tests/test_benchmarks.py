@@ -118,7 +118,8 @@ def test_a_server_tells_what_it_saw_and_ends_with_its_block(tmp_path: Path, late
                 assert server.name == "nginx" or told.items() >= json.loads(body).items()
         connection.close()
         seen = server.take(6)
-        assert seen.requests == seen.most_in_a_second == 6
+        assert seen.requests == 6
+        assert seen.most_in_a_second == 6 or seen.last_s - seen.first_s > 1  # a busy machine may take longer
         assert seen.last_s - seen.first_s >= 6 * latency_ms / 1_000 * 0.9
         assert started_s - 0.1 <= seen.first_s <= seen.last_s <= time.time()
         assert server.take(0).requests == 0
