@@ -14,7 +14,7 @@ import termios
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,6 +73,18 @@ def read_to_end(process: subprocess.Popen[str]) -> str:
 
 def run_names(host: CommandHost) -> list[object]:
     return [name for (name,) in host.rows("SELECT name FROM runs ORDER BY id")]
+
+
+def row_in_flight(host: CommandHost) -> object:
+    """Return the number of a row that is in flight, as soon as there is one."""
+    found: list[object] = []
+
+    def is_found() -> bool:
+        found.extend(number for (number,) in host.rows("SELECT number FROM rows WHERE state = 'in_flight' LIMIT 1"))
+        return bool(found)
+
+    until(is_found)
+    return found[0]
 
 
 def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str) -> None:
@@ -357,10 +369,7 @@ def test_a_run_that_is_being_sent_is_neither_closed_nor_reported(tmp_path: Path,
             assert done.code == 4, done.err
             assert f"runs --follow {run}" in " ".join(done.err.split())
         until(lambda: "in flight or unconfirmed" in desk("runs").out)  # between two blocks there may be none
-        in_flight: list[Sequence[object]] = []
-        until(lambda: in_flight.extend(desk.rows("SELECT number FROM rows WHERE state = 'in_flight'")) or in_flight)
-        ((row,), *_) = in_flight
-        assert "The run ended" not in desk("report", run, "--row", str(row)).out
+        assert "The run ended" not in desk("report", run, "--row", str(row_in_flight(desk))).out
         api.wait_for(len(api.received) + 20)  # it goes on
 
 
