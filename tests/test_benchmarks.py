@@ -185,6 +185,7 @@ def test_a_goal_is_judged_by_the_figure_and_not_by_what_is_shown() -> None:
     assert not Goal("memory", "under", 300, 300, "{:.0f} MB").is_met
 
 
+@pytest.mark.timeout(600)
 def test_a_quick_call_measures_the_page() -> None:
     """A real server answers, keeps edits, checks for several people and sends; memory and each answer have a line."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "web"]
@@ -211,6 +212,7 @@ def test_a_quick_call_measures_the_page() -> None:
 
 
 @pytest.mark.debian
+@pytest.mark.timeout(1200)  # it takes more than a minute on two processors
 def test_a_quick_call_measures_a_team() -> None:
     """Workers send what `run`, the page and a nightly job submit, and the errors of the model are told."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "team"]

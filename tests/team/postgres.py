@@ -20,6 +20,8 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1", "max_connections": "200", "shared_buffers": "64MB", "log_min_messages": "fatal",
     "unix_socket_directories": "", "autovacuum_naptime": "5s",
 }  # fmt: skip
+_WITHIN_S = 200
+"""Far above what starting and stopping take on a busy machine."""
 
 
 class PostgresServer:
@@ -58,7 +60,8 @@ class PostgresServer:
         return self.address(name)
 
     def _pg_ctl(self, *arguments: str) -> None:
-        _as_postgres([str(_programs() / "pg_ctl"), "--pgdata", str(self.folder / "data"), *arguments])
+        limit = ["--timeout", str(_WITHIN_S)]  # its own would be a minute
+        _as_postgres([str(_programs() / "pg_ctl"), "--pgdata", str(self.folder / "data"), *limit, *arguments])
 
 
 @contextmanager
@@ -105,7 +108,7 @@ def _as_postgres(command: Sequence[str]) -> None:
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     done = subprocess.run(
         command, user=user, group="postgres" if os.getuid() == 0 else None, cwd="/", check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_WITHIN_S + 10,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
