@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-READY_WITHIN_S = 10
-LOG_COMPLETE_WITHIN_S = 5
+READY_WITHIN_S = 60
+LOG_COMPLETE_WITHIN_S = 60
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 """Where nginx is, and where few people look for programs."""
 NGINX_CONFIG = """\
@@ -145,21 +145,22 @@ def serving(folder: Path, latency_ms: int = 0) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _nginx(program: str, folder: Path) -> Iterator[Nginx]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    own = folder / f"nginx-{port}"
-    own.mkdir()
-    config = own / "nginx.conf"
-    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""  # only root may name one
-    config.write_text(NGINX_CONFIG.format(folder=own, port=port, user=user), encoding="utf-8")
-    process = subprocess.Popen(  # noqa: S603
-        [program, "-p", str(own), "-e", "stderr", "-c", str(config)], stderr=subprocess.DEVNULL
-    )
-    with _ending(process):
-        _pin(process)
-        _wait_for(port, process)
-        yield Nginx(f"http://127.0.0.1:{port}", process.pid, own / "seen.log")
+    with socket.socket() as reserved:  # as long as it is bound, other programs are not given the port
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        own = folder / f"nginx-{port}"
+        own.mkdir()
+        config = own / "nginx.conf"
+        user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""  # only root may name one
+        config.write_text(NGINX_CONFIG.format(folder=own, port=port, user=user), encoding="utf-8")
+        process = subprocess.Popen(  # noqa: S603
+            [program, "-p", str(own), "-e", "stderr", "-c", str(config)], stderr=subprocess.DEVNULL
+        )
+        with _ending(process):
+            _pin(process)
+            _wait_for(port, process)
+            yield Nginx(f"http://127.0.0.1:{port}", process.pid, own / "seen.log")
 
 
 @contextlib.contextmanager

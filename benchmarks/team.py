@@ -51,7 +51,8 @@ QUOTA_WORKERS = 4
 _HALVINGS = 10
 SHARES = {"run": 0.5, "page": 0.3, "nightly": 0.2}
 """What submits how much of the rows with which a rate is held."""
-_IN_A_QUEUE = "SELECT count(*) FROM batch_updater.procrastinate_jobs WHERE status IN ('todo', 'doing')"
+_IN_A_QUEUE = """SELECT (SELECT count(*) FROM batch_updater.procrastinate_jobs WHERE status IN ('todo', 'doing'))
+    + (SELECT count(*) FROM batch_updater.tasks WHERE state IN ('waiting', 'running'))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +401,7 @@ def _held(bench: Bench, postgres: PostgresServer, rate_per_s: int, most: float, 
 
 
 def _wait_for_all(team: Hosts) -> None:
-    """Wait until no job of the team is left: what the page has submitted is followed by no one."""
+    """Wait until no job of the team is left, nor a task of its page, which submits its run later than it answers."""
     import psycopg  # noqa: PLC0415
 
     with psycopg.connect(team.address, autocommit=True) as connection:

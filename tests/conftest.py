@@ -4,13 +4,12 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Iterator
-from contextlib import closing
-from socket import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import batch_updater
+from tests.reserved_port import reserved_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +55,6 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def closed_port() -> Iterator[int]:
-    """Give a port on which nothing listens, and nothing else can."""
-    with closing(socket()) as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
+    """Give a port on which nothing listens."""
+    with reserved_port() as port:
+        yield port

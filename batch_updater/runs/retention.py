@@ -43,8 +43,8 @@ def remove_old_runs(
 ) -> tuple[str, ...]:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
 
-    Returns the names of those that were removed. After `within_s` seconds the rest of a team's runs is left for
-    the next time.
+    Returns the names of those that were removed. After `within_s` seconds, but not before one was looked at, the rest
+    of a team's runs is left for the next time.
 
     Folders of runs that were never begun go by the time in their name, unless a process may still be staging. A folder
     that cannot be removed is a warning in the log: the rows are done all the same.
@@ -87,14 +87,14 @@ def _remove_of_team(team: TeamDatabase, old: Sequence[Path], latest: datetime, u
     """Remove old runs from a team's database; returns their names. Raises ResultsError, OSError."""
     removed = []
     for past in runs_in(old):
-        if time.monotonic() >= until_s:
-            break
         if isinstance(past, PastRun) and not past.is_going_on and _is_over(past, latest):
             with team.session() as connection:
                 is_gone = connection.execute(_REMOVE, (past.folder.name,)).rowcount
             if is_gone:
                 removed.append(past.folder.name)
                 _LOG.info("old run removed", extra={"event": "old run removed", "why": past.folder.name})
+        if time.monotonic() >= until_s:  # not before the first one: the rest would never be removed where all is slow
+            break
     return tuple(removed)
 
 

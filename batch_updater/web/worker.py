@@ -287,11 +287,13 @@ class Worker:
         self._drafts = OpenDrafts(config, team=team)
         self._turns = _Turns()
         self._changed = threading.Condition()
-        """Guards the three below; notified when the queue may hold something new."""
+        """Guards the four below; notified when the queue may hold something new."""
         self._work: dict[int, _Work] = {}
         """Number of a task -> that task, as long as a thread works on it."""
         self._lane_after_s = 0.0
         """When the lane is tried again, on the monotonic clock: another process holds the lock."""
+        self._queue_fault = ""
+        """Why the queue could not be read, if that was so just now."""
         self._is_ending = False
         self._others: dict[str, _OtherRun | _TeamRun] = {}
         self._others_lock = threading.Lock()
@@ -425,10 +427,15 @@ class Worker:
                         if self._uploads.is_stopped(task.number):  # before the server was killed
                             work.interrupts.request()
                         self._work[task.number] = work
+                        self._queue_fault = ""
                         return work
                 except ResultsError as error:
-                    self._log(str(error))
+                    if str(error) != self._queue_fault:  # once for each outage, and not by each thread
+                        self._queue_fault = str(error)
+                        self._log(self._queue_fault)
                     wait_s = _AFTER_FAULT_S
+                else:
+                    self._queue_fault = ""
                 self._changed.wait(wait_s)
             return None
 

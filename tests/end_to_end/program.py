@@ -24,6 +24,7 @@ from typing import Any
 from unittest.mock import patch
 
 import psycopg
+from msgspec.structs import replace
 from ruamel.yaml import YAML
 
 from batch_updater import endpoint
@@ -149,6 +150,10 @@ class Sandbox(server.Sandbox):
         """Wait until it has received so many."""
         while len(self.received) < requests:
             time.sleep(0.02)
+
+    def answer_after(self, latency_ms: float) -> None:
+        """Take so long from now on for each answer: long, and what sends to it is still at it; 0, and it gets done."""
+        self._app._settings = replace(self._settings, latency_ms=latency_ms)
 
     def records(self) -> dict[int, dict[str, Any]]:
         """Every `Pre` record that was touched, by its number."""

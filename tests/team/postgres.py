@@ -14,23 +14,26 @@ from typing import Literal
 
 import psycopg
 
-from tests.ports import free_port
+from tests.reserved_port import reserved_port
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1", "max_connections": "200", "shared_buffers": "64MB", "log_min_messages": "fatal",
     "unix_socket_directories": "", "autovacuum_naptime": "5s",
 }  # fmt: skip
+_WITHIN_S = 200
+"""Far above what starting and stopping take on a busy machine."""
 
 
 class PostgresServer:
     """A cluster in a folder; one for each process of the tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
+        """`port` is kept from other programs, also while the server is stopped."""
         self.folder = folder
+        self.port = port
         self.template = ""
         """The name of a database with the tables of this program and no rows, once there is one."""
         self._made = 0
-        self.port = free_port()
 
     def start(self) -> None:
         """Return once it takes connections."""
@@ -57,7 +60,8 @@ class PostgresServer:
         return self.address(name)
 
     def _pg_ctl(self, *arguments: str) -> None:
-        _as_postgres([str(_programs() / "pg_ctl"), "--pgdata", str(self.folder / "data"), *arguments])
+        limit = ["--timeout", str(_WITHIN_S)]  # its own would be a minute
+        _as_postgres([str(_programs() / "pg_ctl"), "--pgdata", str(self.folder / "data"), *limit, *arguments])
 
 
 @contextmanager
@@ -80,12 +84,13 @@ def postgres_server(fsync: Literal["on", "off"] = "off") -> Iterator[PostgresSer
         ])  # fmt: skip
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{key} = '{value}'\n" for key, value in {**_SETTINGS, "fsync": fsync}.items())
-        server = PostgresServer(folder)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop("immediate")
+        with reserved_port() as port:
+            server = PostgresServer(folder, port)
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop("immediate")
     finally:
         shutil.rmtree(folder)
 
@@ -103,7 +108,7 @@ def _as_postgres(command: Sequence[str]) -> None:
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     done = subprocess.run(
         command, user=user, group="postgres" if os.getuid() == 0 else None, cwd="/", check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_WITHIN_S + 10,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr}")

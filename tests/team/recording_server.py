@@ -7,6 +7,7 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,25 +78,35 @@ class RecordingServer:
                         key.fileobj.close()
 
     def _answered(self, connection: socket.socket) -> bool:
-        """Answer one request, which comes in one piece; returns whether there was one."""
+        """Answer one request, which may come in several pieces; returns whether there was one."""
         try:
             data, ancillary, _, _ = connection.recvmsg(65536, 512)
-            if not data:
+            stamps = [content for _, kind, content in ancillary if kind == _SO_TIMESTAMPING]
+            while (missing := _missing(data)) and (more := connection.recv(missing)):
+                data += more
+            if _missing(data):
                 return False
-            stamp = next(content for _, kind, content in ancillary if kind == _SO_TIMESTAMPING)
-            seconds, nanoseconds = _STAMP.unpack_from(stamp)
+            # The kernel begins to stamp packets a moment after the first socket has asked for it.
+            seconds, nanoseconds = _STAMP.unpack_from(stamps[0]) if stamps else divmod(time.time_ns(), 10**9)
             record = _RECORD.search(data)
             arrival = Arrival(seconds + nanoseconds * 1e-9, int(record[1]) if record else 0, data[:4].decode().strip())
             self.arrivals.append(arrival)
             status, headers = self.answer(arrival)
-            length = _LENGTH.search(data)
-            sent = data[-int(length[1]) :] if length and int(length[1]) else b'{"OpportunityName": "a"}'
-            body = b"" if arrival.method == "HEAD" else b'{"ID": %d, "Type": "Pre", %b' % (arrival.record, sent[1:])
-            headers = f"Content-Type: application/json\r\n{headers}Content-Length: {len(body)}"
-            connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n".encode() + body)
+            _, _, body = data.partition(b"\r\n\r\n")
+            sent = body or b'{"OpportunityName": "a"}'
+            answered = b"" if arrival.method == "HEAD" else b'{"ID": %d, "Type": "Pre", %b' % (arrival.record, sent[1:])
+            headers = f"Content-Type: application/json\r\n{headers}Content-Length: {len(answered)}"
+            connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n".encode() + answered)
         except OSError:
             return False
         return True
+
+
+def _missing(data: bytes) -> int:
+    """Return how many bytes of a request are still to come, at least."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    return max((int(length[1]) if length else 0) - len(body), 0) if end else 1
 
 
 @contextmanager

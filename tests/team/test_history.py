@@ -227,6 +227,16 @@ def test_old_runs_go_from_the_database_and_from_every_host(own_team: Machine, tm
     assert (own_team.runs / name / "run.sqlite").exists()
 
 
+def test_old_runs_go_one_by_one_where_each_takes_too_long(own_team: Machine, tmp_path: Path) -> None:
+    """A command that has no time for more removes one: otherwise they would stay for good on a slow machine."""
+    host = member(tmp_path / "slow", own_team.url, own_team.address)
+    late, results = datetime.now(UTC) + timedelta(days=100), ResultsSettings(folder=host.runs)
+    with joined_as(host):
+        removed = [remove_old_runs(results, late, in_use=host.runs / "none", within_s=0) for _ in range(2)]
+        assert [len(names) for names in removed] == [1, 1]
+        assert len(list(past_runs(host.runs))) == 3
+
+
 def test_an_unfinished_run_is_closed_by_another_host(own_team: Machine, tmp_path: Path) -> None:
     """Its open rows count as not sent everywhere, and it is not resumed any more."""
     host = member(tmp_path / "closer", own_team.url, own_team.address)

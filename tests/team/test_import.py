@@ -17,6 +17,7 @@ from tests.team.machines import OF_A_TEAM, SETTINGS, Machine, machine_with_runs,
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.team.postgres import PostgresServer
 
@@ -31,9 +32,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory, server: PostgresServer) ->
 
 
 @pytest.fixture
-def fresh(machine: Machine, server: PostgresServer) -> Machine:
-    """Give the same machine with a team that has nothing yet."""
-    return Machine(machine.folder, migrated(server), machine.url)
+def fresh(machine: Machine, server: PostgresServer, tmp_path: Path) -> Machine:
+    """Give a copy of the machine with a team that has nothing yet: what a test changes there, no other one sees."""
+    return Machine(shutil.copytree(machine.folder, tmp_path / "old"), migrated(server), machine.url)
 
 
 def imported(host: Machine) -> dict[str, str]:
@@ -48,19 +49,20 @@ def listed(host: Machine) -> list[dict[str, object]]:
     return [{key: value for key, value in run.items() if key != "run"} for run in runs]
 
 
-def test_runs_are_copied_as_they_are(fresh: Machine) -> None:
+def test_runs_are_copied_as_they_are(machine: Machine, server: PostgresServer) -> None:
     """The list of the team says the same of them as that of the machine did; their folders stay as they were."""
-    before = {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()}
-    configure(fresh.folder, "http://127.0.0.1:1", SETTINGS)
-    alone = listed(fresh)
-    configure(fresh.folder, "http://127.0.0.1:1", OF_A_TEAM)
-    done = fresh("team", "import")
+    own = Machine(machine.folder, migrated(server), machine.url)
+    before = {path: path.read_bytes() for path in own.runs.rglob("*") if path.is_file()}
+    configure(own.folder, own.url, SETTINGS)
+    alone = listed(own)
+    configure(own.folder, own.url, OF_A_TEAM)
+    done = own("team", "import")
     assert done.code == 0
     assert done.out.endswith(
         "5 imported, 0 already there.\nFrom now on, do not send from this folder without team.database.\n"
     )
-    assert listed(fresh) == alone
-    assert {path: path.read_bytes() for path in fresh.runs.rglob("*") if path.is_file()} == before
+    assert listed(own) == alone
+    assert {path: path.read_bytes() for path in own.runs.rglob("*") if path.is_file()} == before
 
 
 def test_copying_again_changes_nothing(fresh: Machine) -> None:
@@ -120,13 +122,11 @@ def test_layouts_and_names_are_copied(fresh: Machine) -> None:
         found = connection.execute("SELECT content FROM remembered_names").fetchall()
     assert len(found) == 1
     assert "Angebot" in found[0][0]
-    shutil.rmtree(layouts)
-    (fresh.runs / "names.json").unlink()
 
 
-def test_without_a_team_nothing_is_copied(machine: Machine) -> None:
+def test_without_a_team_nothing_is_copied(machine: Machine, tmp_path: Path) -> None:
     """The command says which key is missing."""
-    alone = member(machine.folder / "alone", "http://127.0.0.1:1", machine.address)
+    alone = member(tmp_path / "alone", "http://127.0.0.1:1", machine.address)
     configure(alone.folder, "http://127.0.0.1:1", SETTINGS)
     done = alone("team", "import")
     assert done.code == 2
@@ -146,7 +146,7 @@ def test_what_is_not_copied_yet_is_said_where_it_matters(fresh: Machine) -> None
 
 def test_a_file_that_is_too_large_stays_where_it_is(fresh: Machine) -> None:
     """The run is copied without it, and the line of the run says so."""
-    run = next(fresh.runs.glob("*-fine/run.sqlite")).parent  # not the run that was sent to the team just now
+    run = next(fresh.runs.glob("*-fine"))
     other = fresh.folder / "large" / run.name
     shutil.copytree(run, other)
     with (other / "run.log").open("ab") as file:

@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 DIFFERENT = frozenset({"run", "results", "started_at", "finished_at", "elapsed_s", "rate_per_s", "next", "requests"})
 """What of the JSON object is another one in every run."""
 SENDING = "{rate_per_s: 2000, attempts: 3, concurrency: 4}"
+STILL_SENDING_MS = 1000
+"""With an API that takes so long the rows that are left are far from done, however slow a command is."""
 
 
 @contextmanager
@@ -71,6 +73,18 @@ def read_to_end(process: subprocess.Popen[str]) -> str:
 
 def run_names(host: CommandHost) -> list[object]:
     return [name for (name,) in host.rows("SELECT name FROM runs ORDER BY id")]
+
+
+def row_in_flight(host: CommandHost) -> object:
+    """Return the number of a row that is in flight, as soon as there is one."""
+    found: list[object] = []
+
+    def is_found() -> bool:
+        found.extend(number for (number,) in host.rows("SELECT number FROM rows WHERE state = 'in_flight' LIMIT 1"))
+        return bool(found)
+
+    until(is_found)
+    return found[0]
 
 
 def test_a_run_of_a_team_ends_as_one_without_a_team(tmp_path: Path, address: str) -> None:
@@ -156,6 +170,8 @@ def test_the_same_content_is_sent_once(tmp_path: Path, address: str) -> None:
         for host in (desk, server):
             host.file("c.csv", 60)
         processes = [host.start("run", "c.csv", "--json") for host in (desk, server, desk)]
+        for process in processes:
+            read_until(process, "No worker of the team is running")  # it follows the run now
         until(lambda: len(run_names(desk)) == 1 and desk.rows("SELECT state FROM runs") == [("queued",)])
         with server.worker():
             ends = [ended(process) for process in processes]
@@ -171,8 +187,10 @@ def test_a_stopped_run_is_resumed_as_a_further_part(tmp_path: Path, address: str
         desk.file("c.csv", 200)
         process = desk.start("run", "c.csv", "--json")
         api.wait_for(20)
+        api.answer_after(STILL_SENDING_MS)
         process.send_signal(signal.SIGTERM)
         done = ended(process)
+        api.answer_after(0)
         assert (done.code, done.object["stopped"]) == (3, "interrupted"), done.err
         assert "Stopping: " in done.err
         confirmed = done.outcomes["updated"]
@@ -282,8 +300,10 @@ def test_a_signal_ends_a_follower_and_not_the_run(tmp_path: Path, address: str, 
         assert "No worker of the team is running" in process.stderr.readline()  # it follows the run now
         with server.worker():
             api.wait_for(20)
+            api.answer_after(STILL_SENDING_MS)
             process.send_signal(number)
             done = ended(process)
+            api.answer_after(0)
             assert (done.code, done.out) == (0, f"{run}\n"), done.err
             assert "The run continues." in done.err
             followed = desk("runs", "--follow", run, "--json")
@@ -296,8 +316,10 @@ def test_a_closed_terminal_does_not_stop_the_run(tmp_path: Path, address: str) -
         desk.file("c.csv", 200)
         process = desk.start("run", "c.csv")
         api.wait_for(60)
+        api.answer_after(STILL_SENDING_MS)
         process.send_signal(signal.SIGHUP)
         done = ended(process)
+        api.answer_after(0)
         assert done.code == 0, done.err
         assert re.search(r"So far: \d+ updated\. The run continues\.", " ".join(done.err.split())), done.err
         followed = desk("runs", "--follow", done.out.strip(), "--json")
@@ -346,9 +368,8 @@ def test_a_run_that_is_being_sent_is_neither_closed_nor_reported(tmp_path: Path,
             done = desk(*arguments)
             assert done.code == 4, done.err
             assert f"runs --follow {run}" in " ".join(done.err.split())
-        assert "in flight or unconfirmed" in desk("runs").out
-        ((row,),) = desk.rows("SELECT number FROM rows WHERE state = 'in_flight' LIMIT 1")
-        assert "The run ended" not in desk("report", run, "--row", str(row)).out
+        until(lambda: "in flight or unconfirmed" in desk("runs").out)  # between two blocks there may be none
+        assert "The run ended" not in desk("report", run, "--row", str(row_in_flight(desk))).out
         api.wait_for(len(api.received) + 20)  # it goes on
 
 
@@ -374,12 +395,11 @@ def test_a_run_of_another_host_is_run_again_there(tmp_path: Path, address: str) 
 
 def test_an_attempt_of_a_killed_worker_is_among_those_of_its_row(tmp_path: Path, address: str) -> None:
     """The row tells that it was perhaps sent, and how it ended with the worker that took it over."""
-    with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api), hosts(server):
-        desk.file("c.csv", 40)
+    with two_hosts(tmp_path, address) as (desk, server, api), hosts(server):
+        desk.file("c.csv", 1, text="fault:hang:1")  # it has no answer as long as its first worker lives
         run = desk("run", "c.csv", "--detach").out.strip()
-        worker = server.work(1)
-        api.wait_for(8)
-        until(lambda: desk.rows("SELECT count(*) > 2 FROM rows WHERE state = 'in_flight'") == [(True,)])
+        worker = server.work(1, quick=False)
+        api.wait_for(1)
         worker.kill()
         server.work(1)
         assert desk("runs", "--follow", run).code == 0
@@ -739,6 +759,7 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
         desk.file("c.csv", 200)
         with terminal(desk, "run", "c.csv", "--yes") as shown:
             api.wait_for(10)
+            api.answer_after(STILL_SENDING_MS)
             shown.interrupt()
             shown.wait_for("Enter to detach:")
             if answer is None:
@@ -746,6 +767,7 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
             else:
                 shown.type(answer)
             assert shown.end() == 0
+            api.answer_after(0)
         (name,) = run_names(desk)
         assert f"runs --follow {name}" in shown.shown
         done = desk("runs", "--follow", str(name), "--json")
@@ -755,7 +777,7 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
 def test_another_answer_to_the_question_asks_again(tmp_path: Path, address: str) -> None:
     """A word that is neither of the two answers changes nothing, at `runs --follow` as at `run`."""
     with two_hosts(tmp_path, address, "--latency-ms", "300") as (desk, server, api):
-        desk.file("c.csv", 200)
+        desk.file("c.csv", 2000)
         run = desk("run", "c.csv", "--detach").out.strip()
         with terminal(desk, "runs", "--follow", run) as shown:
             shown.wait_for("No worker of the team is running")
@@ -791,7 +813,7 @@ def test_ctrl_c_on_a_terminal_stops_the_run(tmp_path: Path, address: str) -> Non
     """The other answer stops it for all workers within two seconds, and what was sent by then has its outcome."""
     sending = "{rate_per_s: 20, concurrency: 4}"
     with two_hosts(tmp_path, address, "--latency-ms", "50", sending=sending) as (desk, server, api), server.worker():
-        desk.file("c.csv", 300)
+        desk.file("c.csv", 2000)
         with terminal(desk, "run", "c.csv", "--yes") as shown:
             api.wait_for(10)
             shown.interrupt()
