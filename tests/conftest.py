@@ -3,13 +3,12 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from contextlib import closing
-from socket import create_server
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import batch_updater
+from tests.ports import free_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +55,4 @@ def torture(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def closed_port() -> int:
     """Return a port on which nothing listens."""
-    with closing(create_server(("127.0.0.1", 0))) as listening:
-        port: int = listening.getsockname()[1]
-    return port
+    return free_port()

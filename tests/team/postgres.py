@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import psycopg
+
+from tests.ports import free_port
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1", "max_connections": "200", "shared_buffers": "64MB", "log_min_messages": "fatal",
@@ -29,8 +30,7 @@ class PostgresServer:
         self.template = ""
         """The name of a database with the tables of this program and no rows, once there is one."""
         self._made = 0
-        with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-            self.port: int = listening.getsockname()[1]
+        self.port = free_port()
 
     def start(self) -> None:
         """Return once it takes connections."""

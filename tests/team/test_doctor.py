@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -138,16 +136,14 @@ def test_the_way_to_the_api_is_looked_at_without_the_database(tmp_path: Path) ->
     assert found["answer"] is found["token"] is Status.SKIPPED
 
 
-def test_a_database_that_cannot_be_reached_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_reached_is_told_with_its_place(tmp_path: Path, closed_port: int) -> None:
     """The reason of each host, once; the rest is skipped."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        port = listening.getsockname()[1]
-    one = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/x"
-    for address, hosts in ((one, 1), (one.replace("/x", f",127.0.0.1:{port}/x"), 2)):
+    one = f"postgresql://me:{PASSWORD}@127.0.0.1:{closed_port}/x"
+    for address, hosts in ((one, 1), (one.replace("/x", f",127.0.0.1:{closed_port}/x"), 2)):
         found = examined(tmp_path, address)
         assert list(found) == CHECKS
         assert found["team database"].status is Status.WRONG
-        where = " or ".join([f"127.0.0.1, port {port}"] * hosts)
+        where = " or ".join([f"127.0.0.1, port {closed_port}"] * hosts)
         why = f"cannot be used: database x at {where}, as user me: Connection refused."
         assert found["team database"].message == why
         assert {found[check].status for check in CHECKS[1:]} == {Status.SKIPPED}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -86,11 +84,9 @@ def test_what_the_database_holds_is_served(team: TeamDatabase) -> None:
     assert "secret-of-the-database" not in text
 
 
-def test_a_database_that_is_away_is_a_figure(server: PostgresServer) -> None:
+def test_a_database_that_is_away_is_a_figure(server: PostgresServer, closed_port: int) -> None:
     """The answer is there all the same, and says nothing else."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        port = listening.getsockname()[1]
-    away = TeamDatabase(Secret(address_of(server.address(port=port))))
+    away = TeamDatabase(Secret(address_of(server.address(port=closed_port))))
     with serve_metrics(away, ANY) as served:
         text = scraped(served)
     assert figures(text) == {"batch_updater_team_database_up": 0}

@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from socket import create_connection, create_server
+from socket import create_connection
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +19,7 @@ from aiohttp import web
 from tests.docs.pages import DOCS, blocks
 from tests.end_to_end.program import sandbox
 from tests.in_thread import InThread
+from tests.ports import free_port
 from tests.web.served import Browser, PageServer, configured, wait_until
 
 if TYPE_CHECKING:
@@ -77,17 +78,11 @@ class SecureBrowser(Browser):
         return http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
 
 
-def _free_port() -> int:
-    with closing(create_server(("127.0.0.1", 0))) as found:
-        port: int = found.getsockname()[1]
-    return port
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[PageServer, str]]:
     """Serve the page behind nginx; gives the server and the address of the site."""
     (documented,) = blocks(DOCS / "guide" / "web-server.md", "nginx")
-    folder, port = tmp_path / "nginx", _free_port()
+    folder, port = tmp_path / "nginx", free_port()
     folder.mkdir()
     with sandbox() as api, SignIn() as signing, PageServer(configured(tmp_path, api.url, "auth: proxy")) as server:
         text = documented.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")

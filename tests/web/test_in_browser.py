@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -11,6 +10,7 @@ import openpyxl
 import pytest
 from playwright.sync_api import expect
 
+from tests.ports import free_port
 from tests.torture.runs import confirmed_rows
 from tests.web import tour
 from tests.web.browser import Api, Person, Server, chromium, person
@@ -50,9 +50,7 @@ def serve(folder: Path, api: Api, *, rate: int = 500, more: str = "") -> Server:
         f"api: {{base_url: '{api.address}', token: 'env:NEXUS_TOKEN'}}\nsending: {{rate_per_s: {rate}}}\n{more}",
         encoding="utf-8",
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return Server(folder, port)
+    return Server(folder, free_port())
 
 
 class Journey(msgspec.Struct):
