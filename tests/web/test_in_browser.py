@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.debian, pytest.mark.timeout(900)]  # the whole job, on a machine that does much else
 
 PROXY = "web: {auth: proxy, user_header: X-Forwarded-User, trusted_proxies: [127.0.0.1]%s}\n"
 RECORDS = range(FIRST_ID, FIRST_ID + ROWS)
