@@ -24,7 +24,7 @@ from batch_updater.text.spelling import nearest
 
 _COMMAND_LIMIT_S = 30
 _STEP_S = 0.01
-_KILLED_WITHIN_S = 1.0
+_KILLED_WITHIN_S = 5.0
 _LARGEST_BYTES = 64_000
 DOCTOR_SAYS_HOW = "; batch-updater doctor says how"
 """How a remedy ends that the doctor, who says how, gives without it."""

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -104,6 +105,15 @@ def worker(*arguments: str | Path, cwd: Path, **variables: str | None) -> Iterat
             assert not any(word in said for word in ("Traceback", TOKEN, "secret-of-the-database")), said
 
 
+def wait_for_worker() -> None:
+    """Wait until the team knows a worker and its API, as it does from the worker's first heartbeat on."""
+    while DATABASE in os.environ:
+        with psycopg.connect(os.environ["TEAM_DATABASE"], options=f"-c search_path={SCHEMA}") as team:
+            if team.execute("SELECT 1 FROM workers JOIN procrastinate_workers USING (id)").fetchone():
+                return
+        time.sleep(0.02)
+
+
 def _batch_updater(
     arguments: tuple[str | Path, ...], cwd: Path, stdin: str, variables: Mapping[str, str | None]
 ) -> Done:
@@ -160,6 +170,16 @@ class Sandbox(server.Sandbox):
         with urllib.request.urlopen(f"{self.url}/_sandbox/records") as answer:
             found = [json.loads(line) for line in answer.read().decode().splitlines()]
         return {record["ID"]: record for record in found if record["Type"] == "Pre"}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
+        released = threading.Event()
+        self._loop.call(released.wait)
+        try:
+            yield
+        finally:
+            released.set()
 
 
 def sandbox(*options: str) -> Sandbox:

@@ -245,14 +245,15 @@ def test_readings_beforehand_leave_out_what_is_done(tmp_path: Path) -> None:
 
 def test_the_rate_holds_over_readings_and_updates(tmp_path: Path) -> None:
     """In no second do more requests arrive than rate and burst allow, whichever of the three passes made them."""
-    settings = "sending: {rate_per_s: 50, burst: 60, concurrency: 20, compare: true}\nguards: {changed: 999}\n"
+    settings = "sending: {rate_per_s: 50, burst: 60, concurrency: 5, compare: true}\nguards: {changed: 999}\n"
     write_rows(tmp_path / "rows.csv", {number: f"name {number}" for number in range(1, 81)})
     with sandbox() as api:
         configure(tmp_path, api.url, settings)
         done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
         times = [request["at_s"] for request in api.requests()]
+    # Beside the odd two, those that were in flight while the sandbox or its machine stood still arrive together.
     assert (done.code, len(times)) == (0, 240), done.err
-    assert max(bisect_left(times, began + 1) - at for at, began in enumerate(times)) <= 50 + 60 + 2
+    assert max(bisect_left(times, began + 1) - at for at, began in enumerate(times)) <= 50 + 60 + 2 + 5
 
 
 def test_a_trial_is_guarded_by_its_own_rows(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_a_first_signal_ends_a_run_cleanly(tmp_path: Path) -> None:
         ):
             slow.wait_for(5)
             os.kill(process.pid, signal.SIGINT)
-            out, _ = process.communicate(timeout=30)
+            out, _ = process.communicate(timeout=90)
         received = len(slow.requests())
     result = json.loads(out)
     assert process.returncode == 3
@@ -269,7 +269,7 @@ def test_a_token_that_does_not_come_is_not_waited_for(tmp_path: Path, number: si
                 assert process.poll() is None
                 time.sleep(0.02)
             process.send_signal(number)
-            out, _ = process.communicate(timeout=30)
+            out, _ = process.communicate(timeout=90)
         assert (process.returncode, json.loads(out)["stopped"], api.seen) == (3, "interrupted", [])
 
 

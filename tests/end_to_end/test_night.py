@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.end_to_end.program import DATABASE, Done, batch_updater, configure, environment, sandbox, worker
+from tests.end_to_end.program import (
+    DATABASE,
+    Done,
+    batch_updater,
+    configure,
+    environment,
+    sandbox,
+    wait_for_worker,
+    worker,
+)
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
@@ -271,8 +280,9 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
         opportunities(inbox / "b.csv", (60, "Pre", "b"))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
         api.wait_for(2)
-        opportunities(inbox / "a.csv", (70, "Pre", "new"))
-        opportunities(inbox / "b.csv", (80, "Pre", "new"))
+        with api.held():
+            opportunities(inbox / "a.csv", (70, "Pre", "new"))
+            opportunities(inbox / "b.csv", (80, "Pre", "new"))
         code, told, said = ended(running)
     assert code == 1, said
     assert {file["name"]: file["disposition"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
@@ -289,7 +299,8 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         aged(numbered(inbox / "long.csv", 60))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
         api.wait_for(2)
-        other = night(tmp_path)
+        with api.held():  # or the first might have ended by then
+            other = night(tmp_path)
         assert other.code == other.object["exit_code"] == 4
         assert f"process {running.pid} has been working on {inbox} since" in other.object["error"]["message"]
         running.send_signal(signal.SIGTERM)
@@ -354,7 +365,9 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
-        done = batch_updater("nightly", cwd=tmp_path)
+        with worker("nightly", cwd=tmp_path):
+            wait_for_worker()  # until there is one, a line says so
+            done = batch_updater("nightly", cwd=tmp_path)
     line, verdict = done.out.splitlines()
     assert line.startswith("a.csv: The row was updated. Moved to ")
     assert (done.code, verdict, done.err) == (0, "1 file is done.", "")

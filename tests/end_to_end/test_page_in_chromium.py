@@ -44,7 +44,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory, report: Path) -> Iterator
     with sync_playwright() as driver:
         context = driver.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("profile"),
-            executable_path="/usr/bin/chromium", headless=True, args=list(OPTIONS),
+            executable_path="/usr/bin/chromium", headless=True, args=list(OPTIONS), timeout=90_000,
         )  # fmt: skip
         yield context
         context.close()

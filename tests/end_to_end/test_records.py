@@ -157,7 +157,7 @@ def test_a_row_that_was_never_sent_is_unchanged_when_its_record_holds_the_values
         desk = Desk(tmp_path, api)
         desk.table("1,new,,", "2,name 2,,", "3,name 3,,")
         with start(tmp_path, "run", "rows.csv", "--compare") as process:
-            assert reached.wait(30)
+            assert reached.wait(90)
             process.kill()
         second = desk.run("rows.csv", "--compare")
         assert second.outcomes == {"updated": 1, "unchanged": 2}

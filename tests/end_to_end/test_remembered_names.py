@@ -23,8 +23,15 @@ pytestmark = pytest.mark.usefixtures("store")
 
 STAGES = ["Prospect", "Qualified", "Proposal", "Negotiation", "Closed Won", "Closed Lost"]
 HEADERS = "OpportunityId,opportunityType,StageName\n"
-TODAY = datetime.now(UTC).astimezone()
-AS_OF = f"{TODAY.day} {TODAY:%B}"
+
+
+def today() -> datetime:
+    """Return the day of now, and not that on which the tests were started."""
+    return datetime.now(UTC).astimezone()
+
+
+def as_of() -> str:
+    return f"{today().day} {today():%B}"
 
 
 @pytest.fixture
@@ -59,7 +66,8 @@ def test_what_a_refusal_lists_is_kept_with_ids_and_the_day(inside: Inside) -> No
     teach(inside)
     categories, names = remembered(inside)
     assert categories["field"] == "CategoryName"
-    assert (names["field"], names["endpoint"], names["seen"]) == ("StageName", "nexus-opportunity", f"{TODAY:%Y-%m-%d}")
+    assert (names["field"], names["endpoint"]) == ("StageName", "nexus-opportunity")
+    assert names["seen"] == f"{today():%Y-%m-%d}"
     assert names["depends_on"] == {"LanguageId": "1"}
     assert [name["name"] for name in names["names"]] == STAGES
     assert all(isinstance(name["id"], int) for name in names["names"])
@@ -78,7 +86,7 @@ def test_check_and_run_note_names_that_are_not_known(inside: Inside) -> None:
     first, second = checked.object["notes"]
     assert first == (
         "StageName: 'Qualifid' in 2 good rows is not among the 6 names that Nexus listed "
-        f"on {AS_OF}. The nearest is 'Qualified'. It is sent all the same, since it may have been added."
+        f"on {as_of()}. The nearest is 'Qualified'. It is sent all the same, since it may have been added."
     )
     assert second.startswith("StageName: 'Won' in 1 good row is not among")
     assert first.split(":")[1] in inside("run", file, "--yes").err
@@ -109,8 +117,9 @@ def test_a_template_offers_them_as_of_their_day(inside: Inside) -> None:
     assert listed[first:] == [("StageName", name) for name in STAGES]
     assert offered["G"] == f"'Allowed values'!$C${first + 1}:$C${first + 6}"
     told = {row[0].value: str(row[3].value) for row in book["How to fill in"].iter_rows(max_row=12)}
-    assert told["StageName"].startswith(f"a name of the sheet Allowed values, as of {AS_OF}; it depends on LanguageId.")
-    assert f"as of {AS_OF}" in book["Data"]["G1"].comment.text
+    where = f"a name of the sheet Allowed values, as of {as_of()}; "
+    assert told["StageName"].startswith(f"{where}it depends on LanguageId.")
+    assert f"as of {as_of()}" in book["Data"]["G1"].comment.text
     book["Data"].append([701, "Pre", None, None, None, None, "Proposal"])
     book.save(inside.folder / "t.xlsx")
     assert inside("run", "t.xlsx", "--yes", "--json").outcomes == {"updated": 1}

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pytest
 
-from tests.end_to_end.program import batch_updater, configure, in_store, sandbox, worker
+from tests.end_to_end.program import batch_updater, configure, environment, in_store, sandbox, worker
 from tests.end_to_end.test_terminal import converse
-from tests.torture.runs import database_of, ended, numbered, start, write_rows
+from tests.reserved_port import reserved_port
+from tests.torture.runs import confirmed_rows, database_of, ended, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,25 @@ pytestmark = pytest.mark.usefixtures("store")
 
 DESCRIPTION = Path(__file__).parent.parent.parent / "batch_updater/endpoint/nexus-opportunity.openapi.yaml"
 FAST = "sending: {rate_per_s: 5000, attempts: 2}\n"
-SLOW = "sending: {rate_per_s: 40, concurrency: 4}\n"
+SLOW = "sending: {rate_per_s: 10, concurrency: 4}\n"
+"""So slow that a run of 100 rows is told to stop long before its end, however long a signal takes to be heard of."""
+_STOPPED_WHILE_IT_WRITES = """
+import os, signal, sys
+from batch_updater.cli import commands
+from batch_updater.files import writing
+
+write_whole = writing.write_whole
+
+def stopped(path, write, **options):
+    def wait_for_signals(draft):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        write(draft)
+
+    return write_whole(path, wait_for_signals if path.suffix == ".xlsx" else write, **options)
+
+writing.write_whole = stopped
+sys.exit(commands.main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture
@@ -201,15 +221,15 @@ def test_a_wrong_token_is_what_to_correct_first(tmp_path: Path, api: Sandbox) ->
 def test_what_may_have_been_applied_stays_so_over_a_resume(tmp_path: Path) -> None:
     """A row that was sent without an answer is `unconfirmed` until an answer settles it, whatever comes between."""
     numbered(tmp_path / "rows.csv", 3)
-    with sandbox("--fault", "drop-after=1") as api:
-        configure(tmp_path, api.url, "sending: {rate_per_s: 100, attempts: 1, max_wait_s: 2}\n")
-        first = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
-        port = api.url.rpartition(":")[2]
-    assert (first.code, first.outcomes) == (3, {"unconfirmed": 3})
-    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
-    assert (second.code, second.outcomes) == (3, {"unconfirmed": 3})
-    with sandbox("--port", port):
-        third = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    with reserved_port() as port:
+        with sandbox("--port", str(port), "--fault", "drop-after=1") as api:
+            configure(tmp_path, api.url, "sending: {rate_per_s: 100, attempts: 1, max_wait_s: 2}\n")
+            first = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert (first.code, first.outcomes) == (3, {"unconfirmed": 3})
+        second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert (second.code, second.outcomes) == (3, {"unconfirmed": 3})
+        with sandbox("--port", str(port)):
+            third = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert (third.code, third.outcomes) == (0, {"updated": 3})
     rows = rows_of(third.object["results"])
     # Requests of all parts: the second part's never found a connection, but two rows' were tried.
@@ -231,20 +251,20 @@ def test_refused_rows_are_judged_again_and_invalid_ones_stay(tmp_path: Path, api
     assert "Allowed values" in book.sheetnames
 
 
-def stop_while_it_writes(process: subprocess.Popen[str], runs: Path) -> None:
-    """Have the system stop a process that writes a workbook: its next signal comes before the workbook is there."""
+def start_stopping(folder: Path) -> subprocess.Popen[str]:
+    """Start a run of rows.csv that stops (SIGSTOP) while it writes its workbook: signals come before that is there."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _STOPPED_WHILE_IT_WRITES, "run", "rows.csv", "--json"], cwd=folder, env=environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
 
-    def is_writing() -> bool:
-        return any(runs.glob("*/.rows-results-*"))
 
-    while not is_writing():
-        time.sleep(0.002)
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-    if not is_writing():
-        process.kill()
-        process.communicate()
-        pytest.skip("the workbook was written faster than this machine took notice")
+def wait_until_it_writes(process: subprocess.Popen[str], runs: Path) -> None:
+    """Wait until a run has stopped while it writes its workbook."""
+    came_to = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert came_to
+    assert came_to.si_code == os.CLD_STOPPED, process.communicate()
+    assert any(runs.glob("*/.rows-results-*"))
 
 
 @pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
@@ -261,11 +281,13 @@ def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, when: str) ->
     numbered(tmp_path / "rows.csv", rows)
     with sandbox("--latency-ms", "400" if in_flight else "0") as api:
         configure(tmp_path, api.url, f"sending: {{rate_per_s: {20 if in_flight else 1500}}}\n")
-        process = start(tmp_path, "run", "rows.csv")
+        process = start_stopping(tmp_path)
         api.wait_for(wanted)
+        if when == "when every row is done":
+            wait_until_it_writes(process, tmp_path / "runs")
         process.send_signal(signal.SIGINT)
-        if not in_flight:
-            stop_while_it_writes(process, tmp_path / "runs")
+        if when == "while the workbook is written":
+            wait_until_it_writes(process, tmp_path / "runs")
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGCONT)
         code, result, _ = ended(process)
@@ -345,7 +367,9 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     numbered(tmp_path / "rows.csv", 50)
     configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
     process = start(tmp_path, "run", "rows.csv")
-    api.wait_for(5)
+    while len(confirmed_rows(database_of(tmp_path))) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
     process.kill()
     process.communicate()
     database = database_of(tmp_path)
@@ -443,16 +467,19 @@ def test_an_unknown_run_is_named(tmp_path: Path) -> None:
 @pytest.mark.one_process("its process sends by itself: a worker that is killed or stopped is tested in tests/team")
 def test_a_folder_that_is_removed_under_a_run_ends_it(tmp_path: Path, api: Sandbox) -> None:
     """Nothing more is sent once the database is gone; every row still has its outcome, and the exit code says again."""
-    numbered(tmp_path / "rows.csv", 200)
+    numbered(tmp_path / "rows.csv", 1_000)
     configure(tmp_path, api.url, "sending: {rate_per_s: 40}\n")
     process = start(tmp_path, "run", "rows.csv")
     api.wait_for(10)
+    process.send_signal(signal.SIGSTOP)  # it makes no file while they are removed
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     shutil.rmtree(tmp_path / "runs")
+    process.send_signal(signal.SIGCONT)
     code, result, said = ended(process)
     assert (code, result["stopped"], result["results"]) == (3, "disk", None)
-    assert sum(result["outcomes"].values()) == 200
+    assert sum(result["outcomes"].values()) == 1_000
     assert result["outcomes"]["updated"] >= 5
-    assert len(api.requests()) < 40, said
+    assert len(api.requests()) < 200, said
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_anything_is_sent(tmp_path: Path, api: Sandbox) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from batch_updater.sandbox.server import Sandbox, SandboxSettings, running
-from tests.ports import free_port
+from tests.reserved_port import reserved_port
 from tests.sandbox.raw import put, put_on_socket
 
 
@@ -31,8 +31,7 @@ def test_it_is_served_in_a_program_that_has_an_event_loop() -> None:
 
 def test_a_port_can_be_chosen() -> None:
     """The URL names the port that was asked for; one that is taken is an error."""
-    port = free_port()
-    with Sandbox(SandboxSettings(port=port)) as sandbox:
+    with reserved_port() as port, Sandbox(SandboxSettings(port=port)) as sandbox:
         assert sandbox.url == f"http://127.0.0.1:{port}"
         with pytest.raises(OSError, match="in use"), Sandbox(SandboxSettings(port=port)):
             pass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync")  # fmt: skip
-MOST_WAITED_MS = 30_000
+MOST_WAITED_MS = 90_000
 """Until an element is there; a machine that does much else is slow."""
 MOST_SHIFT = 0.01
 """Of the cumulative layout shift of a page; 0.1 is what Google calls good."""
@@ -86,7 +86,7 @@ class Process:
     @staticmethod
     def _end(process: subprocess.Popen[str], number: signal.Signals) -> None:
         process.send_signal(number)
-        process.wait(30)
+        process.wait(90)
         assert process.stdout
         process.stdout.close()
 
@@ -117,6 +117,16 @@ class Api(Process):
             (found,) = json.load(answer)
         record: dict[str, Any] = found
         return record
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def wait_for_updates(self, count: int) -> None:
         """Wait until so many updates were applied."""
@@ -208,7 +218,9 @@ def chromium() -> Iterator[Browser]:
 
     expect.set_options(timeout=MOST_WAITED_MS)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=list(OPTIONS))
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium", headless=True, args=list(OPTIONS), timeout=MOST_WAITED_MS
+        )
         yield browser
         browser.close()
 

@@ -48,7 +48,7 @@ def add_rows(
     return uploads.add(upload_id, name, "input.csv", by)
 
 
-def until(holds: Callable[[], object], seconds: float = 30) -> None:
+def until(holds: Callable[[], object], seconds: float = 90) -> None:
     """Wait for what another thread or process does."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -233,7 +233,7 @@ class PageServer:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it with a signal, and return its exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(90)
         assert self.process.stdout
         self.process.stdout.close()
         return code
@@ -271,7 +271,7 @@ def configured(folder: Path, url: str, web: str = "", more: str = "") -> Path:
     return folder
 
 
-def wait_until(browser: Browser, path: str, text: str, seconds: float = 60) -> Answer:
+def wait_until(browser: Browser, path: str, text: str, seconds: float = 120) -> Answer:
     """Open a page again until it shows a text."""
     deadline = time.monotonic() + seconds
     while True:

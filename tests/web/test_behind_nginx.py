@@ -19,7 +19,7 @@ from aiohttp import web
 from tests.docs.pages import DOCS, blocks
 from tests.end_to_end.program import sandbox
 from tests.in_thread import InThread
-from tests.ports import free_port
+from tests.reserved_port import reserved_port
 from tests.web.served import Browser, PageServer, configured, wait_until
 
 if TYPE_CHECKING:
@@ -82,9 +82,14 @@ class SecureBrowser(Browser):
 def site(tmp_path: Path) -> Iterator[tuple[PageServer, str]]:
     """Serve the page behind nginx; gives the server and the address of the site."""
     (documented,) = blocks(DOCS / "guide" / "web-server.md", "nginx")
-    folder, port = tmp_path / "nginx", free_port()
+    folder = tmp_path / "nginx"
     folder.mkdir()
-    with sandbox() as api, SignIn() as signing, PageServer(configured(tmp_path, api.url, "auth: proxy")) as server:
+    with (
+        reserved_port() as port,
+        sandbox() as api,
+        SignIn() as signing,
+        PageServer(configured(tmp_path, api.url, "auth: proxy")) as server,
+    ):
         text = documented.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
         text = text.replace("127.0.0.1:4180", f"127.0.0.1:{signing.port}")
         text = text.replace("http://127.0.0.1:8484", server.address.rstrip("/"))

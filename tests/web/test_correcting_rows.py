@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from tests.end_to_end.program import sandbox
-from tests.web.browser import OPTIONS
+from tests.web.browser import MOST_WAITED_MS, OPTIONS
 from tests.web.queue import until
 from tests.web.served import PageServer, configured, wait_until
 
@@ -33,14 +33,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
 @pytest.fixture
 def page(server: PageServer) -> Iterator[Page]:
     """Open the check of a file with mistakes; complaints of the browser fail the test, but for refusals."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=MOST_WAITED_MS)
     signed_in = server.signed_in()
     check = f"{signed_in.upload('mistakes.csv', ROWS).location}/check"
     wait_until(signed_in, check, "None of the 5 rows can be sent.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(OPTIONS))
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=list(OPTIONS), timeout=MOST_WAITED_MS
+        )
         opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.set_default_timeout(MOST_WAITED_MS)
         complaints: list[str] = []
         opened.on("console", lambda message: complaints.append(message.text))
         opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -162,16 +166,19 @@ def test_what_is_typed_while_an_answer_arrives_stays(page: Page) -> None:
     from playwright.sync_api import expect
 
     page.locator("#row-2 summary").click()
+    held: list[Route] = []
 
-    def late(route: Route) -> None:
-        page.wait_for_timeout(300)
-        route.continue_()
+    def hold(route: Route) -> None:
+        held.append(route)
 
-    page.route("**/rows/2", late)
+    page.route("**/rows/2", hold)
     page.get_by_label("Another value for Type, row 2").fill("Pre")
-    page.get_by_label("SalesRevenue D2, row 2").click()
+    with page.expect_request("**/rows/2"):
+        page.get_by_label("SalesRevenue D2, row 2").click()
     page.keyboard.press("End")
     page.keyboard.type("12")
+    held.pop().continue_()
+    page.unroute("**/rows/2")
     expect(page.locator("#row-2 ins")).to_have_text("Pre")
     expect(page.get_by_label("SalesRevenue D2, row 2")).to_have_value("x12")
     expect(page.get_by_label("SalesRevenue D2, row 2")).to_be_focused()

@@ -272,7 +272,7 @@ def test_a_form_that_stops_arriving_is_given_up(site: Site) -> None:
             waiting.register(connection, selectors.EVENT_READ, route)
         answers: dict[Route, bytes] = {}
         while len(answers) < len(FORMS):
-            ready = waiting.select(timeout=45)
+            ready = waiting.select(timeout=120)
             assert ready, set(FORMS) - set(answers)
             for key, _ in ready:
                 assert isinstance(key.fileobj, socket.socket)

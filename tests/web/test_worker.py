@@ -71,6 +71,15 @@ def edited(queue: Queue, upload: StoredUpload, row: int, position: int, text: st
     queue.uploads.note(by, "edited", upload=upload.id)
 
 
+def stopped(queue: Queue, upload: StoredUpload, api: Sandbox) -> str:
+    """Stop the run of an upload that is going on; returns its name."""
+    with api.held():  # or it might have ended by then
+        run = queue.uploads.tasks(upload.id)[0].run
+        assert run
+        assert queue.worker.stop(run, "anna")
+    return run
+
+
 def test_rows_are_sent_as_they_are_in_the_draft_and_the_file_stays_as_it_was(tmp_path: Path, api: Sandbox) -> None:
     """An edit is sent, and the run says who sent it, in its workbook too."""
     with working(config_in(tmp_path, api.url)) as queue:
@@ -251,14 +260,15 @@ def test_a_run_that_a_person_stops_goes_on_when_a_person_says_so(tmp_path: Path,
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
         queue.worker.wake()
         api.wait_for(15)
-        run = queue.uploads.tasks(upload.id)[0].run
-        assert run
-        live = queue.worker.live_of_run(run)
-        assert live
-        assert live.total == 60
-        assert live.outcomes[OutcomeKind.INVALID] == 1
-        assert live.done == sum(live.outcomes.values())
-        assert queue.worker.stop(run, "anna")
+        with api.held():  # or the run might have ended by then
+            run = queue.uploads.tasks(upload.id)[0].run
+            assert run
+            live = queue.worker.live_of_run(run)
+            assert live
+            assert live.total == 60
+            assert live.outcomes[OutcomeKind.INVALID] == 1
+            assert live.done == sum(live.outcomes.values())
+            assert queue.worker.stop(run, "anna")
         assert queue.done(upload).state is TaskState.DONE
         assert queue.worker.live_of_run(run) is None
         past = past_of(queue, run)
@@ -281,9 +291,7 @@ def test_guards_on_changes_are_judged_where_a_run_goes_on_that_was_stopped_befor
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
         queue.worker.wake()
         api.wait_for(10)
-        run = queue.uploads.tasks(upload.id)[0].run
-        assert run
-        assert queue.worker.stop(run, "anna")
+        run = stopped(queue, upload, api)
         queue.done(upload)
         assert past_of(queue, run).is_unfinished
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
@@ -302,9 +310,7 @@ def test_guards_that_were_kept_do_not_hold_up_what_is_left_of_a_run(tmp_path: Pa
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
         queue.worker.wake()
         until(lambda: any(request["method"] == "PUT" for request in api.requests()))
-        run = queue.uploads.tasks(upload.id)[0].run
-        assert run
-        assert queue.worker.stop(run, "anna")
+        run = stopped(queue, upload, api)
         queue.done(upload)
         assert past_of(queue, run).is_unfinished
     with working(config_in(tmp_path, api.url, guards={"changed": 1}, sending=sending)) as queue:
@@ -334,9 +340,7 @@ def test_a_run_whose_folder_is_gone_is_not_sent_again_by_going_on(tmp_path: Path
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
         queue.worker.wake()
         api.wait_for(20)
-        run = queue.uploads.tasks(upload.id)[0].run
-        assert run
-        assert queue.worker.stop(run, "anna")
+        run = stopped(queue, upload, api)
         queue.done(upload)
         sent = len(api.requests())
         rmtree(config.results.folder / run)
@@ -552,9 +556,7 @@ def test_what_an_approval_overrides_stays_so_where_a_run_goes_on_that_had_not_re
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
         queue.worker.wake()
         api.wait_for(10)
-        run = queue.uploads.tasks(upload.id)[0].run
-        assert run
-        assert queue.worker.stop(run, "anna")
+        run = stopped(queue, upload, api)
         queue.done(upload)
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
         queue.worker.wake()
@@ -684,10 +686,11 @@ def test_a_run_of_another_process_shows_how_far_it_is(tmp_path: Path, api: Sandb
         process = start(tmp_path, "run", "many.csv")
         api.wait_for(10)
         (past,) = past_runs(queue.config.results.folder)
-        until(lambda: queue.worker.live_of_run(past.folder.name) is not None)
-        live = queue.worker.live_of_run(past.folder.name)
-        assert live
-        assert live.total == 60
-        assert not queue.worker.stop(past.folder.name, "anna")
+        with api.held():  # or the run might have ended by then
+            until(lambda: queue.worker.live_of_run(past.folder.name) is not None)
+            live = queue.worker.live_of_run(past.folder.name)
+            assert live
+            assert live.total == 60
+            assert not queue.worker.stop(past.folder.name, "anna")
         assert ended(process)[0] == 0
         until(lambda: queue.worker.live_of_run(past.folder.name) is None)

@@ -10,6 +10,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pytest
+
 from batch_updater.records import OutcomeKind
 from batch_updater.runs.history import PastRun, past_runs
 from batch_updater.runs.uploads import TaskKind, Uploads
@@ -40,6 +42,7 @@ def queued(folder: Path, rows: int) -> StoredUpload:
         return upload
 
 
+@pytest.mark.timeout(900)
 def test_a_server_that_is_killed_at_any_moment_sends_no_confirmed_row_again(tmp_path: Path, *, torture: bool) -> None:
     """Under faults, killed again and again: one run comes of it, and every row of it ends with one outcome."""
     rows, kills, rate = (2000, 100, 100) if torture else (300, 8, 100)

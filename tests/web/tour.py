@@ -122,6 +122,12 @@ def wait_for_counts(page: Page) -> None:
     expect(page.locator("main").get_by_text("updated", exact=True).first).to_be_visible()
 
 
+def stop(page: Page) -> None:
+    """Stop a run, and wait until the page says that the server has heard of it."""
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("heading", name=re.compile("^Stopping "))).to_be_visible()
+
+
 def repair_stages(page: Page, count: int) -> None:
     """Choose the stage that is next to the wrong one, in the rows that the API has refused, until they are good."""
     cells = page.get_by_label(re.compile(r"^Sales stage [A-Z]+\d+"))
@@ -181,6 +187,7 @@ def approve(page: Page, rows: int) -> None:
 def tab_to(page: Page, element: Locator, *, backwards: bool = False) -> None:
     """Press Tab until an element has the focus."""
     expect(element).to_be_visible()
+    page.wait_for_load_state()  # its script gives the focus to the heading
     for _ in range(_MOST_TABS):
         if element.evaluate("element => element === document.activeElement"):
             return
