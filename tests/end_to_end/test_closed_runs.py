@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("store")
 
-SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
+SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "10"}
 ROWS = 60
 TRIED = 20
 
