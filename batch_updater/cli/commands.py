@@ -32,7 +32,7 @@ from batch_updater.errors import (
     UsageError,
 )
 from batch_updater.questions import NO_ANSWERS, OF_COLUMNS, Answers, typed
-from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals
+from batch_updater.runs.interrupts import Detached, Interrupted, Interrupts, end_on_signals, signal_behind
 from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
@@ -75,11 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say(f"{PROGRAM}: interrupted. Run it again to resume.", sys.stderr)
         code = ExitCode.RUN_AGAIN
-    except Exception:  # noqa: BLE001  (the one boundary)
-        for line in environment.redaction.text(traceback.format_exc()).split("\n"):
-            print_line(line, sys.stderr)
-        _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
-        code = ExitCode.FAULT
+    except Exception as error:  # noqa: BLE001  (the one boundary)
+        if signalled := signal_behind(error):
+            code = _report(signalled, environment.redaction.text, as_json="--json" in arguments)
+        else:
+            for line in environment.redaction.text(traceback.format_exc()).split("\n"):
+                print_line(line, sys.stderr)
+            _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
+            code = ExitCode.FAULT
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
     notify = sys.modules.get("batch_updater.nightly.notify")  # not imported: no thread can hang
     if notify is not None:

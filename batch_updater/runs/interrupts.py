@@ -51,6 +51,14 @@ def _end(number: int, _frame: FrameType | None) -> Never:
     raise _raised[-1]
 
 
+def signal_behind(error: BaseException) -> Interrupted | None:
+    """Return the signal that has caused an error: Python raises one of its own where a signal comes in a class body."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Interrupted):
+        cause = cause.__cause__
+    return cause
+
+
 def go_on_after(signalled: Interrupted) -> None:
     """Do not end the command because of a signal that was an answer."""
     _raised.remove(signalled)

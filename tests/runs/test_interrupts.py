@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,28 @@ try:
 except Interrupted as signalled:
     print(signalled.number == signal.SIGTERM)
 """
+_WRAPPED = """
+import functools, signal, sys
+from batch_updater.cli.commands import main
+
+def at_first(frame, event, arg):
+    if event == "call" and frame.f_code is functools.cached_property.__set_name__.__code__:
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGTERM)
+
+sys.setprofile(at_first)
+sys.exit(main(["check", "deals.csv"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no other program sends this signal there")
+def test_a_signal_of_which_python_makes_an_error_of_its_own_ends_the_command_as_any_other(tmp_path: Path) -> None:
+    """As where it comes while a class is made: before anything is sent, and no internal error."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WRAPPED], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr.splitlines() == ["batch-updater: Interrupted. Nothing was sent.", "Run it again."]
+    assert (done.stdout, done.returncode) == ("", 3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no other program sends this signal there")
