@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import chdir, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -32,6 +31,7 @@ from batch_updater import endpoint
 from batch_updater.cli import commands
 from batch_updater.runs.team_database import SCHEMA
 from batch_updater.sandbox import server
+from tests.end_to_end.forked_worker import start_worker
 from tests.json_schema import require_valid
 
 TOKEN = "sandbox-token"
@@ -92,17 +92,17 @@ def worker(*arguments: str | Path, cwd: Path, **variables: str | None) -> Iterat
         yield
         return
     config = [*arguments][arguments.index("--config") :][:2] if "--config" in arguments else []
-    with TemporaryFile() as log:
-        command = [sys.executable, "-m", "batch_updater", "worker", *map(str, config)]
-        process = subprocess.Popen(command, cwd=cwd, env=environment(**variables), stdout=log, stderr=log)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(_DRAINED_WITHIN_S)
-            log.seek(0)
-            said = log.read().decode()
-            assert not any(word in said for word in ("Traceback", TOKEN, "secret-of-the-database")), said
+    with TemporaryDirectory() as folder:
+        log = Path(folder, "worker.log")
+        with closing(start_worker([*map(str, config)], cwd, environment(**variables), log)) as process:
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.join(_DRAINED_WITHIN_S)
+                assert process.exitcode is not None
+                said = log.read_text(encoding="utf-8") if log.exists() else ""  # it may be told to end before it begins
+                assert not any(word in said for word in ("Traceback", TOKEN, "secret-of-the-database")), said
 
 
 def wait_for_worker() -> None:
