@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -572,11 +573,18 @@ def test_a_run_cancelled_before_it_sends_leaves_nothing(tmp_path: Path) -> None:
     """Nothing is sent and no folder is left."""
 
     async def main() -> None:
+        loop, turn = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        taken = loop.run_in_executor(None, turn.wait)  # the thread of the run: it comes to nothing before its turn
         task = asyncio.create_task(batch_updater.arun(numbered(5), config))
         await asyncio.sleep(0)  # it has begun
         task.cancel()
+        for _ in range(5):  # turns of the event loop, in which the run hears of it
+            await asyncio.sleep(0)
+        turn.set()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await taken
 
     with Sandbox() as sandbox:
         config = configuration(tmp_path, sandbox.url)
