@@ -10,7 +10,7 @@ import math
 import re
 import stat
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def remove_old_runs(
 ) -> tuple[str, ...]:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
 
-    Returns the names of those that were removed. After `within_s` seconds, but not before one was looked at, the rest
+    Returns the names of those that were removed. After `within_s` seconds, but not before one was removed, the rest
     of a team's runs is left for the next time.
 
     Folders of runs that were never begun go by the time in their name, unless a process may still be staging. A folder
@@ -51,14 +51,12 @@ def remove_old_runs(
     """
     latest = now - timedelta(days=results.keep_days)
     if team := team_of(results.folder):
-        of_team: tuple[str, ...] = ()
         try:
-            names = team_run_names(team)
-            old = [results.folder / name for name in names if _is_before(name, latest) and name != in_use.name]
-            of_team = _remove_of_team(team, old, latest, time.monotonic() + within_s)
-            _remove_orphaned_files(results.folder, latest, {in_use.name, *names} - {*of_team})
+            of_team = _remove_of_team(team, results.folder, latest, in_use, time.monotonic() + within_s)
         except (ResultsError, OSError) as error:
             _log(results.folder, str(error))
+            return ()
+        remove_orphaned_files(results, now, in_use=in_use)
         return of_team
     try:
         folders = sorted(results.folder.iterdir())
@@ -83,9 +81,12 @@ def remove_old_runs(
     return tuple(removed)
 
 
-def _remove_of_team(team: TeamDatabase, old: Sequence[Path], latest: datetime, until_s: float) -> tuple[str, ...]:
+def _remove_of_team(
+    team: TeamDatabase, parent: Path, latest: datetime, in_use: Path, until_s: float
+) -> tuple[str, ...]:
     """Remove old runs from a team's database; returns their names. Raises ResultsError, OSError."""
-    removed = []
+    removed, names = [], team_run_names(team)
+    old = [parent / name for name in names if _is_before(name, latest) and name != in_use.name]
     for past in runs_in(old):
         if isinstance(past, PastRun) and not past.is_going_on and _is_over(past, latest):
             with team.session() as connection:
@@ -93,7 +94,7 @@ def _remove_of_team(team: TeamDatabase, old: Sequence[Path], latest: datetime, u
             if is_gone:
                 removed.append(past.folder.name)
                 _LOG.info("old run removed", extra={"event": "old run removed", "why": past.folder.name})
-        if time.monotonic() >= until_s:  # not before the first one: the rest would never be removed where all is slow
+        if removed and time.monotonic() >= until_s:  # one at least: otherwise none would ever go where all is slow
             break
     return tuple(removed)
 
@@ -105,25 +106,21 @@ def remove_orphaned_files(results: ResultsSettings, now: datetime, *, in_use: Pa
     folder with a database is one from before this host has joined: it stays. What cannot be removed is a warning in
     the log.
     """
+    latest, parent = now - timedelta(days=results.keep_days), results.folder
+    team = team_of(parent)
     try:
-        if (team := team_of(results.folder)) is not None:
-            names = {in_use.name, *team_run_names(team)}
-            _remove_orphaned_files(results.folder, now - timedelta(days=results.keep_days), names)
+        if team is None or not parent.is_dir():
+            return
+        names = {in_use.name, *team_run_names(team)}
+        for folder in parent.iterdir():
+            if folder.name not in names and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
+                files = list(folder.iterdir())
+                if all(map(_is_ours, files)):
+                    for path in files:
+                        path.unlink(missing_ok=True)
+                    folder.rmdir()
     except (ResultsError, OSError) as error:
-        _log(results.folder, str(error))
-
-
-def _remove_orphaned_files(parent: Path, latest: datetime, names: Collection[str]) -> None:
-    """Remove the folders of old runs that have none of those names. Raises OSError."""
-    if not parent.is_dir():
-        return
-    for folder in parent.iterdir():
-        if folder.name not in names and _is_before(folder.name, latest) and _is(stat.S_ISDIR, folder):
-            files = list(folder.iterdir())
-            if all(map(_is_ours, files)):
-                for path in files:
-                    path.unlink(missing_ok=True)
-                folder.rmdir()
+        _log(parent, str(error))
 
 
 def _is_before(name: str, latest: datetime) -> bool:

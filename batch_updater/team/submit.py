@@ -75,7 +75,7 @@ def submit(
     cannot be fetched or the database cannot be used, ResultsError if the workbook's place is taken, GuardError if a
     guard is exceeded: then nothing is sent. Raises EndedEarlyError if it is not known whether the run was queued.
 
-    Then old runs of the team are removed, by the settings of this host, as many as can be in a second, or one.
+    Then old runs of the team are removed, by the settings of this host, as many as can be in a second; one at least.
     """
     return _submitted(open_run, options, environment, interrupts)[0]
 
