@@ -52,11 +52,18 @@ def _end(number: int, _frame: FrameType | None) -> Never:
 
 
 def signal_behind(error: BaseException) -> Interrupted | None:
-    """Return the signal that has caused an error: Python raises one of its own where a signal comes in a class body."""
+    """Return the signal that has caused an error; None if none has.
+
+    Where a signal comes while a class is made, Python 3.11 raises a RuntimeError from it.
+    """
+    causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, Interrupted):
+    while cause is not None and cause not in causes:  # an error may be raised again because of one it has caused
+        if isinstance(cause, Interrupted):
+            return cause
+        causes.append(cause)
         cause = cause.__cause__
-    return cause
+    return None
 
 
 def go_on_after(signalled: Interrupted) -> None:
