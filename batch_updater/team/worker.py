@@ -54,9 +54,10 @@ _DEAD = """SELECT id, host FROM workers JOIN procrastinate_workers USING (id)
 _FORGET = """DELETE FROM procrastinate_workers AS one
     WHERE last_heartbeat < clock_timestamp() - make_interval(secs => %(forgotten_s)s)
     AND NOT EXISTS (SELECT FROM procrastinate_jobs WHERE worker_id = one.id AND status = 'doing')"""
-"""Who has a job is not forgotten before one that works on its queue has taken the job over, and named the host."""
+"""A worker that has a job is not forgotten before one that works on its queue has taken the job over, and named its
+host."""
 _NEVER_S = 1e9
-"""When Procrastinate forgets workers: it would also forget those that still have jobs."""
+"""After so long Procrastinate forgets workers by itself: it would also forget those that still have jobs."""
 _QUEUE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, ConnectorException, TimeoutError)
 """Of the queue itself: whatever it is, the worker connects again."""
 _POLLED_EVERY_S = 1.0
