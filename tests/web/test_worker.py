@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import count
 from shutil import rmtree
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import pytest
 
 from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secrets import fetch_secret
-from batch_updater.errors import ResultsError, UsageError
+from batch_updater.errors import UsageError
 from batch_updater.questions import Answers
 from batch_updater.records import SETTINGS_SHEET, OutcomeKind
 from batch_updater.runs.check import check
@@ -666,14 +667,22 @@ def test_no_fault_holds_a_secret(tmp_path: Path) -> None:
 def test_a_queue_that_cannot_be_read_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """And not by each thread that looks for tasks; once more if it was read in between."""
     with working(config_in(tmp_path, "http://127.0.0.1:1")) as queue:
-        for _ in range(2):
-            with patch.object(queue.uploads, "startable_tasks", side_effect=ResultsError("The disk is gone.")) as look:
-                queue.worker.wake()
-                until(lambda: look.call_count >= 5)
-            with patch.object(queue.uploads, "startable_tasks", return_value=()) as look:
-                queue.worker.wake()
-                until(lambda: look.call_count >= 5)
-    assert [record.message for record in caplog.records] == ["The disk is gone."] * 2
+        path = queue.uploads.folder / "web.sqlite"
+
+        def faults() -> list[str]:
+            return [record.message for record in caplog.records if record.threadName != "tidy"]
+
+        with closing(sqlite3.connect(path)) as other:
+            for _ in range(2):
+                caplog.clear()
+                other.execute("ALTER TABLE tasks RENAME TO away")
+                for _ in range(10):
+                    queue.worker.wake()
+                    until(faults)
+                    time.sleep(0.01)  # the other threads look as well
+                assert faults() == [f"What was given to the page cannot be kept in {path}: no such table: tasks."]
+                other.execute("ALTER TABLE away RENAME TO tasks")
+                queue.checked(numbered_rows(1))
 
 
 def test_a_run_of_another_process_shows_how_far_it_is(tmp_path: Path, api: Sandbox) -> None:
