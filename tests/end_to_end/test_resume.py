@@ -31,20 +31,19 @@ SLOW = "sending: {rate_per_s: 10, concurrency: 4}\n"
 _STOPPED_WHILE_IT_WRITES = """
 import os, signal, sys
 from batch_updater.cli import commands
-from batch_updater.files import writing
 
-write_whole = writing.write_whole
+to_open = [1]
 
-def stopped(path, write, **options):
-    def wait_for_signals(draft):
+def stop(event, arguments):
+    is_draft = event == "open" and os.path.basename(str(arguments[0])).startswith(".rows-results-")
+    if is_draft and os.path.exists(arguments[0]) and to_open:
+        to_open.clear()
         os.kill(os.getpid(), signal.SIGSTOP)
-        write(draft)
 
-    return write_whole(path, wait_for_signals if path.suffix == ".xlsx" else write, **options)
-
-writing.write_whole = stopped
+sys.addaudithook(stop)
 sys.exit(commands.main(sys.argv[1:]))
 """
+"""Once the draft of the workbook has been created, and is opened to be written."""
 
 
 @pytest.fixture
