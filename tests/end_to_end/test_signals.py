@@ -33,7 +33,7 @@ def prepared(folder: Path, base_url: str, command: str = "", more: str = "") -> 
     """Write a file of one row and a configuration; `command` prints the token, else the environment holds it."""
     (folder / "c.csv").write_text("Id,Type,OpportunityName\n1,Pre,x\n", encoding="utf-8")
     token = f"command:{command}" if command else "env:NEXUS_TOKEN"
-    text = f"api: {{base_url: '{base_url}', token: '{token}'}}\n{more}"
+    text = f"api: {{base_url: '{base_url}', token: '{token}', connect_timeout_s: 600, timeout_s: 600}}\n{more}"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
 
 
