@@ -6,13 +6,14 @@ terminals) starts one: see `tests/torture/runs.py`.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import math
 import os
 import signal
 import sqlite3
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from typing import Any
 from unittest.mock import patch
 
 import psycopg
+from aiohttp import web
 from msgspec.structs import replace
 from ruamel.yaml import YAML
 
@@ -31,6 +33,8 @@ from batch_updater import endpoint
 from batch_updater.cli import commands
 from batch_updater.runs.team_database import SCHEMA
 from batch_updater.sandbox import server
+from batch_updater.sandbox.app import App
+from batch_updater.sandbox.update import Received
 from tests.end_to_end.forked_worker import start_worker
 from tests.json_schema import require_valid
 
@@ -40,6 +44,7 @@ DATABASE = "BATCH_UPDATER_TEAM__DATABASE"
 _SENDING = ("run", "nightly")
 """Commands whose rows are a worker's in a team."""
 _DRAINED_WITHIN_S = 60
+_LOOKED_EVERY_S = 0.01
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
@@ -100,18 +105,12 @@ def worker(*arguments: str | Path, cwd: Path, **variables: str | None) -> Iterat
             finally:
                 process.terminate()
                 process.join(_DRAINED_WITHIN_S)
-                assert process.exitcode is not None
+                has_ended = process.exitcode is not None
+                process.kill()
+                process.join()
+                assert has_ended
                 said = log.read_text(encoding="utf-8") if log.exists() else ""  # it may be told to end before it begins
                 assert not any(word in said for word in ("Traceback", TOKEN, "secret-of-the-database")), said
-
-
-def wait_for_worker() -> None:
-    """Wait until the team knows a worker and its API, as it does from the worker's first heartbeat on."""
-    while DATABASE in os.environ:
-        with psycopg.connect(os.environ["TEAM_DATABASE"], options=f"-c search_path={SCHEMA}") as team:
-            if team.execute("SELECT 1 FROM workers JOIN procrastinate_workers USING (id)").fetchone():
-                return
-        time.sleep(0.02)
 
 
 def _batch_updater(
@@ -149,8 +148,28 @@ def in_store(folder: Path, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
+class _App(App):
+    """Answers so many requests; further ones are received, and wait."""
+
+    came = 0
+    answers = math.inf
+
+    async def _answered(self, request: web.BaseRequest, received: Received, body: bytes) -> web.StreamResponse:
+        self.came += 1
+        number = self.came
+        while number > self.answers:  # noqa: ASYNC110  (it is set by another thread)
+            await asyncio.sleep(_LOOKED_EVERY_S)
+        return await super()._answered(request, received, body)
+
+
 class Sandbox(server.Sandbox):
     """A sandbox in a thread of its own."""
+
+    def __init__(self, settings: server.SandboxSettings, answers: float = math.inf) -> None:
+        """`answers`: how many requests are answered until it is released."""
+        super().__init__(settings)
+        self._app = self._held = _App(settings)
+        self._held.answers = answers
 
     def requests(self) -> list[dict[str, Any]]:
         """Everything that it received from clients of the API, in order."""
@@ -161,10 +180,6 @@ class Sandbox(server.Sandbox):
         while len(self.received) < requests:
             time.sleep(0.02)
 
-    def answer_after(self, latency_ms: float) -> None:
-        """Take so long from now on for each answer: long, and what sends to it is still at it; 0, and it gets done."""
-        self._app._settings = replace(self._settings, latency_ms=latency_ms)
-
     def records(self) -> dict[int, dict[str, Any]]:
         """Every `Pre` record that was touched, by its number."""
         with urllib.request.urlopen(f"{self.url}/_sandbox/records") as answer:
@@ -172,23 +187,34 @@ class Sandbox(server.Sandbox):
         return {record["ID"]: record for record in found if record["Type"] == "Pre"}
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
-        released = threading.Event()
-        self._loop.call(released.wait)
+    def slow(self) -> Iterator[None]:
+        """Take a second for each answer until the block ends: most rows are still to come, however slow a test is."""
+        self._held._settings = replace(self._settings, latency_ms=1000)
         try:
             yield
         finally:
-            released.set()
+            self._held._settings = self._settings
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
+        self._held.answers = self._held.came
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Answer everything from now on."""
+        self._held.answers = math.inf
 
 
-def sandbox(*options: str) -> Sandbox:
-    """Return a sandbox for `with`; the options are those of the command `sandbox`, each with its value."""
-    return Sandbox(sandbox_settings(*options))
+def sandbox(*options: str, answers: float = math.inf) -> Sandbox:
+    """Return a sandbox for `with`; the options are those of the command `sandbox`, each with its value.
 
-
-def sandbox_settings(*options: str) -> server.SandboxSettings:
-    """Return what some options of the command `sandbox` mean, each with its value."""
+    With `answers` it answers so many requests at first, and the others once it is released: whatever a test does
+    meanwhile finds rows in flight, however long that takes.
+    """
     faults: dict[str, float] = {}
     given: dict[str, Any] = {"faults": faults}
     for option, value in zip(options[::2], options[1::2], strict=True):
@@ -197,7 +223,7 @@ def sandbox_settings(*options: str) -> server.SandboxSettings:
             faults[name] = float(chance)
         else:
             given[{"--rate": "rate_per_s"}.get(option, option[2:].replace("-", "_"))] = json.loads(value)
-    return server.SandboxSettings(**given)
+    return Sandbox(server.SandboxSettings(**given), answers)
 
 
 def description_without_reading(path: Path) -> Path:

@@ -22,7 +22,6 @@ from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
 from tests.nightly.receivers import webhook
-from tests.team.held_api import held_api
 from tests.team.hosts import PATIENT_S, Host, handing_back, hosts
 
 if TYPE_CHECKING:
@@ -333,7 +332,7 @@ def test_a_worker_that_is_stopped_while_its_night_sends_leaves_the_run_to_the_ne
 ) -> None:
     """It ends at once although it is the only one; another one does the night to its end, each row once."""
     inbox = inbox_with(tmp_path, 100)
-    with held_api(40, "--latency-ms", "20") as api:
+    with sandbox("--latency-ms", "20", answers=40) as api:
         more = f"nightly: {{inbox: '{inbox}'}}\n"
         host = Host(
             tmp_path / "host", api.url, address, more=more, sending="{rate_per_s: 40, drain_s: 100}",

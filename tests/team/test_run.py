@@ -33,8 +33,6 @@ pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 DIFFERENT = frozenset({"run", "results", "started_at", "finished_at", "elapsed_s", "rate_per_s", "next", "requests"})
 """What of the JSON object is another one in every run."""
 SENDING = "{rate_per_s: 2000, attempts: 3, concurrency: 4}"
-STILL_SENDING_MS = 1000
-"""With an API that takes so long the rows that are left are far from done, however slow a command is."""
 
 
 @contextmanager
@@ -187,10 +185,9 @@ def test_a_stopped_run_is_resumed_as_a_further_part(tmp_path: Path, address: str
         desk.file("c.csv", 200)
         process = desk.start("run", "c.csv", "--json")
         api.wait_for(20)
-        api.answer_after(STILL_SENDING_MS)
-        process.send_signal(signal.SIGTERM)
-        done = ended(process)
-        api.answer_after(0)
+        with api.slow():
+            process.send_signal(signal.SIGTERM)
+            done = ended(process)
         assert (done.code, done.object["stopped"]) == (3, "interrupted"), done.err
         assert "Stopping: " in done.err
         confirmed = done.outcomes["updated"]
@@ -300,10 +297,9 @@ def test_a_signal_ends_a_follower_and_not_the_run(tmp_path: Path, address: str, 
         assert "No worker of the team is running" in process.stderr.readline()  # it follows the run now
         with server.worker():
             api.wait_for(20)
-            api.answer_after(STILL_SENDING_MS)
-            process.send_signal(number)
-            done = ended(process)
-            api.answer_after(0)
+            with api.slow():
+                process.send_signal(number)
+                done = ended(process)
             assert (done.code, done.out) == (0, f"{run}\n"), done.err
             assert "The run continues." in done.err
             followed = desk("runs", "--follow", run, "--json")
@@ -316,10 +312,9 @@ def test_a_closed_terminal_does_not_stop_the_run(tmp_path: Path, address: str) -
         desk.file("c.csv", 200)
         process = desk.start("run", "c.csv")
         api.wait_for(60)
-        api.answer_after(STILL_SENDING_MS)
-        process.send_signal(signal.SIGHUP)
-        done = ended(process)
-        api.answer_after(0)
+        with api.slow():
+            process.send_signal(signal.SIGHUP)
+            done = ended(process)
         assert done.code == 0, done.err
         assert re.search(r"So far: \d+ updated\. The run continues\.", " ".join(done.err.split())), done.err
         followed = desk("runs", "--follow", done.out.strip(), "--json")
@@ -759,15 +754,14 @@ def test_ctrl_c_on_a_terminal_detaches(tmp_path: Path, address: str, answer: str
         desk.file("c.csv", 200)
         with terminal(desk, "run", "c.csv", "--yes") as shown:
             api.wait_for(10)
-            api.answer_after(STILL_SENDING_MS)
-            shown.interrupt()
-            shown.wait_for("Enter to detach:")
-            if answer is None:
+            with api.slow():
                 shown.interrupt()
-            else:
-                shown.type(answer)
-            assert shown.end() == 0
-            api.answer_after(0)
+                shown.wait_for("Enter to detach:")
+                if answer is None:
+                    shown.interrupt()
+                else:
+                    shown.type(answer)
+                assert shown.end() == 0
         (name,) = run_names(desk)
         assert f"runs --follow {name}" in shown.shown
         done = desk("runs", "--follow", str(name), "--json")

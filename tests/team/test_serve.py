@@ -27,8 +27,6 @@ from tests.web.served import Browser, PageServer, wait_until
 from tests.web.test_preview_page import press, rows_of
 
 pytestmark = pytest.mark.debian
-STILL_SENDING_MS = 1000
-"""With an API that takes so long the rows that are left are far from done, however slow a page is."""
 PROXY = "web: {auth: proxy, may_send: [anna, ben], may_approve: [carl]}\n"
 
 
@@ -185,12 +183,11 @@ def test_a_run_is_followed_by_another_host_when_its_own_is_killed(served: Team) 
     served.second.host.work(1, quick=False)
     anna, ben = served.first.as_user("anna"), served.second.as_user("anna")
     files = checked(anna, rows_of(400))
-    served.api.answer_after(STILL_SENDING_MS)
-    press(anna, anna.get(f"{files}/preview"), f"{files}/send")
-    run = run_of(anna, files)
-    wait_until(ben, f"/runs/{run}", "of 400 rows")
-    served.first.stop(signal.SIGKILL)
-    served.api.answer_after(0)
+    with served.api.slow():
+        press(anna, anna.get(f"{files}/preview"), f"{files}/send")
+        run = run_of(anna, files)
+        wait_until(ben, f"/runs/{run}", "of 400 rows")
+        served.first.stop(signal.SIGKILL)
     ended = wait_until(ben, f"/runs/{run}", "All 400 rows were updated.")
     assert "What next" in ended.shown
     until(lambda: not query(served.address, "SELECT 1 FROM tasks WHERE state IN ('waiting', 'running')"))
@@ -228,12 +225,11 @@ def test_a_run_of_the_command_line_is_stopped_from_the_page_of_another_host(serv
     """It says who stopped it; the rows that had no turn are sent when a person lets it go on."""
     served.second.host.work(1, quick=False)
     (served.first.folder / "many.csv").write_bytes(rows_of(600))
-    served.api.answer_after(STILL_SENDING_MS)
-    run = served.first.host.submit("many.csv", "--yes")
-    ben = served.second.as_user("ben")
-    page = wait_until(ben, f"/runs/{run}", "of 600 rows")
-    assert press(ben, page, f"/runs/{run}/stop").location == f"/runs/{run}"
-    served.api.answer_after(0)
+    with served.api.slow():
+        run = served.first.host.submit("many.csv", "--yes")
+        ben = served.second.as_user("ben")
+        page = wait_until(ben, f"/runs/{run}", "of 600 rows")
+        assert press(ben, page, f"/runs/{run}/stop").location == f"/runs/{run}"
     ended = wait_until(ben, f"/runs/{run}", "What next")
     assert "ben stopped the run." in ended.shown
     listed = served.first.as_user("anna").get("/").shown

@@ -11,7 +11,6 @@ import pytest
 
 from batch_updater.config.environment import machine_name
 from tests.end_to_end.program import sandbox
-from tests.team.held_api import held_api
 from tests.team.hosts import (
     PATIENT_S,
     Host,
@@ -47,7 +46,7 @@ def rows_of(requests: list[dict[str, Any]]) -> list[int]:
 def test_two_workers_share_the_blocks_of_a_run(tmp_path: Path, address: str) -> None:
     """Each row goes out once, the first one alone; both end with 0 when they are told to."""
     numbered(tmp_path / "many.csv", 150)
-    with held_api(30, "--latency-ms", "100") as api:
+    with sandbox("--latency-ms", "100", answers=30) as api:
         host = Host(tmp_path, api.url, address, timeout_s=PATIENT_S)
         with hosts(host):
             first, second = host.work(quick=False), host.work(quick=False)
@@ -94,7 +93,7 @@ def test_rows_of_one_record_go_in_order_over_all_workers(tmp_path: Path, address
 def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str) -> None:
     """Its rows in flight count as perhaps applied; none whose outcome is in the database goes out again."""
     numbered(tmp_path / "many.csv", 150)
-    with held_api(40, "--latency-ms", "100") as api:
+    with sandbox("--latency-ms", "100", answers=40) as api:
         host = Host(
             tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4, drain_s: 100}", timeout_s=PATIENT_S
         )
@@ -126,7 +125,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str) 
 def test_a_worker_that_is_told_to_end_hands_its_blocks_back(tmp_path: Path, address: str) -> None:
     """What is in flight is awaited, so that each row goes out once, whichever worker sends it."""
     numbered(tmp_path / "many.csv", 150)
-    with held_api(40, "--latency-ms", "100") as api:
+    with sandbox("--latency-ms", "100", answers=40) as api:
         host = Host(tmp_path, api.url, address, sending="{rate_per_s: 100, drain_s: 100}", timeout_s=PATIENT_S)
         with hosts(host):
             first = host.work(quick=False)
@@ -150,7 +149,7 @@ def test_a_worker_that_is_told_to_end_hands_its_blocks_back(tmp_path: Path, addr
 
 def test_rows_that_were_handed_back_name_why_the_run_was_stopped(tmp_path: Path, address: str) -> None:
     """Not that a worker had ended before."""
-    with held_api(3) as api:
+    with sandbox(answers=3) as api:
         host = Host(tmp_path, api.url, address, sending="{rate_per_s: 20, drain_s: 100}", timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 60)
         with hosts(host):
@@ -188,7 +187,7 @@ def test_postgresql_that_restarts_in_the_middle_costs_no_row(
 ) -> None:
     """Workers give their blocks back, connect again and go on; no confirmed row goes out again."""
     numbered(tmp_path / "many.csv", 200)
-    with held_api(60, "--latency-ms", "100") as api:
+    with sandbox("--latency-ms", "100", answers=60) as api:
         host = Host(tmp_path, api.url, address, timeout_s=PATIENT_S)
         with hosts(host):
             workers = [host.work(), host.work()]
@@ -210,7 +209,7 @@ def test_a_network_that_is_cut_for_some_seconds_costs_no_row(
 ) -> None:
     """A worker without the database sends nothing after its time is over, and others take its blocks over."""
     numbered(tmp_path / "many.csv", 200)
-    with tcp_proxy(server.port) as proxy, held_api(40, "--latency-ms", "100") as api:
+    with tcp_proxy(server.port) as proxy, sandbox("--latency-ms", "100", answers=40) as api:
         behind = address.replace(f":{server.port}/", f":{proxy.port}/")
         host = Host(tmp_path, api.url, address, timeout_s=PATIENT_S)
         cut_off = Host(tmp_path / "other", api.url, behind, timeout_s=PATIENT_S)
@@ -269,7 +268,7 @@ def test_rows_that_are_all_refused_in_the_same_way_stop_the_run(tmp_path: Path, 
 
 def test_runs_for_one_api_go_one_after_the_other_and_for_two_in_parallel(tmp_path: Path, address: str) -> None:
     """20 submissions from four processes at once."""
-    with held_api(0, "--latency-ms", "20") as one, held_api(0, "--latency-ms", "20") as two:
+    with sandbox("--latency-ms", "20", answers=0) as one, sandbox("--latency-ms", "20", answers=0) as two:
         made = [Host(tmp_path / str(n), (one, two)[n % 2].url, address, timeout_s=PATIENT_S) for n in range(4)]
         for n, host in enumerate(made):
             for file in range(5):

@@ -12,7 +12,6 @@ import pytest
 
 from batch_updater.config.environment import machine_name
 from tests.end_to_end.program import TOKEN, sandbox
-from tests.team.held_api import held_api
 from tests.team.hosts import (
     PATIENT_S,
     Host,
@@ -174,7 +173,7 @@ def test_a_worker_fetches_one_token_for_all_blocks_of_a_run(tmp_path: Path, addr
 
 def test_records_are_read_first_although_a_worker_is_killed(tmp_path: Path, address: str) -> None:
     """Every record is kept as it was, and only rows whose update may have gone out count as perhaps applied."""
-    with held_api(60, "--latency-ms", "50", "--fault", "status-503=0.05") as api:
+    with sandbox("--latency-ms", "50", "--fault", "status-503=0.05", answers=60) as api:
         sending = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60, compare: true, drain_s: 100}"
         host = Host(tmp_path, api.url, address, sending=sending, timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 150)
@@ -225,7 +224,7 @@ def test_an_undo_is_sent_by_workers(tmp_path: Path, address: str) -> None:
 
 def test_a_second_signal_does_not_wait_for_answers(tmp_path: Path, address: str) -> None:
     """Rows whose answers were not awaited count as perhaps applied, and another worker sends them."""
-    with held_api(1) as api:
+    with sandbox(answers=1) as api:
         sending = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60, drain_s: 600}"
         host = Host(tmp_path, api.url, address, sending=sending, timeout_s=600)
         numbered(tmp_path / "many.csv", 30)
@@ -249,7 +248,7 @@ def test_a_second_signal_does_not_wait_for_answers(tmp_path: Path, address: str)
 
 def test_rows_of_an_imported_run_that_was_killed_may_be_applied(tmp_path: Path, address: str) -> None:
     """That the team reads records first says nothing of a run which sent its updates without that, until its end."""
-    with held_api(1) as api:
+    with sandbox(answers=1) as api:
         sending = "{rate_per_s: 200, concurrency: 10, compare: true}"
         host = Host(tmp_path, api.url, address, sending=sending, timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 40)
@@ -283,7 +282,7 @@ def test_a_worker_that_has_lost_the_database_awaits_no_answer_once_others_may_ta
     tmp_path: Path, address: str, server: PostgresServer
 ) -> None:
     """However long sending.drain_s is: its request ends before another one may send the next row of the record."""
-    with tcp_proxy(server.port) as proxy, held_api(0) as api:
+    with tcp_proxy(server.port) as proxy, sandbox(answers=0) as api:
         behind = address.replace(f":{server.port}/", f":{proxy.port}/")
         host = Host(
             tmp_path, api.url, behind, sending="{drain_s: 600, attempts: 5, retry_budget: 5}", timeout_s=600
