@@ -20,7 +20,7 @@ from tests.end_to_end.program import DATABASE, Done, batch_updater, configure, e
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
-from tests.team.hosts import known_workers
+from tests.team.hosts import wait_for_workers
 from tests.torture.runs import ended, numbered, start, write_rows
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
         with worker("nightly", cwd=tmp_path):
             if DATABASE in os.environ:
-                known_workers(os.environ["TEAM_DATABASE"], 1)  # until there is one, a line says so
+                wait_for_workers(os.environ["TEAM_DATABASE"], 1)  # until there is one, a line says so
             done = batch_updater("nightly", cwd=tmp_path)
     line, verdict = done.out.splitlines()
     assert line.startswith("a.csv: The row was updated. Moved to ")

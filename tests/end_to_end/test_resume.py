@@ -260,9 +260,9 @@ def start_stopping(folder: Path) -> subprocess.Popen[str]:
 
 def wait_until_it_writes(process: subprocess.Popen[str], runs: Path) -> None:
     """Wait until a run has stopped while it writes its workbook."""
-    came_to = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    assert came_to
-    assert came_to.si_code == os.CLD_STOPPED, process.communicate()
+    state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert state
+    assert state.si_code == os.CLD_STOPPED, process.communicate()
     assert any(runs.glob("*/.rows-results-*"))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from batch_updater.runs.interrupts import signal_behind
+
 _LOST = """
 import signal, sys
 from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
@@ -55,3 +57,10 @@ def test_a_signal_that_python_itself_drops_ends_the_command_all_the_same() -> No
     done = subprocess.run([sys.executable, "-c", _LOST], capture_output=True, text=True, timeout=60, check=False)
     assert "Exception ignored" in done.stderr
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+
+
+def test_an_error_that_was_raised_because_of_one_that_it_has_caused_is_no_signal() -> None:
+    """Looking for its causes comes to an end."""
+    one, other = ValueError(), ValueError()
+    one.__cause__, other.__cause__ = other, one
+    assert signal_behind(one) is None

@@ -184,12 +184,12 @@ def query(address: str, statement: str, *values: object) -> list[Sequence[Any]]:
         return list(connection.execute(statement, values))
 
 
-def known_workers(address: str, count: int) -> None:
+def wait_for_workers(address: str, count: int) -> None:
     """Wait until so many workers have connected and had their first heartbeat, with which their host is known."""
     until(lambda: query(address, "SELECT count(*) FROM workers") == [(2 * count,)])  # each has two queues
 
 
-def handing_back(folder: Path) -> None:
+def wait_until_handing_back(folder: Path) -> None:
     """Wait until a worker of a host begins no more requests, since it was told to end or has lost the database."""
     until(lambda: any('"event": "stop"' in log.read_text(encoding="utf-8") for log in folder.glob("runs/*/run.log")))
 

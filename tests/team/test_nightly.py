@@ -22,7 +22,7 @@ from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
 from tests.nightly.receivers import webhook
-from tests.team.hosts import PATIENT_S, Host, handing_back, hosts
+from tests.team.hosts import PATIENT_S, Host, hosts, wait_until_handing_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -346,7 +346,7 @@ def test_a_worker_that_is_stopped_while_its_night_sends_leaves_the_run_to_the_ne
                 first.interrupt()
             else:
                 first.process.send_signal(signal.SIGTERM)
-            handing_back(host.folder)
+            wait_until_handing_back(host.folder)
             api.release()
             assert first.ended() == 0  # it would wait for a worker as long as there is none
             assert "The workers of the team continue with the run." in first.said

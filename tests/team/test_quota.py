@@ -83,7 +83,7 @@ def late(running: list[Client]) -> int:
     return sum(client.late for client in running)
 
 
-def known_of(address: str, column: str) -> float:
+def quota_value(address: str, column: str) -> float:
     """Wait until the database holds something of the quota; returns it."""
     found, of_quota = list[float](), SQL("SELECT {} FROM batch_updater.quotas").format(Identifier(column))
 
@@ -201,7 +201,7 @@ def test_one_refusal_for_too_many_requests_slows_all_down(address: str) -> None:
         return ("429 Too Many Requests", "") if len(api.arrivals) == 300 else ("200 OK", "")
 
     with recording_server(answer) as api, clients(address, api.url, 4, rate=rate) as running:
-        slowed_at = known_of(address, "slowed_at")
+        slowed_at = quota_value(address, "slowed_at")
         eventually(partial(has_arrived_since, api, slowed_at + 2))
         stopped(running)
     soon = sum(slowed_at + 0.5 < at <= slowed_at + 1.5 for at in api.times)
@@ -220,7 +220,7 @@ def test_a_pause_that_the_service_asks_for_stops_all(address: str) -> None:
         return "200 OK", ""
 
     with recording_server(answer) as api, clients(address, api.url, 4) as running:
-        paused_until = known_of(address, "paused_until")
+        paused_until = quota_value(address, "paused_until")
         told_at = time.time()
         eventually(partial(has_arrived_since, api, paused_until))
         stopped(running)
@@ -269,7 +269,7 @@ def test_one_probe_goes_out_for_all_while_the_service_is_down(address: str) -> N
     with recording_server(answer) as api, clients(address, api.url, 4, rate=200) as running:
         eventually(lambda: len(api.arrivals) > 200)
         is_down.set()
-        down = known_of(address, "opened_at")
+        down = quota_value(address, "opened_at")
         eventually(lambda: [one for one in api.arrivals if one.at > down + 3])
         is_down.clear()
         up = time.time()

@@ -16,14 +16,14 @@ from tests.team.hosts import (
     Host,
     confirmed_rows,
     ended,
-    handing_back,
     hosts,
-    known_workers,
     migrated,
     outcomes_of,
     query,
     unanswered_rows,
     until,
+    wait_for_workers,
+    wait_until_handing_back,
 )
 from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
@@ -102,7 +102,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str) 
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             other = host.work()
-            known_workers(address, 2)
+            wait_for_workers(address, 2)
             other.wait_for(f"{run}, block")  # each has some by now, of which no request is answered
             killed.kill()
             kept, seen = confirmed_rows(address, run), len(api.requests())
@@ -132,7 +132,7 @@ def test_a_worker_that_is_told_to_end_hands_its_blocks_back(tmp_path: Path, addr
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             first.process.send_signal(signal.SIGTERM)
-            handing_back(tmp_path)
+            wait_until_handing_back(tmp_path)
             api.release()
             assert first.ended() == 0
             assert "handed back" in first.said
@@ -158,7 +158,7 @@ def test_rows_that_were_handed_back_name_why_the_run_was_stopped(tmp_path: Path,
             until(lambda: query(address, "SELECT true FROM rows WHERE outcome = 'updated'"))
             until(lambda: query(address, "SELECT count(*) > 10 FROM rows WHERE state = 'in_flight'") == [(True,)])
             first.process.send_signal(signal.SIGTERM)
-            handing_back(tmp_path)
+            wait_until_handing_back(tmp_path)
             api.release()
             assert first.ended() == 0
             handed_back = "SELECT count(*) > 0 FROM rows WHERE state = 'ready' AND commit_number > 0"
@@ -191,7 +191,7 @@ def test_postgresql_that_restarts_in_the_middle_costs_no_row(
         host = Host(tmp_path, api.url, address, timeout_s=PATIENT_S)
         with hosts(host):
             workers = [host.work(), host.work()]
-            known_workers(address, 2)
+            wait_for_workers(address, 2)
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             server.stop("immediate")
@@ -218,7 +218,7 @@ def test_a_network_that_is_cut_for_some_seconds_costs_no_row(
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             other = host.work()
-            known_workers(address, 2)
+            wait_for_workers(address, 2)
             proxy.cut()
             api.release()
             lonely.wait_for("does not answer")

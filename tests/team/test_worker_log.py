@@ -17,7 +17,7 @@ from batch_updater.team.blocks import CONTACT_S
 from batch_updater.team.worker_log import WorkerLog
 from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import PATIENT_S, Host, confirmed_rows, hosts, known_workers, migrated, query, until
+from tests.team.hosts import PATIENT_S, Host, confirmed_rows, hosts, migrated, query, until, wait_for_workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_worker_says_why_it_cannot_connect_again(tmp_path: Path, server: Postg
         host = Host(tmp_path, api.url, own)
         with hosts(host):
             worker = host.work()
-            known_workers(address, 1)  # nothing of it connects any more
+            wait_for_workers(address, 1)  # nothing of it connects any more
 
             def change(rights: str, then: str) -> None:
                 """Change the role, and cut its connections off until the worker says something."""
@@ -131,7 +131,7 @@ def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, serv
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 30)
             other = host.work()
-            known_workers(address, 2)
+            wait_for_workers(address, 2)
             killed.kill()
             other.wait_for(f"The worker on {machine_name()} is gone: another worker takes over block ")
             other.wait_for(f"The worker on {machine_name()} is gone: another worker leads {run} from now on.")

@@ -17,14 +17,14 @@ from tests.team.hosts import (
     Host,
     confirmed_rows,
     ended,
-    handing_back,
     hosts,
-    known_workers,
     migrated,
     outcomes_of,
     query,
     unanswered_rows,
     until,
+    wait_for_workers,
+    wait_until_handing_back,
 )
 from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
@@ -182,7 +182,7 @@ def test_records_are_read_first_although_a_worker_is_killed(tmp_path: Path, addr
             run = host.submit("many.csv")
             until(lambda: len(confirmed_rows(address, run)) >= 20)
             other = host.work()
-            known_workers(address, 2)
+            wait_for_workers(address, 2)
             other.wait_for(f"{run}, block")  # each has some by now, of which no request is answered
             killed.kill()
             kept, seen = confirmed_rows(address, run), len(api.requests())
@@ -233,7 +233,7 @@ def test_a_second_signal_does_not_wait_for_answers(tmp_path: Path, address: str)
             run = host.submit("many.csv")
             until(lambda: len(api.received) >= 8)
             first.process.send_signal(signal.SIGTERM)
-            handing_back(tmp_path)  # else both signals may be one
+            wait_until_handing_back(tmp_path)  # else both signals may be one
             first.process.send_signal(signal.SIGTERM)
             first.process.wait(100)
             assert "Traceback" not in first.said
