@@ -6,8 +6,10 @@ terminals) starts one: see `tests/torture/runs.py`.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -24,6 +26,7 @@ from typing import Any
 from unittest.mock import patch
 
 import psycopg
+from aiohttp import web
 from msgspec.structs import replace
 from ruamel.yaml import YAML
 
@@ -31,6 +34,8 @@ from batch_updater import endpoint
 from batch_updater.cli import commands
 from batch_updater.runs.team_database import SCHEMA
 from batch_updater.sandbox import server
+from batch_updater.sandbox.app import App
+from batch_updater.sandbox.update import Received
 from tests.end_to_end.forked_worker import start_worker
 from tests.json_schema import require_valid
 
@@ -40,6 +45,7 @@ DATABASE = "BATCH_UPDATER_TEAM__DATABASE"
 _SENDING = ("run", "nightly")
 """Commands whose rows are a worker's in a team."""
 _DRAINED_WITHIN_S = 60
+_LOOKED_EVERY_S = 0.01
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 
 
@@ -149,8 +155,27 @@ def in_store(folder: Path, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
+class _App(App):
+    """A sandbox that can be told to answer no more than some requests."""
+
+    answers: float = math.inf
+    """So many requests are answered, and the others once it is more."""
+    _came = 0
+
+    async def _answered(self, request: web.BaseRequest, received: Received, body: bytes) -> web.StreamResponse:
+        self._came += 1
+        number = self._came
+        while number > self.answers:  # noqa: ASYNC110  (it is set by another thread)
+            await asyncio.sleep(_LOOKED_EVERY_S)
+        return await super()._answered(request, received, body)
+
+
 class Sandbox(server.Sandbox):
     """A sandbox in a thread of its own."""
+
+    def __init__(self, settings: server.SandboxSettings) -> None:
+        super().__init__(settings)
+        self._app: _App = _App(settings)
 
     def requests(self) -> list[dict[str, Any]]:
         """Everything that it received from clients of the API, in order."""
@@ -174,12 +199,34 @@ class Sandbox(server.Sandbox):
     @contextmanager
     def held(self) -> Iterator[None]:
         """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
-        released = threading.Event()
-        self._loop.call(released.wait)
+        is_held, released = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            is_held.set()
+            released.wait()
+
+        self._loop.call(hold)
+        is_held.wait()
         try:
             yield
         finally:
             released.set()
+
+    @contextmanager
+    def held_after(self, requests: int) -> Iterator[None]:
+        """Answer so many requests in all and no more until the block ends: what sends the others waits there.
+
+        Begin the block before the first of them is sent, and no run ends before the test has looked at it.
+        """
+        self._app.answers = requests
+        try:
+            yield
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Answer everything from now on."""
+        self._app.answers = math.inf
 
 
 def sandbox(*options: str) -> Sandbox:
