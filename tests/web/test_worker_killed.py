@@ -65,7 +65,7 @@ def test_a_server_that_is_killed_at_any_moment_sends_no_confirmed_row_again(tmp_
                 seen, kept = len(requests), confirmed_rows(database_of(tmp_path))
             while True:
                 process = serving(tmp_path)
-                until(lambda: not any(task.state in OPEN for task in uploads.tasks(upload.id)), 120)
+                until(lambda: not any(task.state in OPEN for task in uploads.tasks(upload.id)), 300)
                 process.send_signal(signal.SIGTERM)
                 assert "Traceback" not in process.communicate()[0]
                 (past,) = [run for run in past_runs(tmp_path / "runs") if isinstance(run, PastRun)]
