@@ -386,7 +386,7 @@ def _crowd(bench: Bench, api: Server) -> Crowd:
             people = [page.person() for _ in range(PEOPLE)]
             started_s = time.perf_counter()
             with _together([partial(_check, person, source) for person in people]) as are_busy:
-                while are_busy():
+                while are_busy() or not pages:
                     pages.append(_answered(visitor.get("/")).seconds)
                     held.append(_answered(visitor.get(style)).seconds)
                     time.sleep(LOOKED_AT_EVERY_S)
@@ -444,7 +444,7 @@ def _sent(page: Page, person: Person, files: str, *, is_used: bool) -> list[floa
 
     def look_around() -> None:
         visitor = page.person()
-        while not is_sent():
+        while not pages or not is_sent():
             for path in ("/", f"{files}/check", files, f"{files}/preview"):
                 pages.append(_answered(visitor.get(path)).seconds)
                 time.sleep(THINKS_S)

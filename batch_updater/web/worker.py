@@ -173,7 +173,8 @@ class _Work:
     @property
     def live(self) -> LiveCounts:
         """How far it is at this moment."""
-        return _live(self._rate, self._done, self._total, dict(self._outcomes), self._message)
+        outcomes = dict(self._outcomes)  # of one moment, whatever another thread counts meanwhile
+        return _live(self._rate, sum(outcomes.values()) or self._done, self._total, outcomes, self._message)
 
 
 def _live(rate: _Rate, done: int, total: int | None, outcomes: dict[OutcomeKind, int], message: str = "") -> LiveCounts:

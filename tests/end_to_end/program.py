@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, closing, contextmanager
+from contextlib import AbstractContextManager, chdir, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -195,10 +195,17 @@ class Sandbox(server.Sandbox):
         finally:
             self._held._settings = self._settings
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
-        self._held.answers = self._held.came
+        return self.held_after(self._held.came)
+
+    @contextmanager
+    def held_after(self, requests: int) -> Iterator[None]:
+        """Answer so many requests in all and no more until the block ends: what sends the others waits there.
+
+        Begin the block before the first of them is sent, and no run ends before the test has looked at it.
+        """
+        self._held.answers = requests
         try:
             yield
         finally:

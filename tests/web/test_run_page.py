@@ -15,11 +15,13 @@ import pytest
 
 from tests.end_to_end.program import batch_updater
 from tests.torture.runs import start
+from tests.web.queue import until
 from tests.web.served import Browser, PageServer, configured, wait_until
 from tests.web.test_preview_page import button, checked, press, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from http.client import HTTPConnection, HTTPResponse
     from pathlib import Path
 
     from tests.end_to_end.program import Sandbox
@@ -56,19 +58,26 @@ def slow(tmp_path: Path, api: Sandbox) -> Iterator[PageServer]:
         yield server
 
 
-def stop(browser: Browser, run: str, api: Sandbox) -> Answer:
-    """Stop a run of which some rows are sent; returns the answer."""
-    api.wait_for(5)
-    with api.held():  # or the run might have ended by then
-        return press(browser, wait_until(browser, run, "a second"), f"{run}/stop")
+def events_of(browser: Browser, run: str, connection: HTTPConnection) -> HTTPResponse:
+    """Ask for the events of a run; the answer is still arriving."""
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    connection.request("GET", f"{run}/events", headers={"Cookie": cookie})
+    return connection.getresponse()
+
+
+def stopped_run(browser: Browser, content: bytes, api: Sandbox) -> str:
+    """Send a file, and stop its run once some rows are sent; returns the address of the run."""
+    with api.held_after(5):
+        run = sent(browser, content)
+        assert press(browser, wait_until(browser, run, "a second"), f"{run}/stop").location == run
+    return run
 
 
 def test_a_run_shows_how_far_it_is_and_then_how_it_ended(slow: PageServer, api: Sandbox) -> None:
     """The same page, without JavaScript: counts by outcome, rate, time left; then verdict, counts, facts, downloads."""
     browser = slow.signed_in()
-    run = sent(browser, rows_of(60))
-    api.wait_for(20)
-    with api.held():
+    with api.held_after(20):
+        run = sent(browser, rows_of(60))
         going = wait_until(browser, run, "a second")
     assert '<noscript><meta http-equiv="refresh"' in going.text
     assert re.search(r"\d+ of 60 rows, [\d.]+ a second, [\d.]+ s left", going.shown), going.shown
@@ -81,15 +90,19 @@ def test_a_run_shows_how_far_it_is_and_then_how_it_ended(slow: PageServer, api: 
     assert "sent" in ended.shown
 
 
-def test_events_tell_how_far_a_run_is_until_it_ends(slow: PageServer) -> None:
+def test_events_tell_how_far_a_run_is_until_it_ends(slow: PageServer, api: Sandbox) -> None:
     """Each is a part of the page in one event, twice a second at most; the last one is `end`."""
     browser = slow.signed_in()
-    run = sent(browser, rows_of(120))
-    began = time.monotonic()
-    answer = browser.request("GET", f"{run}/events")
-    took_s = time.monotonic() - began
-    assert answer.headers.get_content_type() == "text/event-stream"
-    events = [event for event in answer.text.split("\n\n") if event and not event.startswith(":")]
+    with closing(browser.connect()) as connection:
+        with api.held_after(20):
+            run = sent(browser, rows_of(120))
+            began = time.monotonic()
+            response = events_of(browser, run, connection)
+            first = response.readline()
+        text = (first + response.read()).decode()
+        took_s = time.monotonic() - began
+    assert response.headers.get_content_type() == "text/event-stream"
+    events = [event for event in text.split("\n\n") if event and not event.startswith(":")]
     kinds = [event.split("\n")[0] for event in events]
     assert kinds[-1] == "event: end"
     assert set(kinds[:-1]) == {"event: message"}
@@ -102,8 +115,7 @@ def test_events_tell_how_far_a_run_is_until_it_ends(slow: PageServer) -> None:
 def test_stop_awaits_what_is_in_flight_and_go_on_sends_the_rest(slow: PageServer, api: Sandbox) -> None:
     """Every row is sent once, and the page says who stopped it and who let it go on."""
     browser = slow.signed_in()
-    run = sent(browser, rows_of(60))
-    assert stop(browser, run, api).location == run
+    run = stopped_run(browser, rows_of(60), api)
     stopped = finished(browser, run)
     assert re.search(r"\d+ rows are not done\. Going on sends just those\.", stopped.shown), stopped.shown
     assert "The run ended early: You stopped the run. Press “Go on”." in stopped.shown
@@ -123,8 +135,7 @@ def test_a_stopped_run_says_when_its_rows_can_be_repaired_and_its_times_are_elem
 ) -> None:
     """The grid comes with the end of the run: until then no sentence promises it, and none names a sheet."""
     browser = slow.signed_in()
-    run = sent(browser, rows_of(60).replace(b"1003", b"much"))
-    stop(browser, run, api)
+    run = stopped_run(browser, rows_of(60).replace(b"1003", b"much"), api)
     stopped = finished(browser, run)
     assert "1 row needs a person. It can be repaired here once the run has come to its end." in stopped.shown
     assert (
@@ -141,8 +152,7 @@ def test_a_stopped_run_says_when_its_rows_can_be_repaired_and_its_times_are_elem
 def test_an_unfinished_run_is_closed_for_good(slow: PageServer, api: Sandbox) -> None:
     """Its rows then count as not sent; those that need repair can be repaired."""
     browser = slow.signed_in()
-    run = sent(browser, rows_of(60))
-    stop(browser, run, api)
+    run = stopped_run(browser, rows_of(60), api)
     stopped = finished(browser, run)
     assert "Closing it is for good" in stopped.shown
     assert press(browser, stopped, f"{run}/close").location == run
@@ -157,9 +167,8 @@ def test_who_may_not_send_stops_and_closes_no_run_of_another(tmp_path: Path, api
     web = "auth: proxy, may_send: [anna, ben]"
     with PageServer(configured(tmp_path, api.url, web), **SLOW) as server:
         anna, ben, dora = (server.browser(X_Forwarded_User=name) for name in ("anna", "ben", "dora"))
-        run = sent(anna, rows_of(60))
-        api.wait_for(5)
-        with api.held():
+        with api.held_after(5):
+            run = sent(anna, rows_of(60))
             going = wait_until(dora, run, "a second")
             assert "disabled" in button(going, "Stop")
             refused = press(dora, going, f"{run}/stop")
@@ -176,10 +185,10 @@ def test_a_run_of_the_command_line_is_shown_but_not_stopped(slow: PageServer, ap
     """Its counts are read from its database, and its process is named; afterwards its rows can be repaired."""
     browser, folder = slow.signed_in(), slow.folder
     (folder / "q2.csv").write_bytes(rows_of(60).replace(b"1003", b"much"))
-    process = start(folder, "run", "q2.csv", "--yes", **SLOW)
-    api.wait_for(3)
-    (run,) = {f"/runs/{path.parent.name}" for path in (folder / "runs").glob("2*/run.sqlite")}
-    with api.held():  # or the run might have ended by then
+    with api.held_after(3):
+        process = start(folder, "run", "q2.csv", "--yes", **SLOW)
+        api.wait_for(3)
+        (run,) = {f"/runs/{path.parent.name}" for path in (folder / "runs").glob("2*/run.sqlite")}
         going = wait_until(browser, run, "of 60 rows")
         assert f"Process {process.pid} on this machine sends it" in going.shown
         assert "Stop" not in going.shown
@@ -347,33 +356,31 @@ def test_a_file_waits_for_the_run_of_another_process_and_can_be_taken_back(slow:
     browser, folder = slow.signed_in(), slow.folder
     (folder / "q2.csv").write_bytes(rows_of(100))
     files = checked(browser, rows_of(3))
-    process = start(folder, "run", "q2.csv", "--yes", **SLOW)
-    api.wait_for(3)
-    with api.held():  # or that run might have ended by then
+    with api.held_after(3):
+        process = start(folder, "run", "q2.csv", "--yes", **SLOW)
+        api.wait_for(3)
         press(browser, browser.get(f"{files}/preview"), f"{files}/send")
         waiting = wait_until(browser, f"{files}/run", "Another run is going on")
         assert f"process {process.pid}" in waiting.shown
         assert "q2.csv" in waiting.shown
         assert "being sent, or waits to be" in browser.get(f"{files}/preview").shown
         assert press(browser, waiting, f"{files}/run").location == f"{files}/preview"
+        until(lambda: browser.request("GET", f"{files}/run").status == 303)  # it may be tried just then
         assert "disabled" not in button(browser.get(f"{files}/preview"), "Send 3 rows")
     process.communicate()
     assert len(api.requests()) == 100
 
 
-def test_the_end_of_the_server_ends_its_events(slow: PageServer) -> None:
+def test_the_end_of_the_server_ends_its_events(slow: PageServer, api: Sandbox) -> None:
     """A page that follows a run does not keep the server from ending; started again, the run goes on by itself."""
     browser = slow.signed_in()
-    run = sent(browser, rows_of(60))
-    connection = browser.connect()
-    connection.request(
-        "GET", f"{run}/events", headers={"Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())}
-    )
-    response = connection.getresponse()
-    assert response.readline().startswith(b"event: message")
-    assert slow.stop() == 0
-    response.read()
-    connection.close()
+    with closing(browser.connect()) as connection:
+        with api.held_after(5):
+            run = sent(browser, rows_of(60))
+            response = events_of(browser, run, connection)
+            assert response.readline().startswith(b"event: message")
+        assert slow.stop() == 0
+        response.read()
     slow.start()
     again = slow.signed_in()
     assert "All 60 rows were updated." in wait_until(again, run, "All 60 rows were updated.").shown

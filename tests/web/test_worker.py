@@ -72,12 +72,17 @@ def edited(queue: Queue, upload: StoredUpload, row: int, position: int, text: st
     queue.uploads.note(by, "edited", upload=upload.id)
 
 
-def stopped(queue: Queue, upload: StoredUpload, api: Sandbox) -> str:
-    """Stop the run of an upload that is going on; returns its name."""
-    with api.held():  # or it might have ended by then
+def stopped(queue: Queue, upload: StoredUpload, api: Sandbox, *, after: int) -> str:
+    """Send an upload, and stop its run after so many requests; returns its name."""
+    with api.held_after(after):
+        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+        queue.worker.wake()
+        api.wait_for(after)
         run = queue.uploads.tasks(upload.id)[0].run
         assert run
         assert queue.worker.stop(run, "anna")
+    queue.done(upload)
+    assert past_of(queue, run).is_unfinished
     return run
 
 
@@ -244,10 +249,10 @@ def test_reading_records_first_waits_while_another_process_holds_the_lock(tmp_pa
         with locked(queue.config.results.folder, api.url, "nightly.csv"):
             task = queue.uploads.add_task(TaskKind.COMPARE, "anna", upload=upload.id)
             queue.worker.wake()
+            # It is tried again and again, and is no waiting one for that moment.
             until(lambda: queue.uploads.tasks(upload.id)[0].waits_for)
-            waiting = queue.uploads.tasks(upload.id)[0]
-            assert waiting.state is TaskState.WAITING
-            assert "nightly.csv" in waiting.waits_for
+            assert "nightly.csv" in queue.uploads.tasks(upload.id)[0].waits_for
+            until(lambda: queue.uploads.tasks(upload.id)[0].state is TaskState.WAITING)
             assert not api.requests()
         assert queue.done(upload).number == task.number
         assert Comparison.open(upload.folder)
@@ -258,10 +263,10 @@ def test_a_run_that_a_person_stops_goes_on_when_a_person_says_so(tmp_path: Path,
     config = config_in(tmp_path, api.url, sending={"rate_per_s": 50, "concurrency": 5, "retry_budget": 5})
     with working(config) as queue:
         upload = queue.checked(numbered_rows(60, wrong=[2]))
-        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
-        queue.worker.wake()
-        api.wait_for(15)
-        with api.held():  # or the run might have ended by then
+        with api.held_after(15):
+            queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
+            queue.worker.wake()
+            api.wait_for(15)
             run = queue.uploads.tasks(upload.id)[0].run
             assert run
             live = queue.worker.live_of_run(run)
@@ -289,12 +294,7 @@ def test_guards_on_changes_are_judged_where_a_run_goes_on_that_was_stopped_befor
     sending = {"rate_per_s": 30, "concurrency": 5, "retry_budget": 5, "compare": True}
     with working(config_in(tmp_path, api.url, guards={"changed": 3}, sending=sending)) as queue:
         upload = queue.checked(numbered_rows(60))
-        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
-        queue.worker.wake()
-        api.wait_for(10)
-        run = stopped(queue, upload, api)
-        queue.done(upload)
-        assert past_of(queue, run).is_unfinished
+        run = stopped(queue, upload, api, after=10)
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
         queue.worker.wake()
         task = queue.done(upload)
@@ -308,12 +308,8 @@ def test_guards_that_were_kept_do_not_hold_up_what_is_left_of_a_run(tmp_path: Pa
     sending = {"rate_per_s": 60, "concurrency": 5, "retry_budget": 5, "compare": True}
     with working(config_in(tmp_path, api.url, guards={"changed": 60}, sending=sending)) as queue:
         upload = queue.checked(numbered_rows(60))
-        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
-        queue.worker.wake()
-        until(lambda: any(request["method"] == "PUT" for request in api.requests()))
-        run = stopped(queue, upload, api)
-        queue.done(upload)
-        assert past_of(queue, run).is_unfinished
+        run = stopped(queue, upload, api, after=70)  # five at once: all records were read, and some row was sent
+        assert any(request["method"] == "PUT" for request in api.requests())
     with working(config_in(tmp_path, api.url, guards={"changed": 1}, sending=sending)) as queue:
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
         queue.worker.wake()
@@ -338,11 +334,7 @@ def test_a_run_whose_folder_is_gone_is_not_sent_again_by_going_on(tmp_path: Path
     config = config_in(tmp_path, api.url, sending={"rate_per_s": 50, "concurrency": 5, "retry_budget": 5})
     with working(config) as queue:
         upload = queue.checked(numbered_rows(60))
-        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
-        queue.worker.wake()
-        api.wait_for(20)
-        run = stopped(queue, upload, api)
-        queue.done(upload)
+        run = stopped(queue, upload, api, after=20)
         sent = len(api.requests())
         rmtree(config.results.folder / run)
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
@@ -457,16 +449,18 @@ def test_people_who_ask_at_the_same_time_repair_and_undo_a_run_in_one_upload(tmp
 
 def test_rows_are_not_repaired_once_their_run_is_gone(tmp_path: Path, api: Sandbox) -> None:
     """Which of them the API refused is known there alone."""
-    with working(config_in(tmp_path, api.url)) as queue:
+    config = config_in(tmp_path, api.url)
+    with working(config) as queue:
         upload = queue.checked(numbered_rows(20, wrong=[5]))
         past = past_of(queue, queue.do(TaskKind.SEND, upload).run)
         repair = queue.uploads.repair_of(past.folder.name)
         assert repair
         queue.done(repair)
         queue.uploads.remove(repair.id, "anna")
-        repair = repair_of_run(past, queue.uploads, "anna")
+    with closing(Uploads(upload.folder.parent)) as uploads:  # no one checks it before the run is gone
+        repair = repair_of_run(past, uploads, "anna")
         rmtree(past.folder)
-        queue.worker.wake()
+    with working(config) as queue:
         task = queue.done(repair)
         assert task.fault
         assert f"The run {past.folder.name}, whose rows are repaired here, is gone" in task.fault.message
@@ -554,11 +548,7 @@ def test_what_an_approval_overrides_stays_so_where_a_run_goes_on_that_had_not_re
         draft = queue.worker.draft(upload.id)
         assert draft
         approve(draft, upload, queue.uploads, config, "ben", judged(queue, upload, "ben").digest)
-        queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id)
-        queue.worker.wake()
-        api.wait_for(10)
-        run = stopped(queue, upload, api)
-        queue.done(upload)
+        run = stopped(queue, upload, api, after=10)
         queue.uploads.add_task(TaskKind.SEND, "anna", upload=upload.id, run=run)
         queue.worker.wake()
         task = queue.done(upload)
@@ -689,13 +679,14 @@ def test_a_run_of_another_process_shows_how_far_it_is(tmp_path: Path, api: Sandb
     """Read from its database, and no longer once it has ended."""
     from tests.torture.runs import ended, start
 
-    configure(tmp_path, api.url, "sending: {rate_per_s: 30, concurrency: 5, retry_budget: 5}\n")
+    # Longer than the sandbox is ever held.
+    configure(tmp_path, api.url, "sending: {rate_per_s: 100, concurrency: 5, retry_budget: 5}\n", timeout_s=200)
     numbered(tmp_path / "many.csv", 60)
     with working(config_in(tmp_path, api.url)) as queue:
-        process = start(tmp_path, "run", "many.csv")
-        api.wait_for(10)
-        (past,) = past_runs(queue.config.results.folder)
-        with api.held():  # or the run might have ended by then
+        with api.held_after(10):
+            process = start(tmp_path, "run", "many.csv")
+            api.wait_for(10)
+            (past,) = past_runs(queue.config.results.folder)
             until(lambda: queue.worker.live_of_run(past.folder.name) is not None)
             live = queue.worker.live_of_run(past.folder.name)
             assert live

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from batch_updater.runs.uploads import StoredUpload
 
 
-def serving(folder: Path) -> subprocess.Popen[str]:
+def serving(folder: Path, **variables: str) -> subprocess.Popen[str]:
     """Start the server."""
     return subprocess.Popen(
-        [sys.executable, "-m", "batch_updater", "serve", "--port", "0"], cwd=folder, env=environment(),
+        [sys.executable, "-m", "batch_updater", "serve", "--port", "0"], cwd=folder, env=environment(**variables),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_a_server_that_is_killed_at_any_moment_sends_no_confirmed_row_again(tmp_
                 seen, kept = len(requests), confirmed_rows(database_of(tmp_path))
             while True:
                 process = serving(tmp_path)
-                until(lambda: not any(task.state in OPEN for task in uploads.tasks(upload.id)), 120)
+                until(lambda: not any(task.state in OPEN for task in uploads.tasks(upload.id)), 300)
                 process.send_signal(signal.SIGTERM)
                 assert "Traceback" not in process.communicate()[0]
                 (past,) = [run for run in past_runs(tmp_path / "runs") if isinstance(run, PastRun)]
@@ -84,11 +84,11 @@ def test_a_server_that_is_killed_at_any_moment_sends_no_confirmed_row_again(tmp_
 def test_a_server_that_is_ended_drains_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
     """SIGTERM: what is in flight is awaited, the run is unfinished, and nothing needs a person for it to go on."""
     with sandbox() as api:
-        configure(tmp_path, api.url, "sending: {rate_per_s: 50, concurrency: 5, retry_budget: 5}\n")
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500, concurrency: 5, retry_budget: 5}\n", timeout_s=60)
         upload = queued(tmp_path, 100)
         with closing(Uploads(tmp_path / "runs" / "web")) as uploads:
-            process = serving(tmp_path)
-            api.wait_for(20)
+            process = serving(tmp_path, BATCH_UPDATER_SENDING__RATE_PER_S="5")  # the rows last for 20 seconds
+            api.wait_for(5)
             process.send_signal(signal.SIGTERM)
             assert "Traceback" not in process.communicate()[0]
             assert process.returncode == 0
