@@ -6,6 +6,7 @@ terminals) starts one: see `tests/torture/runs.py`.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -176,6 +177,25 @@ class Sandbox(server.Sandbox):
         """Answer nothing until the block ends: what sends to it comes no further meanwhile."""
         released = threading.Event()
         self._loop.call(released.wait)
+        try:
+            yield
+        finally:
+            released.set()
+
+    @contextmanager
+    def held_at(self, requests: int) -> Iterator[None]:
+        """Do the same from the moment in which it has received so many, which is waited for."""
+        is_held, released = threading.Event(), threading.Event()
+
+        def look() -> None:
+            if len(self._app.received) < requests:
+                asyncio.get_running_loop().call_later(0.001, look)
+            else:
+                is_held.set()
+                released.wait()
+
+        self._loop.call(look)
+        assert is_held.wait(120)
         try:
             yield
         finally:
