@@ -542,12 +542,15 @@ def test_an_exception_of_progress_reaches_who_awaits_the_run(tmp_path: Path, can
     """With or without a cancel before or after it: what is in flight is awaited, and the workbook is written."""
 
     async def main() -> None:
-        failed = asyncio.Event()
+        failed, is_cancelled = asyncio.Event(), False
 
         def fail(progress: Progress) -> None:
-            if progress.done == 2 and cancelled == "before":
-                task.cancel()
-            elif progress.done == 3:
+            nonlocal is_cancelled
+            if cancelled == "before" and not is_cancelled:
+                if len(sandbox.received) > progress.done > 1:  # the next one is awaited
+                    is_cancelled = True
+                    task.cancel()
+            elif progress.done > 2 and not failed.is_set():
                 failed.set()
                 raise ValueError("3 done")
 

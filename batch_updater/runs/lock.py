@@ -27,8 +27,8 @@ from batch_updater.text.typed_values import typed_json
 
 _TRIED_FOR_S = 0.2
 """For how long a lock that is held is tried: another process may be letting go of it just now."""
-_OWNER_ASKED_FOR_S = 1.0
-"""How long to look for who holds the lock: they write their name right after they have it."""
+_OWNER_ASKED_FOR_S = 5.0
+"""How long to look for who holds the lock: they write their name right after they have it, but a disk may be busy."""
 WEB = "web"
 """Name of the folder, in the folder of results, that holds what was given to the page."""
 _MOST_SIGNED_BYTES = 100_000

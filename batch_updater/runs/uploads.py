@@ -28,6 +28,8 @@ from batch_updater.text.typed_values import typed_json
 
 _DATABASE = "web.sqlite"
 _ID_BYTES = 9
+_COARSE_S = 2
+"""File systems keep times to so many seconds at worst (FAT), and others are some milliseconds behind the clock."""
 _WAITED_FOR_MS = 10_000
 """For the lock of the database, which only a person who looks into it may hold."""
 _START_AFRESH = "Move its folder away, and upload the files again."
@@ -452,7 +454,8 @@ class Uploads:
         with self._faults():
             for entry in self.folder.iterdir():
                 is_ours = entry.is_dir() and not entry.is_symlink() and entry.name not in known
-                if is_ours and entry.stat().st_mtime < self._opened_at:  # an upload may be arriving by now
+                arrived_by = entry.stat().st_mtime + _COARSE_S
+                if is_ours and arrived_by < self._opened_at:  # an upload may be arriving by now
                     shutil.rmtree(entry, ignore_errors=True)
 
     # --- tasks ---

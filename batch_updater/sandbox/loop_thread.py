@@ -9,9 +9,10 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 _T = TypeVar("_T")
-_GONE_WITHIN_S = 1.0
-"""How long connections may take to be gone when the loop ends: what a peer still holds after that is left as it is."""
 _LOOK_EVERY_S = 0.001
+_LOOKS_AT_MOST = 1000
+"""How often to look whether connections are gone when the loop ends, a second or more: what a peer still holds after
+that is left as it is. Looks and not seconds, because a machine may stand still for longer than those."""
 _QUIET_ROUNDS = 10
 """Rounds of the loop without a watched socket: one that was just accepted or left lacks two or three of them."""
 
@@ -48,12 +49,12 @@ class LoopThread:
         self.run(some_rounds())
 
     def end(self) -> None:
-        """Wait for the connections' ends, a second at most; then end loop and thread."""
+        """Wait for the connections' ends, about a second at most; then end loop and thread."""
 
         async def connections_gone() -> None:
-            ends = self._loop.time() + _GONE_WITHIN_S
-            quiet = 0
-            while quiet < _QUIET_ROUNDS and self._loop.time() < ends:
+            looks = quiet = 0
+            while quiet < _QUIET_ROUNDS and looks < _LOOKS_AT_MOST:
+                looks += 1
                 watched = len(self._selector.get_map()) > self._own
                 quiet = 0 if watched else quiet + 1
                 await asyncio.sleep(_LOOK_EVERY_S if watched else 0)

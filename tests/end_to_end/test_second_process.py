@@ -68,8 +68,8 @@ def test_the_workbook_has_every_row_whether_or_not_the_second_process_lives(
     process = start(tmp_path, "run", "rows.csv")
     child = child_of(process)
     if is_killed:
-        api.wait_for(FEWEST_ROWS // 2)
-        os.kill(child, signal.SIGKILL)
+        with api.held_at(FEWEST_ROWS // 2):
+            os.kill(child, signal.SIGKILL)
     code, result, _ = ended(process)
     assert (code, result["outcomes"]["updated"]) == (0, FEWEST_ROWS)
     assert events(tmp_path) == (["no report process"] if is_killed else [])
@@ -83,9 +83,9 @@ def test_a_run_that_was_killed_takes_the_second_process_with_it(tmp_path: Path, 
     configure(tmp_path, api.url)
     process = start(tmp_path, "run", "rows.csv")
     child = child_of(process)
-    api.wait_for(FEWEST_ROWS // 2)
-    process.kill()
-    process.communicate()
+    with api.held_at(FEWEST_ROWS // 2):
+        process.kill()
+        process.communicate()
     code, result, _ = ended(start(tmp_path, "run", "rows.csv"))
     assert (code, result["outcomes"]["updated"]) == (0, FEWEST_ROWS)
     until(lambda: not is_running(child))

@@ -83,8 +83,11 @@ def test_pipes_in_the_folders_of_the_program_are_not_waited_for(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "nonsense"])
-def test_what_lies_where_a_lock_says_whose_it_is_is_not_believed(tmp_path: Path, kind: str) -> None:
+def test_what_lies_where_a_lock_says_whose_it_is_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     """The second run ends with 4 at once; the owner of the lock is unknown."""
+    monkeypatch.setattr("batch_updater.runs.lock._OWNER_ASKED_FOR_S", 0.1)
     (tmp_path / "c.csv").write_text("Id,Type,OpportunityName\n1,Pre,x\n", encoding="utf-8")
     configure(tmp_path, "http://127.0.0.1:9")
     (tmp_path / "runs").mkdir()

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -109,7 +109,9 @@ def test_more_rows_than_are_judged_at_once_get_the_same_text(tmp_path: Path, dup
     last.close()
 
 
-def test_others_read_the_rows_before_a_change_until_it_is_whole(tmp_path: Path) -> None:
+def test_others_read_the_rows_before_a_change_until_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows, lists and figures of one moment, without waiting for the end of the change."""
     rows = [[str(number), "Prx", "a", "1.5", ""] for number in range(1, 4_001)]
     draft = drafted(uploaded(tmp_path / "upload", rows), configuration(tmp_path))
@@ -117,12 +119,21 @@ def test_others_read_the_rows_before_a_change_until_it_is_whole(tmp_path: Path) 
     assert row
     group = draft.group(row.problems[0])
     assert group
+    is_read, sum_up = threading.Event(), draft._rows.sum_up
+
+    def sum_up_once_read(*before: Any) -> Any:
+        assert is_read.wait(60)
+        return sum_up(*before)
+
+    monkeypatch.setattr(draft._rows, "sum_up", sum_up_once_read)
     change_all = threading.Thread(target=draft.edit_group, args=(group, "Pre", "ann"))
     seen = Counter[tuple[int, int, int]]()
     change_all.start()
     while change_all.is_alive():
         page = draft.grid(most=1)
         seen[page.total, draft.staged.good, len(draft.edits(most=1))] += 1
+        if seen[4_000, 0, 0] > 2:
+            is_read.set()
     change_all.join()
     assert draft.staged.good == 4_000
     assert seen.keys() <= {(4_000, 0, 0), (4_000, 0, 1), (4_000, 4_000, 1), (0, 4_000, 1)}

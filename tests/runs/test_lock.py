@@ -40,8 +40,9 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_name_of_a_dead_process_is_not_told(tmp_path: Path) -> None:
+def test_the_name_of_a_dead_process_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed process left behind says nothing about who holds the lock now."""
+    monkeypatch.setattr("batch_updater.runs.lock._OWNER_ASKED_FOR_S", 0.1)
     with locked(tmp_path, "https://a.example", "one.csv"):
         (signature,) = tmp_path.glob(".lock-*.json")
         told = json.loads(signature.read_text(encoding="utf-8"))
@@ -57,8 +58,11 @@ def test_the_name_of_a_dead_process_is_not_told(tmp_path: Path) -> None:
      b'{"process": 1, "file": "f", "since": "2026-01-02T03:04:05"}',
      b'{"process": 99999999999999999999, "file": "f", "since": "2026-01-02T03:04:05Z"}', None],
 )  # fmt: skip
-def test_a_signature_that_is_none_says_nothing(tmp_path: Path, signature: bytes | None) -> None:
+def test_a_signature_that_is_none_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signature: bytes | None
+) -> None:
     """Whatever others have put there, the lock is held and the second is told so; a pipe is not waited for."""
+    monkeypatch.setattr("batch_updater.runs.lock._OWNER_ASKED_FOR_S", 0.1)
     with locked(tmp_path, "https://a.example", "one.csv"):
         (signed,) = tmp_path.glob(".lock-*.json")
         signed.unlink()

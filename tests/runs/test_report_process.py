@@ -123,7 +123,7 @@ def test_the_process_writes_what_the_run_itself_would_write(
     settle(writer, *(updated(row) for row in ROWS[710:900]))
     asyncio.run(writer.will_send([prepared(ROWS[705])]))  # and it stays in flight
     settle(writer, *(updated(row) for row in ROWS[700:705]))
-    report = process.finish(tmp_path / "results.xlsx", FACTS, UNSENT)
+    report = finished(process, tmp_path)
     assert report is not None
     assert report.workbook.path == tmp_path / "results.xlsx"
     assert report.workbook.summary.counts[OutcomeKind.NOT_SENT] == len(ROWS) - 896
@@ -133,7 +133,7 @@ def test_the_process_writes_what_the_run_itself_would_write(
 
 
 def finished(process: ReportProcess, folder: Path) -> Report | None:
-    return process.finish(folder / "results.xlsx", FACTS, UNSENT)
+    return process.finish(folder / "results.xlsx", FACTS, UNSENT, patience_s=120)
 
 
 def test_a_process_that_was_killed_writes_nothing(process: ReportProcess, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_process_whose_run_was_killed_leaves_nothing_behind(process: ReportPro
     begin(process)
     assert process._process.stdin is not None
     process._process.stdin.close()
-    process._process.wait(timeout=30)
+    process._process.wait(timeout=120)
     assert list(process._folder.parent.glob(f"{process._folder.name}*")) == []
 
 
@@ -240,7 +240,7 @@ def test_why_it_ended_is_in_the_log_without_what_the_rows_hold(
     writer.store.connection.execute("UPDATE rows SET state = 'invalid', cells = '[\"secret\"' WHERE number = 2")
     writer.flush()
     with follow(tmp_path) as process:
-        assert process._process.wait(timeout=30) == 1
+        assert process._process.wait(timeout=120) == 1
         assert finished(process, tmp_path) is None
     (record,) = caplog.records
     assert "DamagedStoreError" in record.__dict__["why"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TOKEN = "sandbox-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)

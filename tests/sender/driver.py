@@ -79,7 +79,7 @@ def send(
     environment = Environment(environ if environ is not None else {"TOKEN": "canary-token"})
     config = config_from(
         {
-            "api": {"base_url": url, "token": "env:TOKEN", "timeout_s": 2, **(api or {})},
+            "api": {"base_url": url, "token": "env:TOKEN", "timeout_s": 60, **(api or {})},
             "sending": {"rate_per_s": 10000, **sending},
             "input": input_ or {},
         },

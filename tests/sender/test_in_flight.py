@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 
 from batch_updater.sender.in_flight import InFlight
+
+_T = TypeVar("_T")
+
+
+class _LoopWithoutWaiting(asyncio.SelectorEventLoop):
+    """Does not wait for its timers, but sets its clock to them: what happens when does not depend on the machine."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        loop = self
+
+        class Selector(selectors.DefaultSelector):
+            def select(self, timeout: float | None = None) -> Any:
+                loop.now += timeout or 0
+                return super().select(0 if timeout else timeout)
+
+        super().__init__(Selector())
+
+    def time(self) -> float:
+        return self.now
+
+
+def run_without_waiting(monkeypatch: pytest.MonkeyPatch, work: Coroutine[object, object, _T]) -> _T:
+    """Run a coroutine on a clock of its own."""
+    with asyncio.Runner(loop_factory=_LoopWithoutWaiting) as runner:
+        clock = SimpleNamespace(monotonic=runner.get_loop().time)
+        monkeypatch.setattr("batch_updater.sender.in_flight.time", clock)
+        return runner.run(work)
 
 
 async def waits(in_flight: InFlight) -> None:
@@ -54,7 +86,7 @@ def test_what_is_ending_already_keeps_nothing_else_from_being_cancelled() -> Non
     assert errors == []
 
 
-def test_each_request_has_its_own_time() -> None:
+def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one timer for all, each is late when its own time is up, and one that has ended in time is not touched."""
 
     async def go() -> list[tuple[str, float]]:
@@ -73,7 +105,7 @@ def test_each_request_has_its_own_time() -> None:
         await asyncio.gather(waits("first", 0, 60), waits("quick", 0.05, 0.01), waits("second", 0.1, 60))
         return ended
 
-    (quick, _), (first, first_s), (second, second_s) = asyncio.run(go())
+    (quick, _), (first, first_s), (second, second_s) = run_without_waiting(monkeypatch, go())
     assert (quick, first, second) == ("quick", "first late", "second late")
     assert 0.2 <= first_s < second_s
     assert second_s >= 0.3
@@ -95,7 +127,7 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
     assert asyncio.run(go())
 
 
-def test_time_that_is_suspended_does_not_count() -> None:
+def test_time_that_is_suspended_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that waits for something else beyond its limit neither times out nor is cancelled meanwhile."""
 
     async def go() -> None:
@@ -105,10 +137,10 @@ def test_time_that_is_suspended_does_not_count() -> None:
                 await asyncio.sleep(0.3)
                 in_flight.cancel_all()
 
-    asyncio.run(go())
+    run_without_waiting(monkeypatch, go())
 
 
-def test_the_rest_of_its_time_counts_afterwards() -> None:
+def test_the_rest_of_its_time_counts_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was suspended is late when its own time is up, before one that began after it and has more time left."""
 
     async def go() -> list[str]:
@@ -127,4 +159,4 @@ def test_the_rest_of_its_time_counts_afterwards() -> None:
         await asyncio.gather(waits("second", suspended_s=0.3), waits("first", suspended_s=0))
         return ended
 
-    assert asyncio.run(go()) == ["first", "second"]
+    assert run_without_waiting(monkeypatch, go()) == ["first", "second"]

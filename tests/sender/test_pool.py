@@ -6,12 +6,15 @@ import asyncio
 import json
 import logging
 import random
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
+from tenacity import wait_fixed
 
 from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
@@ -19,7 +22,7 @@ from batch_updater.records import Outcome, OutcomeKind, StopReason
 from batch_updater.sender.pool import Sender
 from batch_updater.sender.send_options import Elsewhere
 from tests.sender.driver import Sent, job, send
-from tests.sender.server import Answer, Api, Seen, drop, hang, ok, record, status
+from tests.sender.server import Answer, Api, Seen, drop, ok, record, status
 
 
 def reason(sent: Sent) -> StopReason | None:
@@ -151,6 +154,25 @@ def stop_after(rows: int) -> tuple[list[int], object]:
     return finished, watch
 
 
+def answers_second_row_while_two_hang() -> Api:
+    """Give an API that answers the second row once it has received two others, to which it gives no answer."""
+    two_hang, forever = asyncio.Event(), asyncio.Event()
+    hanging: list[str] = []
+
+    async def without_answer(seen: Seen) -> web.StreamResponse:
+        hanging.append(seen.id)
+        if len(hanging) == 2:
+            two_hang.set()
+        await forever.wait()
+        return await ok(seen)
+
+    async def second(seen: Seen) -> web.StreamResponse:
+        await two_hang.wait()
+        return await ok(seen)
+
+    return Api(usual=without_answer, script={"1": [ok], "2": [second]})
+
+
 def test_a_stopped_run_starts_nothing_new_and_waits_for_what_is_in_flight() -> None:
     """After the first signal no request goes out; those in flight are waited for and confirmed."""
     finished, watch = stop_after(5)
@@ -166,11 +188,12 @@ def test_a_stopped_run_starts_nothing_new_and_waits_for_what_is_in_flight() -> N
 
 def test_what_does_not_end_within_the_drain_is_unconfirmed() -> None:
     """After drain_s what is still in flight may have been applied: `unconfirmed`, not `not_sent`."""
-    _, watch = stop_after(1)
-    with Api(usual=hang, script={"1": [ok]}) as api:
+    _, watch = stop_after(2)
+    with answers_second_row_while_two_hang() as api:
         jobs = [job(n) for n in range(1, 20)]
-        sent = send(api.url, jobs, concurrency=3, drain_s=0.2, api={"timeout_s": 30}, watch=watch)  # type: ignore[arg-type]
-        in_flight = {int(seen.id) for seen in api.seen} - {1}
+        sent = send(api.url, jobs, concurrency=3, drain_s=0.2, api={"timeout_s": 600}, watch=watch)  # type: ignore[arg-type]
+        in_flight = {int(seen.id) for seen in api.seen} - {1, 2}
+    assert len(in_flight) == 2
     assert {row for row, o in sent.outcomes.items() if o.kind is OutcomeKind.UNCONFIRMED} == in_flight
 
 
@@ -337,21 +360,22 @@ def test_an_outage_costs_time_and_no_rows() -> None:
     assert reason(sent) is None
 
 
-def test_probes_do_not_count_towards_the_attempts() -> None:
+def test_probes_do_not_count_towards_the_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """With two attempts a row, one that failed and then probed in vain is still sent when the service is back."""
-    failing_since: list[float] = []
+    # No row is sent again before all ten have failed.
+    monkeypatch.setattr("batch_updater.sender.client.wait_random_exponential", lambda **_: wait_fixed(3))
+    failing: list[str] = []
     all_under_way = asyncio.Event()
 
     async def answer(seen: Seen) -> web.StreamResponse:
         if seen.id == "1":
             return await ok(seen)
-        failing_since.append(seen.at)
-        # The tenth failing row goes out when the answer to the first has come: no row fails twice before ten have
-        # failed once, and no success comes between them.
-        if len(failing_since) == 10:
+        failing.append(seen.id)
+        # Ten rows fail together, which opens the breaker, and then two probes.
+        if len(failing) == 10:
             all_under_way.set()
         await all_under_way.wait()
-        return await (status(500) if seen.at - failing_since[0] < 1.2 else ok)(seen)
+        return await (status(500) if len(failing) <= 12 else ok)(seen)
 
     with Api(usual=answer) as api:
         sent = send(api.url, [job(n) for n in range(1, 14)], concurrency=10, attempts=2, max_wait_s=30)
@@ -369,10 +393,9 @@ def test_a_spent_retry_budget_fails_no_row() -> None:
     assert reason(sent) is None
 
 
-def test_rows_of_a_service_that_cannot_be_reached_are_told_truthfully() -> None:
+def test_rows_of_a_service_that_cannot_be_reached_are_told_truthfully(closed_port: int) -> None:
     """Where no connection can be made the run ends after max_wait_s: what was tried has failed, nothing else was."""
-    with Api() as api:
-        url = api.url
+    url = f"http://127.0.0.1:{closed_port}"
     sent = send(url, (job(n) for n in range(1, 10001)), max_wait_s=0.5)
     assert reason(sent) is StopReason.SERVICE_DOWN
     assert len(sent.outcomes) <= 3
@@ -460,10 +483,12 @@ def test_no_request_goes_out_once_the_database_cannot_be_written() -> None:
 
 def test_a_row_that_waits_for_its_permit_stays_when_the_database_fails_meanwhile() -> None:
     """Whether a row may go out is asked when it goes, and not before it waits for its turn at the rate."""
-    fails_at = time.monotonic() + 1
+    fails_at: list[float] = []
 
     def may_send() -> None:
-        if time.monotonic() > fails_at:
+        if not fails_at:
+            fails_at.append(time.monotonic() + 1)
+        if time.monotonic() > fails_at[0]:
             raise StoreError("The disk is full.")
 
     with Api() as api:
@@ -476,14 +501,17 @@ def test_a_row_that_waits_for_its_permit_stays_when_the_database_fails_meanwhile
 def test_a_second_signal_ends_at_once() -> None:
     """abort() waits for nothing: what is in flight is `unconfirmed`, and says that the run ended."""
 
-    def watch(sender: Sender, _: Outcome) -> None:
-        sender.abort()
+    def watch(sender: Sender, outcome: Outcome) -> None:
+        if outcome.row == 2:
+            sender.abort()
 
-    with Api(usual=hang, script={"1": [ok], "2": [slow(0.1)]}) as api:
+    with answers_second_row_while_two_hang() as api:
         started = time.monotonic()
-        sent = send(api.url, [job(n) for n in range(1, 9)], concurrency=3, api={"timeout_s": 30}, watch=watch)
-        assert time.monotonic() - started < 5
-        in_flight = {int(seen.id) for seen in api.seen} - {1}
+        jobs = [job(n) for n in range(1, 9)]
+        sent = send(api.url, jobs, concurrency=3, drain_s=600, api={"timeout_s": 600}, watch=watch)
+        assert time.monotonic() - started < 100
+        in_flight = {int(seen.id) for seen in api.seen} - {1, 2}
+    assert len(in_flight) == 2
     assert sent.result.aborted
     assert {row for row, o in sent.outcomes.items() if o.kind is OutcomeKind.UNCONFIRMED} == in_flight
 
@@ -499,7 +527,8 @@ def test_the_rate_is_held_over_retries_and_all_workers() -> None:
         assert len(times) == len(api.seen)
     busiest = max(sum(1 for at in times if start <= at < start + 1) for start in times)
     assert busiest <= 40
-    assert len(times) / (times[-1] - times[0]) >= 25  # 37 on a machine that does nothing else
+    # One after the other, as the rate allows; a machine that stands still for a while makes one of the pauses longer.
+    assert statistics.median(after - before for before, after in pairwise(times)) <= 1 / 25
 
 
 def test_a_row_that_has_not_been_written_when_the_run_is_stopped_was_not_sent() -> None:

@@ -44,7 +44,7 @@ def test_a_reading_is_repeated(trouble: Answer) -> None:
     """Reading changes nothing, so whatever comes of it may be asked again."""
     kept = RecordsBefore()
     with Api(readings={"1": [trouble]}) as api:
-        sent = send(api.url, [job(1)], before_change=kept, api={"timeout_s": 0.5})
+        sent = send(api.url, [job(1)], before_change=kept, api={"timeout_s": 3 if trouble is hang else 60})
         assert api.methods() == ["GET", "GET", "PUT"]
     assert sent.kinds() == ["updated"]
     assert sent.result.retries == 1

@@ -33,8 +33,8 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(tmp_path: Path, clock: Path
         configure(tmp_path, api.url, "sending: {rate_per_s: 30, max_wait_s: 20}\n")
         jump = {"LD_PRELOAD": str(clock), "CLOCK_FILE": str(tmp_path / "jump"), "CLOCK_JUMP_S": str(jump_s)}
         process = start(tmp_path, "run", "rows.csv", **jump)
-        api.wait_for(15)
-        (tmp_path / "jump").touch()
+        with api.held_at(15):
+            (tmp_path / "jump").touch()
         code, result, said = ended(process)
     assert (code, result["outcomes"]["updated"]) == (0, 60), said
     lines = (Path(result["run"]) / "run.log").read_text(encoding="utf-8").splitlines()

@@ -24,12 +24,14 @@ def test_a_database_cut_at_any_byte_is_refused(tmp_path: Path, cut_file: str, *,
     with sandbox() as api:
         configure(tmp_path, api.url, SENDING)
         process = start(tmp_path, "run", "rows.csv")
-        api.wait_for(ROWS // 3)
+        with api.held_at(ROWS // 3):
+            if cut_file.endswith("wal"):
+                process.kill()
+            else:
+                process.terminate()
         if cut_file.endswith("wal"):
-            process.kill()
             process.communicate()
         else:
-            process.terminate()
             assert ended(process)[0] == 3
         database = database_of(tmp_path)
         assert database is not None

@@ -17,7 +17,7 @@ def test_of_many_started_at_once_one_runs(tmp_path: Path, *, torture: bool) -> N
     starts = 20 if torture else 8
     numbered(tmp_path / "rows.csv", 60)
     with sandbox("--latency-ms", "100") as api:
-        configure(tmp_path, api.url, "sending: {rate_per_s: 4, concurrency: 1}\n")
+        configure(tmp_path, api.url, "sending: {rate_per_s: 0.2}\n")  # five minutes, more than all need to begin
         processes = [start(tmp_path, "run", "rows.csv") for _ in range(starts)]
         while sum(process.poll() is None for process in processes) > 1:
             time.sleep(0.05)
