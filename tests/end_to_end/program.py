@@ -215,25 +215,6 @@ class Sandbox(server.Sandbox):
         """Answer everything from now on."""
         self._held.answers = math.inf
 
-    @contextmanager
-    def held_at(self, requests: int) -> Iterator[None]:
-        """Do the same from the moment in which it has received so many, which is waited for."""
-        is_held, released = threading.Event(), threading.Event()
-
-        def look() -> None:
-            if len(self._app.received) < requests:
-                asyncio.get_running_loop().call_later(0.001, look)
-            else:
-                is_held.set()
-                released.wait()
-
-        self._loop.call(look)
-        assert is_held.wait(120)
-        try:
-            yield
-        finally:
-            released.set()
-
 
 def sandbox(*options: str, answers: float = math.inf) -> Sandbox:
     """Return a sandbox for `with`; the options are those of the command `sandbox`, each with its value.

@@ -65,10 +65,11 @@ def test_the_workbook_has_every_row_whether_or_not_the_second_process_lives(
     """If that is killed in the middle, the run writes the workbook itself, and its end is the same."""
     numbered(tmp_path / "rows.csv", FEWEST_ROWS)
     configure(tmp_path, api.url)
-    process = start(tmp_path, "run", "rows.csv")
-    child = child_of(process)
-    if is_killed:
-        with api.held_at(FEWEST_ROWS // 2):
+    with api.held_after(FEWEST_ROWS // 2):
+        process = start(tmp_path, "run", "rows.csv")
+        child = child_of(process)
+        api.wait_for(FEWEST_ROWS // 2 + 1)
+        if is_killed:
             os.kill(child, signal.SIGKILL)
     code, result, _ = ended(process)
     assert (code, result["outcomes"]["updated"]) == (0, FEWEST_ROWS)
@@ -81,9 +82,10 @@ def test_a_run_that_was_killed_takes_the_second_process_with_it(tmp_path: Path, 
     """It is gone soon, keeps nothing of the run open, and the resumed run has every row once."""
     numbered(tmp_path / "rows.csv", FEWEST_ROWS)
     configure(tmp_path, api.url)
-    process = start(tmp_path, "run", "rows.csv")
-    child = child_of(process)
-    with api.held_at(FEWEST_ROWS // 2):
+    with api.held_after(FEWEST_ROWS // 2):
+        process = start(tmp_path, "run", "rows.csv")
+        child = child_of(process)
+        api.wait_for(FEWEST_ROWS // 2 + 1)
         process.kill()
         process.communicate()
     code, result, _ = ended(start(tmp_path, "run", "rows.csv"))

@@ -32,8 +32,9 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(tmp_path: Path, clock: Path
     with sandbox("--fault", "retry-after-1=0.02", "--fault", "status-503=0.05") as api:
         configure(tmp_path, api.url, "sending: {rate_per_s: 30, max_wait_s: 20}\n")
         jump = {"LD_PRELOAD": str(clock), "CLOCK_FILE": str(tmp_path / "jump"), "CLOCK_JUMP_S": str(jump_s)}
-        process = start(tmp_path, "run", "rows.csv", **jump)
-        with api.held_at(15):
+        with api.held_after(15):
+            process = start(tmp_path, "run", "rows.csv", **jump)
+            api.wait_for(16)
             (tmp_path / "jump").touch()
         code, result, said = ended(process)
     assert (code, result["outcomes"]["updated"]) == (0, 60), said

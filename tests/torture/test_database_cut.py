@@ -23,8 +23,9 @@ def test_a_database_cut_at_any_byte_is_refused(tmp_path: Path, cut_file: str, *,
     numbered(tmp_path / "rows.csv", ROWS)
     with sandbox() as api:
         configure(tmp_path, api.url, SENDING)
-        process = start(tmp_path, "run", "rows.csv")
-        with api.held_at(ROWS // 3):
+        with api.held_after(ROWS // 3):
+            process = start(tmp_path, "run", "rows.csv")
+            api.wait_for(ROWS // 3 + 1)
             if cut_file.endswith("wal"):
                 process.kill()
             else:
