@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # More processes than processors: many tests wait for other processes.
-PROCESSES = $(shell $(PYTHON) -c "import os; print(3 * (os.cpu_count() or 2) // 2)")
+PROCESSES = $(shell $(PYTHON) -c "import os; print(5 * (os.cpu_count() or 2) // 2)")
 
 .PHONY: demo test test-debian test-all coverage torture bench reach audit lint types samples sql pictures debian-packages lock clean
 
