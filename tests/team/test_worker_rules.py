@@ -173,7 +173,7 @@ def test_a_worker_fetches_one_token_for_all_blocks_of_a_run(tmp_path: Path, addr
 
 def test_records_are_read_first_although_a_worker_is_killed(tmp_path: Path, address: str) -> None:
     """Every record is kept as it was, and only rows whose update may have gone out count as perhaps applied."""
-    with sandbox("--latency-ms", "50", "--fault", "status-503=0.05", answers=60) as api:
+    with sandbox("--latency-ms", "50", "--fault", "status-503=0.05", answers=120) as api:
         sending = "{rate_per_s: 100, attempts: 5, retry_budget: 5, max_wait_s: 60, compare: true, drain_s: 100}"
         host = Host(tmp_path, api.url, address, sending=sending, timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 150)

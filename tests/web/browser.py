@@ -30,9 +30,20 @@ MOST_WAITED_MS = 90_000
 MOST_SHIFT = 0.01
 """Of the cumulative layout shift of a page; 0.1 is what Google calls good."""
 _WATCH = """
+// The browser takes a shift for a person's for half a second after what they do; the answer may come later.
+const answers = [];
+document.addEventListener('htmx:beforeSwap', ({detail}) => {
+  if (['change', 'click', 'submit'].includes(detail.requestConfig.triggeringEvent?.type)) {
+    const answer = {since: performance.now(), until: Infinity};
+    answers.push(answer);
+    const shown = () => answer.until = performance.now();
+    requestAnimationFrame(() => requestAnimationFrame(shown));
+  }
+});
+const isAnswer = at => answers.some(({since, until}) => since <= at && at <= until);
 new PerformanceObserver(list => {
   for (const shift of list.getEntries()) {
-    if (!shift.hadRecentInput) {
+    if (!shift.hadRecentInput && !isAnswer(shift.startTime)) {
       const moved = shift.sources.map(({node}) => node && (node.outerHTML || node.data || '').slice(0, 80));
       reportShift(performance.timeOrigin, location.pathname, shift.value, moved.join(' | '));
     }
