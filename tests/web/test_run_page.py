@@ -326,6 +326,21 @@ def test_there_is_no_page_of_a_run_that_there_is_not(browser: Browser, name: str
         assert browser.request("GET", f"/runs/{name}{path}").status == 404, path
 
 
+def test_a_run_whose_rows_are_being_read_is_looked_at_again(browser: Browser, page_server: PageServer) -> None:
+    """Also without JavaScript: otherwise the rows would never come."""
+    run = sent(browser, rows_of(3).replace(b"1003", b"much"))
+    wait_until(browser, run, "Rows to repair")
+    refresh = '<noscript><meta http-equiv="refresh"'
+    assert refresh not in browser.get(run).text
+    with closing(sqlite3.connect(page_server.folder / "runs" / "web" / "web.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE tasks SET state = 'running' WHERE number = (SELECT max(number) FROM tasks WHERE kind = 'check')"
+        )
+    reading = browser.get(run)
+    assert "Reading the rows to repair." in reading.shown
+    assert refresh in reading.text
+
+
 def test_a_damaged_run_is_told_in_plain_words(browser: Browser, page_server: PageServer) -> None:
     """Without a path, and without a traceback."""
     run = sent(browser, rows_of(2))
