@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from benchmarks.measure import FailedError
+from tests.reserved_port import reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,10 +146,7 @@ def serving(folder: Path, latency_ms: int = 0) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _nginx(program: str, folder: Path) -> Iterator[Nginx]:
-    with socket.socket() as reserved:  # as long as it is bound, other programs are not given the port
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    with reserved_port() as port:
         own = folder / f"nginx-{port}"
         own.mkdir()
         config = own / "nginx.conf"

@@ -248,7 +248,7 @@ def require_counted(address: str, run: str) -> None:
     assert outcomes_of(address, run) == {kind: rows for kind, rows in counted if rows}
 
 
-def until(holds: Callable[[], object], seconds: float = 60, told: Callable[[], object] = lambda: "") -> None:
+def until(holds: Callable[[], object], seconds: float = 120, told: Callable[[], object] = lambda: "") -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not holds():

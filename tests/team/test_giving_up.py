@@ -12,18 +12,11 @@ import pytest
 from batch_updater.config.environment import machine_name
 from batch_updater.runs.team_database import SCHEMA
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import Host, hosts, migrated, query, until
-from tests.team.postgres import PostgresServer
+from tests.team.hosts import Host, hosts, query, until
 from tests.torture.runs import numbered
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 SAID = "value-of-a-row"
-
-
-@pytest.fixture
-def address(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of this program."""
-    return migrated(server)
 
 
 def refuse(address: str, when: str, code: str = "raise_exception") -> None:

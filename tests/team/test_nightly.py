@@ -22,7 +22,7 @@ from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
 from tests.end_to_end.test_night import a_day_older
 from tests.nightly.receivers import webhook
-from tests.team.hosts import PATIENT_S, Host, hosts, wait_until_handing_back
+from tests.team.hosts import PATIENT_S, Host, hosts, until, wait_until_handing_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def status(team: TeamDatabase) -> list[tuple[object, ...]]:
                                   "FROM procrastinate_jobs").fetchall()  # fmt: skip
 
 
-def worked(*apps: procrastinate.App, until: Callable[[], bool]) -> None:
+def worked(*apps: procrastinate.App, holds: Callable[[], bool]) -> None:
     """Let each app work on the queue of the night until something is so, then end them as a worker ends."""
 
     async def work() -> None:
@@ -85,7 +85,7 @@ def worked(*apps: procrastinate.App, until: Callable[[], bool]) -> None:
                     fetch_job_polling_interval=0.2,
                 )  # fmt: skip
                 workers.append(asyncio.create_task(running))
-            await asyncio.to_thread(wait_for, until)
+            await asyncio.to_thread(until, holds)
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
@@ -93,19 +93,12 @@ def worked(*apps: procrastinate.App, until: Callable[[], bool]) -> None:
     asyncio.run(work())
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 120
-    while not is_so():
-        assert time.monotonic() < ends_at
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("code", [0, 1])
 def test_one_of_several_workers_runs_it(team: TeamDatabase, tmp_path: Path, code: int) -> None:
     """The three have the same schedule; the night is one job, and done."""
     command, schedule = program(tmp_path, f"sys.exit({code})"), just_now()
     apps = [app_of(team, command, schedule) for _ in range(3)]
-    worked(*apps, until=lambda: status(team)[:1] == [("succeeded", 1, None)])
+    worked(*apps, holds=lambda: status(team)[:1] == [("succeeded", 1, None)])
     assert status(team) == [("succeeded", 1, None)]
     assert starts(tmp_path) == 1
 
@@ -115,11 +108,11 @@ def test_after_trouble_it_is_tried_again_half_an_hour_later(team: TeamDatabase, 
     """Also if another nightly job works on the inbox: that one may be killed."""
     schedule = just_now()
     app = app_of(team, program(tmp_path, f"sys.exit({code})"), schedule)
-    worked(app, until=lambda: status(team)[:1] == [("todo", 1, True)])
+    worked(app, holds=lambda: status(team)[:1] == [("todo", 1, True)])
     with team.connected() as connection:  # the last of its starts
         connection.execute("UPDATE procrastinate_jobs SET attempts = 4, scheduled_at = NULL")
     app = app_of(team, program(tmp_path, f"sys.exit({code})"), schedule)  # a minute later it would have another time
-    worked(app, until=lambda: status(team)[:1] == [("failed", 5, None)])
+    worked(app, holds=lambda: status(team)[:1] == [("failed", 5, None)])
     assert starts(tmp_path) == 2
 
 
@@ -129,7 +122,7 @@ def test_what_is_no_better_a_little_later_has_failed(
 ) -> None:
     """The log of the worker names the exit code."""
     app = app_of(team, program(tmp_path, f"sys.exit({code})"))
-    worked(app, until=lambda: status(team)[:1] == [("failed", 1, None)])
+    worked(app, holds=lambda: status(team)[:1] == [("failed", 1, None)])
     assert f"the nightly job ended with exit code {code}" in caplog.text
 
 
@@ -138,12 +131,12 @@ def test_a_worker_that_ends_ends_the_night_and_another_one_takes_it(team: TeamDa
     going_on = "def end(*_):\n    time.sleep(0.3)\n    open(sys.argv[0] + '.ended', 'w')\n    sys.exit(3)\n"
     going_on += "signal.signal(signal.SIGTERM, end)\nopen(sys.argv[0] + '.ready', 'w')\ntime.sleep(60)\n"
     app = app_of(team, program(tmp_path, going_on))
-    worked(app, until=(tmp_path / "night.py.ready").exists)
+    worked(app, holds=(tmp_path / "night.py.ready").exists)
     assert (tmp_path / "night.py.ended").exists()
     (row,) = status(team)
     assert row[:2] == ("todo", 1)
     other = app_of(team, program(tmp_path, "sys.exit(0)"), "0 0 1 1 *")
-    worked(other, until=lambda: status(team)[0][0] == "succeeded")
+    worked(other, holds=lambda: status(team)[0][0] == "succeeded")
     assert starts(tmp_path) == 2
 
 
@@ -160,14 +153,14 @@ def test_a_time_that_was_long_ago_is_left_out(team: TeamDatabase, tmp_path: Path
     with team.connected() as connection:
         queued = "SELECT task_name FROM procrastinate_jobs"
         # The times of all tasks are looked at in one go, in the order in which they were registered.
-        worked(app, until=lambda: connection.execute(queued).fetchall() != [])
+        worked(app, holds=lambda: connection.execute(queued).fetchall() != [])
         assert connection.execute(queued).fetchall() == [("due",)]
 
 
 def test_what_a_night_said_is_kept_without_secrets(team: TeamDatabase, tmp_path: Path) -> None:
     """Every host of the team can read it."""
     command = program(tmp_path, f"print('No access with {SECRET}.', file=sys.stderr)\nsys.exit(2)")
-    worked(app_of(team, command), until=lambda: status(team)[:1] == [("failed", 1, None)])
+    worked(app_of(team, command), holds=lambda: status(team)[:1] == [("failed", 1, None)])
     with team.connected() as connection:
         night = last_night(connection)
     assert night is not None
@@ -192,7 +185,7 @@ def test_workers_run_the_files_of_the_inbox_by_themselves(address: str, team: Te
             scheduled(host, schedule)
         with hosts(one, other):
             workers = [host.work(quick=False) for host in (one, other)]
-            wait_for(lambda: bool(list((tmp_path / "done").rglob("a.csv"))))
+            until(lambda: bool(list((tmp_path / "done").rglob("a.csv"))))
             assert [worker.end() for worker in workers] == [0, 0]
     assert not list(inbox.iterdir())
     assert len(list((tmp_path / "done").rglob("a.csv"))) == 1
@@ -246,7 +239,7 @@ def test_a_night_tells_of_one_that_was_killed_on_another_host(address: str, team
         )
         running = one.start("nightly")  # it watches the new file for a while
         with team.connected() as connection:
-            wait_for(lambda: connection.execute("SELECT true FROM nights").fetchone() is not None)
+            until(lambda: connection.execute("SELECT true FROM nights").fetchone() is not None)
         running.kill()
         running.communicate()
         (inbox / "a.csv").unlink()
@@ -301,7 +294,7 @@ def test_a_night_waits_for_a_database_that_is_away(
         )  # fmt: skip
         with hosts(scheduled(host)):
             worker = host.work(quick=False)
-            wait_for(lambda: len(api.requests()) > 40)
+            until(lambda: len(api.requests()) > 40)
             server.stop("immediate")
             try:
                 worker.wait_for("does not answer. Nothing more is sent until it does.")
@@ -341,7 +334,7 @@ def test_a_worker_that_is_stopped_while_its_night_sends_leaves_the_run_to_the_ne
         scheduled(host)
         with hosts(host):
             first = host.work(quick=False)
-            wait_for(lambda: len(api.requests()) > 20)
+            until(lambda: len(api.requests()) > 20)
             if by == "Ctrl-C":
                 first.interrupt()
             else:
@@ -372,7 +365,7 @@ def test_a_second_signal_to_the_worker_ends_its_night_at_once(address: str, team
         host = scheduled(Host(tmp_path / "host", api.url, address, more=more, sending="{rate_per_s: 40}"))
         with hosts(host):
             worker = host.work(quick=False)
-            wait_for(lambda: len(api.requests()) > 20)
+            until(lambda: len(api.requests()) > 20)
             worker.process.send_signal(signal.SIGTERM)
             with silent.accept()[0]:
                 worker.process.send_signal(signal.SIGTERM)
@@ -390,7 +383,7 @@ def test_a_night_that_is_ended_without_a_person_leaves_its_run_to_the_workers(
         host = Host(tmp_path / "host", api.url, address, more=f"nightly: {{inbox: '{inbox}'}}\n")
         process = host.start("nightly", "--json")
         with team.connected() as connection:
-            wait_for(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("queued",)])
+            until(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("queued",)])
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
         assert (process.returncode, json.loads(out)["stopped"]) == (3, "interrupted"), err
@@ -413,13 +406,13 @@ def test_a_file_whose_run_ended_after_its_night_is_moved_with_its_workbook(
         one, other = (Host(tmp_path / name, api.url, address, more=more) for name in ("one", "other"))
         process = one.start("nightly", "--json")
         with team.connected() as connection:
-            wait_for(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("queued",)])
+            until(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("queued",)])
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=120)
             assert [file["disposition"] for file in json.loads(out)["files"]] == ["left"], err
             with hosts(other):
                 other.work(quick=False)
-                wait_for(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("ended",)])
+                until(lambda: connection.execute("SELECT state FROM runs").fetchall() == [("ended",)])
         (file,) = night(one)["files"]
     assert file["disposition"] == "done"
     (workbook,) = (tmp_path / "done").rglob("a-results-*.xlsx")
@@ -448,7 +441,7 @@ def test_doctor_says_when_the_next_night_begins_and_how_the_last_one_ended(
     """The log of the worker does, too."""
     said: list[str] = []
     command = program(tmp_path, "print('Something is wrong.', file=sys.stderr)\nsys.exit(2)")
-    worked(app_of(team, command, said=said), until=lambda: status(team)[:1] == [("failed", 1, None)])
+    worked(app_of(team, command, said=said), holds=lambda: status(team)[:1] == [("failed", 1, None)])
     with team.connected() as connection:
         night = last_night(connection)
     assert night is not None

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
@@ -21,7 +20,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from batch_updater.runs.team_database import TeamDatabase, address_of
-from tests.team.hosts import ROOT, Host, hosts, migrated
+from tests.team.hosts import ROOT, Host, hosts, migrated, until
 from tests.team.postgres import PostgresServer, postgres_server
 from tests.team.quota_client import Client, clients, stopped
 from tests.team.recording_server import Arrival, RecordingServer, busiest_second, recording_server
@@ -93,16 +92,8 @@ def quota_value(address: str, column: str) -> float:
         found[:] = [float(value)] if value else []
         return bool(found)
 
-    eventually(is_known)
+    until(is_known)
     return found[0]
-
-
-def eventually(holds: Callable[[], object], within_s: float = 90) -> None:
-    """Wait until something holds."""
-    ends_at = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends_at, "it does not come"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +112,7 @@ def test_all_processes_together_hold_the_rate_and_use_it(
     ):
         time.sleep(120 if torture else 5)
         if not torture:  # as far as other tests leave a processor
-            eventually(lambda: used_in_the_middle(api.times, rate) >= 0.3)
+            until(lambda: used_in_the_middle(api.times, rate) >= 0.3)
         results = stopped(running)
     busiest, used = busiest_second(api.times), used_in_the_middle(api.times, rate)
     sys.stdout.write(f"{len(api.times)} requests, busiest second {busiest}, {used:.1%} of {rate}/s used\n")
@@ -160,7 +151,7 @@ def test_workers_a_page_and_a_night_hold_the_rate_together(
         files = browser.upload("page.csv", uploaded.read_bytes()).location
         wait_until(browser, f"{files}/check", "good")
         commands = [desk.start("run", "run.csv", "--json"), night_host.start("nightly", "--json")]
-        eventually(lambda: api.arrivals)
+        until(lambda: api.arrivals)
         press(browser, browser.get(f"{files}/preview"), f"{files}/compare")
         preview = wait_until(browser, f"{files}/preview", "Read records again")
         press(browser, preview, f"{files}/send")
@@ -181,12 +172,12 @@ def test_what_a_killed_process_has_leased_is_lost_and_never_doubled(address: str
         all_killed: list[Client] = []
         for number in range(10, 40 if torture else 15):
             with clients(address, api.url, 1, first=number * 10**6) as killed:
-                eventually(partial(has_sent, api, number))
+                until(partial(has_sent, api, number))
                 time.sleep(random.uniform(0, 0.5))
                 os.kill(killed[0].process.pid, signal.SIGKILL)
             all_killed += killed
         before = len(api.arrivals)
-        eventually(lambda: len(api.arrivals) > before + 100)
+        until(lambda: len(api.arrivals) > before + 100)
         results = stopped(lasting)
     assert busiest_second(api.times) <= 102 + late([*lasting, *all_killed])
     assert {result.stopped for result in results} == {"interrupted"}
@@ -202,7 +193,7 @@ def test_one_refusal_for_too_many_requests_slows_all_down(address: str) -> None:
 
     with recording_server(answer) as api, clients(address, api.url, 4, rate=rate) as running:
         slowed_at = quota_value(address, "slowed_at")
-        eventually(partial(has_arrived_since, api, slowed_at + 2))
+        until(partial(has_arrived_since, api, slowed_at + 2))
         stopped(running)
     soon = sum(slowed_at + 0.5 < at <= slowed_at + 1.5 for at in api.times)
     assert soon <= 0.75 * rate + late(running)  # 140 and what grows in that time
@@ -222,7 +213,7 @@ def test_a_pause_that_the_service_asks_for_stops_all(address: str) -> None:
     with recording_server(answer) as api, clients(address, api.url, 4) as running:
         paused_until = quota_value(address, "paused_until")
         told_at = time.time()
-        eventually(partial(has_arrived_since, api, paused_until))
+        until(partial(has_arrived_since, api, paused_until))
         stopped(running)
     # Within 0.3 s on a machine that does nothing else; one that is busy may write what it has in hand later.
     assert sum(told_at + 1 < at < paused_until - 0.05 for at in api.times) <= late(running)
@@ -233,14 +224,14 @@ def test_without_the_database_nothing_is_sent_and_afterwards_all_goes_on() -> No
     with postgres_server() as server:
         address = new_team(server)
         with recording_server() as api, clients(address, api.url, 4) as running:
-            eventually(lambda: len(api.arrivals) > 150)
+            until(lambda: len(api.arrivals) > 150)
             for _ in range(2):
                 server.stop("immediate")
                 at = time.time()
                 time.sleep(2)
                 assert not [one - at for one in api.times if one > at + 1]
                 server.start()
-                eventually(partial(has_arrived_since, api, time.time()))
+                until(partial(has_arrived_since, api, time.time()))
             results = stopped(running)
         assert busiest_second(api.times) <= 102 + late(running)
         assert {result.stopped for result in results} == {"interrupted"}
@@ -249,7 +240,7 @@ def test_without_the_database_nothing_is_sent_and_afterwards_all_goes_on() -> No
 def test_a_run_that_is_stopped_does_not_wait_for_a_lost_database() -> None:
     """Requests that wait for permits are given up when the run ends, whether or not PostgreSQL is back."""
     with postgres_server() as server, recording_server() as api, clients(new_team(server), api.url, 2) as running:
-        eventually(lambda: len(api.arrivals) > 50)
+        until(lambda: len(api.arrivals) > 50)
         server.stop("immediate")
         began = time.monotonic()
         results = stopped(running)
@@ -267,13 +258,13 @@ def test_one_probe_goes_out_for_all_while_the_service_is_down(address: str) -> N
         return ("503 Service Unavailable", "") if is_down.is_set() else ("200 OK", "")
 
     with recording_server(answer) as api, clients(address, api.url, 4, rate=200) as running:
-        eventually(lambda: len(api.arrivals) > 200)
+        until(lambda: len(api.arrivals) > 200)
         is_down.set()
         down = quota_value(address, "opened_at")
-        eventually(lambda: [one for one in api.arrivals if one.at > down + 3])
+        until(lambda: [one for one in api.arrivals if one.at > down + 3])
         is_down.clear()
         up = time.time()
-        eventually(lambda: len({one.record // 10**6 for one in api.arrivals if one.at > up}) == 4)
+        until(lambda: len({one.record // 10**6 for one in api.arrivals if one.at > up}) == 4)
         stopped(running)
     probes = [at for at in api.times if down + 1 < at < up]
     assert len(probes) <= 8 + late(running)

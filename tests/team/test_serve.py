@@ -21,12 +21,12 @@ from batch_updater.runs.team_database import SCHEMA, TeamDatabase, address_of
 from batch_updater.runs.team_uploads import TeamUploads
 from batch_updater.runs.uploads import TaskKind
 from tests.end_to_end.program import TOKEN, Sandbox, sandbox
-from tests.team.hosts import ROOT, Host, migrated, query, until
+from tests.team.hosts import ROOT, Host, query, until
 from tests.team.postgres import PostgresServer
 from tests.web.served import Browser, PageServer, wait_until
 from tests.web.test_preview_page import press, rows_of
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 PROXY = "web: {auth: proxy, may_send: [anna, ben], may_approve: [carl]}\n"
 
 
@@ -57,12 +57,6 @@ def api() -> Iterator[Sandbox]:
     """Run the stand-in for the API."""
     with sandbox("--quota", "1000000") as running:
         yield running
-
-
-@pytest.fixture
-def address(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of this program."""
-    return migrated(server)
 
 
 @pytest.fixture

@@ -21,13 +21,7 @@ from tests.team.postgres import PostgresServer
 from tests.team.test_history import joined_as
 from tests.torture.runs import numbered
 
-pytestmark = pytest.mark.debian
-
-
-@pytest.fixture
-def address(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of this program."""
-    return migrated(server)
+pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 
 
 def test_a_token_goes_to_the_address_of_the_hosts_own_configuration_alone(tmp_path: Path, address: str) -> None:

@@ -17,7 +17,6 @@ from tests.team.hosts import (
     confirmed_rows,
     ended,
     hosts,
-    migrated,
     outcomes_of,
     query,
     unanswered_rows,
@@ -29,13 +28,7 @@ from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import numbered, write_rows
 
-pytestmark = pytest.mark.debian
-
-
-@pytest.fixture
-def address(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of this program."""
-    return migrated(server)
+pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 
 
 def rows_of(requests: list[dict[str, Any]]) -> list[int]:

@@ -18,7 +18,6 @@ from tests.team.hosts import (
     confirmed_rows,
     ended,
     hosts,
-    migrated,
     outcomes_of,
     query,
     unanswered_rows,
@@ -30,7 +29,7 @@ from tests.team.postgres import PostgresServer
 from tests.team.tcp_proxy import tcp_proxy
 from tests.torture.runs import numbered, write_rows
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.debian, pytest.mark.usefixtures("team")]
 _NEW_TOKEN = """
 import json, urllib.parse, urllib.request
 asked = {{"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox-secret"}}
@@ -38,12 +37,6 @@ with urllib.request.urlopen("{url}", urllib.parse.urlencode(asked).encode()) as 
     print(json.load(answer)["access_token"])
 """
 """A program that prints another valid token each time."""
-
-
-@pytest.fixture
-def address(server: PostgresServer) -> str:
-    """Return the address of a database with the tables of this program."""
-    return migrated(server)
 
 
 @pytest.mark.parametrize(
