@@ -189,6 +189,16 @@ def wait_for_workers(address: str, count: int) -> None:
     until(lambda: query(address, "SELECT count(*) FROM workers") == [(2 * count,)])  # each has two queues
 
 
+def joined_run(host: Host, address: str, confirmed: int) -> tuple[WorkerProcess, WorkerProcess, str]:
+    """Submit many.csv to one worker, and start another once so many rows are confirmed; returns both, and the run."""
+    first = host.work()
+    run = host.submit("many.csv")
+    until(lambda: len(confirmed_rows(address, run)) >= confirmed)
+    second = host.work()
+    wait_for_workers(address, 2)
+    return first, second, run
+
+
 def wait_until_handing_back(folder: Path) -> None:
     """Wait until a worker of a host begins no more requests, since it was told to end or has lost the database."""
     until(lambda: any('"event": "stop"' in log.read_text(encoding="utf-8") for log in folder.glob("runs/*/run.log")))

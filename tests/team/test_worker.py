@@ -17,6 +17,7 @@ from tests.team.hosts import (
     confirmed_rows,
     ended,
     hosts,
+    joined_run,
     outcomes_of,
     query,
     unanswered_rows,
@@ -91,11 +92,7 @@ def test_blocks_of_a_killed_worker_are_taken_over(tmp_path: Path, address: str) 
             tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4, drain_s: 100}", timeout_s=PATIENT_S
         )
         with hosts(host):
-            killed = host.work()
-            run = host.submit("many.csv")
-            until(lambda: len(confirmed_rows(address, run)) >= 30)
-            other = host.work()
-            wait_for_workers(address, 2)
+            killed, other, run = joined_run(host, address, 30)
             other.wait_for(f"{run}, block")  # each has some by now, of which no request is answered
             killed.kill()
             kept, seen = confirmed_rows(address, run), len(api.requests())

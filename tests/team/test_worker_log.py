@@ -17,7 +17,17 @@ from batch_updater.team.blocks import CONTACT_S
 from batch_updater.team.worker_log import WorkerLog
 from batch_updater.text.redaction import Redaction
 from tests.end_to_end.program import sandbox
-from tests.team.hosts import PATIENT_S, Host, confirmed_rows, hosts, migrated, query, until, wait_for_workers
+from tests.team.hosts import (
+    PATIENT_S,
+    Host,
+    confirmed_rows,
+    hosts,
+    joined_run,
+    migrated,
+    query,
+    until,
+    wait_for_workers,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,11 +137,7 @@ def test_a_dead_worker_is_named_with_its_host_and_its_block(tmp_path: Path, serv
         host = Host(tmp_path, api.url, address, sending="{rate_per_s: 40, concurrency: 4}", timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 100)
         with hosts(host):
-            killed = host.work()
-            run = host.submit("many.csv")
-            until(lambda: len(confirmed_rows(address, run)) >= 30)
-            other = host.work()
-            wait_for_workers(address, 2)
+            killed, other, run = joined_run(host, address, 30)
             killed.kill()
             other.wait_for(f"The worker on {machine_name()} is gone: another worker takes over block ")
             other.wait_for(f"The worker on {machine_name()} is gone: another worker leads {run} from now on.")

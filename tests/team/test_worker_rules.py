@@ -18,11 +18,11 @@ from tests.team.hosts import (
     confirmed_rows,
     ended,
     hosts,
+    joined_run,
     outcomes_of,
     query,
     unanswered_rows,
     until,
-    wait_for_workers,
     wait_until_handing_back,
 )
 from tests.team.postgres import PostgresServer
@@ -171,11 +171,7 @@ def test_records_are_read_first_although_a_worker_is_killed(tmp_path: Path, addr
         host = Host(tmp_path, api.url, address, sending=sending, timeout_s=PATIENT_S)
         numbered(tmp_path / "many.csv", 150)
         with hosts(host):
-            killed = host.work()
-            run = host.submit("many.csv")
-            until(lambda: len(confirmed_rows(address, run)) >= 20)
-            other = host.work()
-            wait_for_workers(address, 2)
+            killed, other, run = joined_run(host, address, 20)
             other.wait_for(f"{run}, block")  # each has some by now, of which no request is answered
             killed.kill()
             kept, seen = confirmed_rows(address, run), len(api.requests())
